@@ -1,0 +1,109 @@
+"""Every limit and interval of the engine, named, with its unit last.
+
+One frozen value is passed down from `Engine.open`; tests make a smaller one to reach a limit quickly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one node accepts, keeps and waits for."""
+
+    # Objects (fixed by the protocol: every node must agree on these)
+    object_bytes: int = 4 * MIB
+    """Largest change set, access operation or checkpoint chunk, sealed."""
+    set_plaintext_bytes: int = 4 * MIB - 64 * KIB
+    """Largest plaintext of one change set, before compression."""
+    set_changes: int = 4_096
+    """Most Automerge changes in one change set."""
+    set_deps: int = 1_024
+    """Most dependencies that a change set may name."""
+    access_heads: int = 64
+    """Most access-log heads that a change set or an operation may name."""
+    change_operations: int = 65_536
+    """Most operations in one Automerge change."""
+
+    # Sealing
+    seal_target_bytes: int = 64 * KIB
+    """The sealer closes a change set when its changes reach this size."""
+
+    # Links
+    frame_bytes: int = 60 * KIB
+    """Largest frame on a link, sealed."""
+    handshake_bytes: int = 1 * KIB
+    """Most bytes accepted from a peer before it has authenticated itself."""
+    handshake_s: float = 5.0
+    """Longest time a handshake may take."""
+    heartbeat_s: float = 2.0
+    """A link that has nothing to say sends a heartbeat this often."""
+    silence_s: float = 6.0
+    """A link from which nothing came for this long is dead."""
+    send_queue_bytes: int = 8 * MIB
+    """Most bytes that wait for one slow link; above, its eager pushes are dropped and caught up later."""
+    catch_up_batch_bytes: int = 1 * MIB
+    """How much of a catch-up is read from the store and queued at once."""
+    reconnect_min_s: float = 0.2
+    """First pause before a lost address is dialled again; it doubles."""
+    reconnect_max_s: float = 15.0
+    """Longest pause before a lost address is dialled again."""
+    direct_s: float = 12.0
+    """Longest time that opening a direct path may take."""
+
+    # Sync
+    graft_after_s: float = 0.5
+    """How long an announced change set may stay away before it is fetched from who announced it."""
+    frontier_ids: int = 1_024
+    """Most ids in the frontier sample of one pull."""
+    waiting_sets: int = 4_096
+    """Most change sets of one space that may wait for something not yet here."""
+    waiting_bytes: int = 32 * MIB
+    """Most bytes of waiting change sets of one space."""
+    spaces: int = 1_024
+    """Most spaces on one link."""
+    relay_spaces: int = 65_536
+    """Most spaces that one relay stores."""
+
+    # Presence
+    ephemeral_bytes: int = 16 * KIB
+    """Largest presence or signal message, sealed."""
+    presence_s: float = 15.0
+    """A device whose presence was not renewed for this long is gone."""
+    presence_renew_s: float = 5.0
+    """Own presence is repeated this often."""
+
+    # Mail (a relay keeps it for a device that is not there)
+    mail_bytes: int = 16 * KIB
+    """Largest mail."""
+    mail_per_device: int = 64
+    """Most mails kept for one device."""
+    mail_s: float = 7 * 86_400.0
+    """How long a mail is kept."""
+
+    # Tickets
+    tickets: int = 1_024
+    """Most open tickets of one device."""
+    join_s: float = 120.0
+    """How long `join` waits for the issuer by default."""
+
+    # Documents
+    open_documents: int = 64
+    """Documents kept in memory when nothing uses them."""
+    fold_changes: int = 16_384
+    """A document's tail of single changes is folded into its snapshot when it is this long."""
+    fold_bytes: int = 4 * MIB
+    """... or this large."""
+    unsaved_bytes: int = 16 * MIB
+    """Most bytes of changes that wait for the disk before an edit must wait."""
+
+    # Store
+    writer_jobs: int = 65_536
+    """Most jobs queued for the writer thread."""
+
+
+DEFAULT_LIMITS = Limits()

@@ -1,0 +1,3 @@
+"""What tests of lichen, and of things that plug into it, share."""
+
+from __future__ import annotations

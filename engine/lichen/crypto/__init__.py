@@ -1,0 +1,1 @@
+"""Sealing, signatures, key wrapping and the handshake: keys and bytes, no I/O."""

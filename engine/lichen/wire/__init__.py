@@ -1,0 +1,1 @@
+"""Byte layouts: the bounded readers and writers of every signed object and every frame."""

@@ -301,7 +301,7 @@ async def _accepted_that_answers(listener: Listener, good: Channel) -> None:
 
 async def _until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110
+        while not holds():
             await asyncio.sleep(0.01)
 
 

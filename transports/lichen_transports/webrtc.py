@@ -1,0 +1,306 @@
+"""Direct paths between two devices: WebRTC data channels by `aiortc`, negotiated over signals that others carry.
+
+`aiortc` (the extra `lichen[webrtc]`) is imported when the first path is opened, in a thread, since that takes a while.
+
+Both sides' certificate fingerprints become the channel's `binding`, in the offerer's order. Whoever carries the signals
+can put its own certificate in their place, but then the two sides are bound to different values and their handshake
+fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lichen.errors import ConfigError, LichenError, LinkError, ProtocolError, Unreachable
+from lichen.transport import Signals
+from lichen_transports.datachannel import DataChannelLimits, WebRtcChannel
+from lichen_transports.signalling import ATTEMPT_BYTES, Kind, Signal, fingerprint
+
+_log = logging.getLogger(__name__)
+
+LOOPBACK_VARIABLE = "LICHEN_WEBRTC_LOOPBACK"
+"""Set to 1, it lets paths use 127.0.0.1 even where the machine has other addresses."""
+
+
+@dataclass(frozen=True, slots=True)
+class IceServer:
+    """A server that helps to find a path: STUN tells a device its public address, TURN passes packets on."""
+
+    url: str
+    """`stun:host:port`, `turn:host:port` or `turn:host:port?transport=tcp`."""
+    username: str | None = None
+    password: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebRtcLimits:
+    """What opening and closing a direct path waits for."""
+
+    resend_s: float = 1.0
+    """An offer that nobody answers is sent again after this long; the pause doubles."""
+    goodbye_s: float = 0.5
+    """Longest time for telling the other side that an attempt was given up."""
+    end_s: float = 1.0
+    """Longest time that a channel waits for the library to let go of its sockets; it goes on in the background."""
+    channel: DataChannelLimits = field(default_factory=DataChannelLimits)
+
+
+class WebRtcTransport:
+    """Opens direct paths. A `lichen.transport.SignalledTransport`.
+
+    `ice_servers` are asked for addresses (only the first STUN and the first TURN server are used); there are none by
+    default, and nobody is asked. `loopback` adds 127.0.0.1 to the addresses that are offered; without it that is done
+    where the machine has no other address, or `LICHEN_WEBRTC_LOOPBACK` is 1.
+    """
+
+    def __init__(
+        self, ice_servers: Sequence[IceServer] = (), *, loopback: bool = False, limits: WebRtcLimits | None = None
+    ) -> None:
+        self._limits = limits or WebRtcLimits()
+        self.configure(ice_servers=ice_servers, loopback=loopback)
+
+    def configure(self, *, ice_servers: Sequence[IceServer] = (), loopback: bool = False) -> None:
+        """Set what later paths use."""
+        self._ice_servers = tuple(ice_servers)
+        self._loopback = loopback
+
+    async def connect(self, signals: Signals, *, offers: bool, message_bytes: int) -> WebRtcChannel:
+        """Open a direct channel; exactly one side passes `offers=True`.
+
+        Raises `Unreachable`, or `ConfigError` without `aiortc` or with an ICE server it cannot read. The caller bounds
+        the time; cancelling it tells the other side and lets go of everything.
+        """
+        library = await asyncio.to_thread(_load)
+        _use_loopback(library, self._loopback)
+        open_end = functools.partial(_End, library, self._servers(library), message_bytes, self._limits)
+        return await (_offer(signals, open_end) if offers else _answer(signals, open_end))
+
+    def _servers(self, library: Any) -> list[Any]:
+        return [library.RTCIceServer(server.url, server.username, server.password) for server in self._ice_servers]
+
+
+async def _offer(signals: Signals, open_end: Callable[[], _End]) -> WebRtcChannel:
+    end = open_end()
+    attempt = os.urandom(ATTEMPT_BYTES)
+    async with _giving_up(signals, end, attempt):
+        offer = Signal(Kind.OFFER, attempt, await end.describe())
+        answer = await _answered(signals, offer, end.limits.resend_s)
+        await end.accept("answer", answer.sdp)
+        reply = await _opened_unless(end, _until(signals, attempt, Kind.BYE))
+        if reply is not None:
+            raise Unreachable("the other side gave the direct path up")
+        return end.ready(fingerprint(offer.sdp) + fingerprint(answer.sdp), answer.sdp)
+
+
+async def _answered(signals: Signals, offer: Signal, resend_s: float) -> Signal:
+    """Send an offer until it is answered."""
+    while True:
+        await signals.send(offer.encode())
+        try:
+            async with asyncio.timeout(resend_s):
+                reply = await _until(signals, offer.attempt, Kind.ANSWER, Kind.BYE)
+        except TimeoutError:
+            resend_s *= 2
+            continue
+        if reply.kind is Kind.BYE:
+            raise Unreachable("the other side refused a direct path")
+        return reply
+
+
+async def _answer(signals: Signals, open_end: Callable[[], _End]) -> WebRtcChannel:
+    offer = await _until(signals, None, Kind.OFFER)
+    while True:
+        end = open_end()
+        async with _giving_up(signals, end, offer.attempt):
+            await end.accept("offer", offer.sdp)
+            answer = Signal(Kind.ANSWER, offer.attempt, await end.describe())
+            await signals.send(answer.encode())
+            reply = await _opened_unless(end, _newer_offer(signals, answer))
+            if reply is None:
+                return end.ready(fingerprint(offer.sdp) + fingerprint(answer.sdp), offer.sdp)
+            if reply.kind is Kind.BYE:
+                raise Unreachable("the other side gave the direct path up")
+            offer = reply
+            await end.close()
+
+
+async def _newer_offer(signals: Signals, answer: Signal) -> Signal:
+    """The goodbye of this attempt or the offer of another; an answer that was lost is sent again."""
+    while True:
+        signal = await _until(signals, None, Kind.OFFER, Kind.BYE)
+        if signal.attempt == answer.attempt and signal.kind is Kind.OFFER:
+            await signals.send(answer.encode())
+        elif signal.attempt == answer.attempt or signal.kind is Kind.OFFER:
+            return signal
+
+
+async def _until(signals: Signals, attempt: bytes | None, *kinds: Kind) -> Signal:
+    """The next well-formed signal of these kinds, of this attempt or of any; others are ignored."""
+    while True:
+        try:
+            signal = Signal.decode(await signals.receive())
+        except ProtocolError as error:
+            _log.debug("ignored a signal: %s", error)
+            continue
+        if signal.kind in kinds and attempt in (None, signal.attempt):
+            return signal
+
+
+async def _opened_unless(end: _End, interruption: Awaitable[Signal]) -> Signal | None:
+    """Wait until the path is open; a signal that comes first is returned instead."""
+    watching: asyncio.Future[Any] = asyncio.ensure_future(interruption)
+    try:
+        await asyncio.wait([watching, end.channel.opened], return_when=asyncio.FIRST_COMPLETED)
+        if end.channel.opened.done():
+            end.channel.opened.result()
+            return None
+        signal: Signal = watching.result()
+        return signal
+    except LinkError as error:
+        raise Unreachable("no direct path could be opened", hint="the link through the relay goes on") from error
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def _giving_up(signals: Signals, end: _End, attempt: bytes) -> Any:
+    """Whatever ends an attempt without a path: tell the other side and let go of everything."""
+    try:
+        yield
+    except BaseException as error:
+        await end.close()
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(end.limits.goodbye_s):
+                await signals.send(Signal(Kind.BYE, attempt).encode())
+        if isinstance(error, ProtocolError):
+            raise Unreachable(f"the other side's description cannot be used: {error}") from error
+        raise
+
+
+class _End:
+    """This side of one attempt: a peer connection and the channel over it."""
+
+    def __init__(self, library: Any, servers: list[Any], message_bytes: int, limits: WebRtcLimits) -> None:
+        self.limits = limits
+        self._library = library
+        try:
+            self._connection = library.RTCPeerConnection(library.RTCConfiguration(iceServers=servers))
+            data = self._connection.createDataChannel("lichen", protocol="lichen.v1", negotiated=True, id=0)
+        except ValueError as error:
+            raise ConfigError(
+                f"cannot use an ICE server: {error}", hint="write stun:HOST:PORT or turn:HOST:PORT"
+            ) from error
+        _quiet(self._connection.sctp)
+        self.channel = WebRtcChannel(data, self._let_go, message_bytes, limits.channel)
+        self._connection.on("connectionstatechange", self._on_state)
+        self._connection.on("datachannel", lambda _: self.channel.lost())
+
+    async def describe(self) -> str:
+        """This side's offer or answer, with every address it found."""
+        await self._connection.setLocalDescription()
+        return str(self._connection.localDescription.sdp)
+
+    async def accept(self, kind: str, sdp: str) -> None:
+        """Take the other side's description. Raises `ProtocolError` for one that cannot be used."""
+        fingerprint(sdp)
+        try:
+            await self._connection.setRemoteDescription(self._library.RTCSessionDescription(sdp=sdp, type=kind))
+        except LichenError:
+            raise
+        except Exception as error:  # the library's errors on hostile input are of many kinds
+            raise ProtocolError(f"unusable {kind}") from error
+
+    def ready(self, binding: bytes, remote_sdp: str) -> WebRtcChannel:
+        """The open channel."""
+        self.channel.bind(binding, _addresses(remote_sdp))
+        return self.channel
+
+    async def close(self) -> None:
+        """Give the attempt up."""
+        await self.channel.close()
+
+    def _on_state(self) -> None:
+        if self._connection.connectionState in ("failed", "closed"):
+            self.channel.lost()
+
+    async def _let_go(self) -> None:
+        closing = asyncio.create_task(self._connection.close())
+        _closing.add(closing)
+        closing.add_done_callback(_closed)
+        await asyncio.wait({closing}, timeout=self.limits.end_s)
+
+
+_closing: set[asyncio.Task[None]] = set()
+
+
+def _closed(task: asyncio.Task[None]) -> None:
+    _closing.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.debug("closing a direct path failed", exc_info=error)
+
+
+def _quiet(sctp: Any) -> None:
+    """Let the library's own background sends end without a word when the path under them is gone.
+
+    They run in tasks that nobody awaits, so each would be reported as an exception that was never retrieved.
+    """
+    send_chunk = sctp._send_chunk
+
+    async def send_while_connected(chunk: Any) -> None:
+        with contextlib.suppress(ConnectionError):
+            await send_chunk(chunk)
+
+    sctp._send_chunk = send_while_connected
+
+
+def _addresses(sdp: str) -> str:
+    found = {
+        line.split(" ")[4] for line in sdp.splitlines() if line.startswith("a=candidate:") and line.count(" ") >= 4
+    }
+    return "a direct peer at " + " or ".join(sorted(found)[:3]) if found else "a direct peer"
+
+
+def _load() -> Any:
+    try:
+        import aiortc
+    except ImportError as error:
+        raise ConfigError("direct paths need aiortc", hint="pip install 'lichen[webrtc]'") from error
+    return aiortc
+
+
+_forced = False
+
+
+def _use_loopback(library: Any, wanted: bool) -> None:
+    """Let the library offer 127.0.0.1, which it never does: where it is wanted, and where there is nothing else."""
+    global _forced
+    import aioice.ice
+
+    _forced = wanted or os.environ.get(LOOPBACK_VARIABLE) == "1"
+    if getattr(aioice.ice.get_host_addresses, "with_loopback", False):
+        return
+    others = aioice.ice.get_host_addresses
+
+    def with_loopback(use_ipv4: bool, use_ipv6: bool) -> list[str]:
+        found = others(use_ipv4, use_ipv6)
+        return [*found, "127.0.0.1"] if use_ipv4 and (_forced or not found) else found
+
+    with_loopback.with_loopback = True  # type: ignore[attr-defined]
+    aioice.ice.get_host_addresses = with_loopback
+
+
+transport = WebRtcTransport()
+"""The entry point of scheme `webrtc`."""
+
+
+def configure(*, ice_servers: Sequence[IceServer] = (), loopback: bool = False) -> None:
+    """Set what paths opened through `transport` use from now on."""
+    transport.configure(ice_servers=ice_servers, loopback=loopback)

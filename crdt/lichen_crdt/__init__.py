@@ -1,0 +1,101 @@
+"""Automerge documents as Python data.
+
+A `Document` is a dict whose copies merge: every device edits its own, and whoever has the same changes
+reads the same content. This package does no I/O and knows no keys; it is useful alone.
+
+>>> from lichen_crdt import Document, Text
+>>> doc = Document()
+>>> with doc.change("groceries"):
+...     doc["body"] = Text("milk")
+>>> copy = doc.fork()
+>>> with doc.change() as tx:
+...     doc["body"].append(", eggs")
+>>> patches = copy.apply_changes([tx.bytes])
+>>> str(copy["body"])
+'milk, eggs'
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from lichen_crdt import _native
+from lichen_crdt.changes import MAX_OPERATIONS as MAX_OPERATIONS
+from lichen_crdt.changes import ChangeInfo as ChangeInfo
+from lichen_crdt.changes import change_info as change_info
+from lichen_crdt.counter import Counter as Counter
+from lichen_crdt.document import Document as Document
+from lichen_crdt.document import Transaction as Transaction
+from lichen_crdt.errors import CrdtError as CrdtError
+from lichen_crdt.errors import DocumentBusy as DocumentBusy
+from lichen_crdt.errors import InvalidChange as InvalidChange
+from lichen_crdt.errors import InvalidCursor as InvalidCursor
+from lichen_crdt.errors import InvalidDocument as InvalidDocument
+from lichen_crdt.errors import MissingDependencies as MissingDependencies
+from lichen_crdt.errors import NoTransaction as NoTransaction
+from lichen_crdt.errors import TransactionError as TransactionError
+from lichen_crdt.errors import TransactionOpen as TransactionOpen
+from lichen_crdt.patches import ConflictPatch as ConflictPatch
+from lichen_crdt.patches import CounterPatch as CounterPatch
+from lichen_crdt.patches import ListDelete as ListDelete
+from lichen_crdt.patches import ListInsert as ListInsert
+from lichen_crdt.patches import ListPut as ListPut
+from lichen_crdt.patches import MapDelete as MapDelete
+from lichen_crdt.patches import MapPut as MapPut
+from lichen_crdt.patches import MarkPatch as MarkPatch
+from lichen_crdt.patches import Patch as Patch
+from lichen_crdt.patches import TextPatch as TextPatch
+from lichen_crdt.patches import apply_patches as apply_patches
+from lichen_crdt.text import Text as Text
+from lichen_crdt.utf16 import from_utf16 as from_utf16
+from lichen_crdt.utf16 import to_utf16 as to_utf16
+from lichen_crdt.utf16 import utf16_length as utf16_length
+from lichen_crdt.values import Unknown as Unknown
+from lichen_crdt.values import from_milliseconds, to_milliseconds
+from lichen_crdt.views import List as List
+from lichen_crdt.views import Map as Map
+
+__all__ = [
+    "MAX_OPERATIONS",
+    "ChangeInfo",
+    "ConflictPatch",
+    "Counter",
+    "CounterPatch",
+    "CrdtError",
+    "Document",
+    "DocumentBusy",
+    "InvalidChange",
+    "InvalidCursor",
+    "InvalidDocument",
+    "List",
+    "ListDelete",
+    "ListInsert",
+    "ListPut",
+    "Map",
+    "MapDelete",
+    "MapPut",
+    "MarkPatch",
+    "MissingDependencies",
+    "NoTransaction",
+    "Patch",
+    "Text",
+    "TextPatch",
+    "Transaction",
+    "TransactionError",
+    "TransactionOpen",
+    "Unknown",
+    "apply_patches",
+    "change_info",
+    "from_utf16",
+    "to_utf16",
+    "utf16_length",
+]
+
+_native.register(
+    text=Text,
+    counter=Counter,
+    unknown=Unknown,
+    datetime=datetime,
+    to_ms=to_milliseconds,
+    from_ms=from_milliseconds,
+)

@@ -1,0 +1,85 @@
+"""Counters: integers whose concurrent increments add up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from lichen_crdt._native import Core, Obj
+
+
+class Counter:
+    """An integer that several writers may increment at once; the increments add up.
+
+    `doc["votes"] = Counter(0)` makes one; `doc["votes"].increment()` and `doc["votes"] += 1` change
+    it. A counter read from a document is a view: `value` reads anew. It compares equal to integers.
+    """
+
+    __slots__ = ("_core", "_obj", "_place", "_value")
+    __hash__ = None  # type: ignore[assignment]  # a view changes: it cannot be a key
+
+    def __init__(self, value: int = 0) -> None:
+        self._value = value
+        self._core: Core | None = None
+        self._obj: Obj | None = None
+        self._place: str | int = ""
+
+    def _bind(self, core: Core, obj: Obj, place: str | int) -> Self:
+        self._core, self._obj, self._place = core, obj, place
+        return self
+
+    def _is_at(self, core: Core, obj: Obj, place: str | int) -> bool:
+        return self._core is core and self._obj == obj and self._place == place
+
+    @property
+    def value(self) -> int:
+        """The present value."""
+        if self._core is not None and self._obj is not None:
+            found = self._core.get(self._obj, self._place)
+            if isinstance(found, Counter):
+                self._value = found._value
+        return self._value
+
+    def increment(self, by: int = 1) -> None:
+        """Add to the counter; inside a transaction when it is in a document."""
+        if self._core is not None and self._obj is not None:
+            self._core.increment(self._obj, self._place, by)
+        else:
+            self._value += by
+
+    def decrement(self, by: int = 1) -> None:
+        """Subtract from the counter."""
+        self.increment(-by)
+
+    def __iadd__(self, by: int) -> Self:
+        self.increment(by)
+        return self
+
+    def __isub__(self, by: int) -> Self:
+        self.increment(-by)
+        return self
+
+    def __int__(self) -> int:
+        return self.value
+
+    __index__ = __int__
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, (Counter, int)):
+            return self.value == int(other)
+        return NotImplemented
+
+    def __lt__(self, other: Counter | int) -> bool:
+        return self.value < int(other)
+
+    def __le__(self, other: Counter | int) -> bool:
+        return self.value <= int(other)
+
+    def __gt__(self, other: Counter | int) -> bool:
+        return self.value > int(other)
+
+    def __ge__(self, other: Counter | int) -> bool:
+        return self.value >= int(other)
+
+    def __repr__(self) -> str:
+        return f"Counter({self.value})"

@@ -1,0 +1,175 @@
+"""Documents and their transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self
+
+from lichen_crdt._native import Core
+from lichen_crdt.patches import Patch, from_native
+from lichen_crdt.views import Map
+
+
+class Transaction(Map):
+    """The document inside `with document.change() as tx:`; write through it or through the document.
+
+    After the block: `changes` are the changes it made, as (hash, bytes), none if nothing was written,
+    several if it had more than 65,536 operations. `patches` are what they changed, if asked for.
+    """
+
+    __slots__ = ("_message", "_time", "_wants_patches", "changes", "patches")
+
+    changes: list[tuple[bytes, bytes]]
+    patches: list[Patch]
+
+    def __init__(self, core: Core, message: str | None, time: int, patches: bool) -> None:
+        super().__init__(core, Core.root)
+        self._message = message
+        self._time = time
+        self._wants_patches = patches
+        self.changes = []
+        self.patches = []
+
+    def __enter__(self) -> Self:
+        self._core.begin(self._message, self._time, self._wants_patches)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self._core.rollback()
+            return
+        self.changes, patches = self._core.commit()
+        if patches:
+            self.patches = from_native(patches)
+
+    @property
+    def hash(self) -> bytes | None:
+        """The hash of the (last) change, None if nothing was written."""
+        return self.changes[-1][0] if self.changes else None
+
+    @property
+    def bytes(self) -> bytes | None:
+        """The bytes of the (last) change, None if nothing was written."""
+        return self.changes[-1][1] if self.changes else None
+
+
+class Document(Map):
+    """An Automerge document: a map from strings to values that merges with any other copy of itself.
+
+    Read it as a dict; write inside `with document.change():`. A document may be used from several
+    threads: calls wait for one another with the GIL released, and a transaction belongs to the
+    thread that opened it, others wait for its end (ten seconds at most, then `DocumentBusy`).
+
+    `actor` is the id under which this copy writes: bytes or hexadecimal, unique to each copy that
+    ever writes; random if not given. Two copies that write under one actor cannot be merged again.
+    """
+
+    __slots__ = ("_replayed",)
+
+    def __init__(self, actor: bytes | str | None = None) -> None:
+        self._bind(Core(_actor(actor)))
+
+    def _bind(self, core: Core) -> Self:
+        super().__init__(core, Core.root)
+        self._replayed = 0
+        return self
+
+    @classmethod
+    def load(cls, data: bytes, actor: bytes | str | None = None) -> Self:
+        """Read what `save()`, followed by any number of `save_after()` or changes, gave.
+
+        Raises `InvalidDocument`. Bytes of strangers belong in `apply_changes`, which checks each change.
+        """
+        return cls.__new__(cls)._bind(Core.load(data, _actor(actor)))
+
+    def save(self) -> bytes:
+        """The whole document in Automerge's compact form."""
+        return self._core.save()
+
+    def save_after(self, heads: Iterable[bytes]) -> bytes:
+        """The changes that are not in the past of `heads`, in a form that can be appended to `save()`."""
+        return self._core.save_after([*heads])
+
+    @property
+    def heads(self) -> tuple[bytes, ...]:
+        """The hashes of the changes that no other change builds on, sorted: the document's version."""
+        return self._core.heads()
+
+    @property
+    def actor(self) -> bytes:
+        """The id under which this copy writes."""
+        return self._core.actor()
+
+    @actor.setter
+    def actor(self, actor: bytes | str) -> None:
+        self._core.set_actor(_actor(actor) or b"")
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+        return self._core.is_open()
+
+    @property
+    def replayed(self) -> int:
+        """How many changes `apply_changes` took by replay so far."""
+        return self._replayed
+
+    def change(self, message: str | None = None, time: int | None = None, *, patches: bool = False) -> Transaction:
+        """Begin a transaction: `with document.change("add eggs") as tx: ...`.
+
+        When the block ends its writes become one change; an exception in it takes them all back.
+        `time` is in seconds since 1970. `patches` asks for `tx.patches`. Nesting is `TransactionOpen`.
+        """
+        return Transaction(self._core, message, time or 0, patches)
+
+    def apply_changes(self, changes: Iterable[bytes], *, strict: bool = False, replay: bool = True) -> list[Patch]:
+        """Apply changes from elsewhere, in any order; those that are here already are passed over.
+
+        All or nothing: `MissingDependencies` if one builds on what is neither here nor among them,
+        `InvalidChange` if one breaks a rule. With `strict`, `start_op` must be exactly one above the
+        highest operation of the change's past, else only above it. `replay=False` keeps to the
+        crate's own way, which gives the same document.
+        """
+        patches, replayed = self._core.apply([*changes], strict, replay)
+        self._replayed += replayed
+        return from_native(patches)
+
+    def changes(self, since: Iterable[bytes] | None = None) -> list[bytes]:
+        """The changes that are not in the past of `since` (heads), each after what it builds on."""
+        return self._core.changes([*since] if since is not None else [])
+
+    def change_by_hash(self, digest: bytes) -> bytes | None:
+        """The bytes of one change, None if it is not here."""
+        return self._core.change_by_hash(digest)
+
+    def missing(self, hashes: Iterable[bytes]) -> tuple[bytes, ...]:
+        """Those of these change hashes that are not here."""
+        return self._core.missing([*hashes])
+
+    def fork(self, actor: bytes | str | None = None) -> Self:
+        """An independent copy that writes under another actor."""
+        return type(self).__new__(type(self))._bind(self._core.fork(_actor(actor)))
+
+    def merge(self, other: Document) -> list[Patch]:
+        """Take over every change of `other` that is not here."""
+        unknown = set(other.missing(self.heads))
+        return self.apply_changes(other.changes(head for head in self.heads if head not in unknown))
+
+    @property
+    def operations(self) -> int:
+        """How many operations the document holds, those of deleted things included."""
+        return self._core.stats()[0]
+
+    def __repr__(self) -> str:
+        return f"Document({self.to_py()!r})"
+
+
+def _actor(actor: Any) -> bytes | None:
+    if actor is None or isinstance(actor, bytes):
+        return actor
+    if isinstance(actor, str):
+        return bytes.fromhex(actor)
+    raise TypeError("an actor is bytes or hexadecimal")

@@ -1,0 +1,65 @@
+"""Every error that lichen_crdt raises, in one tree.
+
+::
+
+    CrdtError
+    ├── InvalidDocument        saved bytes do not load
+    ├── InvalidChange          a change breaks the format or a rule of it
+    ├── MissingDependencies    a change builds on changes that are not here (`.hashes`)
+    ├── InvalidCursor          not a cursor, or not one of this text or list
+    └── TransactionError
+        ├── NoTransaction      a write outside `with document.change():`
+        ├── TransactionOpen    not possible while a transaction is open
+        └── DocumentBusy       another thread holds the document, and did not let go in time
+
+Beside these, the usual Python errors: `KeyError` and `IndexError` for what is not there, `TypeError`,
+`ValueError` and `OverflowError` for values that a document cannot hold. After any error the document is
+as it was before the call.
+"""
+
+from __future__ import annotations
+
+
+class CrdtError(Exception):
+    """The base of every error that lichen_crdt raises."""
+
+
+class InvalidDocument(CrdtError):
+    """Saved bytes are damaged, or are not an Automerge document."""
+
+
+class InvalidChange(CrdtError):
+    """A change breaks the format or a rule of it; it will never be valid."""
+
+
+class MissingDependencies(CrdtError):
+    """A change builds on changes that are not here; it may be applied once they are.
+
+    `hashes` holds those that are missing, 32 bytes each.
+    """
+
+    hashes: tuple[bytes, ...]
+
+    def __init__(self, message: str, hashes: tuple[bytes, ...] = ()) -> None:
+        super().__init__(message)
+        self.hashes = tuple(hashes)
+
+
+class InvalidCursor(CrdtError):
+    """Bytes that are not a cursor, or not one of this text or list."""
+
+
+class TransactionError(CrdtError):
+    """A call does not fit the state of the document's transaction."""
+
+
+class NoTransaction(TransactionError):
+    """A write outside `with document.change():`."""
+
+
+class TransactionOpen(TransactionError):
+    """Not possible while a transaction is open: no nested transaction, no apply, no save."""
+
+
+class DocumentBusy(TransactionError):
+    """Another thread holds the document and did not let go within ten seconds."""

@@ -1,0 +1,239 @@
+"""Maps and lists of a document as Python collections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from lichen_crdt._native import Obj
+from lichen_crdt.counter import Counter
+from lichen_crdt.text import Text
+
+if TYPE_CHECKING:
+    from lichen_crdt._native import Core
+
+_T = TypeVar("_T")
+
+# Reads give `Any`: what lies at a key is known only at run time. `text()`, `map()`, `list()` and
+# `counter()` say what is expected there, and are typed.
+
+
+def wrap(core: Core, obj: Obj, place: str | int, value: Any) -> Any:
+    """The value that was found at a place, as a view if it is an object or a counter."""
+    if type(value) is Obj:
+        kind = value.kind
+        if kind == "text":
+            return Text._view(core, value)
+        return Map(core, value) if kind == "map" else List(core, value)
+    if type(value) is Counter:
+        return value._bind(core, obj, place)
+    return value
+
+
+def _expect(found: Any, kind: type[_T], place: str | int) -> _T:
+    if not isinstance(found, kind):
+        raise TypeError(f"at {place!r} is a {type(found).__name__}, not a {kind.__name__}")
+    return found
+
+
+class Map(MutableMapping[str, Any]):
+    """A map of a document: a view that reads the present state and writes inside a transaction.
+
+    Keys are strings. Assigning a dict, a list or a `Text` makes an object of it, nested to any
+    depth; what was there before is replaced. Compares equal to mappings with equal contents.
+    """
+
+    __slots__ = ("_core", "_obj")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, core: Core, obj: Obj) -> None:
+        self._core = core
+        self._obj = obj
+
+    def __getitem__(self, key: str) -> Any:
+        value = self._core.get(self._obj, key)
+        if value is None and key not in self:
+            raise KeyError(key)
+        return wrap(self._core, self._obj, key, value)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        if type(value) is Counter and value._is_at(self._core, self._obj, key):
+            return
+        self._core.put(self._obj, _key(key), value)
+
+    def __delitem__(self, key: str) -> None:
+        self._core.delete(self._obj, _key(key))
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and bool(self._core.get_all(self._obj, key))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._core.keys(self._obj))
+
+    def __len__(self) -> int:
+        return self._core.length(self._obj)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Map):
+            return self.to_py() == other.to_py()
+        if isinstance(other, Mapping):
+            return bool(self.to_py() == plain(other))
+        return NotImplemented
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.to_py()!r})"
+
+    def text(self, key: str) -> Text:
+        """The text at `key`; `TypeError` if something else is there."""
+        return _expect(self[key], Text, key)
+
+    def map(self, key: str) -> Map:
+        """The map at `key`; `TypeError` if something else is there."""
+        return _expect(self[key], Map, key)
+
+    def list(self, key: str) -> List:
+        """The list at `key`; `TypeError` if something else is there."""
+        return _expect(self[key], List, key)
+
+    def counter(self, key: str) -> Counter:
+        """The counter at `key`; `TypeError` if something else is there."""
+        return _expect(self[key], Counter, key)
+
+    def conflicts(self, key: str) -> tuple[Any, ...]:
+        """Every value that concurrent writers left at `key`; the last one is what reads give."""
+        found = self._core.get_all(self._obj, key)
+        return tuple(wrap(self._core, self._obj, key, value) for value in found)
+
+    @property
+    def path(self) -> tuple[str | int, ...]:
+        """Where this map is, from the root."""
+        return self._core.path(self._obj)
+
+    def to_py(self) -> dict[str, Any]:
+        """The whole content as plain data: texts are `str`, counters `int`, instants `datetime`."""
+        content: dict[str, Any] = self._core.to_py(self._obj)
+        return content
+
+
+class List(MutableSequence[Any]):
+    """A list of a document: a view that reads the present state and writes inside a transaction.
+
+    Behaves as a Python list does: negative indexes, slices (step 1 when writing), `in`, `insert`,
+    `append`, `extend`, `pop`. Compares equal to lists and tuples with equal contents.
+    """
+
+    __slots__ = ("_core", "_obj")
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, core: Core, obj: Obj) -> None:
+        self._core = core
+        self._obj = obj
+
+    def _index(self, index: int) -> int:
+        at = index + len(self) if index < 0 else index
+        if at < 0:
+            raise IndexError(f"index {index} is out of range")
+        return at
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        at = self._index(index)
+        value = self._core.get(self._obj, at)
+        if value is None and at >= len(self):
+            raise IndexError(f"index {index} is out of range")
+        return wrap(self._core, self._obj, at, value)
+
+    @overload
+    def __setitem__(self, index: int, value: Any) -> None: ...
+    @overload
+    def __setitem__(self, index: slice, value: Iterable[Any]) -> None: ...
+    def __setitem__(self, index: int | slice, value: Any) -> None:
+        if isinstance(index, slice):
+            start, count = self._range(index)
+            self._core.splice_list(self._obj, start, count, [*value])
+            return
+        at = self._index(index)
+        if type(value) is Counter and value._is_at(self._core, self._obj, at):
+            return
+        self._core.put(self._obj, at, value)
+
+    def __delitem__(self, index: int | slice) -> None:
+        if isinstance(index, slice):
+            start, count = self._range(index)
+            self._core.splice_list(self._obj, start, count, [])
+        else:
+            self._core.delete(self._obj, self._index(index))
+
+    def _range(self, key: slice) -> tuple[int, int]:
+        start, stop, step = key.indices(len(self))
+        if step != 1:
+            raise ValueError("a list is edited in ranges with step 1")
+        return start, max(0, stop - start)
+
+    def __len__(self) -> int:
+        return self._core.length(self._obj)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def insert(self, index: int, value: Any) -> None:
+        """Insert before the item at `index`; as with `list`, an index out of range means an end."""
+        size = len(self)
+        at = max(0, index + size) if index < 0 else min(index, size)
+        self._core.insert(self._obj, at, value)
+
+    def extend(self, values: Iterable[Any]) -> None:
+        """Append every value."""
+        self._core.splice_list(self._obj, len(self), 0, [*values])
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, List):
+            return self.to_py() == other.to_py()
+        if isinstance(other, Sequence) and not isinstance(other, (str, bytes, Text)):
+            return bool(self.to_py() == plain(other))
+        return NotImplemented
+
+    def __repr__(self) -> str:
+        return f"List({self.to_py()!r})"
+
+    def cursor(self, index: int, *, before: bool = False) -> bytes:
+        """A position that stays with its item while others edit; see `Text.cursor`."""
+        return self._core.cursor(self._obj, self._index(index), before)
+
+    def position(self, cursor: bytes) -> int:
+        """Where a cursor is now; `InvalidCursor` if it is not one of this list."""
+        return self._core.position(self._obj, cursor)
+
+    @property
+    def path(self) -> tuple[str | int, ...]:
+        """Where this list is, from the root."""
+        return self._core.path(self._obj)
+
+    def to_py(self) -> list[Any]:
+        """The whole content as plain data: texts are `str`, counters `int`, instants `datetime`."""
+        content: list[Any] = self._core.to_py(self._obj)
+        return content
+
+
+def plain(value: Any) -> Any:
+    """Plain data of a value: views, texts and counters become dicts, lists, `str` and `int`."""
+    if isinstance(value, (Map, List, Text)):
+        return value.to_py()
+    if isinstance(value, Counter):
+        return value.value
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def _key(key: str) -> str:
+    if not isinstance(key, str):
+        raise TypeError("the keys of a map are strings")
+    return key

@@ -1,0 +1,387 @@
+//! The Python class over a shared document.
+
+use automerge::{
+    ActorId, Automerge, ChangeHash, Cursor, CursorPosition, LoadOptions, MoveCursor, ObjId, ObjType, Prop,
+    ReadDoc,
+};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList, PyTuple};
+
+use crate::apply;
+use crate::document::{reading, Document, Done, State};
+use crate::error::{guard, Error, Result};
+use crate::patches;
+use crate::shared::Shared;
+use crate::values::{self, Obj, Output, Style, ENCODING};
+
+/// A key of a map or an index of a list or text.
+struct Place(Prop);
+
+impl<'py> FromPyObject<'_, 'py> for Place {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(key) = value.extract::<String>() {
+            return Ok(Place(Prop::Map(key)));
+        }
+        Ok(Place(Prop::Seq(value.extract::<usize>()?)))
+    }
+}
+
+/// A document, usable from several threads.
+#[pyclass(frozen, module = "lichen_crdt._native")]
+pub struct Core {
+    shared: Shared<Document>,
+}
+
+impl Core {
+    fn of(doc: Automerge) -> Self {
+        Core { shared: Shared::new(Document::new(doc)) }
+    }
+
+    /// A short call, with the GIL held.
+    fn quick<T>(&self, py: Python<'_>, f: impl FnOnce(&mut Document) -> Result<T>) -> PyResult<T> {
+        let mut claim = self.shared.claim(py)?;
+        let document = claim.value();
+        Ok(guard(|| f(document))?)
+    }
+
+    /// A call that may take long, with the GIL released.
+    fn heavy<T: Send>(
+        &self,
+        py: Python<'_>,
+        f: impl FnOnce(&mut Document) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        let mut claim = self.shared.claim(py)?;
+        let document = claim.value();
+        Ok(py.detach(|| guard(|| f(document)))?)
+    }
+
+    /// A call that writes inside a transaction: a panic damages the document.
+    fn write<T>(&self, py: Python<'_>, f: impl FnOnce(&mut Document) -> Result<T>) -> PyResult<T> {
+        let mut claim = self.shared.claim(py)?;
+        let result = write_guarded(claim.value(), f);
+        let open = matches!(claim.value().state, State::Open(_));
+        claim.set_transaction(open);
+        Ok(result?)
+    }
+}
+
+fn write_guarded<T>(document: &mut Document, f: impl FnOnce(&mut Document) -> Result<T>) -> Result<T> {
+    let mut finished = false;
+    let result = guard(|| {
+        let result = f(document);
+        finished = true;
+        result
+    });
+    if !finished {
+        document.state = State::Damaged;
+    }
+    result
+}
+
+type PyDone = Vec<(Py<PyBytes>, Py<PyBytes>)>;
+
+fn done_to_py(py: Python<'_>, done: Vec<Done>) -> PyDone {
+    let bytes = |b: &[u8]| PyBytes::new(py, b).unbind();
+    done.iter().map(|(hash, change)| (bytes(hash), bytes(change))).collect()
+}
+
+fn heads_to_py(py: Python<'_>, heads: Vec<ChangeHash>) -> PyResult<Bound<'_, PyTuple>> {
+    PyTuple::new(py, heads.iter().map(|h| PyBytes::new(py, &h.0)))
+}
+
+fn read_heads(heads: Vec<Vec<u8>>) -> PyResult<Vec<ChangeHash>> {
+    let read = |h: Vec<u8>| {
+        ChangeHash::try_from(&h[..]).map_err(|_| Error::Crdt("a hash has 32 bytes".into()).into())
+    };
+    heads.into_iter().map(read).collect()
+}
+
+fn read_actor(actor: Option<Vec<u8>>) -> ActorId {
+    actor.map_or_else(ActorId::random, ActorId::from)
+}
+
+fn known(doc: &Automerge, heads: &[ChangeHash]) -> Result<()> {
+    let missing = doc.get_missing_deps(heads);
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(Error::MissingDependencies(missing.iter().map(|h| h.0).collect())),
+    }
+}
+
+fn load(data: &[u8], actor: ActorId) -> Result<Automerge> {
+    let options = LoadOptions::new().text_encoding(ENCODING);
+    let doc = guard(|| Automerge::load_with_options(data, options).map_err(Error::from));
+    match doc {
+        Ok(doc) => Ok(doc.with_actor(actor)),
+        Err(Error::Crdt(why)) => Err(Error::InvalidDocument(why)),
+        Err(other) => Err(Error::InvalidDocument(format!("{other:?}"))),
+    }
+}
+
+#[pymethods]
+impl Core {
+    #[new]
+    #[pyo3(signature = (actor=None))]
+    fn new(actor: Option<Vec<u8>>) -> Self {
+        Core::of(Automerge::new_with_encoding(ENCODING).with_actor(read_actor(actor)))
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (data, actor=None))]
+    fn load(py: Python<'_>, data: &[u8], actor: Option<Vec<u8>>) -> PyResult<Self> {
+        let actor = read_actor(actor);
+        Ok(Core::of(py.detach(|| load(data, actor))?))
+    }
+
+    fn save<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let saved = self.heavy(py, |d| Ok(d.idle()?.save()))?;
+        Ok(PyBytes::new(py, &saved))
+    }
+
+    fn save_after<'py>(&self, py: Python<'py>, heads: Vec<Vec<u8>>) -> PyResult<Bound<'py, PyBytes>> {
+        let heads = read_heads(heads)?;
+        let saved = self.heavy(py, |d| {
+            let doc = d.idle()?;
+            known(doc, &heads)?;
+            Ok(doc.save_after(&heads))
+        })?;
+        Ok(PyBytes::new(py, &saved))
+    }
+
+    fn heads<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let heads = self.quick(py, |d| match &d.state {
+            State::Idle(doc) => Ok(doc.get_heads()),
+            State::Open(writing) => Ok(writing.tx.get_heads()),
+            State::Damaged => Err(crate::document::damaged()),
+        })?;
+        heads_to_py(py, heads)
+    }
+
+    fn actor<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let actor = self.quick(py, |d| Ok(d.actor()?.to_bytes().to_vec()))?;
+        Ok(PyBytes::new(py, &actor))
+    }
+
+    fn set_actor(&self, py: Python<'_>, actor: Vec<u8>) -> PyResult<()> {
+        self.quick(py, |d| {
+            d.idle()?.set_actor(ActorId::from(actor));
+            Ok(())
+        })
+    }
+
+    fn is_open(&self, py: Python<'_>) -> PyResult<bool> {
+        self.quick(py, |d| Ok(matches!(d.state, State::Open(_))))
+    }
+
+    #[pyo3(signature = (message, time, patches))]
+    fn begin(&self, py: Python<'_>, message: Option<String>, time: i64, patches: bool) -> PyResult<()> {
+        self.write(py, |d| d.begin(message, time, patches))
+    }
+
+    /// End the transaction: its changes as (hash, bytes), and its patches.
+    fn commit<'py>(&self, py: Python<'py>) -> PyResult<(PyDone, Vec<Bound<'py, PyTuple>>)> {
+        let (done, seen) = self.write(py, Document::commit)?;
+        Ok((done_to_py(py, done), patches::to_py(py, seen)?))
+    }
+
+    fn rollback(&self, py: Python<'_>) -> PyResult<()> {
+        self.write(py, Document::rollback)
+    }
+
+    fn get<'py>(&self, py: Python<'py>, obj: &Obj, place: Place) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let found = self.quick(py, |d| {
+            reading!(d, doc => {
+                let found = doc.get(&obj.id, place.0)?;
+                Ok(found.map(|(value, id)| Output::view(value, id)))
+            })
+        })?;
+        found.map(|value| values::to_py(py, value, Style::Typed)).transpose()
+    }
+
+    fn get_all<'py>(&self, py: Python<'py>, obj: &Obj, place: Place) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let found = self.quick(py, |d| {
+            reading!(d, doc => {
+                let found = doc.get_all(&obj.id, place.0)?;
+                Ok(found.into_iter().map(|(v, id)| Output::view(v, id)).collect::<Vec<_>>())
+            })
+        })?;
+        found.into_iter().map(|value| values::to_py(py, value, Style::Typed)).collect()
+    }
+
+    fn keys(&self, py: Python<'_>, obj: &Obj) -> PyResult<Vec<String>> {
+        self.quick(py, |d| reading!(d, doc => Ok(doc.keys(&obj.id).collect())))
+    }
+
+    fn length(&self, py: Python<'_>, obj: &Obj) -> PyResult<usize> {
+        self.quick(py, |d| reading!(d, doc => Ok(doc.length(&obj.id))))
+    }
+
+    fn text(&self, py: Python<'_>, obj: &Obj) -> PyResult<String> {
+        self.heavy(py, |d| reading!(d, doc => Ok(doc.text(&obj.id)?)))
+    }
+
+    fn to_py<'py>(&self, py: Python<'py>, obj: &Obj) -> PyResult<Bound<'py, PyAny>> {
+        let value = self.heavy(py, |d| {
+            reading!(d, doc => {
+                let kind = doc.object_type(&obj.id)?;
+                values::plain(doc, &obj.id, kind)
+            })
+        })?;
+        values::to_py(py, value, Style::Plain)
+    }
+
+    fn put(&self, py: Python<'_>, obj: &Obj, place: Place, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let value = values::read(value)?;
+        self.write(py, |d| d.put(&obj.id, place.0, value))
+    }
+
+    fn insert(&self, py: Python<'_>, obj: &Obj, index: usize, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let value = values::read(value)?;
+        self.write(py, |d| d.insert(&obj.id, index, value))
+    }
+
+    fn splice_list(
+        &self,
+        py: Python<'_>,
+        obj: &Obj,
+        index: usize,
+        delete: usize,
+        values: &Bound<'_, PyList>,
+    ) -> PyResult<()> {
+        let values: PyResult<Vec<_>> = values.iter().map(|v| values::read(&v)).collect();
+        let values = values?;
+        self.write(py, |d| d.splice_list(&obj.id, index, delete, values))
+    }
+
+    fn splice_text(
+        &self,
+        py: Python<'_>,
+        obj: &Obj,
+        index: usize,
+        delete: usize,
+        text: &str,
+    ) -> PyResult<()> {
+        self.write(py, |d| d.splice_text(&obj.id, index, delete, text))
+    }
+
+    fn update_text(&self, py: Python<'_>, obj: &Obj, text: &str) -> PyResult<()> {
+        self.write(py, |d| d.update_text(&obj.id, text))
+    }
+
+    fn delete(&self, py: Python<'_>, obj: &Obj, place: Place) -> PyResult<()> {
+        self.write(py, |d| d.delete(&obj.id, place.0))
+    }
+
+    fn increment(&self, py: Python<'_>, obj: &Obj, place: Place, by: i64) -> PyResult<()> {
+        self.write(py, |d| d.increment(&obj.id, place.0, by))
+    }
+
+    #[pyo3(signature = (obj, index, before))]
+    fn cursor<'py>(
+        &self,
+        py: Python<'py>,
+        obj: &Obj,
+        index: usize,
+        before: bool,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let side = if before { MoveCursor::Before } else { MoveCursor::After };
+        let cursor = self.quick(py, |d| {
+            reading!(d, doc => {
+                let place = match doc.length(&obj.id) {
+                    end if end == index => CursorPosition::End,
+                    _ => CursorPosition::Index(index),
+                };
+                Ok(doc.get_cursor_moving(&obj.id, place, None, side)?.to_bytes())
+            })
+        })?;
+        Ok(PyBytes::new(py, &cursor))
+    }
+
+    fn position(&self, py: Python<'_>, obj: &Obj, cursor: &[u8]) -> PyResult<usize> {
+        let read = guard(|| Cursor::try_from(cursor).map_err(|e| Error::InvalidCursor(e.to_string())))
+            .map_err(|_| Error::InvalidCursor("not a cursor".into()))?;
+        let found = self.quick(py, |d| {
+            guard(|| reading!(d, doc => Ok(doc.get_cursor_position(&obj.id, &read, None)?))).map_err(|e| {
+                match e {
+                    Error::Crdt(_) => Error::InvalidCursor("the cursor is of another object".into()),
+                    other => other,
+                }
+            })
+        })?;
+        Ok(found)
+    }
+
+    fn path<'py>(&self, py: Python<'py>, obj: &Obj) -> PyResult<Bound<'py, PyTuple>> {
+        let path = self.quick(py, |d| {
+            reading!(d, doc => {
+                let mut path: Vec<Prop> = doc.parents(&obj.id)?.map(|parent| parent.prop).collect();
+                path.reverse();
+                Ok(path)
+            })
+        })?;
+        patches::path_to_py(py, path)
+    }
+
+    /// The changes that are not in the past of `since`, as uncompressed chunks.
+    fn changes<'py>(&self, py: Python<'py>, since: Vec<Vec<u8>>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let since = read_heads(since)?;
+        let changes = self.heavy(py, |d| {
+            let doc = d.idle()?;
+            known(doc, &since)?;
+            Ok(doc.get_changes(&since))
+        })?;
+        Ok(changes.iter().map(|c| PyBytes::new(py, c.raw_bytes())).collect())
+    }
+
+    fn change_by_hash<'py>(&self, py: Python<'py>, hash: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let hash = read_heads(vec![hash.to_vec()])?[0];
+        let change = self.quick(py, |d| Ok(d.idle()?.get_change_by_hash(&hash)))?;
+        Ok(change.map(|c| PyBytes::new(py, c.raw_bytes())))
+    }
+
+    /// Apply changes in any order: their patches, and how many went by replay.
+    #[pyo3(signature = (changes, strict, replay))]
+    fn apply<'py>(
+        &self,
+        py: Python<'py>,
+        changes: Vec<Bound<'py, PyBytes>>,
+        strict: bool,
+        replay: bool,
+    ) -> PyResult<(Vec<Bound<'py, PyTuple>>, usize)> {
+        let changes: Vec<Vec<u8>> = changes.iter().map(|c| c.as_bytes().to_vec()).collect();
+        let how = apply::How { strict, replay };
+        let (seen, replayed) = self.heavy(py, |d| apply::apply(d, changes, how))?;
+        Ok((patches::to_py(py, seen)?, replayed))
+    }
+
+    #[pyo3(signature = (actor=None))]
+    fn fork(&self, py: Python<'_>, actor: Option<Vec<u8>>) -> PyResult<Self> {
+        let actor = read_actor(actor);
+        let forked = self.heavy(py, |d| Ok(d.idle()?.fork()))?;
+        Ok(Core::of(forked.with_actor(actor)))
+    }
+
+    /// The hashes that `changes(since)` would start from: is each of these changes here?
+    fn missing<'py>(&self, py: Python<'py>, hashes: Vec<Vec<u8>>) -> PyResult<Bound<'py, PyTuple>> {
+        let hashes = read_heads(hashes)?;
+        let missing = self.quick(py, |d| Ok(d.idle()?.get_missing_deps(&hashes)))?;
+        heads_to_py(py, missing)
+    }
+
+    /// The operations and changes in the document.
+    fn stats(&self, py: Python<'_>) -> PyResult<(u64, u64)> {
+        self.quick(py, |d| {
+            reading!(d, doc => {
+                let stats = doc.stats();
+                Ok((stats.num_ops, stats.num_changes))
+            })
+        })
+    }
+
+    #[classattr]
+    fn root() -> Obj {
+        Obj::new(ObjId::Root, ObjType::Map)
+    }
+}

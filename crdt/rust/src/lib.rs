@@ -1,0 +1,51 @@
+//! The native core of `lichen_crdt`: a thin binding over crate `automerge`.
+//!
+//! Values in, values out. Heavy calls release the GIL, every call runs under a panic guard, and
+//! bytes from outside are bounded and checked before the crate sees them.
+
+mod apply;
+mod chunk;
+mod core;
+mod document;
+mod error;
+mod patches;
+mod replay;
+mod shared;
+mod tracker;
+mod values;
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::error::Error;
+
+/// The header of one change: actor, seq, start_op, operations, deps, time, message, hash, size.
+type Info = (Py<PyBytes>, u64, u64, u64, Vec<Py<PyBytes>>, i64, Option<String>, Py<PyBytes>, usize);
+
+#[pyfunction]
+fn change_info(py: Python<'_>, data: &[u8]) -> PyResult<Info> {
+    let head = error::guard(|| chunk::Head::parse(data).map_err(Error::from))?;
+    Ok((
+        PyBytes::new(py, &head.actor).unbind(),
+        head.seq,
+        head.start_op,
+        head.operations,
+        head.deps.iter().map(|d| PyBytes::new(py, d).unbind()).collect(),
+        head.time,
+        head.message,
+        PyBytes::new(py, &head.hash).unbind(),
+        data.len(),
+    ))
+}
+
+#[pymodule]
+fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    // Panics are caught and become errors: they must not write to stderr as well.
+    std::panic::set_hook(Box::new(|_| {}));
+    m.add_class::<core::Core>()?;
+    m.add_class::<values::Obj>()?;
+    m.add_function(wrap_pyfunction!(change_info, m)?)?;
+    m.add_function(wrap_pyfunction!(values::register, m)?)?;
+    m.add("MAX_OPERATIONS", chunk::MAX_OPERATIONS)?;
+    Ok(())
+}

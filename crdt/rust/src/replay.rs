@@ -1,0 +1,335 @@
+//! Replay: run the operations of a remote change as a local transaction of its actor.
+//!
+//! The crate's own way to apply a change walks every operation of each object it touches. A local
+//! transaction does not. Where a change's dependencies are exactly the heads, its operations, run in
+//! order under its actor with its message and time, make the same change again: the hash proves it.
+
+use std::mem::ManuallyDrop;
+
+use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
+use automerge::marks::{ExpandMark, Mark};
+use automerge::transaction::{CommitOptions, Transactable, Transaction};
+use automerge::{
+    ActorId, Automerge, Change, ChangeHash, Cursor, ObjId, ObjType, Patch, PatchLog, Prop, ReadDoc,
+    ScalarValue,
+};
+
+use crate::document::{Document, State};
+use crate::error::{guard, Error, Result};
+
+/// Where the last replayed operation was: the next one is likely to be beside it.
+#[derive(Default)]
+pub struct Hint {
+    near: Option<(ObjectId, usize)>,
+}
+
+impl Hint {
+    pub fn clear(&mut self) {
+        self.near = None;
+    }
+}
+
+pub enum Outcome {
+    Done(Vec<Patch>),
+    /// It cannot be replayed; the document is as it was.
+    NotPossible,
+}
+
+/// Why a replay stopped.
+enum Stop {
+    /// An operation cannot be run as a local one.
+    Impossible,
+}
+
+impl<E: std::error::Error> From<E> for Stop {
+    fn from(_: E) -> Self {
+        Stop::Impossible
+    }
+}
+
+type Step<T> = std::result::Result<T, Stop>;
+
+/// Replay one change whose dependencies are the heads of the document.
+pub fn replay(document: &mut Document, change: &Change) -> Result<Outcome> {
+    if !fits(document, change)? {
+        return Ok(Outcome::NotPossible);
+    }
+    let mut hint = std::mem::take(&mut document.hint);
+    let doc = document.idle()?;
+    let own = doc.get_actor().clone();
+    let before = doc.get_heads();
+    doc.set_actor(change.actor_id().clone());
+    let done = guard(|| run(doc, change, &mut hint));
+    match done {
+        Ok(Some((hash, patches))) if hash == change.hash() => {
+            doc.set_actor(own);
+            document.tracker.add(change);
+            document.hint = hint;
+            Ok(Outcome::Done(patches))
+        }
+        Ok(None) => {
+            doc.set_actor(own);
+            Ok(Outcome::NotPossible)
+        }
+        Ok(Some(_)) | Err(_) => {
+            doc.set_actor(own);
+            rebuild(document, &before)?;
+            Ok(Outcome::NotPossible)
+        }
+    }
+}
+
+/// Build the document again as it was at `heads`.
+pub fn rebuild(document: &mut Document, heads: &[ChangeHash]) -> Result<()> {
+    let doc = document.idle()?;
+    let actor = doc.get_actor().clone();
+    match guard(|| Ok(doc.fork_at(heads)?)) {
+        Ok(built) => {
+            document.replace(built.with_actor(actor));
+            Ok(())
+        }
+        Err(error) => {
+            document.state = State::Damaged;
+            Err(error)
+        }
+    }
+}
+
+fn fits(document: &mut Document, change: &Change) -> Result<bool> {
+    let State::Idle(doc) = &document.state else {
+        return Ok(false);
+    };
+    let known = document.tracker.of(doc);
+    Ok(change.extra_bytes().is_empty()
+        && !change.is_empty()
+        && change.start_op().get() == known.max_op + 1
+        && change.seq() == known.seq(change.actor_id()) + 1)
+}
+
+type Replayed = Option<(ChangeHash, Vec<Patch>)>;
+
+fn run(doc: &mut Automerge, change: &Change, hint: &mut Hint) -> Result<Replayed> {
+    let decoded = change.decode();
+    let Some((hash, mut log)) = play(doc, change, &decoded.operations, hint)? else {
+        return Ok(None);
+    };
+    let patches = doc.make_patches(&mut log);
+    Ok(hash.map(|hash| (hash, patches)))
+}
+
+fn play(
+    doc: &mut Automerge,
+    change: &Change,
+    ops: &[Op],
+    hint: &mut Hint,
+) -> Result<Option<(Option<ChangeHash>, PatchLog)>> {
+    let tx = doc.transaction_log_patches(PatchLog::active()).map_err(|e| Error::Crdt(e.to_string()))?;
+    // A transaction rolls back when it is dropped; after a panic that could panic again, and abort.
+    let tx = ManuallyDrop::new(tx);
+    let first = OpId(change.start_op().get(), change.actor_id().clone());
+    let mut player = Player { tx, first, ops, next: 0, near: hint.near.take() };
+    let played = player.play();
+    let tx = ManuallyDrop::into_inner(player.tx);
+    if played.is_err() {
+        tx.rollback();
+        return Ok(None);
+    }
+    hint.near = player.near;
+    Ok(Some(tx.commit_with(options(change))))
+}
+
+fn options(change: &Change) -> CommitOptions {
+    let options = CommitOptions::default().with_time(change.timestamp());
+    match change.message() {
+        Some(message) => options.with_message(message),
+        None => options,
+    }
+}
+
+/// The operations of one change on their way into a transaction.
+struct Player<'a, 'd> {
+    tx: ManuallyDrop<Transaction<'d>>,
+    first: OpId,
+    ops: &'a [Op],
+    next: usize,
+    near: Option<(ObjectId, usize)>,
+}
+
+impl<'a> Player<'a, '_> {
+    fn play(&mut self) -> Step<()> {
+        while self.next < self.ops.len() {
+            let op = &self.ops[self.next];
+            let obj = object(&op.obj);
+            let taken = match &op.key {
+                Key::Map(key) => self.in_map(op, &obj, key)?,
+                Key::Seq(elem) if op.insert => self.insertion(op, &obj, elem)?,
+                Key::Seq(elem) => self.in_sequence(op, &obj, elem)?,
+            };
+            self.next += taken;
+            if self.tx.pending_ops() != self.next {
+                return Err(Stop::Impossible);
+            }
+        }
+        Ok(())
+    }
+
+    fn id(&self, index: usize) -> OpId {
+        self.first.increment_by(index as u64)
+    }
+
+    fn in_map(&mut self, op: &Op, obj: &ObjId, key: &str) -> Step<usize> {
+        let prop = Prop::from(key);
+        self.same_predecessors(op, obj, prop.clone())?;
+        self.write(op, obj, prop)?;
+        Ok(1)
+    }
+
+    /// The crate's local operation supersedes all that is visible: so must the remote one.
+    fn same_predecessors(&self, op: &Op, obj: &ObjId, prop: Prop) -> Step<()> {
+        let visible = self.tx.get_all(obj, prop)?;
+        let same = visible.len() == op.pred.len()
+            && visible.iter().all(|(_, id)| op.pred.iter().any(|pred| is(id, pred)));
+        possible(same)
+    }
+
+    fn write(&mut self, op: &Op, obj: &ObjId, prop: Prop) -> Step<()> {
+        match &op.action {
+            OpType::Put(value) => self.tx.put(obj, prop, value.clone())?,
+            OpType::Make(ObjType::Table) => return Err(Stop::Impossible),
+            OpType::Make(kind) => drop(self.tx.put_object(obj, prop, *kind)?),
+            OpType::Delete => self.tx.delete(obj, prop)?,
+            OpType::Increment(by) => self.tx.increment(obj, prop, *by)?,
+            OpType::MarkBegin(_) | OpType::MarkEnd(_) => return Err(Stop::Impossible),
+        }
+        Ok(())
+    }
+
+    fn in_sequence(&mut self, op: &Op, obj: &ObjId, elem: &ElementId) -> Step<usize> {
+        let index = self.index_of(op, obj, elem)?;
+        self.same_predecessors(op, obj, Prop::Seq(index))?;
+        self.write(op, obj, Prop::Seq(index))?;
+        self.near = Some((op.obj.clone(), index));
+        Ok(1)
+    }
+
+    fn insertion(&mut self, op: &Op, obj: &ObjId, elem: &ElementId) -> Step<usize> {
+        let index = match elem {
+            ElementId::Head => 0,
+            ElementId::Id(_) => self.index_of(op, obj, elem)? + 1,
+        };
+        let text = self.run_of_text(op);
+        let taken = match &op.action {
+            _ if !text.is_empty() && self.tx.object_type(obj)? == ObjType::Text => {
+                self.tx.splice_text(obj, index, 0, &text)?;
+                text.chars().count()
+            }
+            OpType::Put(value) => {
+                self.tx.insert(obj, index, value.clone())?;
+                1
+            }
+            OpType::Make(ObjType::Table) => return Err(Stop::Impossible),
+            OpType::Make(kind) => {
+                self.tx.insert_object(obj, index, *kind)?;
+                1
+            }
+            OpType::MarkBegin(_) => self.mark(obj, index)?,
+            _ => return Err(Stop::Impossible),
+        };
+        self.near = Some((op.obj.clone(), index + taken - 1));
+        Ok(taken)
+    }
+
+    /// The characters of the insertions from here that follow one another.
+    fn run_of_text(&self, op: &Op) -> String {
+        let mut text = String::new();
+        for (i, next) in self.ops[self.next..].iter().enumerate() {
+            let follows = i == 0 || (next.obj == op.obj && next.key == self.after(i));
+            match character(next) {
+                Some(c) if follows && next.insert => text.push(c),
+                _ => break,
+            }
+        }
+        text
+    }
+
+    /// The key of an operation that follows the one before `ahead`.
+    fn after(&self, ahead: usize) -> Key {
+        Key::Seq(ElementId::Id(self.id(self.next + ahead - 1)))
+    }
+
+    fn mark(&mut self, _obj: &ObjId, _index: usize) -> Step<usize> {
+        let _ = (ExpandMark::Both, Mark::new(String::new(), ScalarValue::Null, 0, 0));
+        Err(Stop::Impossible)
+    }
+
+    /// The index of a visible element.
+    fn index_of(&self, op: &Op, obj: &ObjId, elem: &ElementId) -> Step<usize> {
+        let ElementId::Id(id) = elem else {
+            return Err(Stop::Impossible);
+        };
+        let cursor = cursor(id)?;
+        if let Some((near, at)) = &self.near {
+            if *near == op.obj {
+                for index in [Some(*at), at.checked_sub(1), at.checked_add(1)].into_iter().flatten() {
+                    if self.is_at(obj, index, &cursor) {
+                        return Ok(index);
+                    }
+                }
+            }
+        }
+        let index = self.tx.get_cursor_position(obj, &cursor, None)?;
+        possible(self.is_at(obj, index, &cursor))?;
+        Ok(index)
+    }
+
+    fn is_at(&self, obj: &ObjId, index: usize, cursor: &Cursor) -> bool {
+        self.tx.get_cursor(obj, index, None).is_ok_and(|found| found == *cursor)
+    }
+}
+
+fn possible(condition: bool) -> Step<()> {
+    if condition {
+        Ok(())
+    } else {
+        Err(Stop::Impossible)
+    }
+}
+
+fn object(obj: &ObjectId) -> ObjId {
+    match obj {
+        ObjectId::Root => ObjId::Root,
+        ObjectId::Id(OpId(counter, actor)) => ObjId::Id(*counter, actor.clone(), 0),
+    }
+}
+
+fn is(id: &ObjId, op: &OpId) -> bool {
+    matches!(id, ObjId::Id(counter, actor, _) if *counter == op.0 && *actor == op.1)
+}
+
+fn character(op: &Op) -> Option<char> {
+    let OpType::Put(ScalarValue::Str(text)) = &op.action else {
+        return None;
+    };
+    let mut chars = text.chars();
+    chars.next().filter(|_| chars.next().is_none())
+}
+
+/// A cursor on an operation, in the crate's byte form.
+fn cursor(id: &OpId) -> Step<Cursor> {
+    let OpId(counter, actor) = id;
+    let actor = ActorId::to_bytes(actor);
+    let mut bytes = vec![1, 3];
+    leb(&mut bytes, actor.len() as u64);
+    bytes.extend_from_slice(actor);
+    leb(&mut bytes, *counter);
+    bytes.push(2);
+    Cursor::try_from(&bytes[..]).map_err(|_| Stop::Impossible)
+}
+
+fn leb(out: &mut Vec<u8>, mut n: u64) {
+    while n >= 0x80 {
+        out.push(n as u8 | 0x80);
+        n >>= 7;
+    }
+    out.push(n as u8);
+}

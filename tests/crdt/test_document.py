@@ -1,0 +1,391 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from lichen_crdt import (
+    Counter,
+    Document,
+    InvalidChange,
+    InvalidDocument,
+    MissingDependencies,
+    NoTransaction,
+    Text,
+    TransactionOpen,
+    Unknown,
+    change_info,
+)
+
+
+def filled() -> Document:
+    doc = Document(actor="01" * 16)
+    with doc.change("begin", time=7):
+        doc["title"] = "Groceries"
+        doc["body"] = Text("milk, eggs")
+        doc["votes"] = Counter(3)
+        doc["items"] = [1, {"deep": ["x", None]}, True]
+    return doc
+
+
+def test_nested_plain_data_goes_in_and_comes_out() -> None:
+    doc = Document()
+    content = {
+        "none": None,
+        "flag": True,
+        "small": -(2**63),
+        "large": 2**64 - 1,
+        "float": 0.5,
+        "bytes": b"\x00\xff",
+        "when": datetime(2026, 11, 24, 3, 4, 5, 6000, tzinfo=UTC),
+        "nested": {"list": [[], {}, ["🥚", {"k": [1]}]]},
+    }
+    with doc.change():
+        doc.update(content)
+    assert doc.to_py() == content
+    assert doc == content
+    assert Document.load(doc.save()) == content
+
+
+def test_values_that_a_document_cannot_hold_are_type_errors() -> None:
+    doc = Document()
+    for wrong in (object(), {1: 2}, {"x": {3}}, 1j):
+        with pytest.raises(TypeError), doc.change():
+            doc["x"] = wrong
+    for wrong in (2**64, -(2**63) - 1):
+        with pytest.raises(OverflowError), doc.change():
+            doc["x"] = wrong
+    with pytest.raises(ValueError, match="time zone"), doc.change():
+        doc["x"] = datetime(2026, 1, 1)
+    assert doc.to_py() == {}
+    assert doc.heads == ()
+
+
+def test_endless_nesting_is_a_value_error() -> None:
+    endless: list[object] = []
+    endless.append(endless)
+    doc = Document()
+    with pytest.raises(ValueError, match="nested"), doc.change():
+        doc["x"] = endless
+
+
+def test_a_value_of_a_later_format_is_kept() -> None:
+    doc = Document()
+    with doc.change():
+        doc["x"] = Unknown(12, b"abc")
+    assert Document.load(doc.save())["x"] == Unknown(12, b"abc")
+
+
+def test_a_map_is_a_mutable_mapping() -> None:
+    doc = filled()
+    assert list(doc) == ["body", "items", "title", "votes"]
+    assert "title" in doc
+    assert "other" not in doc
+    assert doc.get("other", 5) == 5
+    with pytest.raises(KeyError):
+        doc["other"]
+    with doc.change():
+        assert doc.pop("title") == "Groceries"
+        assert doc.setdefault("title", "New") == "New"
+        with pytest.raises(KeyError):
+            del doc["other"]
+    assert doc["title"] == "New"
+
+
+def test_a_key_that_holds_none_is_there() -> None:
+    doc = Document()
+    with doc.change():
+        doc["x"] = None
+    assert "x" in doc
+    assert doc["x"] is None
+
+
+def test_a_list_is_a_mutable_sequence() -> None:
+    doc = Document()
+    with doc.change():
+        doc["items"] = [1, 2, 3]
+        items = doc.list("items")
+        items.append(4)
+        items.insert(-100, 0)
+        items.extend([5, [6]])
+        items[1:3] = ["a", "b", "c"]
+        del items[-1]
+        items[-1] = {"k": 1}
+    assert items == [0, "a", "b", "c", 3, 4, {"k": 1}]
+    assert items[-1]["k"] == 1
+    assert items[1:3] == ["a", "b"]
+    assert 3 in items
+    for index in (7, -8):
+        with pytest.raises(IndexError):
+            items[index]
+
+
+def test_a_text_is_edited_in_code_points() -> None:
+    doc = Document()
+    with doc.change():
+        doc["body"] = Text("a🥚c")
+        body = doc.text("body")
+        body.insert(2, "b")
+        body.append("d")
+        body.delete(0)
+        body[-1] = "D"
+    assert body == "🥚bcD"
+    assert len(body) == 4
+    assert body[1:3] == "bc"
+    assert body.index_to_utf16(1) == 2
+    assert [body.utf16_to_index(i) for i in range(6)] == [0, 0, 1, 2, 3, 4]
+
+
+def test_text_positions_out_of_range_change_nothing() -> None:
+    doc = filled()
+    body = doc.text("body")
+    for index, count in ((11, 0), (0, 11), (5, 6), (-11, 0)):
+        with pytest.raises(IndexError), doc.change():
+            body.splice(index, count, "x")
+    assert body == "milk, eggs"
+
+
+def test_a_text_outside_a_document_is_edited_alike() -> None:
+    text = Text("milk")
+    text.append(", eggs")
+    text.delete(0, 2)
+    text[0] = "L"
+    assert text == "Lk, eggs"
+    assert text.replace("g", "G") == 2
+    assert str(text) == "Lk, eGGs"
+    with pytest.raises(IndexError):
+        text.insert(99, "x")
+
+
+def test_updating_a_text_keeps_what_others_insert() -> None:
+    doc = filled()
+    other = doc.fork()
+    with doc.change():
+        doc.text("body").update("milk, two eggs")
+    with other.change():
+        other.text("body").insert(0, "more ")
+    doc.merge(other)
+    assert doc["body"] == "more milk, two eggs"
+
+
+def test_concurrent_increments_add_up() -> None:
+    doc = filled()
+    other = doc.fork()
+    with doc.change():
+        doc["votes"] += 2
+    with other.change():
+        other.counter("votes").increment(10)
+    doc.merge(other)
+    other.merge(doc)
+    assert doc["votes"] == other["votes"] == 15
+    assert doc.to_py()["votes"] == 15
+
+
+def test_an_increment_of_something_else_is_a_type_error() -> None:
+    doc = filled()
+    with pytest.raises(TypeError):
+        doc.counter("title")
+
+
+def test_concurrent_values_of_one_key_are_a_conflict() -> None:
+    doc = filled()
+    other = doc.fork(actor="ff" * 16)
+    with doc.change():
+        doc["title"] = "A"
+    with other.change():
+        other["title"] = "B"
+    patches = doc.merge(other)
+    assert set(doc.conflicts("title")) == {"A", "B"}
+    assert doc["title"] == doc.conflicts("title")[-1]
+    assert any(getattr(patch, "conflict", False) for patch in patches) or doc["title"] == "A"
+
+
+def test_an_exception_takes_the_transaction_back() -> None:
+    doc = filled()
+    before, heads = doc.save(), doc.heads
+    with pytest.raises(LookupError), doc.change() as tx:
+        doc["title"] = "other"
+        doc.text("body").append("!")
+        assert doc["title"] == "other"
+        raise LookupError
+    assert doc.save() == before
+    assert doc.heads == heads
+    assert tx.hash is None
+
+
+def test_a_transaction_that_writes_nothing_makes_no_change() -> None:
+    doc = filled()
+    heads = doc.heads
+    with doc.change() as tx:
+        pass
+    assert (tx.hash, tx.bytes, tx.changes) == (None, None, [])
+    assert doc.heads == heads
+
+
+def test_writing_outside_a_transaction_is_refused() -> None:
+    doc = filled()
+    with pytest.raises(NoTransaction):
+        doc["title"] = "x"
+    with pytest.raises(NoTransaction):
+        doc.text("body").append("x")
+
+
+def test_nesting_and_applying_inside_a_transaction_are_refused() -> None:
+    doc, other = filled(), Document()
+    with other.change() as tx:
+        other["x"] = 1
+    assert tx.bytes is not None
+    with doc.change():
+        for call in (doc.change().__enter__, doc.save, lambda: doc.apply_changes([tx.bytes or b""]), doc.fork):
+            with pytest.raises(TransactionOpen):
+                call()
+        doc["title"] = "still open"
+    assert doc["title"] == "still open"
+
+
+def test_a_change_says_who_when_and_why() -> None:
+    doc = Document(actor=b"\x05" * 16)
+    with doc.change("first", time=1_700_000_000) as tx:
+        doc["a"] = [1, 2]
+    assert tx.bytes is not None
+    info = change_info(tx.bytes)
+    assert info.actor == b"\x05" * 16
+    assert (info.seq, info.start_op, info.operations) == (1, 1, 3)
+    assert (info.deps, info.time, info.message) == ((), 1_700_000_000, "first")
+    assert info.hash == tx.hash == doc.heads[0]
+    assert info.size == len(tx.bytes)
+
+
+def test_a_transaction_beyond_the_limit_becomes_several_changes() -> None:
+    doc = filled()
+    with doc.change("big") as tx:
+        doc["body"] = Text("x" * 100_000)
+        doc.text("body").splice(10, 70_000, "y" * 70_000)
+        doc["rows"] = [{"n": n} for n in range(40_000)]
+    assert len(tx.changes) > 3
+    assert all(change_info(data).operations <= 65_536 for _, data in tx.changes)
+    assert doc["body"] == "x" * 10 + "y" * 70_000 + "x" * 29_990
+    assert len(doc["rows"]) == 40_000
+    other = filled()
+    other.apply_changes(reversed([data for _, data in tx.changes]))
+    assert other == doc
+
+
+def test_a_large_transaction_is_taken_back_whole() -> None:
+    doc = filled()
+    before = doc.save()
+    with pytest.raises(LookupError), doc.change():
+        doc.text("body").append("x" * 70_000)
+        raise LookupError
+    assert doc.save() == before
+    assert doc.actor == b"\x01" * 16
+    with doc.change():
+        doc["title"] = "goes on"
+    assert Document.load(doc.save()) == doc
+
+
+def test_saves_load_and_append() -> None:
+    doc = filled()
+    saved, heads = doc.save(), doc.heads
+    with doc.change():
+        doc["title"] = "later"
+    loaded = Document.load(saved + doc.save_after(heads))
+    assert loaded == doc
+    assert loaded.heads == doc.heads
+
+
+@pytest.mark.parametrize("data", [b"x", b"\x85oJ\x83", b"\x00" * 100])
+def test_bytes_that_are_no_document_do_not_load(data: bytes) -> None:
+    with pytest.raises(InvalidDocument):
+        Document.load(data)
+
+
+def test_damaged_saves_do_not_load() -> None:
+    saved = filled().save()
+    for cut in range(1, len(saved) - 1, 7):
+        with pytest.raises(InvalidDocument):
+            Document.load(saved[:cut])
+    for at in range(0, len(saved), 5):
+        with pytest.raises(InvalidDocument):
+            Document.load(saved[:at] + bytes([saved[at] ^ 0x10]) + saved[at + 1 :])
+
+
+def test_changes_apply_in_any_order_and_once() -> None:
+    doc = filled()
+    for n in range(20):
+        with doc.change():
+            doc.text("body").append(str(n))
+    changes = doc.changes()
+    other = Document()
+    other.apply_changes([*reversed(changes), *changes[:3]])
+    assert other.heads == doc.heads
+    assert other == doc
+    assert other.apply_changes(changes) == []
+
+
+def test_changes_since_heads_are_the_rest() -> None:
+    doc = filled()
+    heads = doc.heads
+    with doc.change() as tx:
+        doc["title"] = "x"
+    assert doc.changes(heads) == [tx.bytes]
+    assert doc.changes(doc.heads) == []
+    with pytest.raises(MissingDependencies):
+        Document().changes(heads)
+
+
+def test_a_change_whose_past_is_missing_changes_nothing() -> None:
+    doc = filled()
+    with doc.change():
+        doc["title"] = "x"
+    other = Document()
+    with pytest.raises(MissingDependencies) as caught:
+        other.apply_changes(doc.changes()[1:])
+    assert caught.value.hashes == (change_info(doc.changes()[0]).hash,)
+    assert other.to_py() == {}
+    assert other.heads == ()
+
+
+def test_damaged_changes_are_invalid() -> None:
+    change = filled().changes()[0]
+    for cut in range(len(change)):
+        with pytest.raises(InvalidChange):
+            Document().apply_changes([change[:cut]])
+    for at in range(len(change)):
+        damaged = change[:at] + bytes([change[at] ^ 0x20]) + change[at + 1 :]
+        with pytest.raises(InvalidChange):
+            Document().apply_changes([damaged])
+
+
+def test_a_fork_goes_its_own_way_until_merged() -> None:
+    doc = filled()
+    other = doc.fork(actor=b"\x09" * 16)
+    assert other.actor == b"\x09" * 16
+    with other.change():
+        other["title"] = "theirs"
+    assert doc["title"] == "Groceries"
+    doc.merge(other)
+    assert doc == other
+    assert doc.heads == other.heads
+
+
+def test_cursors_stay_with_their_character() -> None:
+    doc = filled()
+    body = doc.text("body")
+    cursor, end = body.cursor(6), body.cursor(len(body))
+    with doc.change():
+        body.insert(0, "bread, ")
+    assert body[body.position(cursor) :] == "eggs"
+    with doc.change():
+        body.delete(body.position(cursor), 2)
+    assert body[body.position(cursor) :] == "gs"
+    assert body.position(end) == len(body)
+
+
+def test_a_cursor_before_moves_to_the_left() -> None:
+    doc = filled()
+    body = doc.text("body")
+    cursor = body.cursor(6, before=True)
+    with doc.change():
+        body.delete(6)
+    assert body.position(cursor) == 5

@@ -150,9 +150,7 @@ class Packer:
         set_id = change_set_id(data[:end], data[end : end + 32])
         context.seq, context.time, context.last = data[_SEQ], time, set_id
         self._remember(set_id)
-        return b"".join(
-            (opening, bytes((flags,)), seq, time[same:], data[_SALT_AND_TIP], links, data[end + 32 :])
-        )
+        return b"".join((opening, bytes((flags,)), seq, time[same:], data[_SALT_AND_TIP], links, data[end + 32 :]))
 
     def _context(self, data: bytes, access: bytes) -> tuple[_Context, bytes]:
         """The context of a set, and the bytes that name it."""

@@ -192,11 +192,6 @@ def doc_id(space: SpaceId, creator: DeviceKey, nonce: bytes) -> DocId:
     return DocId(domains.digest(domains.DOCUMENT, space, creator, nonce)[:16])
 
 
-def actor_id(author: DeviceKey, doc: DocId, session: Session) -> bytes:
-    """The Automerge actor id, 16 bytes, of one session of a device in a document."""
-    return domains.digest(domains.ACTOR, author, doc, session)[:16]
-
-
 def create_prev(nonce: bytes) -> bytes:
     """The `prev` of a set of kind `CREATE`: the document's nonce, then zeros."""
     return nonce + bytes(32 - NONCE_BYTES)

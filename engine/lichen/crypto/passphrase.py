@@ -1,0 +1,99 @@
+"""The key file beside a store: the store's data key, wrapped by a passphrase (Argon2id, RFC 9106) or plain.
+
+A key file is one JSON object: `{"format": "lichen-key/1", "kind": "argon2id", "memory_kib", "passes", "lanes", "salt", "sealed"}`
+with bytes in hexadecimal, or `{"format": "lichen-key/1", "kind": "plain", "key"}` for a node that starts unattended.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+from lichen.config import KIB
+from lichen.errors import ConfigError, StoreDamaged, WrongPassphrase
+
+FORMAT = "lichen-key/1"
+KEY_BYTES = 32
+SALT_BYTES = 16
+MEMORY_KIB = 64 * KIB
+PASSES = 3
+LANES = 1
+MOST_MEMORY_KIB = 1024 * KIB
+"""Most memory that a key file may ask for: a forged one must not exhaust the machine."""
+MOST_PASSES = 64
+FILE_BYTES = 4 * KIB
+"""Largest key file."""
+_AD = b"lichen/data-key/v1"
+
+
+def wrap_key(data_key: bytes, passphrase: str, random: bytes) -> bytes:
+    """A key file's content. `random` is 16 fresh random bytes or more. Raises `ConfigError` for an empty passphrase."""
+    if not passphrase:
+        raise ConfigError("a passphrase must not be empty")
+    salt = random[:SALT_BYTES]
+    cipher = _cipher(passphrase, salt, MEMORY_KIB, PASSES, LANES)
+    sealed = cipher.encrypt(bytes(12), data_key, _AD)  # the key is used for this one message
+    value = {
+        "format": FORMAT,
+        "kind": "argon2id",
+        "memory_kib": MEMORY_KIB,
+        "passes": PASSES,
+        "lanes": LANES,
+        "salt": salt.hex(),
+        "sealed": sealed.hex(),
+    }
+    return json.dumps(value, indent=1).encode() + b"\n"
+
+
+def plain_key(data_key: bytes) -> bytes:
+    """The content of a key file that needs no passphrase."""
+    return json.dumps({"format": FORMAT, "kind": "plain", "key": data_key.hex()}, indent=1).encode() + b"\n"
+
+
+def unwrap_key(content: bytes, passphrase: str | None) -> bytes:
+    """The data key, 32 bytes. Raises `WrongPassphrase`, also when one is needed and not given, and `StoreDamaged`."""
+    value = _parse(content)
+    try:
+        if value["kind"] == "plain":
+            return _key(bytes.fromhex(value["key"]))
+        if passphrase is None:
+            raise WrongPassphrase("this store is protected by a passphrase", hint="give the passphrase")
+        return _unseal(value, passphrase)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreDamaged(f"the key file is malformed: {error!r}", hint="restore it from a backup") from error
+
+
+def _parse(content: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(content) if len(content) <= FILE_BYTES else None
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict) or value.get("format") != FORMAT or value.get("kind") not in ("argon2id", "plain"):
+        raise StoreDamaged("the key file is not one that this version knows", hint="restore it from a backup")
+    return value
+
+
+def _unseal(value: dict[str, Any], passphrase: str) -> bytes:
+    memory, passes, lanes = value["memory_kib"], value["passes"], value["lanes"]
+    if not (8 * lanes <= memory <= MOST_MEMORY_KIB and 1 <= passes <= MOST_PASSES and 1 <= lanes <= 16):
+        raise ValueError("cost out of bounds")
+    cipher = _cipher(passphrase, bytes.fromhex(value["salt"]), memory, passes, lanes)
+    try:
+        return _key(cipher.decrypt(bytes(12), bytes.fromhex(value["sealed"]), _AD))
+    except InvalidTag:
+        raise WrongPassphrase("the passphrase is wrong", hint="try again; there is no way around it") from None
+
+
+def _key(key: bytes) -> bytes:
+    if len(key) != KEY_BYTES:
+        raise ValueError("the key has another length")
+    return key
+
+
+def _cipher(passphrase: str, salt: bytes, memory: int, passes: int, lanes: int) -> ChaCha20Poly1305:
+    kdf = Argon2id(salt=salt, length=KEY_BYTES, iterations=passes, lanes=lanes, memory_cost=memory)
+    return ChaCha20Poly1305(kdf.derive(passphrase.encode()))

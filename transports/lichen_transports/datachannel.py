@@ -35,7 +35,7 @@ _OVERHEAD = 64
 class DataChannelLimits:
     """What a data channel path waits for and holds."""
 
-    window_bytes: int = 1024 * 1024
+    window_bytes: int = 512 * 1024
     """How far, in cost, a sender may be ahead of what the other side's program has taken. Both sides must agree."""
     send_buffer_bytes: int = 128 * 1024
     """A sender waits while more than this waits here for the path."""

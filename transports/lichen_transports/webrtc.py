@@ -14,7 +14,7 @@ import contextlib
 import functools
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,18 @@ _log = logging.getLogger(__name__)
 
 LOOPBACK_VARIABLE = "LICHEN_WEBRTC_LOOPBACK"
 """Set to 1, it lets paths use 127.0.0.1 even where the machine has other addresses."""
+
+MESSAGE_BYTES = 255 * 1024
+"""Largest message that a direct path can be opened for: what the library announces, less the framing."""
+
+# A lost last packet shows only by a timer. RFC 9260 suggests 1 s, and 3 s at first; TCP uses 0.2 s and 1 s, and
+# the library acknowledges every packet at once, so a slow acknowledgement is not taken for a loss.
+_RETRANSMIT_MIN_S = 0.2
+_RETRANSMIT_FIRST_S = 1.0
+
+# The library keeps no account of the receiver's room, so a receiver that is busy for some milliseconds would lose
+# packets of a burst: the socket holds a whole window, as far as the system allows it.
+_SOCKET_BUFFER_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +87,13 @@ class WebRtcTransport:
         """Open a direct channel; exactly one side passes `offers=True`.
 
         Raises `Unreachable`, or `ConfigError` without `aiortc` or with an ICE server it cannot read. The caller bounds
-        the time; cancelling it tells the other side and lets go of everything.
+        the time; cancelling it tells the other side and lets go of everything. Both sides must pass the same
+        `message_bytes`, of at most `MESSAGE_BYTES`.
         """
+        if message_bytes > MESSAGE_BYTES:
+            raise ConfigError(f"a direct path carries messages of at most {MESSAGE_BYTES} bytes")
         library = await asyncio.to_thread(_load)
-        _use_loopback(library, self._loopback)
+        _use_loopback(self._loopback)
         open_end = functools.partial(_End, library, self._servers(library), message_bytes, self._limits)
         return await (_offer(signals, open_end) if offers else _answer(signals, open_end))
 
@@ -171,7 +186,7 @@ async def _opened_unless(end: _End, interruption: Awaitable[Signal]) -> Signal |
 
 
 @contextlib.asynccontextmanager
-async def _giving_up(signals: Signals, end: _End, attempt: bytes) -> Any:
+async def _giving_up(signals: Signals, end: _End, attempt: bytes) -> AsyncIterator[None]:
     """Whatever ends an attempt without a path: tell the other side and let go of everything."""
     try:
         yield
@@ -269,17 +284,23 @@ def _addresses(sdp: str) -> str:
 
 
 def _load() -> Any:
+    """Import the library, and set what it has as constants of its modules."""
     try:
-        import aiortc
+        import aioice.turn
+        import aiortc.rtcsctptransport
     except ImportError as error:
         raise ConfigError("direct paths need aiortc", hint="pip install 'lichen[webrtc]'") from error
+    sctp: Any = aiortc.rtcsctptransport
+    sctp.SCTP_RTO_MIN = _RETRANSMIT_MIN_S
+    sctp.SCTP_RTO_INITIAL = _RETRANSMIT_FIRST_S
+    aioice.turn.UDP_SOCKET_BUFFER_SIZE = _SOCKET_BUFFER_BYTES
     return aiortc
 
 
 _forced = False
 
 
-def _use_loopback(library: Any, wanted: bool) -> None:
+def _use_loopback(wanted: bool) -> None:
     """Let the library offer 127.0.0.1, which it never does: where it is wanted, and where there is nothing else."""
     global _forced
     import aioice.ice

@@ -153,8 +153,7 @@ def _tip_of(
 def _salt(epoch_key: bytes, random: bytes, author: DeviceKey, session: Session, number: int, plaintext: bytes) -> bytes:
     if len(random) < 32:
         raise ValueError("sealing needs 32 random bytes")
-    hashed = hashlib.sha256(plaintext).digest()
-    message = b"".join((domains.SALT, random[:32], author, session, number.to_bytes(8, "big"), hashed))
+    message = b"".join((domains.SALT, random[:32], author, session, number.to_bytes(8, "big"), plaintext))
     return hmac.digest(epoch_key, message, "sha256")[:24]
 
 

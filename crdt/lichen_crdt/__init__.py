@@ -26,6 +26,7 @@ from lichen_crdt.changes import change_info as change_info
 from lichen_crdt.counter import Counter as Counter
 from lichen_crdt.document import Document as Document
 from lichen_crdt.document import Transaction as Transaction
+from lichen_crdt.errors import ActorReused as ActorReused
 from lichen_crdt.errors import CrdtError as CrdtError
 from lichen_crdt.errors import DocumentBusy as DocumentBusy
 from lichen_crdt.errors import InvalidChange as InvalidChange
@@ -46,6 +47,7 @@ from lichen_crdt.patches import MarkPatch as MarkPatch
 from lichen_crdt.patches import Patch as Patch
 from lichen_crdt.patches import TextPatch as TextPatch
 from lichen_crdt.patches import apply_patches as apply_patches
+from lichen_crdt.text import Mark as Mark
 from lichen_crdt.text import Text as Text
 from lichen_crdt.utf16 import from_utf16 as from_utf16
 from lichen_crdt.utf16 import to_utf16 as to_utf16
@@ -57,6 +59,7 @@ from lichen_crdt.views import Map as Map
 
 __all__ = [
     "MAX_OPERATIONS",
+    "ActorReused",
     "ChangeInfo",
     "ConflictPatch",
     "Counter",
@@ -74,6 +77,7 @@ __all__ = [
     "Map",
     "MapDelete",
     "MapPut",
+    "Mark",
     "MarkPatch",
     "MissingDependencies",
     "NoTransaction",

@@ -5,6 +5,7 @@
     CrdtError
     ├── InvalidDocument        saved bytes do not load
     ├── InvalidChange          a change breaks the format or a rule of it
+    ├── ActorReused            another change has the same actor and seq
     ├── MissingDependencies    a change builds on changes that are not here (`.hashes`)
     ├── InvalidCursor          not a cursor, or not one of this text or list
     └── TransactionError
@@ -30,6 +31,13 @@ class InvalidDocument(CrdtError):
 
 class InvalidChange(CrdtError):
     """A change breaks the format or a rule of it; it will never be valid."""
+
+
+class ActorReused(CrdtError):
+    """Another change with the same actor and seq is here: two copies wrote under one actor.
+
+    Each of the two may be valid by itself, but one document cannot hold both.
+    """
 
 
 class MissingDependencies(CrdtError):

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from lichen_crdt.utf16 import from_utf16, to_utf16
 
 if TYPE_CHECKING:
     from lichen_crdt._native import Core, Obj
+
+
+Scalar = None | bool | int | float | str | bytes | datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One mark of a text: `name` has `value` from `start` to before `end`."""
+
+    start: int
+    end: int
+    name: str
+    value: Any
 
 
 class Text:
@@ -136,6 +151,27 @@ class Text:
         if step != 1:
             raise ValueError("a text is edited in ranges with step 1")
         return start, max(0, stop - start)
+
+    # Marks
+
+    def mark(
+        self, start: int, end: int, name: str, value: Scalar, *, expand: Literal["before", "after", "both", "none"] = "after"
+    ) -> None:
+        """Give the code points from `start` to before `end` a mark, such as `("bold", True)`.
+
+        `expand` says at which edges text that is inserted there later takes the mark too.
+        """
+        core, obj = self._bound()
+        core.mark(obj, start, end, name, value, (expand in ("before", "both"), expand in ("after", "both")))
+
+    def unmark(self, start: int, end: int, name: str) -> None:
+        """Take a mark away from the code points from `start` to before `end`."""
+        self.mark(start, end, name, None, expand="none")
+
+    def marks(self) -> list[Mark]:
+        """The marks of the text, in the order of their names and places."""
+        core, obj = self._bound()
+        return [Mark(*fields) for fields in core.marks(obj)]
 
     # Cursors and other units
 

@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use automerge::legacy::OpType;
 use automerge::{Automerge, Change, ChangeHash, PatchLog, ReadDoc};
 
+use crate::check;
 use crate::chunk::Head;
 use crate::document::Document;
 use crate::error::{guard, invalid, Error, Result};
@@ -128,11 +130,12 @@ impl Run {
             }
             rest.pop_front();
         }
-        let rest: Vec<Change> = rest.into_iter().map(|c| c.change).collect();
+        let rest = Vec::from(rest);
         if rest.is_empty() {
             return Ok(());
         }
-        self.by_crate(document, rest)
+        validate(document, &rest, how.strict)?;
+        self.by_crate(document, rest.into_iter().map(|c| c.change).collect())
     }
 
     /// Try to replay one change; false if it cannot be, with the document as it was.
@@ -160,14 +163,22 @@ impl Run {
             document.tracker.add(change);
         }
         let doc = document.idle()?;
+        let before = doc.get_heads();
         let hashes: Vec<_> = changes.iter().map(Change::hash).collect();
+        let marked: Vec<Change> = changes.iter().filter(|c| has_marks(c)).cloned().collect();
         let mut log = PatchLog::active();
         let applied = guard(|| Ok(doc.apply_changes_log_patches(changes, &mut log)?));
         applied.map_err(|e| Error::InvalidChange(format!("the change does not fit: {e:?}")))?;
         if !doc.get_missing_deps(&hashes).is_empty() {
             return invalid("the change was not taken");
         }
-        let made = guard(|| Ok(doc.make_patches(&mut log)))?;
+        check::mark_order(doc, &marked)?;
+        let made = guard(|| {
+            let made = doc.make_patches(&mut log);
+            // Where writers clash the log of a batch may be wrong: the difference of versions is not.
+            let clash = made.iter().any(patches::is_clash);
+            Ok(if clash { doc.diff(&before, &doc.get_heads()) } else { made })
+        })?;
         patches::read(doc, made, &mut self.seen)
     }
 
@@ -181,6 +192,26 @@ impl Run {
             Some(Before::Heads(heads)) => replay::rebuild(document, &heads),
         }
     }
+}
+
+fn has_marks(change: &Change) -> bool {
+    change.decode().operations.iter().any(|op| matches!(op.action, OpType::MarkBegin(_)))
+}
+
+fn validate(document: &mut Document, changes: &[Incoming], strict: bool) -> Result<()> {
+    let (doc, tracker) = document.parts()?;
+    let mut seqs = HashMap::new();
+    for incoming in changes {
+        let actor = incoming.change.actor_id();
+        if !seqs.contains_key(actor) {
+            seqs.insert(actor.clone(), tracker.seq(doc, actor));
+        }
+    }
+    let checked = guard(|| check::check(doc, seqs, changes, strict));
+    checked.map_err(|error| match error {
+        Error::Crdt(why) => Error::InvalidChange(why),
+        other => other,
+    })
 }
 
 /// Whether replaying is likely to be faster than a batch apply of all that is left.

@@ -1,5 +1,6 @@
 //! The Python class over a shared document.
 
+use automerge::marks::Mark;
 use automerge::{
     ActorId, Automerge, ChangeHash, Cursor, CursorPosition, LoadOptions, MoveCursor, ObjId, ObjType, Prop,
     ReadDoc,
@@ -276,6 +277,32 @@ impl Core {
 
     fn increment(&self, py: Python<'_>, obj: &Obj, place: Place, by: i64) -> PyResult<()> {
         self.write(py, |d| d.increment(&obj.id, place.0, by))
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn mark(
+        &self,
+        py: Python<'_>,
+        obj: &Obj,
+        start: usize,
+        end: usize,
+        name: String,
+        value: &Bound<'_, PyAny>,
+        expand: (bool, bool),
+    ) -> PyResult<()> {
+        let Some(value) = values::read_scalar(value)? else {
+            return Err(Error::Type("the value of a mark is a scalar".into()).into());
+        };
+        self.write(py, |d| d.mark(&obj.id, Mark::new(name, value, start, end), expand))
+    }
+
+    fn marks<'py>(&self, py: Python<'py>, obj: &Obj) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let marks = self.heavy(py, |d| reading!(d, doc => Ok(doc.marks(&obj.id)?)))?;
+        let to_py = |mark: Mark| {
+            let value = values::scalar_to_py(py, &mark.value, Style::Plain)?;
+            (mark.start, mark.end, mark.name.to_string(), value).into_pyobject(py)
+        };
+        marks.into_iter().map(to_py).collect()
     }
 
     #[pyo3(signature = (obj, index, before))]

@@ -1,5 +1,6 @@
 //! The document: its state, its transactions and what is written in them.
 
+use automerge::marks::{ExpandMark, Mark};
 use automerge::transaction::{CommitOptions, OwnedTransaction, Transactable};
 use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, ObjType, PatchLog, Prop, ReadDoc};
 
@@ -67,6 +68,15 @@ impl Document {
     pub fn idle(&mut self) -> Result<&mut Automerge> {
         match &mut self.state {
             State::Idle(doc) => Ok(doc),
+            State::Open(_) => Err(Error::TransactionOpen(OPEN)),
+            State::Damaged => Err(damaged()),
+        }
+    }
+
+    /// The idle document and what is known of it.
+    pub fn parts(&mut self) -> Result<(&mut Automerge, &mut Tracker)> {
+        match &mut self.state {
+            State::Idle(doc) => Ok((doc, &mut self.tracker)),
             State::Open(_) => Err(Error::TransactionOpen(OPEN)),
             State::Damaged => Err(damaged()),
         }
@@ -308,8 +318,26 @@ impl Document {
         Ok(tx.delete(obj, prop)?)
     }
 
+    /// Mark a range of a text; a null value takes the mark away.
+    pub fn mark(&mut self, obj: &ObjId, mark: Mark, sides: (bool, bool)) -> Result<()> {
+        let tx = self.with_room(2)?;
+        if mark.start > mark.end || mark.end > tx.length(obj) {
+            return Err(Error::Index("the range of the mark is beyond the text".into()));
+        }
+        Ok(tx.mark(obj, mark, expand(sides.0, sides.1))?)
+    }
+
     pub fn increment(&mut self, obj: &ObjId, prop: Prop, by: i64) -> Result<()> {
         Ok(self.with_room(1)?.increment(obj, prop, by)?)
+    }
+}
+
+fn expand(before: bool, after: bool) -> ExpandMark {
+    match (before, after) {
+        (true, true) => ExpandMark::Both,
+        (true, false) => ExpandMark::Before,
+        (false, true) => ExpandMark::After,
+        (false, false) => ExpandMark::None,
     }
 }
 

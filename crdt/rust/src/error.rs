@@ -8,6 +8,7 @@ mod raised {
     use pyo3::import_exception;
     import_exception!(lichen_crdt.errors, CrdtError);
     import_exception!(lichen_crdt.errors, InvalidChange);
+    import_exception!(lichen_crdt.errors, ActorReused);
     import_exception!(lichen_crdt.errors, MissingDependencies);
     import_exception!(lichen_crdt.errors, InvalidDocument);
     import_exception!(lichen_crdt.errors, InvalidCursor);
@@ -21,6 +22,7 @@ mod raised {
 pub enum Error {
     Crdt(String),
     InvalidChange(String),
+    ActorReused(String),
     MissingDependencies(Vec<[u8; 32]>),
     InvalidDocument(String),
     InvalidCursor(String),
@@ -65,6 +67,7 @@ impl From<Error> for PyErr {
         match error {
             Error::Crdt(m) => raised::CrdtError::new_err(m),
             Error::InvalidChange(m) => raised::InvalidChange::new_err(m),
+            Error::ActorReused(m) => raised::ActorReused::new_err(m),
             Error::MissingDependencies(hashes) => {
                 let hashes: Vec<Vec<u8>> = hashes.into_iter().map(|h| h.to_vec()).collect();
                 let text = format!("{} dependencies are not here", hashes.len());

@@ -4,10 +4,12 @@
 //! bytes from outside are bounded and checked before the crate sees them.
 
 mod apply;
+mod check;
 mod chunk;
 mod core;
 mod document;
 mod error;
+mod past;
 mod patches;
 mod replay;
 mod shared;

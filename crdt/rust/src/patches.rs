@@ -38,6 +38,16 @@ pub fn read(doc: &Automerge, patches: Vec<Patch>, out: &mut Vec<Seen>) -> Result
     Ok(())
 }
 
+/// Whether a patch is of a place where concurrent writers clash.
+pub fn is_clash(patch: &Patch) -> bool {
+    match &patch.action {
+        PatchAction::Conflict { .. } => true,
+        PatchAction::PutMap { conflict, .. } | PatchAction::PutSeq { conflict, .. } => *conflict,
+        PatchAction::Insert { values, .. } => values.iter().any(|(_, _, conflict)| *conflict),
+        _ => false,
+    }
+}
+
 /// Whether the object lies inside a block of a text, which plain data does not show.
 fn in_block(doc: &Automerge, obj: &automerge::ObjId, path: &[Prop]) -> Result<bool> {
     // A numbered step into a text leads to a block; without numbered steps there is none.

@@ -36,7 +36,7 @@ pub enum Outcome {
 }
 
 /// Why a replay stopped.
-enum Stop {
+pub enum Stop {
     /// An operation cannot be run as a local one.
     Impossible,
 }
@@ -47,7 +47,7 @@ impl<E: std::error::Error> From<E> for Stop {
     }
 }
 
-type Step<T> = std::result::Result<T, Stop>;
+pub type Step<T> = std::result::Result<T, Stop>;
 
 /// Replay one change whose dependencies are the heads of the document.
 pub fn replay(document: &mut Document, change: &Change) -> Result<Outcome> {
@@ -96,14 +96,11 @@ pub fn rebuild(document: &mut Document, heads: &[ChangeHash]) -> Result<()> {
 }
 
 fn fits(document: &mut Document, change: &Change) -> Result<bool> {
-    let State::Idle(doc) = &document.state else {
-        return Ok(false);
-    };
-    let known = document.tracker.of(doc);
+    let (doc, tracker) = document.parts()?;
     Ok(change.extra_bytes().is_empty()
         && !change.is_empty()
-        && change.start_op().get() == known.max_op + 1
-        && change.seq() == known.seq(change.actor_id()) + 1)
+        && change.start_op().get() == tracker.max_op(doc) + 1
+        && change.seq() == tracker.seq(doc, change.actor_id()) + 1)
 }
 
 type Replayed = Option<(ChangeHash, Vec<Patch>)>;
@@ -232,10 +229,10 @@ impl<'a> Player<'a, '_> {
                 self.tx.insert_object(obj, index, *kind)?;
                 1
             }
-            OpType::MarkBegin(_) => self.mark(obj, index)?,
+            OpType::MarkBegin(_) => self.mark(op, obj, index)?,
             _ => return Err(Stop::Impossible),
         };
-        self.near = Some((op.obj.clone(), index + taken - 1));
+        self.near = Some((op.obj.clone(), (index + taken).saturating_sub(1)));
         Ok(taken)
     }
 
@@ -257,9 +254,29 @@ impl<'a> Player<'a, '_> {
         Key::Seq(ElementId::Id(self.id(self.next + ahead - 1)))
     }
 
-    fn mark(&mut self, _obj: &ObjId, _index: usize) -> Step<usize> {
-        let _ = (ExpandMark::Both, Mark::new(String::new(), ScalarValue::Null, 0, 0));
-        Err(Stop::Impossible)
+    /// Replay the two operations of a mark.
+    fn mark(&mut self, op: &Op, obj: &ObjId, start: usize) -> Step<usize> {
+        let (OpType::MarkBegin(data), Some(last)) = (&op.action, self.ops.get(self.next + 1)) else {
+            return Err(Stop::Impossible);
+        };
+        let OpType::MarkEnd(after) = &last.action else {
+            return Err(Stop::Impossible);
+        };
+        let end = match &last.key {
+            key if *key == self.after(1) => start,
+            Key::Seq(elem @ ElementId::Id(_)) => self.index_of(last, obj, elem)? + 1,
+            _ => return Err(Stop::Impossible),
+        };
+        possible(last.obj == op.obj && start <= end)?;
+        let expand = match (data.expand, *after) {
+            (true, true) => ExpandMark::Both,
+            (true, false) => ExpandMark::Before,
+            (false, true) => ExpandMark::After,
+            (false, false) => ExpandMark::None,
+        };
+        let mark = Mark::new(data.name.to_string(), data.value.clone(), start, end);
+        self.tx.mark(obj, mark, expand)?;
+        Ok(2)
     }
 
     /// The index of a visible element.
@@ -295,7 +312,7 @@ fn possible(condition: bool) -> Step<()> {
     }
 }
 
-fn object(obj: &ObjectId) -> ObjId {
+pub fn object(obj: &ObjectId) -> ObjId {
     match obj {
         ObjectId::Root => ObjId::Root,
         ObjectId::Id(OpId(counter, actor)) => ObjId::Id(*counter, actor.clone(), 0),
@@ -315,7 +332,7 @@ fn character(op: &Op) -> Option<char> {
 }
 
 /// A cursor on an operation, in the crate's byte form.
-fn cursor(id: &OpId) -> Step<Cursor> {
+pub fn cursor(id: &OpId) -> Step<Cursor> {
     let OpId(counter, actor) = id;
     let actor = ActorId::to_bytes(actor);
     let mut bytes = vec![1, 3];

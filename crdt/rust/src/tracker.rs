@@ -1,59 +1,53 @@
-//! What is known of a document's changes without asking the crate again.
+//! What is known of a document's changes without asking the crate each time.
 
 use std::collections::HashMap;
 
 use automerge::{ActorId, Automerge, Change};
 
-/// The highest operation of the document, and the last seq of each of its actors.
+/// The highest operation of the document, and the last seq of actors.
 #[derive(Default)]
 pub struct Tracker {
-    known: Option<Known>,
-}
-
-#[derive(Default)]
-pub struct Known {
-    pub max_op: u64,
+    max_op: Option<u64>,
     seqs: HashMap<ActorId, u64>,
 }
 
 impl Tracker {
     /// Forget everything: the document was replaced.
     pub fn forget(&mut self) {
-        self.known = None;
+        self.max_op = None;
+        self.seqs.clear();
     }
 
     /// Take note of a change that is now in the document.
     pub fn add(&mut self, change: &Change) {
-        if let Some(known) = &mut self.known {
-            known.add(change.actor_id(), change.seq(), change.max_op());
+        if let Some(max_op) = &mut self.max_op {
+            *max_op = (*max_op).max(change.max_op());
+        }
+        if let Some(last) = self.seqs.get_mut(change.actor_id()) {
+            *last = (*last).max(change.seq());
         }
     }
 
-    /// What is known, read from the document the first time.
-    pub fn of(&mut self, doc: &Automerge) -> &Known {
-        self.known.get_or_insert_with(|| {
-            let mut known = Known::default();
-            for meta in doc.get_changes_meta(&[]) {
-                known.add(&meta.actor, meta.seq, meta.max_op);
-            }
-            known
+    /// The highest operation: every change begins above its past, so a head has it.
+    pub fn max_op(&mut self, doc: &Automerge) -> u64 {
+        *self.max_op.get_or_insert_with(|| {
+            let heads = doc.get_heads();
+            let metas = heads.iter().filter_map(|head| doc.get_change_meta_by_hash(head));
+            metas.map(|meta| meta.max_op).max().unwrap_or(0)
         })
     }
-}
 
-impl Known {
-    fn add(&mut self, actor: &ActorId, seq: u64, max_op: u64) {
-        self.max_op = self.max_op.max(max_op);
-        match self.seqs.get_mut(actor) {
-            Some(last) => *last = (*last).max(seq),
-            None => {
-                self.seqs.insert(actor.clone(), seq);
-            }
+    /// The last seq of an actor, 0 if it has written nothing. Leaves the document's actor as it was.
+    pub fn seq(&mut self, doc: &mut Automerge, actor: &ActorId) -> u64 {
+        if let Some(seq) = self.seqs.get(actor) {
+            return *seq;
         }
-    }
-
-    /// The last seq of an actor, 0 if it has written nothing.
-    pub fn seq(&self, actor: &ActorId) -> u64 {
-        self.seqs.get(actor).copied().unwrap_or(0)
+        let own = doc.get_actor().clone();
+        doc.set_actor(actor.clone());
+        let last = doc.get_last_local_change();
+        doc.set_actor(own);
+        let seq = last.map_or(0, |change| change.seq());
+        self.seqs.insert(actor.clone(), seq);
+        seq
     }
 }

@@ -1,0 +1,255 @@
+//! What lies in the past of a change, and what its operations were.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
+use automerge::{ActorId, Automerge, ChangeHash, ExpandedChange, ObjId, ObjType, ReadDoc, ScalarValue};
+
+use crate::error::{invalid, Result};
+
+/// An operation: the number of its actor here, and its counter.
+pub type OpKey = (u32, u64);
+
+/// An object: None is the root.
+pub type ObjKey = Option<OpKey>;
+
+/// Where in its object an operation acts.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Place {
+    Key(u32),
+    /// On or after an element; None is the head.
+    Elem(Option<OpKey>),
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Action {
+    Make(ObjType),
+    Put { counter: bool },
+    Delete,
+    Increment,
+    MarkBegin,
+    MarkEnd,
+}
+
+/// What later operations need to know of one.
+#[derive(Clone, Copy)]
+pub struct Fact {
+    pub obj: ObjKey,
+    pub place: Place,
+    pub insert: bool,
+    pub action: Action,
+    pub seq: u64,
+}
+
+/// Which changes a change builds on, in whole.
+#[derive(Clone)]
+pub struct Past {
+    /// Changes of the document that it builds on, directly or through the batch; sorted.
+    roots: Vec<ChangeHash>,
+    base: Rc<Base>,
+    /// The last seq of each actor of the batch that it builds on.
+    batch: Vec<(u32, u64)>,
+}
+
+/// What of the document lies in the past of some of its changes.
+struct Base {
+    /// Nothing of the document does.
+    empty: bool,
+    /// The first seq of each actor that does not.
+    excluded: HashMap<u32, u64>,
+}
+
+impl Past {
+    /// Count a change itself to its past, while its operations are checked.
+    pub fn include(&mut self, actor: u32, seq: u64) {
+        raise(&mut self.batch, (actor, seq));
+    }
+
+    /// Whether a change lies in the past; `in_document`: it is not one of the batch.
+    pub fn contains(&self, actor: u32, seq: u64, in_document: bool) -> bool {
+        if self.batch.iter().any(|(a, last)| *a == actor && seq <= *last) {
+            return true;
+        }
+        in_document && !self.base.empty && self.base.excluded.get(&actor).is_none_or(|first| seq < *first)
+    }
+}
+
+/// A change of the batch that was found valid.
+pub struct Placed {
+    pub max_op: u64,
+    past: Past,
+}
+
+/// Everything that checking a batch needs to know, read from the document as it is asked for.
+pub struct Known<'d> {
+    doc: &'d Automerge,
+    actors: HashMap<ActorId, u32>,
+    keys: HashMap<String, u32>,
+    facts: HashMap<OpKey, Fact>,
+    bases: HashMap<Vec<ChangeHash>, Rc<Base>>,
+    placed: HashMap<[u8; 32], Placed>,
+    seqs: HashMap<u32, u64>,
+    batch_seqs: HashSet<(u32, u64)>,
+}
+
+impl<'d> Known<'d> {
+    pub fn new(doc: &'d Automerge, seqs: HashMap<ActorId, u64>) -> Self {
+        let mut known = Known {
+            doc,
+            actors: HashMap::new(),
+            keys: HashMap::new(),
+            facts: HashMap::new(),
+            bases: HashMap::new(),
+            placed: HashMap::new(),
+            seqs: HashMap::new(),
+            batch_seqs: HashSet::new(),
+        };
+        for (actor, seq) in seqs {
+            let number = known.actor(&actor);
+            known.seqs.insert(number, seq);
+        }
+        known
+    }
+
+    pub fn actor(&mut self, actor: &ActorId) -> u32 {
+        if let Some(number) = self.actors.get(actor) {
+            return *number;
+        }
+        let number = self.actors.len() as u32;
+        self.actors.insert(actor.clone(), number);
+        number
+    }
+
+    /// Whether a change of the batch has this actor and seq.
+    pub fn has_batch_seq(&self, actor: u32, seq: u64) -> bool {
+        self.batch_seqs.contains(&(actor, seq))
+    }
+
+    /// The last seq of an actor of the batch that is in the document already.
+    pub fn document_seq(&self, actor: u32) -> u64 {
+        self.seqs.get(&actor).copied().unwrap_or(0)
+    }
+
+    pub fn op(&mut self, id: &OpId) -> OpKey {
+        (self.actor(&id.1), id.0)
+    }
+
+    /// The past of a change with these dependencies, and the highest operation in it.
+    pub fn past(&mut self, deps: &[[u8; 32]]) -> Result<(Past, u64)> {
+        let mut roots = Vec::new();
+        let mut batch: Vec<(u32, u64)> = Vec::new();
+        let mut max_op = 0;
+        for dep in deps {
+            if let Some(placed) = self.placed.get(dep) {
+                max_op = max_op.max(placed.max_op);
+                roots.extend_from_slice(&placed.past.roots);
+                placed.past.batch.iter().for_each(|entry| raise(&mut batch, *entry));
+            } else if let Some(meta) = self.doc.get_change_meta_by_hash(&ChangeHash(*dep)) {
+                max_op = max_op.max(meta.max_op);
+                roots.push(ChangeHash(*dep));
+            } else {
+                return invalid("a dependency of the change is not valid");
+            }
+        }
+        roots.sort_unstable();
+        roots.dedup();
+        let base = self.base(&roots);
+        Ok((Past { roots, base, batch }, max_op))
+    }
+
+    fn base(&mut self, roots: &[ChangeHash]) -> Rc<Base> {
+        if let Some(base) = self.bases.get(roots) {
+            return base.clone();
+        }
+        let mut excluded: HashMap<u32, u64> = HashMap::new();
+        if !roots.is_empty() && roots != self.doc.get_heads() {
+            for meta in self.doc.get_changes_meta(roots) {
+                let actor = self.actor(&meta.actor);
+                let first = excluded.entry(actor).or_insert(meta.seq);
+                *first = (*first).min(meta.seq);
+            }
+        }
+        let base = Rc::new(Base { empty: roots.is_empty(), excluded });
+        self.bases.insert(roots.to_vec(), base.clone());
+        base
+    }
+
+    /// Remember a change that was found valid.
+    pub fn place(&mut self, hash: [u8; 32], actor: u32, seq: u64, max_op: u64, past: Past) {
+        self.batch_seqs.insert((actor, seq));
+        self.placed.insert(hash, Placed { max_op, past });
+    }
+
+    /// What an operation was, if it exists in the past.
+    pub fn fact(&mut self, id: OpKey, actor: &ActorId, past: &Past) -> Option<Fact> {
+        if let Some(fact) = self.facts.get(&id) {
+            let fact = *fact;
+            let in_document = !self.is_of_batch(id.0, fact.seq);
+            return past.contains(id.0, fact.seq, in_document).then_some(fact);
+        }
+        let hash = self.doc.hash_for_opid(&ObjId::Id(id.1, actor.clone(), 0))?;
+        let change = self.doc.get_change_by_hash(&hash)?;
+        self.learn(&change.decode());
+        let fact = *self.facts.get(&id)?;
+        past.contains(id.0, fact.seq, true).then_some(fact)
+    }
+
+    fn is_of_batch(&self, actor: u32, seq: u64) -> bool {
+        self.seqs.get(&actor).is_some_and(|last| seq > *last)
+    }
+
+    /// Take note of every operation of a change of the document.
+    fn learn(&mut self, change: &ExpandedChange) {
+        let actor = self.actor(&change.actor_id);
+        for (i, op) in change.operations.iter().enumerate() {
+            let fact = self.read(op, change.seq);
+            self.facts.insert((actor, change.start_op.get() + i as u64), fact);
+        }
+    }
+
+    /// Take note of one operation.
+    pub fn add(&mut self, id: OpKey, fact: Fact) {
+        self.facts.insert(id, fact);
+    }
+
+    pub fn read(&mut self, op: &Op, seq: u64) -> Fact {
+        let obj = match &op.obj {
+            ObjectId::Root => None,
+            ObjectId::Id(id) => Some(self.op(id)),
+        };
+        let place = match &op.key {
+            Key::Map(key) => Place::Key(self.key(key)),
+            Key::Seq(ElementId::Head) => Place::Elem(None),
+            Key::Seq(ElementId::Id(id)) => Place::Elem(Some(self.op(id))),
+        };
+        Fact { obj, place, insert: op.insert, action: action(op), seq }
+    }
+
+    fn key(&mut self, key: &str) -> u32 {
+        if let Some(number) = self.keys.get(key) {
+            return *number;
+        }
+        let number = self.keys.len() as u32;
+        self.keys.insert(key.to_owned(), number);
+        number
+    }
+}
+
+fn action(op: &Op) -> Action {
+    match &op.action {
+        OpType::Make(kind) => Action::Make(*kind),
+        OpType::Put(value) => Action::Put { counter: matches!(value, ScalarValue::Counter(_)) },
+        OpType::Delete => Action::Delete,
+        OpType::Increment(_) => Action::Increment,
+        OpType::MarkBegin(_) => Action::MarkBegin,
+        OpType::MarkEnd(_) => Action::MarkEnd,
+    }
+}
+
+fn raise(batch: &mut Vec<(u32, u64)>, (actor, seq): (u32, u64)) {
+    match batch.iter_mut().find(|(a, _)| *a == actor) {
+        Some((_, last)) => *last = (*last).max(seq),
+        None => batch.push((actor, seq)),
+    }
+}

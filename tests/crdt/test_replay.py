@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import Edit, perform, transactions
+
+from lichen_crdt import Document, Patch, Text, apply_patches
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("edit"), st.integers(0, 2), transactions),
+        st.tuples(st.just("sync"), st.integers(0, 2), st.integers(0, 2**16)),
+    ),
+    max_size=14,
+)
+
+
+def edit(doc: Document, edits: list[Edit], number: int) -> None:
+    before = doc.to_py()
+    with doc.change(f"change {number}", time=number, patches=True) as tx:
+        for one in edits:
+            perform(doc, one)
+    check_patches(before, tx.patches, doc)
+
+
+def check_patches(before: dict[str, Any], patches: list[Patch], doc: Document) -> None:
+    assert apply_patches(before, patches) == doc.to_py()
+
+
+def receive(doc: Document, others: list[Document], seed: int) -> None:
+    """Give `doc` what some others have, shuffled, in batches of random sizes."""
+    rng = random.Random(seed)
+    other = rng.choice(others)
+    known = set(doc.heads)
+    missing = other.changes(head for head in doc.heads if not other.missing([head]))
+    assert known is not None
+    if rng.random() < 0.5:
+        rng.shuffle(missing)
+        batches = [missing]
+    else:
+        batches = [[change] for change in missing]
+    for batch in batches:
+        before = doc.to_py()
+        patches = doc.apply_changes(batch, strict=True, replay=rng.random() < 0.8)
+        check_patches(before, patches, doc)
+
+
+@settings(max_examples=150, deadline=None)
+@given(steps)
+def test_replicas_converge_by_replay_and_by_the_crate_alike(history: list[Any]) -> None:
+    replicas = [Document(actor=bytes([n]) * 16) for n in range(3)]
+    for number, (kind, who, what) in enumerate(history):
+        if kind == "edit":
+            edit(replicas[who], what, number)
+        else:
+            receive(replicas[who], replicas[:who] + replicas[who + 1 :], what)
+    control = Document()
+    for replica in replicas:
+        control.apply_changes(replica.changes(), replay=False)
+    for replica in replicas:
+        before = replica.to_py()
+        patches = replica.merge(control)
+        check_patches(before, patches, replica)
+        assert replica.heads == control.heads
+        assert replica.to_py() == control.to_py()
+        reloaded = Document.load(replica.save())
+        assert reloaded.heads == control.heads
+        assert reloaded.to_py() == control.to_py()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(transactions, min_size=1, max_size=8))
+def test_a_follower_replays_what_one_writer_does(history: list[list[Edit]]) -> None:
+    writer, follower, control = Document(actor=b"\x01" * 16), Document(actor=b"\x02" * 16), Document()
+    for number, edits in enumerate(history):
+        with writer.change(f"change {number}", time=number) as tx:
+            for one in edits:
+                perform(writer, one)
+        for data in [data for _, data in tx.changes]:
+            before = follower.to_py()
+            check_patches(before, follower.apply_changes([data], strict=True), follower)
+            control.apply_changes([data], replay=False)
+    assert follower.heads == writer.heads == control.heads
+    assert follower.to_py() == writer.to_py() == control.to_py()
+    assert follower.save() == control.save()
+    assert follower.actor == b"\x02" * 16
+
+
+def test_typing_is_replayed() -> None:
+    writer, follower = Document(), Document()
+    with writer.change() as tx:
+        writer["body"] = Text()
+    follower.apply_changes([tx.bytes or b""])
+    rng = random.Random(5)
+    for _ in range(300):
+        body = writer.text("body")
+        with writer.change() as tx:
+            at = rng.randrange(len(body) + 1)
+            count = min(rng.choice([0, 0, 1, 4]), len(body) - at)
+            body.splice(at, count, rng.choice(["a", "🥚b", "" if count else "c"]))
+        follower.apply_changes([tx.bytes or b""])
+    assert follower.replayed == 301
+    assert follower.heads == writer.heads
+    assert str(follower["body"]) == str(writer["body"])

@@ -109,9 +109,7 @@ def _split(body: bytes) -> list[bytes]:
     for _ in range(count):
         start = at + _LENGTH.size
         at = start + int.from_bytes(body[at:start], "big")
-        if start > size or at > size:
-            raise InvalidChangeSet("a change set's plaintext is cut short")
         changes.append(body[start:at])
-    if at != size:
-        raise InvalidChangeSet("a change set's plaintext has bytes after its last change")
+    if at != size:  # `at` only grows, so that one that has passed the end never comes back to it
+        raise InvalidChangeSet("a change set's plaintext is not exactly its changes")
     return changes

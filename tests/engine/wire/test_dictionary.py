@@ -10,7 +10,6 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lichen.crypto.sealing import seal_set
 from lichen.errors import InvalidChangeSet, ProtocolError
 from lichen.ids import DeviceKey, DocId, OpId, Session, SetId, SpaceId
@@ -112,6 +111,17 @@ def test_more_contexts_than_are_remembered_survive_in_bounded_memory() -> None:
     for end in (packer, unpacker):
         assert len(end._contexts._entries) == len(end._contexts._slots) == CONTEXTS
         assert len(end._words._entries) == len(end._words._slots) == WORDS
+
+
+def test_what_was_used_longest_ago_gives_way() -> None:
+    packer, stream = Packer(), list(many_contexts(CONTEXTS + 1))
+    for data in stream[:CONTEXTS]:
+        packer.pack(data)
+    packer.pack(stream[0])
+    assert packer.pack(stream[CONTEXTS])[0] == 0xFF
+    assert packer.pack(stream[0])[0] == 0
+    assert packer.pack(stream[CONTEXTS])[0] == 1
+    assert packer.pack(stream[1])[0] == 0xFF
 
 
 def test_more_sets_than_are_remembered_survive_in_bounded_memory() -> None:

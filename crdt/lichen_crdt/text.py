@@ -155,7 +155,13 @@ class Text:
     # Marks
 
     def mark(
-        self, start: int, end: int, name: str, value: Scalar, *, expand: Literal["before", "after", "both", "none"] = "after"
+        self,
+        start: int,
+        end: int,
+        name: str,
+        value: Scalar,
+        *,
+        expand: Literal["before", "after", "both", "none"] = "after",
     ) -> None:
         """Give the code points from `start` to before `end` a mark, such as `("bold", True)`.
 

@@ -22,9 +22,7 @@ scalars = st.one_of(
 )
 values = st.recursive(
     st.one_of(scalars, st.builds(Text, st.text(ALPHABET, max_size=5)), st.builds(Counter, st.integers(0, 3))),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(KEYS), inner, max_size=3)
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(KEYS), inner, max_size=3)),
     max_leaves=4,
 )
 

@@ -4,7 +4,7 @@ use automerge::marks::{ExpandMark, Mark};
 use automerge::transaction::{CommitOptions, OwnedTransaction, Transactable};
 use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, ObjType, PatchLog, Prop, ReadDoc};
 
-use crate::chunk::MAX_OPERATIONS;
+use crate::chunk::{MAX_OP, MAX_OPERATIONS};
 use crate::error::{Error, Result};
 use crate::patches::{self, Seen};
 use crate::replay::Hint;
@@ -106,7 +106,10 @@ impl Document {
     }
 
     pub fn begin(&mut self, message: Option<String>, time: i64, patches: bool) -> Result<()> {
-        self.idle()?;
+        let (doc, tracker) = self.parts()?;
+        if tracker.max_op(doc) + MAX_OPERATIONS >= MAX_OP {
+            return Err(Error::Crdt("the operation numbers of the document are used up".into()));
+        }
         let State::Idle(doc) = std::mem::replace(&mut self.state, State::Damaged) else {
             return Err(damaged());
         };

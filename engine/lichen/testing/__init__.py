@@ -1,3 +1,1 @@
-"""What tests of lichen, and of things that plug into it, share."""
-
-from __future__ import annotations
+"""What tests of lichen, and of programs built on it, share."""

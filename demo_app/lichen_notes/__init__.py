@@ -1,0 +1,1 @@
+"""lichen notes: a collaborative notes application on one local page."""

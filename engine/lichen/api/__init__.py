@@ -1,0 +1,1 @@
+"""What applications touch: the engine and its handles."""

@@ -1,0 +1,52 @@
+"""The card of a space: an ordinary sealed document that holds the space's name and what its members call themselves.
+
+The access log is readable to relays, so no name stands in it. The card is the document that the space's first device
+creates with the nonce 0, so every member can compute its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lichen.ids import DocId, MemberId, SpaceId
+from lichen.runtime.document import OpenDocument
+from lichen.wire.changeset import doc_id
+from lichen.wire.operation import Operation
+
+CARD_NONCE = bytes(16)
+NAME_CHARACTERS = 64
+"""Longest name of a space or member that is shown; the rest is cut."""
+MOST_MEMBERS = 65_536
+
+
+def card_id(genesis: Operation) -> DocId:
+    """The id of a space's card."""
+    return doc_id(genesis.space, genesis.author, CARD_NONCE)
+
+
+class Cards:
+    """The names on the cards of every space here, kept up to date."""
+
+    def __init__(self) -> None:
+        self._names: dict[SpaceId, str] = {}
+        self._members: dict[SpaceId, dict[MemberId, str]] = {}
+
+    def name(self, space: SpaceId) -> str:
+        """The space's name, or nothing."""
+        return self._names.get(space, "")
+
+    def members(self, space: SpaceId) -> Mapping[MemberId, str]:
+        """What the members call themselves."""
+        return self._members.get(space, {})
+
+    def read(self, card: OpenDocument) -> None:
+        """Take the names from a card; whatever has another shape than expected is left out."""
+        content = card.crdt.to_py()
+        title = content.get("title")
+        self._names[card.space] = str(title)[:NAME_CHARACTERS] if title else ""
+        members = content.get("members")
+        names: dict[MemberId, str] = {}
+        for key, value in list(members.items())[:MOST_MEMBERS] if isinstance(members, dict) else ():
+            if len(key) == 32 and isinstance(value, str) and all(c in "0123456789abcdef" for c in key):
+                names[MemberId(bytes.fromhex(key))] = value[:NAME_CHARACTERS]
+        self._members[card.space] = names

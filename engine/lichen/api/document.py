@@ -1,0 +1,155 @@
+"""The handle of one document."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import cbor2
+
+from lichen.api.feed import Feed
+from lichen.errors import AccessDenied, LimitExceeded
+from lichen.ids import DeviceKey, DocId, SpaceId
+from lichen.runtime.document import Applied, OpenDocument
+from lichen_crdt import Document as CrdtDocument
+from lichen_crdt import ChangeInfo, change_info
+
+if TYPE_CHECKING:
+    from lichen.api.engine import Engine
+
+PRESENCE_BYTES = 8 * 1024
+"""Largest presence data, as CBOR."""
+
+
+class Transaction:
+    """One change of a document: what is done inside the block becomes one Automerge change, or none on an exception.
+
+    With `async with`, the block waits its turn, and returns when the change is on disk. With a plain `with`, nothing
+    waits for the disk: `Document.saved` is the acknowledgement.
+    """
+
+    def __init__(self, opened: OpenDocument, message: str | None) -> None:
+        self._opened = opened
+        self._message = message
+        self._inner: Any = None
+        self._deps: tuple[bytes, ...] | None = None
+
+    def __enter__(self) -> CrdtDocument:
+        if self._opened.failure is not None:
+            raise self._opened.failure
+        self._deps = self._opened.deps_now()
+        self._inner = self._opened.crdt.change(self._message, int(time.time()))
+        self._inner.__enter__()
+        return self._opened.crdt
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._inner.__exit__(kind, error, trace)
+        if error is None:
+            self._opened.record(self._inner.changes, self._deps)
+            self._opened.apply_soon()
+
+    async def __aenter__(self) -> CrdtDocument:
+        await self._opened.turn.acquire()
+        try:
+            return self.__enter__()
+        except BaseException:
+            self._opened.turn.release()
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.__exit__(kind, error, trace)
+        finally:
+            self._opened.turn.release()
+            self._opened.apply_soon()
+        if error is None:
+            await self._opened.saved()
+
+
+class Document:
+    """One document of a space, on this device.
+
+    Reading is through `doc`, a `lichen_crdt.Document`; writing through `change`.
+    """
+
+    def __init__(self, engine: Engine, opened: OpenDocument) -> None:
+        self._engine = engine
+        self._opened = opened
+
+    @property
+    def id(self) -> DocId:
+        """16 bytes."""
+        return self._opened.id
+
+    @property
+    def space(self) -> SpaceId:
+        """The space that it is in."""
+        return self._opened.space
+
+    @property
+    def doc(self) -> CrdtDocument:
+        """The document's data, for reading."""
+        return self._opened.crdt
+
+    @property
+    def heads(self) -> tuple[bytes, ...]:
+        """The hashes of the changes that no other depends on, sorted."""
+        return tuple(self._opened.crdt.heads)
+
+    def change(self, message: str | None = None) -> Transaction:
+        """A transaction: `async with note.change("why") as doc: doc["body"].insert(0, "hi")`.
+
+        Raises `AccessDenied` when this device may not write in the space.
+        """
+        if not self._engine.may_write(self.space):
+            raise AccessDenied(
+                f"this device may not write in space {self.space.hex()[:12]}", hint="ask an admin of the space"
+            )
+        return Transaction(self._opened, message)
+
+    async def saved(self) -> None:
+        """Return when every transaction ended so far is on disk. Raises `StoreError` when that failed."""
+        await self._opened.saved()
+
+    async def room(self, most_bytes: int) -> None:
+        """Return when at most this many bytes of changes wait to be saved and sealed: a pace for who writes fast."""
+        await self._opened.room(most_bytes)
+
+    def events(self) -> AsyncIterator[Applied]:
+        """What happens to the document from now on: `async for applied in note.events()`."""
+        feed: Feed[Applied] = Feed()
+        self._opened.listeners.append(feed.put)
+        return feed.items(lambda: self._opened.listeners.remove(feed.put))
+
+    def history(self) -> list[ChangeInfo]:
+        """Every change, oldest first."""
+        return [change_info(change) for change in self._opened.crdt.changes()]
+
+    # Presence
+
+    def set_presence(self, data: Mapping[str, Any] | None) -> None:
+        """Show this to everyone who is there, sealed and never stored; None takes it back.
+
+        Raises `LimitExceeded` when it is larger than 8 KiB as CBOR.
+        """
+        payload = None if data is None else cbor2.dumps(dict(data))
+        if payload is not None and len(payload) > PRESENCE_BYTES:
+            raise LimitExceeded(f"presence of {len(payload)} bytes is larger than {PRESENCE_BYTES}")
+        self._engine.set_presence(self.space, self.id, payload)
+
+    @property
+    def presence(self) -> Mapping[DeviceKey, Mapping[str, Any]]:
+        """What other devices show in this document now."""
+        return self._engine.presence(self.space, self.id)
+
+    async def settled(self) -> None:
+        """Return when everything here is saved, sealed and applied."""
+        await asyncio.sleep(0)
+        await self._opened.settled()

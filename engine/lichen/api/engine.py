@@ -1,0 +1,421 @@
+"""The engine of one device: what an application opens."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from typing import Any, Literal
+
+import cbor2
+
+from lichen.api.cards import CARD_NONCE, NAME_CHARACTERS, Cards, card_id
+from lichen.api.document import Document
+from lichen.api.events import (
+    CaughtUp,
+    DocumentChanged,
+    Event,
+    PathsChanged,
+    PresenceChanged,
+    Rejected,
+    Served,
+    SpaceChanged,
+)
+from lichen.api.feed import Feed
+from lichen.api.paths import PeerPath, peer_paths
+from lichen.api.space import DocumentInfo, Space
+from lichen.config import DEFAULT_LIMITS, Limits
+from lichen.core import effects as do
+from lichen.core import events as happened
+from lichen.core.access.authoring import found_space
+from lichen.core.hlc import Clock
+from lichen.core.node import Node
+from lichen.core.space import SpaceState
+from lichen.crypto.identity import Identity
+from lichen.errors import AccessDenied, ConfigError, LichenError, NotFound
+from lichen.ids import DeviceKey, DocId, MemberId, Session, SetId, SpaceId
+from lichen.runtime import rows
+from lichen.runtime.connections import Connection, Connections
+from lichen.runtime.direct import DirectPaths
+from lichen.runtime.document import Applied, OpenDocument
+from lichen.runtime.documents import Documents
+from lichen.runtime.driver import Driver
+from lichen.runtime.joining import Joining
+from lichen.runtime.sealer import Sealer, SessionLog
+from lichen.runtime.transports import signalled
+from lichen.runtime.unlock import open_store
+from lichen.store import Store
+from lichen.wire.changeset import doc_id
+from lichen.wire.operation import Role
+
+Durability = Literal["process", "power"]
+
+
+class Engine:
+    """One device's engine: its spaces, documents and connections. Open it with `Engine.open`.
+
+    Everything is used from the event loop in which it was opened.
+    """
+
+    def __init__(self, store: Store, identity: Identity, store_id: bytes, limits: Limits) -> None:
+        self.identity = identity
+        self.store = store
+        self.limits = limits
+        self.session = Session(os.urandom(16))
+        self.cards = Cards()
+        self.clock = Clock()
+        self._node = Node(identity, self.session, store_id, os.urandom(32), limits=limits)
+        self._driver = Driver(self._node, store, self, limits)
+        self.sealer = Sealer(identity, self.clock, limits, self._node.state.spaces.get)
+        self._documents = Documents(self, store, self.device, self.session, limits)
+        self._connections = Connections(self._driver, identity, limits, self._paths_changed)
+        self._direct = DirectPaths(self._driver, identity, limits)
+        self.joining = Joining(self._driver, identity, self.clock, limits, self._connections)
+        self._loop = asyncio.get_running_loop()
+        self._feeds: list[Feed[Event]] = []
+        self._presence: dict[tuple[SpaceId, DocId], dict[DeviceKey, Mapping[str, Any]]] = {}
+
+    # Opening
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(
+        cls,
+        url: str,
+        *,
+        passphrase: str | None = None,
+        create: bool = True,
+        durability: Durability = "process",
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> AsyncIterator[Engine]:
+        """Open the store at `url` (`sqlite:///notes.db`), made when it is not there and `create` holds.
+
+        With no passphrase the store's key lies in a file beside it, readable to this user only. Raises `StoreError`.
+        """
+        store = await asyncio.to_thread(
+            open_store, url, passphrase=passphrase, create=create, durability=durability, limits=limits
+        )
+        try:
+            identity, store_id = await asyncio.wrap_future(store.write(rows.load_identity))
+            engine = cls(store, identity, store_id, limits)
+            async with asyncio.TaskGroup() as tasks:
+                engine._driver.start(tasks)
+                try:
+                    await engine._load()
+                    yield engine
+                finally:
+                    await engine._close()
+        finally:
+            await asyncio.to_thread(store.close)
+
+    async def _load(self) -> None:
+        for space in await asyncio.wrap_future(self.store.write(rows.load_spaces)):
+            self._driver.feed(space)
+            await self._load_card(space.space)
+        await self.joining.load()
+        for doc in await asyncio.wrap_future(self.store.write(rows.documents_to_seal)):
+            await self._documents.get(doc)
+
+    async def _load_card(self, space: SpaceId) -> None:
+        genesis = self._state(space).log.genesis
+        if genesis is not None:
+            with contextlib.suppress(NotFound):
+                self.cards.read(await self._documents.get(card_id(genesis)))
+
+    async def _close(self) -> None:
+        with contextlib.suppress(TimeoutError, LichenError):
+            async with asyncio.timeout(5):
+                await self._documents.settle()
+        await self._connections.close()
+        await self._driver.close()
+        for feed in self._feeds:
+            feed.close()
+
+    # What is here
+
+    @property
+    def device(self) -> DeviceKey:
+        """This device's key: its peer id."""
+        return self.identity.device
+
+    @property
+    def spaces(self) -> list[Space]:
+        """Every space on this device."""
+        return [Space(self, state) for state in self._node.state.spaces.values() if state.log.heads]
+
+    def space(self, space_id: SpaceId) -> Space:
+        """A space by its id. Raises `NotFound`."""
+        return Space(self, self._state(space_id))
+
+    def _state(self, space_id: SpaceId) -> SpaceState:
+        state = self._node.state.spaces.get(space_id)
+        if state is None:
+            raise NotFound(f"space {space_id.hex()} is not on this device")
+        return state
+
+    def may_write(self, space_id: SpaceId) -> bool:
+        """Whether this device may write in a space, as far as it knows."""
+        role = self._state(space_id).log.role_of(self.device)
+        return role is not None and role >= Role.WRITER
+
+    async def document(self, doc: DocId) -> Document:
+        """A document by its id, loaded if need be. Raises `NotFound`."""
+        return Document(self, await self._documents.get(doc))
+
+    async def list_documents(self, space_id: SpaceId) -> list[DocumentInfo]:
+        """What a space holds, most recently changed first; without its card."""
+        genesis = self._state(space_id).log.genesis
+        card = None if genesis is None else card_id(genesis)
+        listed = await asyncio.wrap_future(self.store.write(lambda conn: rows.list_documents(conn, space_id)))
+        infos = [DocumentInfo(row.doc, row.title, row.changed_ms, row.heads) for row in listed if row.doc != card]
+        return sorted(infos, key=lambda info: (-info.changed_ms, info.id))
+
+    async def count_sets(self, doc: DocId) -> int:
+        """How many change sets of a document are here."""
+        return await asyncio.wrap_future(self.store.write(lambda conn: rows.count_sets(conn, doc)))
+
+    # Making
+
+    async def create_space(self, name: str, *, member_name: str = "") -> Space:
+        """A new space of which this device's member is the owner.
+
+        The handle that is returned carries the recovery key as text; it is shown this once, and kept nowhere.
+        """
+        if not name.strip():
+            raise ConfigError("a space needs a name", hint="choose one that its members will recognise")
+        founded = found_space(
+            self.identity,
+            member=MemberId(os.urandom(16)),
+            nonce=os.urandom(32),
+            recovery_seed=os.urandom(32),
+            epoch_key=(epoch_key := os.urandom(32)),
+            time=self.clock.tick(_now_ms()),
+        )
+        now_ms = _now_ms()
+        await asyncio.wrap_future(self.store.write(lambda conn: rows.add_founded(conn, founded, epoch_key, now_ms)))
+        keys = ((founded.epoch, epoch_key),)
+        self._driver.feed(happened.SpaceLoaded(founded.space, founded.operations, (), keys))
+        content: dict[str, Any] = {"title": name.strip()[:NAME_CHARACTERS], "members": {}}
+        if member_name:
+            content["members"][founded.member.hex()] = member_name[:NAME_CHARACTERS]
+        await self._create(founded.space, content, CARD_NONCE)
+        await self._load_card(founded.space)
+        return Space(self, self._state(founded.space), founded.recovery_key.text)
+
+    async def create_document(self, space_id: SpaceId, content: Mapping[str, Any]) -> Document:
+        """A new document in a space."""
+        return Document(self, await self._create(space_id, content, os.urandom(16)))
+
+    async def _create(self, space_id: SpaceId, content: Mapping[str, Any], nonce: bytes) -> OpenDocument:
+        if not self.may_write(space_id):
+            raise AccessDenied(f"this device may not write in space {space_id.hex()[:12]}")
+        doc = doc_id(space_id, self.device, nonce)
+        now_ms = _now_ms()
+        await asyncio.wrap_future(
+            self.store.write(lambda conn: rows.create_document(conn, doc, space_id, self.session, nonce, now_ms))
+        )
+        opened = self._documents.begin(doc, space_id, SessionLog(self.session, nonce=nonce))
+        async with Document(self, opened).change("create") as crdt:
+            for key, value in content.items():
+                crdt[key] = value
+            if not content:
+                crdt["created"] = now_ms
+        return opened
+
+    async def name_member(self, space_id: SpaceId, name: str) -> None:
+        """Write on a space's card what this member calls itself. Raises `NotFound` while the card is not here."""
+        state = self._state(space_id)
+        member = state.log.member_of(self.device)
+        if state.log.genesis is None or member is None:
+            raise NotFound(f"this device is not in space {space_id.hex()[:12]} yet")
+        card = Document(self, await self._documents.get(card_id(state.log.genesis)))
+        async with card.change("name") as crdt:
+            crdt["members"][member.hex()] = name[:NAME_CHARACTERS]
+
+    async def join(self, ticket: str, *, name: str = "", timeout_s: float | None = None) -> Space:
+        """Join the space of a ticket: waits until its issuer has answered and the space's card is here.
+
+        Raises `TicketError`, and `Unreachable` when nobody has answered after `timeout_s` seconds.
+        """
+        space_id = await self.joining.join(ticket, name, timeout_s or self.limits.join_s)
+        async with asyncio.timeout(self.limits.join_s):
+            async with contextlib.aclosing(self.events()) as events:
+                while not self._card_here(space_id):
+                    await anext(events)
+        await self._load_card(space_id)
+        if name and self.may_write(space_id):
+            await self.name_member(space_id, name)
+        return self.space(space_id)
+
+    def _card_here(self, space_id: SpaceId) -> bool:
+        genesis = self._state(space_id).log.genesis
+        if genesis is None:
+            return False
+        card = card_id(genesis)
+        return any(known.doc == card for known in self._state(space_id).known.values())
+
+    # Paths
+
+    async def connect(self, url: str, *, remember: bool = False) -> Connection:
+        """Dial an address, a relay's or a device's, from now on and again whenever the link ends.
+
+        With `remember` it is dialled by `connect_remembered` after a restart. Raises `ConfigError`.
+        """
+        connection = self._connections.connect(url)
+        if remember:
+            await asyncio.wrap_future(self.store.write(lambda conn: rows.remember_address(conn, url)))
+        return connection
+
+    async def connect_remembered(self) -> list[Connection]:
+        """Dial every remembered address."""
+        urls = await asyncio.wrap_future(self.store.write(rows.remembered_addresses))
+        return [self._connections.connect(url) for url in urls]
+
+    async def remembered(self) -> list[str]:
+        """The addresses that are dialled after a restart."""
+        return await asyncio.wrap_future(self.store.write(rows.remembered_addresses))
+
+    @property
+    def up_to_date(self) -> bool:
+        """Every dialled address is connected, has stored all that this device has, and has nothing more for it."""
+        return self._driver.up_to_date(len(self._connections.dialled))
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Every address that is dialled."""
+        return list(self._connections.dialled.values())
+
+    async def listen(self, url: str) -> str:
+        """Accept links at an address; returns it with the port that was bound. Raises `Unreachable`."""
+        return await self._connections.listen(url)
+
+    def use_direct(self, scheme: str = "webrtc") -> None:
+        """Open direct paths to other devices where possible. Raises `ConfigError` when the transport is missing."""
+        self._direct.enable(signalled(scheme))
+
+    def paths(self, space_id: SpaceId) -> list[PeerPath]:
+        """Every other device of a space, and how it can be reached now."""
+        return peer_paths(self._node.state, self._driver, self._state(space_id))
+
+    @property
+    def traffic(self) -> dict[str, tuple[int, int]]:
+        """Bytes sent and received over each kind of path since the engine was opened."""
+        return self._driver.bytes_by_path()
+
+    async def settled(self) -> None:
+        """Return when everything in memory is saved, sealed and applied."""
+        await self._documents.settle()
+
+    # Events
+
+    def events(self) -> AsyncIterator[Event]:
+        """What happens from now on, in all spaces."""
+        feed: Feed[Event] = Feed()
+        self._feeds.append(feed)
+        return feed.items(lambda: self._feeds.remove(feed))
+
+    def _publish(self, event: Event) -> None:
+        for feed in list(self._feeds):
+            feed.put(event)
+
+    def _paths_changed(self) -> None:
+        self._publish(PathsChanged())
+
+    def set_presence(self, space: SpaceId, doc: DocId, payload: bytes | None) -> None:
+        """Show or end own presence; `Document.set_presence` checks its size."""
+        self._driver.feed(happened.PresenceSet(space, doc, payload))
+
+    def presence(self, space: SpaceId, doc: DocId) -> Mapping[DeviceKey, Mapping[str, Any]]:
+        """What other devices show in a document."""
+        return dict(self._presence.get((space, doc), {}))
+
+    # For the driver (`lichen.runtime.driver.Application`)
+
+    def sets_accepted(self, effect: do.StoreSets) -> None:
+        """Change sets of others count."""
+        for item in effect.sets:
+            self.clock.observe(item.set.header.time, _now_ms())
+        self._documents.take(effect)
+
+    def sets_lost(self, space: SpaceId, docs: set[DocId]) -> None:
+        """Change sets could not be stored."""
+        self._documents.forget(docs)
+
+    def connect_direct(self, peer: DeviceKey, *, offers: bool) -> None:
+        """Open a direct path."""
+        self._direct.connect(peer, offers=offers)
+
+    def signal(self, peer: DeviceKey, payload: bytes) -> None:
+        """A peer negotiates a direct path."""
+        self._direct.signal(peer, payload)
+
+    def mail(self, sender: DeviceKey, body: bytes) -> None:
+        """Mail came: it belongs to a joining."""
+        self.joining.mail(sender, body)
+
+    def tell(self, effect: do.Effect) -> None:
+        """Something for the application to know."""
+        match effect:
+            case do.TellSpace(space):
+                self._documents.wake(space)
+                self.joining.space_changed(space)
+                self._publish(SpaceChanged(space))
+            case do.TellPeers():
+                self._publish(PathsChanged())
+            case do.TellPresence():
+                self._tell_presence(effect)
+            case do.TellCaughtUp(space, peer):
+                self._publish(CaughtUp(space, peer))
+            case do.TellServed(space, peer):
+                self._publish(Served(space, peer))
+            case do.TellInvalid(space, rejected, reason):
+                self._publish(Rejected(space, rejected, reason))
+
+    def _tell_presence(self, effect: do.TellPresence) -> None:
+        there = self._presence.setdefault((effect.space, effect.doc), {})
+        data: Any = None
+        if effect.payload is not None:
+            with contextlib.suppress(Exception):  # cbor2 raises errors of many kinds on what a peer may send
+                data = cbor2.loads(effect.payload)
+        if isinstance(data, dict):
+            there[effect.device] = data
+        else:
+            there.pop(effect.device, None)
+            data = None
+        self._publish(PresenceChanged(effect.space, effect.doc, effect.device, data))
+
+    # For documents (`lichen.runtime.document.Host`)
+
+    def write_soon(self, job: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None]) -> None:
+        """Queue a job for the writer thread."""
+        self.store.write_soon(job, done)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> object:
+        """Start a task of the driver's."""
+        return self._driver.spawn(work, name)
+
+    def sealed(self, event: happened.SetSealed) -> None:
+        """An own change set is on disk."""
+        self._driver.feed(event)
+
+    def left_out(self, space: SpaceId, set_id: SetId, reason: str) -> None:
+        """A change set is not valid in its past."""
+        self._loop.call_soon_threadsafe(self._publish, Rejected(space, set_id, reason))
+
+    def changed(self, document: OpenDocument, applied: Applied) -> None:
+        """A document has changed."""
+        genesis = self._state(document.space).log.genesis
+        if genesis is not None and document.id == card_id(genesis):
+            self.cards.read(document)
+            self._publish(SpaceChanged(document.space))
+            return
+        self._publish(
+            DocumentChanged(document.space, document.id, applied.local, applied.patches, applied.authors)
+        )
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
+

@@ -1,0 +1,110 @@
+"""The handle of one space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from lichen.api.document import Document
+from lichen.errors import NotFound
+from lichen.ids import DeviceKey, DocId, MemberId, SpaceId
+from lichen.wire.operation import Role
+
+if TYPE_CHECKING:
+    from lichen.api.engine import Engine
+    from lichen.core.space import SpaceState
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentInfo:
+    """A document as a list shows it."""
+
+    id: DocId
+    title: str | None
+    """The text of its `title`, where it has one."""
+    changed_ms: int
+    """When it last changed here, in milliseconds since 1970."""
+    heads: tuple[bytes, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MemberInfo:
+    """A member as a list shows it."""
+
+    id: MemberId
+    name: str
+    """What the member calls itself; empty while that is not known here."""
+    role: Role
+    devices: tuple[DeviceKey, ...]
+
+
+class Space:
+    """One space on this device."""
+
+    def __init__(self, engine: Engine, state: SpaceState, recovery_key: str | None = None) -> None:
+        self._engine = engine
+        self._state = state
+        self.recovery_key = recovery_key
+        """The recovery key as text, only in the handle that `create_space` returned: it is kept nowhere."""
+
+    @property
+    def id(self) -> SpaceId:
+        """32 bytes."""
+        return self._state.id
+
+    @property
+    def name(self) -> str:
+        """What its members call it; empty while that is not known here."""
+        return self._engine.cards.name(self.id)
+
+    @property
+    def role(self) -> Role | None:
+        """This device's role."""
+        return self._state.log.role_of(self._engine.device)
+
+    def members(self) -> list[MemberInfo]:
+        """Everyone in the space, by role from owner down."""
+        names = self._engine.cards.members(self.id)
+        found = [
+            MemberInfo(member.id, names.get(member.id, ""), member.role, tuple(d.key for d in member.devices))
+            for member in self._state.log.members().values()
+        ]
+        return sorted(found, key=lambda info: (-info.role, info.name, info.id))
+
+    def name_of(self, device: DeviceKey) -> str:
+        """What the member with this device calls itself; empty while that is not known."""
+        member = self._state.log.member_of(device)
+        return "" if member is None else self._engine.cards.members(self.id).get(member, "")
+
+    async def documents(self) -> list[DocumentInfo]:
+        """The documents, most recently changed first."""
+        return await self._engine.list_documents(self.id)
+
+    async def create(self, content: Mapping[str, Any] | None = None) -> Document:
+        """A new document with this content, on disk when this returns. Raises `AccessDenied`."""
+        return await self._engine.create_document(self.id, content or {})
+
+    async def document(self, doc: DocId) -> Document:
+        """The document. Raises `NotFound` when it is not here, or not in this space."""
+        found = await self._engine.document(doc)
+        if found.space != self.id:
+            raise NotFound(f"document {doc.hex()} is not in space {self.id.hex()[:12]}")
+        return found
+
+    async def invite(
+        self,
+        *,
+        mode: Literal["auto"],
+        role: Role = Role.WRITER,
+        expires: timedelta = timedelta(days=1),
+        uses: int = 1,
+        hints: Sequence[str] | None = None,
+    ) -> str:
+        """A ticket: one string that lets whoever has it join with `role`.
+
+        With `mode="auto"` this device answers by itself, whenever it is there. `hints` are addresses to find it at;
+        by default those that it is connected to or listens at. Raises `AccessDenied`, `ConfigError`.
+        """
+        return await self._engine.joining.invite(self._state, mode, role, expires, uses, hints)

@@ -1,0 +1,31 @@
+"""The command `lichen`."""
+
+from __future__ import annotations
+
+import typer
+
+from lichen.cli import devices, documents, nodes, replay, spaces
+
+app = typer.Typer(
+    name="lichen",
+    help="Data on its users' own devices: offline, merging, encrypted, with no server that owns it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.command("init")(devices.init)
+app.command("id")(devices.show_id)
+app.add_typer(spaces.app, name="space")
+app.add_typer(documents.app, name="doc")
+app.command("invite")(nodes.invite)
+app.command("join")(nodes.join)
+app.command("serve")(nodes.serve)
+app.command("sync")(nodes.sync)
+app.command("relay")(nodes.relay)
+app.command("replay")(replay.replay)
+app.command("replay-follower", hidden=True)(replay.follower)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

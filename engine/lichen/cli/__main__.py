@@ -1,0 +1,5 @@
+"""`python -m lichen.cli`."""
+
+from lichen.cli import main
+
+main()

@@ -1,0 +1,235 @@
+"""`lichen invite`, `join`, `serve`, `sync` and `relay`: what needs other nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lichen.api.engine import Engine
+from lichen.cli.names import find_space
+from lichen.cli.options import (
+    ConnectOption,
+    JsonOption,
+    PassphraseFileOption,
+    StoreOption,
+    VerboseOption,
+    opened,
+    passphrase_for,
+    store_url,
+)
+from lichen.cli.output import Report, configure_logs, run, stderr, stdout
+from lichen.cli.spaces import describe
+from lichen.errors import ConfigError, Unreachable
+from lichen.relay import Relay
+from lichen.wire.operation import Role
+
+ListenOption = Annotated[
+    str | None, typer.Option("--listen", help="Accept links at this address (port 0: any).", metavar="URL")
+]
+DirectOption = Annotated[bool, typer.Option("--direct/--no-direct", help="Open direct WebRTC paths where possible.")]
+
+
+async def go_online(engine: Engine, connect: list[str] | None, *, direct: bool) -> None:
+    """Dial what was named and what is remembered; allow direct paths when their transport is installed."""
+    for url in connect or ():
+        await engine.connect(url, remember=True)
+    await engine.connect_remembered()
+    if direct:
+        with contextlib.suppress(ConfigError):
+            engine.use_direct()
+
+
+@contextlib.asynccontextmanager
+async def interruptible() -> AsyncIterator[asyncio.Event]:
+    """An event that SIGINT and SIGTERM set."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _role(name: str) -> Role:
+    try:
+        return Role[name.upper()]
+    except KeyError:
+        raise ConfigError(f"there is no role {name!r}", hint="roles: reader, writer") from None
+
+
+def invite(
+    space: Annotated[str | None, typer.Argument(help="Id, beginning of an id, or name.")] = None,
+    store: StoreOption = "",
+    role: Annotated[str, typer.Option("--role", help="reader or writer.")] = "writer",
+    hours: Annotated[float, typer.Option("--hours", min=0.01, max=8_760, help="How long it is good for.")] = 24.0,
+    uses: Annotated[int, typer.Option("--uses", min=1, max=1_000, help="How many may join with it.")] = 1,
+    mode: Annotated[str, typer.Option("--mode", help="auto: answered by this device unattended.")] = "auto",
+    hint: Annotated[
+        list[str] | None, typer.Option("--hint", help="Where to find this device (default: what it connects to).")
+    ] = None,
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Make a ticket. It is answered while this device runs `lichen serve`; a relay keeps requests until then."""
+    configure_logs(verbose=verbose)
+    report = Report(as_json=as_json)
+
+    async def work() -> None:
+        async with opened(store, passphrase_file) as engine:
+            found = find_space(engine, space)
+            hints = hint if hint is not None else await engine.remembered()
+            ticket = await found.invite(
+                mode=mode,  # type: ignore[arg-type]
+                role=_role(role),
+                expires=timedelta(hours=hours),
+                uses=uses,
+                hints=hints,
+            )
+            report.result({"ticket": ticket, "space": found.id.hex()}, lambda: print(ticket))
+
+    run(report, work)
+
+
+def join(
+    ticket: Annotated[str, typer.Argument(help="The ticket.")],
+    store: StoreOption = "",
+    name: Annotated[str, typer.Option("--name", help="What you want to be called.")] = "",
+    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for who invited you.")] = 120.0,
+    connect: ConnectOption = None,
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Join a space with a ticket. The store is made when it is not there."""
+    configure_logs(verbose=verbose)
+    report = Report(as_json=as_json)
+
+    async def work() -> None:
+        async with opened(store, passphrase_file, create=True) as engine:
+            await go_online(engine, connect, direct=False)
+            with stderr.status("waiting for who invited you"):
+                space = await engine.join(ticket, name=name, timeout_s=timeout)
+                await _served(engine, timeout)
+            report.result(describe(space), lambda: stdout.print(f"joined [bold]{space.name}[/bold]"))
+
+    run(report, work)
+
+
+def serve(
+    store: StoreOption = "",
+    listen: ListenOption = None,
+    connect: ConnectOption = None,
+    direct: DirectOption = True,
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Keep this device online until Ctrl-C: it syncs, and answers its tickets."""
+    configure_logs(verbose=verbose)
+    report = Report(as_json=as_json)
+
+    async def work() -> None:
+        async with opened(store, passphrase_file) as engine, interruptible() as stop:
+            address = await engine.listen(listen) if listen else None
+            await go_online(engine, connect, direct=direct)
+            value = {
+                "device": engine.device.hex(),
+                "listening": address,
+                "connecting": [connection.url for connection in engine.connections],
+            }
+            report.result(value)
+            await stop.wait()
+
+    run(report, work)
+
+
+def sync(
+    store: StoreOption = "",
+    connect: ConnectOption = None,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to try for.")] = 60.0,
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Exchange everything with the relays this device knows, or those named, and end."""
+    configure_logs(verbose=verbose)
+    report = Report(as_json=as_json)
+
+    async def work() -> None:
+        async with opened(store, passphrase_file) as engine:
+            await go_online(engine, connect, direct=False)
+            if not engine.connections:
+                raise ConfigError("no address to sync with is known", hint="name one with --connect URL")
+            with stderr.status("exchanging change sets"):
+                peers = await _served(engine, timeout)
+            await engine.settled()
+            report.result(_synced(engine, peers))
+
+    run(report, work)
+
+
+async def _served(engine: Engine, timeout: float) -> int:
+    """Wait until each address has everything from us and we everything from it; returns how many there are."""
+    try:
+        async with asyncio.timeout(timeout):
+            async with contextlib.aclosing(engine.events()) as events:
+                while not engine.up_to_date:
+                    await anext(events)
+    except TimeoutError:
+        reasons = "; ".join(f"{c.url}: {c.error or c.state}" for c in engine.connections)
+        raise Unreachable(f"not in sync after {timeout:g} s ({reasons})", hint="is the relay running?") from None
+    return len(engine.connections)
+
+
+def _synced(engine: Engine, peers: int) -> dict[str, Any]:
+    traffic = engine.traffic
+    return {
+        "spaces": len(engine.spaces),
+        "peers": peers,
+        "bytes_sent": sum(sent for sent, _ in traffic.values()),
+        "bytes_received": sum(received for _, received in traffic.values()),
+    }
+
+
+def relay(
+    listen: Annotated[str, typer.Option("--listen", help="Accept links at this address (port 0: any).", metavar="URL")],
+    store: Annotated[str, typer.Option("--store", help="The relay's store: sqlite:///FILE.", metavar="URL")],
+    token: Annotated[
+        str, typer.Option("--token", envvar="LICHEN_RELAY_TOKEN", help="What devices with new spaces must show.")
+    ] = "",
+    capture: Annotated[
+        Path | None, typer.Option("--capture", help="Write all that crosses the relay into this folder (tests only).")
+    ] = None,
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Run a relay until Ctrl-C. It holds no key to what it stores.
+
+    Its store's own key is protected by a passphrase if one is given, else it lies in a file beside the store.
+    """
+    configure_logs(verbose=verbose)
+    report = Report(as_json=as_json)
+
+    async def work() -> None:
+        passphrase = passphrase_for(passphrase_file) if passphrase_file is not None else None
+        async with (
+            Relay.open(store_url(store), passphrase=passphrase, token=token, capture=capture) as node,
+            interruptible() as stop,
+        ):
+            address = await node.listen(listen)
+            report.result({"listening": address, "device": node.device.hex(), "open": not token})
+            await stop.wait()
+
+    run(report, work)

@@ -1,0 +1,84 @@
+"""The options that commands share, and opening the store that they name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lichen.api.engine import Engine
+from lichen.errors import ConfigError
+
+PASSPHRASE_BYTES = 4 * 1024
+"""Largest passphrase file."""
+
+StoreOption = Annotated[
+    str,
+    typer.Option("--store", envvar="LICHEN_STORE", help="The store: sqlite:///FILE, or just a file.", metavar="URL"),
+]
+PassphraseFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--passphrase-file", help="Read the passphrase from this file (default: LICHEN_PASSPHRASE, or a prompt)."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print exactly one JSON object on stdout.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens to stderr.")]
+ConnectOption = Annotated[
+    list[str] | None,
+    typer.Option("--connect", "-c", help="Dial this address, a relay's or a device's (repeatable).", metavar="URL"),
+]
+
+
+def store_url(store: str) -> str:
+    """The URL of a store that may be given as a file."""
+    if not store:
+        raise ConfigError("no store was named", hint="give --store sqlite:///FILE, or set LICHEN_STORE")
+    return store if "://" in store else f"sqlite:///{store}"
+
+
+def passphrase_for(file: Path | None, *, confirm: bool = False) -> str:
+    """The passphrase: from a file, else from LICHEN_PASSPHRASE, else from a prompt on a terminal.
+
+    Raises `ConfigError` when there is none.
+    """
+    if file is not None:
+        return _from_file(file)
+    if "LICHEN_PASSPHRASE" in os.environ:
+        return _not_empty(os.environ["LICHEN_PASSPHRASE"], "LICHEN_PASSPHRASE")
+    if not sys.stdin.isatty():
+        raise ConfigError(
+            "the store's passphrase is needed", hint="set LICHEN_PASSPHRASE, give --passphrase-file, or use a terminal"
+        )
+    return str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True))
+
+
+def _from_file(file: Path) -> str:
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(PASSPHRASE_BYTES + 1)
+        if len(data) > PASSPHRASE_BYTES:
+            raise ConfigError(f"{file} is larger than {PASSPHRASE_BYTES} bytes: not a passphrase")
+        return _not_empty(data.decode().rstrip("\r\n"), str(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the passphrase file {file} cannot be read: {error}") from error
+
+
+def _not_empty(passphrase: str, source: str) -> str:
+    if not passphrase:
+        raise ConfigError(f"{source} holds an empty passphrase", hint="choose one of several words")
+    return passphrase
+
+
+@contextlib.asynccontextmanager
+async def opened(store: str, passphrase_file: Path | None, *, create: bool = False) -> AsyncIterator[Engine]:
+    """The engine of a store. Raises `StoreError`, `ConfigError`."""
+    url = store_url(store)
+    passphrase = passphrase_for(passphrase_file, confirm=create)
+    async with Engine.open(url, passphrase=passphrase, create=create) as engine:
+        yield engine

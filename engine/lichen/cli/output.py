@@ -1,0 +1,93 @@
+"""What a command prints: with `--json` exactly one object on stdout, else text for people; errors likewise.
+
+Exit codes: 0, 1 for an error of ours (with `{"error": {"type", "message", "hint"}}` under `--json`), 2 for wrong usage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.markup import escape
+
+from lichen.errors import LichenError
+from lichen_crdt import CrdtError
+
+T = TypeVar("T")
+
+stdout = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False)
+
+
+class Report:
+    """The output of one command."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+
+    def result(self, value: dict[str, Any], show: Callable[[], None] | None = None) -> None:
+        """The command's result: the object itself, or what `show` prints; without it one line a key."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+        elif show is not None:
+            show()
+        else:
+            for key, item in value.items():
+                stdout.print(f"[bold]{escape(key)}[/bold]  {escape(str(item))}", soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Something for a person to know on the way; never on stdout under `--json`."""
+        (stderr if self.as_json else stdout).print(text, soft_wrap=True)
+
+    def error(self, error: BaseException) -> None:
+        """An error, as the command's only output under `--json`."""
+        hint = getattr(error, "hint", "")
+        message = str(error) or type(error).__name__
+        if self.as_json:
+            body = {"error": {"type": type(error).__name__, "message": message, "hint": hint}}
+            sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+        else:
+            stderr.print(f"[bold red]error[/bold red] {escape(message)}", soft_wrap=True)
+            if hint:
+                stderr.print(f"[dim]{escape(hint)}[/dim]", soft_wrap=True)
+
+
+def configure_logs(*, verbose: bool) -> None:
+    """Logs go to stderr, always."""
+    handler = RichHandler(console=stderr, show_path=False, rich_tracebacks=False)
+    level = logging.INFO if verbose else logging.ERROR
+    logging.basicConfig(level=level, format="%(name)s: %(message)s", handlers=[handler], force=True)
+
+
+def run(report: Report, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a command's coroutine; errors of ours become output and exit code 1, Ctrl-C 130."""
+    try:
+        return asyncio.run(work())
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except BaseException as error:
+        found = _ours(error)
+        if found is None:
+            raise
+        report.error(found)
+        raise typer.Exit(1) from error
+
+
+def _ours(error: BaseException) -> BaseException | None:
+    """The error of ours in what was raised, also within an exception group."""
+    if isinstance(error, LichenError | CrdtError):
+        return error
+    if isinstance(error, OSError):
+        return LichenError(f"the system refused: {error}")
+    if isinstance(error, BaseExceptionGroup):
+        return next((found for inner in error.exceptions if (found := _ours(inner)) is not None), None)
+    return None

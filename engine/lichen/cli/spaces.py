@@ -1,0 +1,117 @@
+"""`lichen space ...`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from lichen.api.space import Space
+from lichen.cli.names import SHORT, find_space
+from lichen.cli.options import JsonOption, PassphraseFileOption, StoreOption, VerboseOption, opened
+from lichen.cli.output import Report, configure_logs, run, stdout
+
+app = typer.Typer(help="Spaces: the unit of membership and keys.", no_args_is_help=True)
+
+
+def describe(space: Space) -> dict[str, Any]:
+    """A space as JSON."""
+    return {
+        "id": space.id.hex(),
+        "name": space.name,
+        "role": None if space.role is None else space.role.name.lower(),
+        "members": [
+            {
+                "id": member.id.hex(),
+                "name": member.name,
+                "role": member.role.name.lower(),
+                "devices": [device.hex() for device in member.devices],
+            }
+            for member in space.members()
+        ],
+    }
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="What its members will call it.")],
+    store: StoreOption = "",
+    me: Annotated[str, typer.Option("--name", help="What you are called in it.")] = "",
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Begin a space. Its recovery key is shown this once, and kept nowhere."""
+    configure_logs(verbose=verbose)
+    report = Report(as_json=as_json)
+
+    async def work() -> None:
+        async with opened(store, passphrase_file) as engine:
+            space = await engine.create_space(name, member_name=me)
+            value = {**describe(space), "recovery_key": space.recovery_key}
+            report.result(value, lambda: _show_created(space))
+
+    run(report, work)
+
+
+def _show_created(space: Space) -> None:
+    stdout.print(f"[bold]{space.name}[/bold]  {space.id.hex()}", soft_wrap=True)
+    stdout.print("\nThe recovery key, shown this once. Write it down and keep it offline:\n")
+    stdout.print(f"  [bold]{space.recovery_key}[/bold]\n", soft_wrap=True)
+
+
+@app.command("list")
+def list_spaces(
+    store: StoreOption = "",
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """The spaces on this device."""
+    configure_logs(verbose=verbose)
+    report = Report(as_json=as_json)
+
+    async def work() -> None:
+        async with opened(store, passphrase_file) as engine:
+            spaces = engine.spaces
+            report.result({"spaces": [describe(space) for space in spaces]}, lambda: _show_list(spaces))
+
+    run(report, work)
+
+
+def _show_list(spaces: list[Space]) -> None:
+    table = Table("space", "name", "your role", "members")
+    for space in spaces:
+        role = "none" if space.role is None else space.role.name.lower()
+        table.add_row(space.id.hex()[:SHORT], space.name, role, str(len(space.members())))
+    stdout.print(table)
+
+
+@app.command("show")
+def show(
+    space: Annotated[str | None, typer.Argument(help="Id, beginning of an id, or name.")] = None,
+    store: StoreOption = "",
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """One space and its members."""
+    configure_logs(verbose=verbose)
+    report = Report(as_json=as_json)
+
+    async def work() -> None:
+        async with opened(store, passphrase_file) as engine:
+            found = find_space(engine, space)
+            report.result(describe(found), lambda: _show_one(found))
+
+    run(report, work)
+
+
+def _show_one(space: Space) -> None:
+    stdout.print(f"[bold]{space.name}[/bold]  {space.id.hex()}", soft_wrap=True)
+    table = Table("member", "name", "role", "devices")
+    for member in space.members():
+        devices = ", ".join(device.hex()[:SHORT] for device in member.devices)
+        table.add_row(member.id.hex()[:SHORT], member.name, member.role.name.lower(), devices)
+    stdout.print(table)

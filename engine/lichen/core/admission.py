@@ -1,0 +1,134 @@
+"""Whether a change set may count: first by its header, then by the changes in it (protocol sections 3 and 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lichen.core.access.log import AccessLog
+from lichen.core.known import KnownSet
+from lichen.errors import InvalidChangeSet
+from lichen.ids import OpId, SetId
+from lichen.core.actors import actor_id
+from lichen.wire.changeset import NO_PREV, Header, Kind, doc_id
+from lichen.wire.membership import Role
+from lichen_crdt import ChangeInfo, InvalidChange, change_info
+
+Lookup = Callable[[SetId], KnownSet | None]
+"""A known set by its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """It counts, as far as its header says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Something it names is not here yet."""
+
+    deps: tuple[SetId, ...]
+    operations: tuple[OpId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """It is invalid, for good."""
+
+    reason: str
+
+
+Verdict = Admitted | Waiting | Refused
+
+
+def admit(header: Header, log: AccessLog, known: Lookup) -> Verdict:
+    """Judge a header in the light of what is known, cheapest questions first."""
+    deps = [(dep, known(dep)) for dep in header.deps]
+    missing = tuple(dep for dep, found in deps if found is None)
+    operations = log.unknown(header.access)
+    if missing or operations:
+        return Waiting(missing, operations)
+    role = log.role_of(header.author, header.access)
+    if role is None or role < Role.WRITER:
+        return Refused("its author was not at least a writer at the access heads it names")
+    held = [found for _, found in deps if found is not None]
+    reason = _against_deps(header, log, held) or _against_log(header, known)
+    return Refused(reason) if reason else Admitted()
+
+
+def _against_deps(header: Header, log: AccessLog, deps: Sequence[KnownSet]) -> str:
+    if any(dep.doc != header.doc for dep in deps):
+        return "it depends on a set of another document"
+    if not all(dep.access == header.access or log.covers(header.access, dep.access) for dep in deps):
+        return "its access heads do not cover those of its deps"
+    return ""
+
+
+def _against_log(header: Header, known: Lookup) -> str:
+    """Whether it continues its session's own log."""
+    if header.kind is Kind.CREATE:
+        if doc_id(header.space, header.author, header.prev[:16]) != header.doc:
+            return "it creates a document whose id is another"
+        return "" if header.seq == 1 else "it creates a document, but is not its session's first set"
+    if header.prev == NO_PREV:
+        return "" if header.seq == 1 else "it names no set before it, but is not its session's first"
+    prev = known(SetId(header.prev))
+    if prev is None or (prev.author, prev.session, prev.doc) != (header.author, header.session, header.doc):
+        return "the set before it is not of its session"
+    return "" if prev.seq + 1 == header.seq else "its number is not one above that of the set before it"
+
+
+def check_changes(header: Header, changes: Sequence[bytes], known: Lookup) -> bytes | None:
+    """Check the changes of an opened set against its header; returns the hash of the last one, None for a merge.
+
+    One actor, the header's; numbers that follow each other; dependencies outside the set only in the first change, and
+    exactly the ends of the header's deps, where the author's own last set may be left out when another dep follows it.
+    Raises `InvalidChangeSet`.
+    """
+    if not changes:
+        return None
+    try:
+        infos = [change_info(change) for change in changes]
+    except InvalidChange as error:
+        raise InvalidChangeSet(f"it holds a change that is not one: {error}") from error
+    if infos[0].actor != actor_id(header.author, header.doc, header.session):
+        raise InvalidChangeSet("it holds a change of a foreign actor")
+    if (infos[0].seq == 1) != (header.seq == 1):
+        raise InvalidChangeSet("its first change does not continue its session")
+    for before, info in zip(infos, infos[1:], strict=False):
+        _check_follows(before, info)
+    _check_outside(header, infos[0], known)
+    return infos[-1].hash
+
+
+def _check_follows(before: ChangeInfo, info: ChangeInfo) -> None:
+    if info.actor != before.actor or info.seq != before.seq + 1:
+        raise InvalidChangeSet("its changes are not one actor's in order")
+    if info.deps != (before.hash,):
+        raise InvalidChangeSet("a change in it builds on something outside the set")
+    if info.start_op != before.start_op + before.operations:
+        raise InvalidChangeSet("the operations of its changes do not follow each other")
+
+
+def _check_outside(header: Header, first: ChangeInfo, known: Lookup) -> None:
+    ends = {dep: _ends(dep, known) for dep in header.deps}
+    if not set().union(*ends.values()) >= set(first.deps):
+        raise InvalidChangeSet("it builds on changes that its header does not name")
+    unused = {dep for dep, hashes in ends.items() if hashes.isdisjoint(first.deps)}
+    if unused - {header.prev}:
+        raise InvalidChangeSet("its header names sets that it does not build on")
+
+
+def _ends(set_id: SetId, known: Lookup) -> set[bytes]:
+    """The hashes of the changes that a set ends with: its last one; for a merge, those of its deps."""
+    found: set[bytes] = set()
+    pending = [set_id]
+    while pending:
+        dep = known(pending.pop())
+        if dep is None:
+            continue
+        if dep.last_hash is not None:
+            found.add(dep.last_hash)
+        else:
+            pending.extend(dep.deps)
+    return found

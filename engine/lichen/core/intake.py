@@ -1,0 +1,205 @@
+"""Change sets from outside, from arrival to one of the three outcomes.
+
+They arrive, are checked in batches (signatures and ciphertexts, off the loop), then judged one by one: invalid, waiting,
+or accepted. While one batch is checked the next gathers, so a lone set is checked at once and a flood in few batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lichen.core.admission import Admitted, Refused, Waiting, admit, check_changes
+from lichen.core.effects import AcceptedSet, CheckSets, Send, StoreCursor, StoreSets, TellCaughtUp, TellInvalid
+from lichen.core.events import CheckedSet, SetsChecked
+from lichen.core.known import KnownSet
+from lichen.core.links import LinkState, SpaceOnLink
+from lichen.core.space import SpaceState, short_id
+from lichen.core.state import NodeState
+from lichen.errors import InvalidChangeSet
+from lichen.ids import SpaceId
+from lichen.wire.changeset import ChangeSet
+from lichen.wire.frames import Position, Prune, Sets
+
+BATCH_SETS = 512
+"""Most sets in one check."""
+BATCH_BYTES = 4 * 1024 * 1024
+"""Most bytes in one check, but for a single larger set."""
+
+Distribute = Callable[[SpaceState, list[ChangeSet], dict[bytes, int]], None]
+
+
+def known_of(change_set: ChangeSet, last_hash: bytes | None) -> KnownSet:
+    """What to keep in memory of a set."""
+    header = change_set.header
+    return KnownSet(header.doc, header.author, header.session, header.seq, header.access, header.deps, last_hash)
+
+
+class Intake:
+    """Takes change sets in, space by space."""
+
+    def __init__(self, state: NodeState, distribute: Distribute) -> None:
+        self._state = state
+        self._distribute = distribute
+
+    def sets(self, link: LinkState, message: Sets) -> None:
+        """Change sets arrived on a link."""
+        space = self._state.spaces.get(message.space)
+        if space is None or not self._state.may_listen(link, space):
+            return
+        for body in message.sets:
+            self._arrived(link, space, ChangeSet.decode(body))
+        self.check_next(space)
+
+    def _arrived(self, link: LinkState, space: SpaceState, change_set: ChangeSet) -> None:
+        if change_set.header.space != space.id:
+            raise InvalidChangeSet("a change set of another space was sent for this one")
+        if space.seen(change_set.id):
+            self._duplicate(link, space, change_set)
+            return
+        space.in_flight.add(change_set.id)
+        space.queued.append((link.id, change_set))
+
+    def _duplicate(self, link: LinkState, space: SpaceState, change_set: ChangeSet) -> None:
+        """A new set came over two links: let the farther one only announce its author from now on."""
+        author = change_set.header.author
+        first = self._state.links.get(space.recent.get(change_set.id, -1))
+        if first is None or first is link or author == self._state.device:
+            return
+        farther = first if link.peer == author else link
+        on_link = farther.on(space.id)
+        if author not in on_link.pruned and author != farther.peer:
+            on_link.pruned.add(author)
+            self._state.emit(Send(farther.id, Prune(space.id, author)))
+
+    def check_next(self, space: SpaceState) -> None:
+        """Hand out the next batch, unless one is out already."""
+        if space.checking or not space.queued:
+            return
+        batch: list[tuple[int, ChangeSet, bytes | None]] = []
+        size = 0
+        for link, change_set in space.queued[:BATCH_SETS]:
+            size += len(change_set.ciphertext)
+            if batch and size > BATCH_BYTES:
+                break
+            batch.append((link, change_set, space.keys.get(change_set.header.epoch)))
+        del space.queued[: len(batch)]
+        space.checking = True
+        self._state.emit(CheckSets(space.id, tuple(batch)))
+
+    def checked(self, event: SetsChecked) -> list[int]:
+        """A batch was checked. Returns the links whose peers sent a set that its author did not sign."""
+        space = self._state.spaces[event.space]
+        space.checking = False
+        liars = []
+        ready = []
+        for checked in event.checked:
+            space.in_flight.discard(checked.set.id)
+            if not checked.verified:
+                liars.append(checked.link)
+            else:
+                ready.append(checked)
+        self.judge(space, ready)
+        self.check_next(space)
+        return liars
+
+    def judge(self, space: SpaceState, ready: list[CheckedSet]) -> None:
+        """Decide each set's outcome, and that of whatever waited for it; then store and pass on what counts."""
+        accepted: list[AcceptedSet] = []
+        sources: dict[bytes, int] = {}
+        pending = list(reversed(ready))
+        while pending:
+            checked = pending.pop()
+            set_id = checked.set.id
+            if set_id in space.known:
+                continue
+            outcome = self._judge_one(space, checked)
+            if outcome is None:
+                continue
+            space.add(set_id, known_of(checked.set, outcome.last_hash))
+            space.remember_recent(set_id, checked.link)
+            accepted.append(outcome)
+            sources[set_id] = checked.link
+            pending.extend(reversed(space.release({set_id})))
+        if accepted:
+            self._state.emit(StoreSets(space.id, tuple(accepted)))
+            self._arrived_everywhere(space, accepted)
+            self._distribute(space, [item.set for item in accepted], sources)
+        self.settle_positions(space)
+
+    def _judge_one(self, space: SpaceState, checked: CheckedSet) -> AcceptedSet | None:
+        header = checked.set.header
+        if checked.error:
+            self._invalid(space, checked, checked.error)
+            return None
+        match admit(header, space.log, space.known.get):
+            case Refused(reason):
+                self._invalid(space, checked, reason)
+                return None
+            case Waiting(deps, operations):
+                self._wait(space, checked, frozenset([*deps, *operations]), deps_missing=bool(deps))
+                return None
+            case Admitted():
+                pass
+        if self._state.relay:
+            return AcceptedSet(checked.set, None, None)
+        if checked.changes is None:
+            self._recheck_or_wait(space, checked)
+            return None
+        try:
+            last_hash = check_changes(checked.set.header, checked.changes, space.known.get)
+        except InvalidChangeSet as error:
+            self._invalid(space, checked, str(error))
+            return None
+        return AcceptedSet(checked.set, checked.changes, last_hash)
+
+    def _recheck_or_wait(self, space: SpaceState, checked: CheckedSet) -> None:
+        epoch = checked.set.header.epoch
+        if epoch in space.keys:
+            space.in_flight.add(checked.set.id)
+            space.queued.append((checked.link, checked.set))
+        else:
+            self._wait(space, checked, frozenset([epoch]), deps_missing=False)
+
+    def _wait(self, space: SpaceState, checked: CheckedSet, needs: frozenset[bytes], *, deps_missing: bool) -> None:
+        space.wait(checked, needs)
+        link = self._state.links.get(checked.link)
+        if deps_missing and link is not None:
+            on_link = link.on(space.id)
+            if on_link.pull_again is None:
+                on_link.pull_again = self._state.now + self._state.limits.graft_after_s
+
+    def _invalid(self, space: SpaceState, checked: CheckedSet, reason: str) -> None:
+        space.mark_invalid(checked.set.id, reason)
+        self._state.emit(TellInvalid(space.id, checked.set.id, reason))
+
+    def released(self, space: SpaceState, arrived: set[bytes]) -> None:
+        """Access operations or epoch keys came: judge what waited for them."""
+        self.judge(space, space.release(arrived))
+        self.check_next(space)
+
+    def _arrived_everywhere(self, space: SpaceState, accepted: list[AcceptedSet]) -> None:
+        for _, on_link in self._state.on_space(space.id):
+            for item in accepted:
+                on_link.missing.pop(short_id(item.set.id), None)
+
+    def position(self, link: LinkState, message: Position) -> None:
+        """The peer has sent or announced everything up to a position of its store."""
+        space = self._state.spaces.get(message.space)
+        if space is not None and self._state.may_listen(link, space):
+            link.on(space.id).peer_position = message.position
+            self.settle_positions(space)
+
+    def settle_positions(self, space: SpaceState) -> None:
+        """Move the cursors of peers that have nothing more for us."""
+        if not space.idle:
+            return
+        for link, on_link in self._state.on_space(space.id):
+            self._settle(space.id, link, on_link)
+
+    def _settle(self, space: SpaceId, link: LinkState, on_link: SpaceOnLink) -> None:
+        if on_link.peer_position is None or on_link.missing or link.hello is None:
+            return
+        self._state.emit(StoreCursor(link.id, link.peer, space, link.hello.store, on_link.peer_position))
+        self._state.emit(TellCaughtUp(space, link.peer))
+        on_link.peer_position = None
+        on_link.caught_up = True

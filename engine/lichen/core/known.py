@@ -1,0 +1,21 @@
+"""What a node keeps in memory of each change set that it holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lichen.ids import DeviceKey, DocId, OpId, Session, SetId
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSet:
+    """The part of a header that later change sets are checked against."""
+
+    doc: DocId
+    author: DeviceKey
+    session: Session
+    seq: int
+    access: tuple[OpId, ...]
+    deps: tuple[SetId, ...]
+    last_hash: bytes | None
+    """The Automerge hash of the set's last change; None at a node without the key, and for a merge."""

@@ -1,0 +1,290 @@
+"""A node: one device or relay as a pure state machine.
+
+`handle(event, now)` takes what happened and returns what to do; `next_timer` says when `TimeReached` is due. The parts
+below share one `NodeState`:
+
+- `greeting`: the access log on links, and who is served;
+- `intake`: change sets from outside, to their outcome;
+- `push`: change sets to peers;
+- `presence`: sealed messages that nobody stores;
+- `direct`: who is there, and which direct paths to open.
+
+Invariants:
+
+1. Bytes that break the protocol end the link they came on and change nothing else.
+2. A set is pushed by a device only after that device has stored its own sets, and only to peers with a right to it.
+3. Every subscribed peer was sent, announced, or will be sent from the store, each set that became known.
+"""
+
+from __future__ import annotations
+
+from lichen.config import DEFAULT_LIMITS, Limits
+from lichen.core import events as happened
+from lichen.core.direct import Direct
+from lichen.core.effects import CloseLink, DeliverMail, Effect, ReadMail, Send, StoreMail, TellPeers
+from lichen.core.greeting import Greeting
+from lichen.core.intake import Intake, known_of
+from lichen.core.links import LinkState
+from lichen.core.presence import Presence
+from lichen.core.push import Push
+from lichen.core.space import SpaceState
+from lichen.core.state import NodeState, blinded
+from lichen.crypto.identity import Identity
+from lichen.errors import ProtocolError
+from lichen.ids import Session
+from lichen.wire import frames
+
+POSITION_INTERVAL_S = 1.0
+"""How often peers are told how far they have been served."""
+
+
+class Node:
+    """One device or relay.
+
+    `identity` is the node's keys, `session` its 16-byte nonce of this process start, `store` the 16 bytes naming its store,
+    `seed` 32 random bytes from which salts are drawn.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        session: Session,
+        store: bytes,
+        seed: bytes,
+        *,
+        relay: bool = False,
+        token: bytes = b"",
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self.state = NodeState(identity, session, store, relay, limits, token)
+        self._greeting = Greeting(self.state)
+        self._push = Push(self.state)
+        self._intake = Intake(self.state, self._push.distribute)
+        self._presence = Presence(self.state, seed)
+        self._direct = Direct(self.state)
+        self._report_at: float | None = None
+
+    def handle(self, event: happened.Event, now: float) -> list[Effect]:
+        """Change the state by one event at the time `now`, in monotonic seconds, and return the effects, in order."""
+        self.state.now = now
+        self._dispatch(event)
+        if self._report_at is None and any(space.unreported for space in self.state.spaces.values()):
+            self._report_at = now + POSITION_INTERVAL_S
+        effects, self.state.effects = self.state.effects, []
+        return effects
+
+    @property
+    def next_timer(self) -> float | None:
+        """When `TimeReached` should be handled, in monotonic seconds; None when nothing is due."""
+        due = [*self._presence.timers(), *self._direct.timers()]
+        for link in self.state.links.values():
+            for on_link in link.spaces.values():
+                due.extend(on_link.missing.values())
+                if on_link.pull_again is not None:
+                    due.append(on_link.pull_again)
+        if self._report_at is not None:
+            due.append(self._report_at)
+        return min(due, default=None)
+
+    def space_loaded(self, space_id: bytes) -> SpaceState | None:
+        """The state of a space, for reading."""
+        return self.state.spaces.get(space_id)  # type: ignore[call-overload, no-any-return]
+
+    def _dispatch(self, event: happened.Event) -> None:  # noqa: PLR0912
+        match event:
+            case happened.MessageArrived():
+                self._message_arrived(event)
+            case happened.SetsChecked():
+                for link in self._intake.checked(event):
+                    self.state.emit(CloseLink(link, "sent a change set that its author did not sign"))
+            case happened.SetSealed():
+                self._set_sealed(event)
+            case happened.CatchUpRead():
+                self._push.catch_up_read(event)
+            case happened.SetsRead():
+                self._push.sets_read(event)
+            case happened.CursorRead():
+                self._push.cursor_read(event)
+            case happened.CursorStored():
+                self._push.cursor_stored(event)
+            case happened.PositionRead():
+                self._push.position_read(event)
+            case happened.LinkOpened():
+                self._link_opened(event)
+            case happened.LinkLost():
+                self._link_lost(event)
+            case happened.LinkCongested():
+                self._congested(event)
+            case happened.LinkDrained():
+                link = self.state.links.get(event.link)
+                if link is not None:
+                    self._push.drained(link)
+            case happened.SpaceLoaded():
+                self._space_loaded(event)
+            case happened.OperationsAuthored():
+                self._operations_authored(event)
+            case happened.SetsNotStored():
+                self.state.spaces[event.space].forget(event.ids)
+            case happened.PresenceSet():
+                self._presence.set(event.space, event.doc, event.payload)
+            case happened.SignalWritten():
+                self._presence.signal(event.peer, event.payload)
+            case happened.DirectFailed():
+                self._direct.failed(event.peer)
+            case happened.DirectEnabled():
+                self._direct.enable()
+            case happened.MailWritten():
+                self._mail_written(event)
+            case happened.MailRead():
+                for sender, body in event.mails:
+                    self.state.emit(Send(event.link, frames.Mail(self.state.links[event.link].peer, sender, body)))
+            case happened.TimeReached():
+                self._time_reached()
+
+    # Links
+
+    def _link_opened(self, event: happened.LinkOpened) -> None:
+        link = LinkState(event.link, event.peer, event.path, event.handshake_hash, event.dialled, event.token)
+        self.state.links[link.id] = link
+        spaces = () if self.state.relay else tuple(blinded(link.handshake_hash, space) for space in self.state.spaces)
+        self.state.emit(
+            Send(link.id, frames.Hello(frames.VERSION, self.state.relay, self.state.store, link.token, spaces))
+        )
+        self._direct.opened(link.peer)
+
+    def _link_lost(self, event: happened.LinkLost) -> None:
+        link = self.state.links.pop(event.link, None)
+        if link is None:
+            return
+        self._push.link_lost(link)
+        for space_id in link.spaces:
+            space = self.state.spaces.get(space_id)
+            if space is not None:
+                self._direct.tell_peers(space)
+                self.state.emit(TellPeers(space_id))
+        self._direct.evaluate()
+
+    def _congested(self, event: happened.LinkCongested) -> None:
+        link = self.state.links.get(event.link)
+        if link is not None:
+            link.congested = True
+
+    # Messages
+
+    def _message_arrived(self, event: happened.MessageArrived) -> None:
+        link = self.state.links.get(event.link)
+        if link is None:
+            return
+        try:
+            self._message(link, event.message)
+        except ProtocolError as error:
+            self.state.emit(CloseLink(link.id, str(error)))
+
+    def _message(self, link: LinkState, message: frames.Message) -> None:
+        if link.hello is None and not isinstance(message, frames.Hello):
+            raise ProtocolError("a message came before the peer said hello")
+        match message:
+            case frames.Sets():
+                self._intake.sets(link, message)
+            case frames.Announce():
+                self._push.announced(link, message)
+            case frames.Graft():
+                self._push.graft(link, message)
+            case frames.Prune():
+                self._push.prune(link, message)
+            case frames.Position():
+                self._intake.position(link, message)
+            case frames.Settled():
+                self._push.settled(link, message)
+            case frames.Ephemeral():
+                self._presence.arrived(link, message)
+            case frames.Access():
+                self._access(link, message)
+            case frames.Pull():
+                self._pull(link, message)
+            case frames.Peers():
+                self._direct.peers(link, message)
+            case frames.Mail():
+                self._mail(link, message)
+            case frames.Hello():
+                self._hello(link, message)
+            case frames.Beat() | frames.Refused():
+                pass
+
+    def _hello(self, link: LinkState, message: frames.Hello) -> None:
+        if link.hello is not None:
+            raise ProtocolError("the peer said hello twice")
+        self._greeting.hello(link, message)
+        if self.state.relay:
+            self.state.emit(ReadMail(link.id, link.peer))
+
+    def _access(self, link: LinkState, message: frames.Access) -> None:
+        space = self._greeting.access(link, message)
+        if space is not None:
+            self._log_grown(space)
+
+    def _log_grown(self, space: SpaceState) -> None:
+        self._greeting.grown(space)
+        arrived: set[bytes] = {operation.id for operation in space.log.operations()}
+        self._intake.released(space, arrived | set(space.keys))
+        self._direct.tell_peers(space)
+        self._direct.evaluate()
+
+    def _pull(self, link: LinkState, message: frames.Pull) -> None:
+        self._push.pull(link, message)
+        space = self.state.spaces.get(message.space)
+        if space is not None and self.state.may_serve(link, space):
+            self._direct.tell_peers(space)
+            self._presence.newcomer(link, space)
+            self.state.emit(TellPeers(space.id))
+
+    def _mail(self, link: LinkState, message: frames.Mail) -> None:
+        sender = message.sender if link.relay else link.peer
+        if message.to == self.state.device:
+            self.state.emit(DeliverMail(link.id, sender, message.body))
+        elif self.state.relay:
+            self._forward_mail(frames.Mail(message.to, sender, message.body))
+
+    def _forward_mail(self, mail: frames.Mail) -> None:
+        for link in self.state.links.values():
+            if link.peer == mail.to:
+                self.state.emit(Send(link.id, mail))
+                return
+        self.state.emit(StoreMail(mail.to, mail.sender, mail.body))
+
+    # What this node's own application does
+
+    def _space_loaded(self, event: happened.SpaceLoaded) -> None:
+        space = self.state.begin(event.space, event.inviter)
+        for operation in event.operations:
+            space.log.add(operation)
+        for set_id, known in event.sets:
+            space.add(set_id, known)
+        space.keys.update(event.keys)
+        self._greeting.learn_keys(space)
+        self._greeting.begun(space)
+
+    def _operations_authored(self, event: happened.OperationsAuthored) -> None:
+        space = self.state.spaces[event.space]
+        if self._greeting.add(space, list(event.operations)):
+            self._log_grown(space)
+
+    def _set_sealed(self, event: happened.SetSealed) -> None:
+        space = self.state.spaces[event.space]
+        space.add(event.set.id, known_of(event.set, event.last_hash))
+        self._push.distribute(space, [event.set], {})
+
+    def _mail_written(self, event: happened.MailWritten) -> None:
+        """Over the link to that device itself where there is one, else by every relay."""
+        mail = frames.Mail(event.to, self.state.device, event.body)
+        links = [link for link in self.state.links.values() if link.peer == event.to]
+        for link in links[:1] or [link for link in self.state.links.values() if link.relay]:
+            self.state.emit(Send(link.id, mail))
+
+    def _time_reached(self) -> None:
+        if self._report_at is not None and self._report_at <= self.state.now:
+            self._report_at = None
+            self._push.report_positions()
+        self._push.graft_due()
+        self._presence.renew()
+        self._direct.evaluate()

@@ -1,0 +1,1 @@
+"""The driver and its tasks: the only part of the engine that knows asyncio."""

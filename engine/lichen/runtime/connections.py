@@ -1,0 +1,165 @@
+"""Addresses that are dialled for as long as they are wanted, and addresses that are listened at."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+from collections.abc import Callable
+
+from lichen.config import Limits
+from lichen.crypto.identity import Identity
+from lichen.errors import LichenError, LinkClosed
+from lichen.runtime.driver import Driver
+from lichen.runtime.link import shake_hands
+from lichen.runtime.transports import split_token, transport_for
+from lichen.transport import Channel, Listener
+
+GREETERS = 64
+"""Most incoming channels that may be in their handshake at once; further ones wait unaccepted."""
+STEADY_S = 5.0
+"""A link that lived this long resets the pause before its address is dialled again."""
+
+
+class Connection:
+    """One address that is dialled again whenever its link ends."""
+
+    def __init__(self, url: str, changed: Callable[[], None]) -> None:
+        self.url = url
+        self.state = "connecting"
+        """`connecting`, `connected`, `waiting` (for the next try) or `closed`."""
+        self.error = ""
+        """Why it is not connected."""
+        self.connected = asyncio.Event()
+        self.tried = asyncio.Event()
+        """Set after the first try, whatever came of it."""
+        self._changed = changed
+        self._task: asyncio.Task[None] | None = None
+
+    def set_state(self, state: str, error: str = "") -> None:
+        """Note how it stands."""
+        self.state, self.error = state, error
+        if state == "connected":
+            self.connected.set()
+        else:
+            self.connected.clear()
+        if state != "connecting":
+            self.tried.set()
+        self._changed()
+
+    def run_as(self, task: asyncio.Task[None] | None) -> None:
+        """The task that keeps it connected."""
+        self._task = task
+
+    def close(self) -> None:
+        """Stop dialling, and end the link."""
+        if self._task is not None:
+            self._task.cancel()
+        self.set_state("closed")
+
+
+class Connections:
+    """Dials and listens for one node."""
+
+    def __init__(self, driver: Driver, identity: Identity, limits: Limits, changed: Callable[[], None]) -> None:
+        self._driver = driver
+        self._identity = identity
+        self._limits = limits
+        self._changed = changed
+        self._greeters = asyncio.Semaphore(GREETERS)
+        self._listeners: list[Listener] = []
+        self.dialled: dict[str, Connection] = {}
+
+    # Dialling
+
+    def connect(self, url: str) -> Connection:
+        """Dial an address from now on. Raises `ConfigError` for one that no transport can dial."""
+        existing = self.dialled.get(url)
+        if existing is not None and existing.state != "closed":
+            return existing
+        address, token = split_token(url)
+        transport_for(address)
+        connection = Connection(url, self._changed)
+        self.dialled[url] = connection
+        connection.run_as(self._driver.spawn(self._keep(connection, address, token), f"connect {address}"))
+        return connection
+
+    async def _keep(self, connection: Connection, address: str, token: bytes) -> None:
+        pause = self._limits.reconnect_min_s
+        loop = asyncio.get_running_loop()
+        while True:
+            connection.set_state("connecting", connection.error)
+            began = loop.time()
+            try:
+                reason = await self._once(connection, address, token)
+            except LichenError as error:
+                reason = str(error)
+            if loop.time() - began > STEADY_S:
+                pause = self._limits.reconnect_min_s
+            connection.set_state("waiting", reason)
+            await asyncio.sleep(pause * random.uniform(0.7, 1.3))
+            pause = min(pause * 2, self._limits.reconnect_max_s)
+
+    async def _once(self, connection: Connection, address: str, token: bytes) -> str:
+        channel = await transport_for(address).dial(address, message_bytes=self._limits.frame_bytes)
+        async with _closing(channel):
+            hands = await shake_hands(
+                channel, self._identity, initiator=True, ephemeral=os.urandom(32), limits=self._limits
+            )
+            connection.set_state("connected")
+            return await self._driver.run_link(channel, hands, dialled=True, token=token)
+
+    # Listening
+
+    async def listen(self, url: str) -> str:
+        """Listen at an address; returns it with the port that was bound. Raises `Unreachable`, `ConfigError`."""
+        listener = await transport_for(url).listen(url, message_bytes=self._limits.frame_bytes)
+        self._listeners.append(listener)
+        self._driver.spawn(self._accept(listener), f"listen {listener.address}")
+        return listener.address
+
+    @property
+    def addresses(self) -> list[str]:
+        """The addresses listened at."""
+        return [listener.address for listener in self._listeners]
+
+    async def _accept(self, listener: Listener) -> None:
+        with contextlib.suppress(LinkClosed):
+            while True:
+                await self._greeters.acquire()
+                try:
+                    channel = await listener.accept()
+                except BaseException:
+                    self._greeters.release()
+                    raise
+                self._driver.spawn(self._serve(channel), f"serve {channel.remote}")
+
+    async def _serve(self, channel: Channel) -> None:
+        async with _closing(channel):
+            try:
+                hands = await shake_hands(
+                    channel, self._identity, initiator=False, ephemeral=os.urandom(32), limits=self._limits
+                )
+            except LichenError:
+                return
+            finally:
+                self._greeters.release()
+            await self._driver.run_link(channel, hands, dialled=False)
+
+    async def close(self) -> None:
+        """Stop listening and dialling."""
+        for listener in self._listeners:
+            await listener.close()
+        for connection in self.dialled.values():
+            connection.close()
+
+
+@contextlib.asynccontextmanager
+async def _closing(channel: Channel):  # type: ignore[no-untyped-def]
+    try:
+        yield
+    finally:
+        with contextlib.suppress(LichenError, TimeoutError):
+            async with asyncio.timeout(2.0):
+                await channel.close()

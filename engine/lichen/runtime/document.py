@@ -1,0 +1,413 @@
+"""One document in memory: edits are saved, then sealed and pushed; change sets from others are applied.
+
+A local edit goes through three queues, each written in batches of whatever has gathered while the batch before it was on
+its way (group commit, without a timer): `_unsaved` (in memory only), `_unsealed` (on disk, not yet in a change set), and
+the change set itself. A change set is pushed only after the store holds it: otherwise a crash between the two could seal
+the same changes twice, which is a split.
+
+Incoming change sets are applied between transactions, in batches. A batch that continues exactly from our heads is
+replayed, which costs microseconds, so it is applied on the loop; any other on a thread once the document is large.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from lichen.core.effects import AcceptedSet
+from lichen.core.events import SetSealed
+from lichen.ids import DeviceKey, DocId, Session, SetId, SpaceId
+from lichen.runtime import rows
+from lichen.runtime.sealer import Sealer, SessionLog, Unsealed
+from lichen_crdt import CrdtError, Document, InvalidDocument, Patch, change_info
+
+log = logging.getLogger("lichen.document")
+
+INLINE_CHANGES = 512
+"""A batch that can be replayed is applied on the loop up to this many changes; the rest waits a turn."""
+SMALL_OPERATIONS = 2_000
+"""Documents of fewer operations are always applied to on the loop: it takes less than a millisecond."""
+TITLE_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """Something has changed in the document."""
+
+    patches: tuple[Patch, ...]
+    """What changed, for incoming change sets; empty for a local transaction."""
+    local: bool
+    authors: tuple[DeviceKey, ...]
+
+
+class Host(Protocol):
+    """What a document needs of its engine."""
+
+    @property
+    def device(self) -> DeviceKey:
+        """This device."""
+
+    @property
+    def sealer(self) -> Sealer:
+        """Seals changes into change sets."""
+
+    def write_soon(self, job: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None]) -> None:
+        """Queue a job for the writer thread."""
+
+    def spawn(self, work: Any, name: str) -> object:
+        """Start a task."""
+
+    def sealed(self, event: SetSealed) -> None:
+        """An own change set is on disk: push it."""
+
+    def changed(self, document: OpenDocument, applied: Applied) -> None:
+        """The document has changed."""
+
+    def left_out(self, space: SpaceId, set_id: SetId, reason: str) -> None:
+        """A change set is not valid in its past; may be called on a thread."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one save job writes."""
+
+    changes: list[Unsealed]
+    heads: tuple[bytes, ...]
+    title: str | None
+
+
+@dataclass(slots=True, weakref_slot=True)
+class OpenDocument:
+    """A document in memory. Made by `Documents`; used from the event loop's thread only."""
+
+    id: DocId
+    space: SpaceId
+    crdt: Document
+    session: Session
+    host: Host
+    head_sets: dict[bytes, SetId]
+    """The set that ends with each Automerge hash, for every set of the document."""
+    sessions: dict[Session, SessionLog]
+    fold_changes: int
+    fold_bytes: int
+    tail_changes: int = 0
+    tail_bytes: int = 0
+    failure: BaseException | None = None
+    """Why the last save failed; the changes it held are lost from memory with `Documents.forget`."""
+    listeners: list[Callable[[Applied], None]] = field(default_factory=list)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by an open transaction, and by an apply on a thread."""
+    _unsaved: list[Unsealed] = field(default_factory=list)
+    _saving: bool = False
+    _edited: int = 0
+    _backlog_bytes: int = 0
+    """Bytes of changes that are not in a change set yet."""
+    _saved: int = 0
+    _waiters: deque[tuple[int, asyncio.Future[None]]] = field(default_factory=deque)
+    _unsealed: deque[Unsealed] = field(default_factory=deque)
+    _sealing: bool = False
+    _incoming: list[AcceptedSet] = field(default_factory=list)
+    _applying: bool = False
+    _heads_dirty: bool = False
+    _merged: bool = True
+    """Something was applied since the last local change, so that the next one's deps must be looked up."""
+    _folding: bool = False
+    _progress: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set whenever a queue moves."""
+
+    # Local edits
+
+    def deps_now(self) -> tuple[bytes, ...] | None:
+        """The deps that a transaction begun now will have; None for just the last local change."""
+        return self.crdt.heads if self._merged else None
+
+    def record(self, changes: Sequence[tuple[bytes, bytes]], deps: tuple[bytes, ...] | None) -> None:
+        """A transaction is in the document: save what it made, `(hash, change)` each, and tell listeners."""
+        if not changes:
+            return
+        for index, (change_hash, change) in enumerate(changes):
+            self._unsaved.append(Unsealed(self.session, change_hash, change, deps if index == 0 else None))
+            self._backlog_bytes += len(change)
+        self._merged = self._applying
+        self._edited += len(changes)
+        if not self._saving:
+            self._save()
+        self._tell(Applied((), True, (self.host.device,)))
+
+    def _tell(self, applied: Applied) -> None:
+        self.host.changed(self, applied)
+        for listener in list(self.listeners):
+            listener(applied)
+
+    async def saved(self) -> None:
+        """Return when everything recorded so far is on disk. Raises `StoreError` when it could not be written."""
+        if self._saved >= self._edited and self.failure is None:
+            return
+        if self.failure is not None:
+            raise self.failure
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((self._edited, waiter))
+        await waiter
+
+    async def room(self, most_bytes: int) -> None:
+        """Return when at most this many bytes of changes are not sealed yet, or none can be."""
+        while self._backlog_bytes > most_bytes and self.failure is None and not self._stuck:
+            self._progress.clear()
+            await self._progress.wait()
+
+    def freshen(self) -> None:
+        """Write title and heads anew, and tell listeners: the document had changed on disk before it was loaded."""
+        self._heads_dirty = True
+        if not self._saving:
+            self._save()
+        self._tell(Applied((), False, ()))
+
+    async def settled(self) -> None:
+        """Return when everything is saved, applied and, where this device may, sealed."""
+        while not self.quiet and self.failure is None and not self._stuck:
+            self._progress.clear()
+            await self._progress.wait()
+
+    @property
+    def _stuck(self) -> bool:
+        """All that is left is changes that cannot be sealed now."""
+        busy = self._saving or self._sealing or self._unsaved or self._incoming or self._applying
+        return not busy and not self.host.sealer.ready(self.space)
+
+    @property
+    def quiet(self) -> bool:
+        """Everything is saved, sealed and applied."""
+        return not (self._saving or self._sealing or self._unsaved or self._unsealed or self._incoming or self._applying)
+
+    def title(self) -> str | None:
+        """The document's `title`, where it has one, cut to 200 characters."""
+        value = self.crdt.get("title")
+        return str(value)[:TITLE_CHARACTERS] if value is not None else None
+
+    def _save(self) -> None:
+        """Write all that has gathered; when it is on disk, the next."""
+        batch = _Batch(self._unsaved, self.crdt.heads, self.title())
+        self._unsaved = []
+        self._saving = True
+        self._heads_dirty = False
+        loop = asyncio.get_running_loop()
+        now_ms = int(time.time() * 1000)
+
+        def job(conn: Any) -> None:
+            rows.save_changes(conn, self.id, batch.changes)
+            rows.save_heads(conn, self.id, batch.heads, batch.title, now_ms)
+
+        def done(_result: object, error: BaseException | None) -> None:
+            loop.call_soon_threadsafe(self._batch_saved, batch, error)
+
+        self.host.write_soon(job, done)
+
+    def _batch_saved(self, batch: _Batch, error: BaseException | None) -> None:
+        self._saving = False
+        self._progress.set()
+        if error is not None:
+            self._save_failed(error)
+            return
+        self._saved += len(batch.changes)
+        self.tail_changes += len(batch.changes)
+        self.tail_bytes += sum(len(change.change) for change in batch.changes)
+        while self._waiters and self._waiters[0][0] <= self._saved:
+            waiter = self._waiters.popleft()[1]
+            if not waiter.done():
+                waiter.set_result(None)
+        self._unsealed.extend(batch.changes)
+        self.seal_soon()
+        if self._unsaved or self._heads_dirty:
+            self._save()
+        self._fold_if_long()
+
+    def _save_failed(self, error: BaseException) -> None:
+        """Everyone who waits hears of it; what is only in memory is dropped with the document."""
+        self.failure = error
+        self._unsaved.clear()
+        while self._waiters:
+            waiter = self._waiters.popleft()[1]
+            if not waiter.done():
+                waiter.set_exception(error)
+        log.error("document %s could not be saved: %s", self.id.hex(), error)
+
+    # Sealing
+
+    def resume(self, leftovers: Sequence[Unsealed]) -> None:
+        """Changes that an earlier process saved and did not seal: they are sealed first, under their own session."""
+        self._unsealed.extend(leftovers)
+        self._backlog_bytes += sum(len(item.change) for item in leftovers)
+        self.seal_soon()
+
+    def seal_soon(self) -> None:
+        """Seal what has gathered, unless that is under way, or this device may not write now."""
+        if self._unsealed and not self._sealing and self.host.sealer.ready(self.space):
+            self._sealing = True
+            self.host.spawn(self._seal_all(), f"seal {self.id.hex()[:8]}")
+
+    async def _seal_all(self) -> None:
+        try:
+            while self._unsealed and self.host.sealer.ready(self.space):
+                await self._seal_one()
+        finally:
+            self._sealing = False
+            self._progress.set()
+
+    async def _seal_one(self) -> None:
+        run = self.host.sealer.next_run(self._unsealed)
+        session = self.sessions.setdefault(run[0].session, SessionLog(run[0].session))
+        change_set = await self.host.sealer.seal(self.space, self.id, session, run, self.head_sets, os.urandom(32))
+        written = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        last_hash = run[-1].hash
+
+        def done(_result: object, error: BaseException | None) -> None:
+            loop.call_soon_threadsafe(_resolve, written, error)
+
+        self.host.write_soon(lambda conn: rows.save_sealed(conn, change_set, last_hash, len(run)), done)
+        await written
+        for _ in run:
+            self._backlog_bytes -= len(self._unsealed.popleft().change)
+        self._progress.set()
+        session.advance(change_set)
+        self.head_sets[last_hash] = change_set.id
+        self.host.sealed(SetSealed(self.space, change_set, last_hash))
+
+    # Incoming
+
+    def take(self, accepted: Sequence[AcceptedSet]) -> None:
+        """Change sets of others count: apply them as soon as no transaction is open."""
+        for item in accepted:
+            if item.last_hash is not None:
+                self.head_sets[item.last_hash] = item.set.id
+        self._incoming.extend(item for item in accepted if item.changes)
+        self.apply_soon()
+
+    def apply_soon(self) -> None:
+        """Apply what came in, now if that is quick and possible."""
+        if not self._incoming or self._applying or self.turn.locked():
+            return
+        batch = self._next_batch()
+        if self._continues(batch) or self.crdt.operations < SMALL_OPERATIONS:
+            self._apply_here(batch)
+        else:
+            self._applying = True
+            self.host.spawn(self._apply_on_thread(), f"apply {self.id.hex()[:8]}")
+
+    def _next_batch(self) -> list[AcceptedSet]:
+        batch: list[AcceptedSet] = []
+        count = 0
+        for item in self._incoming:
+            count += len(item.changes or ())
+            if batch and count > INLINE_CHANGES:
+                break
+            batch.append(item)
+        return batch
+
+    def _continues(self, batch: list[AcceptedSet]) -> bool:
+        """Whether a batch begins exactly at our heads, so that it can be replayed."""
+        first = batch[0].changes
+        return bool(first) and change_info(first[0]).deps == self.crdt.heads
+
+    def _apply_here(self, batch: list[AcceptedSet]) -> None:
+        del self._incoming[: len(batch)]
+        self._finish(batch, self._apply(batch))
+        if self._incoming:
+            asyncio.get_running_loop().call_soon(self.apply_soon)
+
+    async def _apply_on_thread(self) -> None:
+        try:
+            async with self.turn:
+                batch, self._incoming = self._incoming, []
+                self._merged = True
+                self._finish(batch, await asyncio.to_thread(self._apply, batch))
+        finally:
+            self._applying = False
+            self._progress.set()
+        self.apply_soon()
+
+    def _apply(self, batch: list[AcceptedSet]) -> list[Patch]:
+        """Apply sets together; when one of them is not valid in its past, one by one without it.
+
+        Every replica leaves the same sets out, since validity depends on the bytes and their past alone.
+        """
+        try:
+            return self.crdt.apply_changes([c for item in batch for c in item.changes or ()], strict=True)
+        except CrdtError:
+            return [patch for item in batch for patch in self._apply_one(item)]
+
+    def _apply_one(self, item: AcceptedSet) -> list[Patch]:
+        try:
+            return self.crdt.apply_changes(item.changes or (), strict=True)
+        except CrdtError as error:
+            self.host.left_out(self.space, item.set.id, str(error))
+            return []
+
+    def _finish(self, batch: list[AcceptedSet], patches: Sequence[Patch]) -> None:
+        count = sum(len(item.changes or ()) for item in batch)
+        self._merged = True
+        self.tail_changes += count
+        self.tail_bytes += sum(len(change) for item in batch for change in item.changes or ())
+        self._heads_dirty = True
+        if not self._saving:
+            self._save()
+        authors = tuple(dict.fromkeys(item.set.header.author for item in batch))
+        self._tell(Applied(tuple(patches), False, authors))
+
+    # Folding
+
+    def _fold_if_long(self) -> None:
+        long = self.tail_changes >= max(self.fold_changes, self.crdt.operations // 8) or self.tail_bytes >= self.fold_bytes
+        if long and not self._folding and self.failure is None:
+            self._folding = True
+            self.host.spawn(self.fold(), f"fold {self.id.hex()[:8]}")
+
+    async def fold(self) -> None:
+        """Replace the tail of single changes in the store by a snapshot, once that has been loaded again."""
+        loop = asyncio.get_running_loop()
+        try:
+            position: asyncio.Future[int] = loop.create_future()
+
+            def done(result: Any, error: BaseException | None) -> None:
+                loop.call_soon_threadsafe(_resolve, position, error, result)
+
+            self.host.write_soon(lambda conn: rows.tail_position(conn, self.id), done)
+            upto = await position
+            async with self.turn:
+                while self._incoming:
+                    self._apply_here(self._next_batch())
+                changes, tail_bytes = self.tail_changes, self.tail_bytes
+                snapshot = await asyncio.to_thread(self.crdt.save)
+            await asyncio.to_thread(_verify, self.crdt, snapshot)
+            written: asyncio.Future[None] = loop.create_future()
+
+            def kept(_result: Any, error: BaseException | None) -> None:
+                loop.call_soon_threadsafe(_resolve, written, error)
+
+            self.host.write_soon(lambda conn: rows.replace_snapshot(conn, self.id, snapshot, upto), kept)
+            await written
+            self.tail_changes -= changes
+            self.tail_bytes -= tail_bytes
+        finally:
+            self._folding = False
+
+
+def _verify(crdt: Document, snapshot: bytes) -> None:
+    """A snapshot replaces nothing until it has been loaded again, to heads that the document had."""
+    if crdt.missing(Document.load(snapshot).heads):
+        raise InvalidDocument("a saved document did not load again to its heads")
+
+
+def _resolve(future: asyncio.Future[Any], error: BaseException | None, result: Any = None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)

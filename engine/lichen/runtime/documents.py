@@ -1,0 +1,189 @@
+"""The documents of one device that are in memory, each at most once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+
+from lichen.config import Limits
+from lichen.core.actors import actor_id
+from lichen.core.effects import AcceptedSet, StoreSets
+from lichen.errors import NotFound
+from lichen.ids import DeviceKey, DocId, Session, SpaceId
+from lichen.runtime import rows
+from lichen.runtime.document import Host, OpenDocument
+from lichen.runtime.sealer import SessionLog, Unsealed
+from lichen.store import Store
+from lichen_crdt import CrdtError, Document
+
+log = logging.getLogger("lichen.documents")
+
+
+class Documents:
+    """Loads documents on demand, and lets those go that nothing uses.
+
+    A document lives as long as a handle, a task or the list of the most recently used holds it.
+    """
+
+    def __init__(self, host: Host, store: Store, device: DeviceKey, session: Session, limits: Limits) -> None:
+        self._host = host
+        self._store = store
+        self._device = device
+        self._session = session
+        self._limits = limits
+        self._alive: weakref.WeakValueDictionary[DocId, OpenDocument] = weakref.WeakValueDictionary()
+        self._recent: OrderedDict[DocId, OpenDocument] = OrderedDict()
+        self._loading: dict[DocId, asyncio.Future[OpenDocument]] = {}
+        self._late: dict[DocId, list[AcceptedSet]] = {}
+        """Accepted while the document was being loaded."""
+        self._stale: dict[DocId, None] = {}
+        """Changed on disk while not in memory: title and heads in the store are old."""
+        self._freshening = False
+
+    def open_now(self, doc: DocId) -> OpenDocument | None:
+        """The document, if it is in memory."""
+        return self._alive.get(doc)
+
+    def all_open(self) -> list[OpenDocument]:
+        """Every document in memory."""
+        return list(self._alive.values())
+
+    def begin(self, doc: DocId, space: SpaceId, session: SessionLog) -> OpenDocument:
+        """A document that is being created here: empty, and already known to the store."""
+        document = self._open(doc, space, Document(actor=actor_id(self._device, doc, self._session)), [session])
+        self._adopt(document)
+        return document
+
+    def _open(self, doc: DocId, space: SpaceId, crdt: Document, sessions: Sequence[SessionLog]) -> OpenDocument:
+        return OpenDocument(
+            id=doc,
+            space=space,
+            crdt=crdt,
+            session=self._session,
+            host=self._host,
+            head_sets={},
+            sessions={log.session: log for log in sessions},
+            fold_changes=self._limits.fold_changes,
+            fold_bytes=self._limits.fold_bytes,
+        )
+
+    def _adopt(self, document: OpenDocument) -> None:
+        self._alive[document.id] = document
+        self._use(document)
+
+    async def get(self, doc: DocId) -> OpenDocument:
+        """The document, loaded if need be. Raises `NotFound`."""
+        document = self._alive.get(doc)
+        if document is not None:
+            self._use(document)
+            return document
+        loading = self._loading.get(doc)
+        if loading is None:
+            loading = asyncio.get_running_loop().create_future()
+            self._loading[doc] = loading
+            await self._load(doc, loading)
+        return await asyncio.shield(loading)
+
+    async def _load(self, doc: DocId, loading: asyncio.Future[OpenDocument]) -> None:
+        try:
+            stored = await asyncio.wrap_future(self._store.write(lambda conn: rows.load_document(conn, doc)))
+            if stored is None:
+                raise NotFound(f"document {doc.hex()} is not on this device")
+            document = await self._build(stored)
+        except BaseException as error:
+            del self._loading[doc]
+            self._late.pop(doc, None)
+            if not isinstance(error, Exception):
+                loading.cancel()
+                raise
+            loading.set_exception(error)
+            return
+        del self._loading[doc]
+        self._adopt(document)
+        document.take(self._late.pop(doc, []))
+        loading.set_result(document)
+
+    async def _build(self, stored: rows.StoredDocument) -> OpenDocument:
+        actor = actor_id(self._device, stored.doc, self._session)
+        build: Callable[[], Document] = lambda: _build_crdt(stored, actor)  # noqa: E731
+        crdt = build() if stored.small else await asyncio.to_thread(build)
+        document = self._open(stored.doc, stored.space, crdt, stored.sessions)
+        document.head_sets.update(stored.head_sets)
+        document.tail_changes = len(stored.tail)
+        document.tail_bytes = sum(map(len, stored.tail))
+        document.resume([Unsealed(session, h, change, deps) for session, h, change, deps in stored.unsealed])
+        return document
+
+    def _use(self, document: OpenDocument) -> None:
+        self._recent[document.id] = document
+        self._recent.move_to_end(document.id)
+        if len(self._recent) > self._limits.open_documents:
+            self._recent.popitem(last=False)
+
+    # Incoming
+
+    def take(self, effect: StoreSets) -> None:
+        """Change sets were accepted: give them to the documents in memory, note the others as changed."""
+        by_document: dict[DocId, list[AcceptedSet]] = {}
+        for item in effect.sets:
+            by_document.setdefault(item.set.header.doc, []).append(item)
+        for doc, items in by_document.items():
+            document = self._alive.get(doc)
+            if document is not None:
+                document.take(items)
+            elif doc in self._loading:
+                self._late.setdefault(doc, []).extend(items)
+            else:
+                self._stale[doc] = None
+        if self._stale and not self._freshening:
+            self._freshening = True
+            self._host.spawn(self._freshen(), "freshen")
+
+    async def _freshen(self) -> None:
+        """Bring title and heads of changed documents in the store up to date, one after the other."""
+        try:
+            while self._stale:
+                doc = next(iter(self._stale))
+                del self._stale[doc]
+                document = await self.get(doc)
+                document.freshen()
+        finally:
+            self._freshening = False
+
+    def forget(self, docs: Iterable[DocId]) -> None:
+        """Drop documents from memory whose changes could not be stored: the next use loads what is on disk."""
+        for doc in docs:
+            self._alive.pop(doc, None)
+            self._recent.pop(doc, None)
+
+    def wake(self, space: SpaceId) -> None:
+        """Rights or keys of a space have changed: what waited to be sealed may be now."""
+        for document in self.all_open():
+            if document.space == space:
+                document.seal_soon()
+
+    async def settle(self) -> None:
+        """Return when every document in memory is saved, sealed and applied, as far as it can be."""
+        for document in self.all_open():
+            await document.settled()
+
+
+def _build_crdt(stored: rows.StoredDocument, actor: bytes) -> Document:
+    crdt = Document.load(stored.snapshot, actor=actor) if stored.snapshot else Document(actor=actor)
+    try:
+        crdt.apply_changes(stored.tail)
+    except CrdtError:
+        _apply_what_is_valid(crdt, stored.tail)
+    return crdt
+
+
+def _apply_what_is_valid(crdt: Document, tail: Sequence[bytes]) -> None:
+    """The tail holds a change that is not valid in its past: leave it out, with what follows it, as when it came."""
+    for change in tail:
+        with contextlib.suppress(CrdtError):
+            crdt.apply_changes([change], strict=True)
+

@@ -1,0 +1,247 @@
+"""Tickets: issuing them, answering who comes with one, and joining with one.
+
+The conversation (`lichen.core.pairing`) travels as mail: over the link to the other device where there is one, else through
+a relay, which keeps it until that device is there. A joiner repeats its first message until it is answered; an issuer that
+has already taken a device in answers it again, so a joiner may start anew at any point.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from lichen.config import Limits
+from lichen.core.access.authoring import add_member, wrap_keys
+from lichen.core.events import MailWritten, OperationsAuthored, SpaceLoaded
+from lichen.core.hlc import Clock
+from lichen.core.pairing import Accepted, Issuer, Joiner, JoinRequested, OpenTicket
+from lichen.core.space import SpaceState
+from lichen.crypto.identity import Identity
+from lichen.errors import AccessDenied, ConfigError, LichenError, ProtocolError, TicketError, Unreachable
+from lichen.ids import DeviceKey, MemberId, SpaceId
+from lichen.runtime import rows
+from lichen.runtime.connections import Connections
+from lichen.runtime.driver import Driver
+from lichen.wire.operation import Operation, Role
+from lichen.wire.ticket import Ticket
+
+log = logging.getLogger("lichen.joining")
+
+REPEAT_S = 2.0
+"""A joiner repeats its first message this often until it is answered."""
+MOST_CONVERSATIONS = 256
+"""Most conversations that an issuer keeps at once; the oldest is dropped, and its joiner starts anew."""
+MOST_DAYS = 366
+MOST_USES = 1_000
+
+
+@dataclass(slots=True)
+class _Joining:
+    ticket: Ticket
+    joiner: Joiner
+    answered: asyncio.Future[Accepted]
+
+
+class Joining:
+    """Both sides of joining, for one device."""
+
+    def __init__(
+        self, driver: Driver, identity: Identity, clock: Clock, limits: Limits, connections: Connections
+    ) -> None:
+        self._driver = driver
+        self._identity = identity
+        self._clock = clock
+        self._limits = limits
+        self._connections = connections
+        self._joinings: dict[bytes, _Joining] = {}
+        self._issuers: OrderedDict[bytes, Issuer] = OrderedDict()
+        self._open_tickets: dict[bytes, OpenTicket] = {}
+        self._space_changed = asyncio.Event()
+
+    # Issuing
+
+    async def load(self) -> None:
+        """Know the tickets that are open, after a restart."""
+        for row in await asyncio.wrap_future(self._driver.store.write(rows.open_tickets)):
+            self._open_tickets[row.id] = OpenTicket(SpaceId(row.space), row.psk)
+
+    async def invite(
+        self, space: SpaceState, mode: str, role: Role, expires: timedelta, uses: int, hints: Sequence[str] | None
+    ) -> str:
+        """A new ticket as text. Raises `AccessDenied`, `ConfigError`."""
+        self._check_invite(space, mode, role, expires, uses)
+        where = list(hints) if hints is not None else [*self._connections.dialled, *self._connections.addresses]
+        ticket = Ticket(os.urandom(32), space.id, self._identity.device, tuple(where[:8]))
+        text = ticket.encode()
+        row = rows.new_ticket(ticket, role, uses, mode, int((time.time() + expires.total_seconds()) * 1000))
+        await asyncio.wrap_future(self._driver.store.write(lambda conn: rows.add_ticket(conn, row, self._limits)))
+        self._open_tickets[ticket.id] = OpenTicket(space.id, ticket.psk)
+        return text
+
+    def _check_invite(self, space: SpaceState, mode: str, role: Role, expires: timedelta, uses: int) -> None:
+        if mode != "auto":
+            raise ConfigError(f"there is no ticket mode {mode!r}", hint='use mode="auto"')
+        if not 0 < expires.total_seconds() <= MOST_DAYS * 86_400:
+            raise ConfigError(f"a ticket is good for at most {MOST_DAYS} days, and more than none")
+        if not 1 <= uses <= MOST_USES:
+            raise ConfigError(f"a ticket may be used 1 to {MOST_USES} times")
+        own = space.log.role_of(self._identity.device)
+        if own is None or own < Role.ADMIN:
+            raise AccessDenied("only admins and owners of a space invite", hint="ask one of them")
+        if not Role.READER <= role <= Role.WRITER:
+            raise ConfigError(f"a ticket cannot grant {role.name.lower()}", hint="roles: reader, writer")
+
+    async def _answer(self, issuer: Issuer, requested: JoinRequested, joiner: DeviceKey) -> None:
+        """Take the device in, when its ticket is still good, and tell it so."""
+        try:
+            operations = await self._admit(requested)
+        except LichenError as error:
+            log.info("a request to join was refused: %s", error)
+            self._mail(joiner, issuer.refuse(str(error)))
+            return
+        space = self._driver.node.state.spaces[requested.space]
+        if operations:
+            self._driver.feed(OperationsAuthored(space.id, tuple(operations)))
+        self._mail(joiner, issuer.accept(space.log.heads))
+
+    async def _admit(self, requested: JoinRequested) -> list[Operation]:
+        space = self._driver.node.state.spaces.get(requested.space)
+        if space is None:
+            raise TicketError("the space of this ticket is not here any more")
+        device = requested.device.key
+        now_ms = int(time.time() * 1000)
+        row = await asyncio.wrap_future(
+            self._driver.store.write(lambda conn: rows.redeem(conn, requested.ticket_id, device, now_ms))
+        )
+        if space.log.role_of(device) is not None:
+            return []
+        return self._grant(space, requested, Role(row.role))
+
+    def _grant(self, space: SpaceState, requested: JoinRequested, role: Role) -> list[Operation]:
+        now_ms = int(time.time() * 1000)
+        added = add_member(
+            space.log,
+            self._identity.signer,
+            member=requested.member,
+            role=role,
+            devices=(requested.device,),
+            time=self._clock.tick(now_ms),
+        )
+        operations = [added]
+        if role >= Role.READER:
+            operations += wrap_keys(
+                space.log,
+                self._identity.signer,
+                keys=space.keys,
+                recipients=(requested.device.sealing_key,),
+                parents=(added.id,),
+                time=self._clock.tick(now_ms),
+            )
+        return operations
+
+    # Joining
+
+    async def join(self, text: str, name: str, timeout_s: float) -> SpaceId:
+        """Talk to the issuer until this device is a member and has a key. Raises `TicketError`, `Unreachable`."""
+        ticket = Ticket.parse(text)
+        if ticket.issuer == self._identity.device:
+            raise TicketError("this ticket was issued by this device", hint="use it on another one")
+        for url in ticket.hints:
+            self._connections.connect(url)
+        try:
+            async with asyncio.timeout(timeout_s):
+                accepted = await self._converse(ticket, name)
+                await self._enter(ticket, accepted)
+        except TimeoutError:
+            raise Unreachable(
+                f"who issued the ticket did not answer within {timeout_s:g} s",
+                hint="the device that made the ticket must be online, or come online; then try again",
+            ) from None
+        return ticket.space
+
+    async def _converse(self, ticket: Ticket, name: str) -> Accepted:
+        conversation = os.urandom(16)
+        joiner = Joiner(
+            self._identity,
+            ticket,
+            ephemeral=os.urandom(32),
+            conversation=conversation,
+            member=MemberId(os.urandom(16)),
+            name=name,
+        )
+        joining = _Joining(ticket, joiner, asyncio.get_running_loop().create_future())
+        self._joinings[conversation] = joining
+        try:
+            while not joining.answered.done():
+                self._mail(ticket.issuer, joiner.pending)
+                await asyncio.wait([joining.answered], timeout=REPEAT_S if self._linked() else 0.05)
+            return joining.answered.result()
+        finally:
+            del self._joinings[conversation]
+
+    def _linked(self) -> bool:
+        return any(link.hello is not None for link in self._driver.node.state.links.values())
+
+    async def _enter(self, ticket: Ticket, accepted: Accepted) -> None:
+        if ticket.space not in self._driver.node.state.spaces:
+            await asyncio.wrap_future(
+                self._driver.store.write(lambda conn: rows.add_joined(conn, ticket, int(time.time() * 1000)))
+            )
+            self._driver.feed(SpaceLoaded(ticket.space, (), (), (), ticket.issuer))
+        space = self._driver.node.state.spaces[ticket.space]
+        while space.log.role_of(self._identity.device) is None or not space.keys:
+            self._space_changed.clear()
+            await self._space_changed.wait()
+
+    def space_changed(self, _space: SpaceId) -> None:
+        """The access log or keys of some space have changed."""
+        self._space_changed.set()
+
+    # Mail
+
+    def _mail(self, to: DeviceKey, body: bytes) -> None:
+        self._driver.feed(MailWritten(to, body))
+
+    def mail(self, sender: DeviceKey, body: bytes) -> None:
+        """Mail came. What is malformed, or belongs to nothing here, is dropped."""
+        try:
+            self._read(sender, body)
+        except ProtocolError as error:
+            log.info("mail from %s was dropped: %s", sender.hex()[:12], error)
+
+    def _read(self, sender: DeviceKey, body: bytes) -> None:
+        conversation = body[:16]
+        joining = self._joinings.get(conversation)
+        if joining is not None:
+            self._read_answer(joining, body)
+            return
+        issuer = self._issuers.get(conversation)
+        if issuer is None:
+            issuer = Issuer(self._identity, ephemeral=os.urandom(32), lookup=self._open_tickets.get)
+            self._issuers[conversation] = issuer
+            if len(self._issuers) > MOST_CONVERSATIONS:
+                self._issuers.popitem(last=False)
+        outcome = issuer.receive(body)
+        if isinstance(outcome, JoinRequested):
+            self._driver.spawn(self._answer(issuer, outcome, sender), "answer a ticket")
+        elif outcome is not None:
+            self._mail(sender, outcome)
+
+    def _read_answer(self, joining: _Joining, body: bytes) -> None:
+        before = joining.joiner.pending
+        try:
+            accepted = joining.joiner.receive(body)
+        except TicketError as error:
+            if not joining.answered.done():
+                joining.answered.set_exception(error)
+            return
+        if accepted is not None and not joining.answered.done():
+            joining.answered.set_result(accepted)
+        elif joining.joiner.pending != before:
+            self._mail(joining.ticket.issuer, joining.joiner.pending)

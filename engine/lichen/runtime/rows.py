@@ -1,0 +1,406 @@
+"""Between the engine's values and the store's rows. Every function runs on one of the store's threads.
+
+The first argument is the SQLAlchemy connection of the job; what is written becomes visible when the job's group commits.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from lichen.config import Limits
+from lichen.core import effects as do
+from lichen.core import events as happened
+from lichen.core.access.authoring import Founded
+from lichen.core.known import KnownSet
+from lichen.crypto.identity import Identity
+from lichen.errors import TicketError
+from lichen.ids import DeviceKey, DocId, EpochId, OpId, Session, SetId, SpaceId
+from lichen.runtime.sealer import SessionLog, Unsealed
+from lichen.store import change_sets, documents, mailbox, membership, node
+from lichen.wire.changeset import ChangeSet
+from lichen.wire.operation import Operation, Role
+from lichen.wire.ticket import Ticket, ticket_psk
+from lichen_crdt import change_info
+
+IDENTITY = "identity"
+"""The key under which `meta` holds the device's private keys."""
+STORE_ID = "store_id"
+MOST_NUMBER = 2**63 - 1
+"""The largest number that a column holds; a later time from outside is cut to it, in the row only."""
+SMALL_TAIL = 256
+"""A tail up to this long is applied on the loop."""
+
+
+# Identity and spaces
+
+
+def load_identity(conn: Connection) -> tuple[Identity, bytes]:
+    """The device in this store, made when there is none, and the store's 16-byte id."""
+    held = node.get_meta(conn, IDENTITY)
+    store_id = node.get_meta(conn, STORE_ID)
+    if held is None or store_id is None:
+        identity, store_id = Identity.generate(os.urandom(96)), os.urandom(16)
+        node.set_meta(conn, IDENTITY, identity.to_bytes())
+        node.set_meta(conn, STORE_ID, store_id)
+        return identity, store_id
+    return Identity.from_bytes(held), store_id
+
+
+def load_spaces(conn: Connection) -> list[happened.SpaceLoaded]:
+    """Every space with all that the node keeps of it in memory."""
+    return [_load_space(conn, SpaceId(row.space), row.inviter) for row in membership.list_spaces(conn)]
+
+
+def _load_space(conn: Connection, space: SpaceId, inviter: bytes | None) -> happened.SpaceLoaded:
+    return happened.SpaceLoaded(
+        space,
+        tuple(Operation.decode(body) for body in membership.load_operations(conn, space)),
+        tuple(_known(row) for row in change_sets.known_sets(conn, space)),
+        tuple((EpochId(epoch), key) for epoch, key in membership.load_epoch_keys(conn, space).items()),
+        None if inviter is None else DeviceKey(inviter),
+    )
+
+
+def _known(row: change_sets.KnownRow) -> tuple[SetId, KnownSet]:
+    return SetId(row.id), KnownSet(
+        DocId(row.doc),
+        DeviceKey(row.author),
+        Session(row.session),
+        row.seq,
+        tuple(OpId(head) for head in _ids(row.access)),
+        tuple(SetId(dep) for dep in _ids(row.deps)),
+        row.last_hash,
+    )
+
+
+def _ids(joined: bytes) -> list[bytes]:
+    return [joined[start : start + 32] for start in range(0, len(joined), 32)]
+
+
+def store_space(conn: Connection, space: SpaceId) -> None:
+    """A relay admitted a space."""
+    membership.add_space(conn, space, _now_ms(), None)
+
+
+def add_joined(conn: Connection, ticket: Ticket, now_ms: int) -> None:
+    """A space that this device is about to join."""
+    membership.add_space(conn, ticket.space, now_ms, ticket.issuer)
+    for url in ticket.hints:
+        node.add_address(conn, url)
+
+
+def add_founded(conn: Connection, founded: Founded, epoch_key: bytes, now_ms: int) -> None:
+    """A space that this device has just created."""
+    membership.add_space(conn, founded.space, now_ms, None)
+    membership.add_operations(conn, founded.space, [(o.id, o.encode()) for o in founded.operations])
+    membership.add_epoch_key(conn, founded.space, founded.epoch, epoch_key)
+
+
+def store_operations(conn: Connection, effect: do.StoreOperations) -> None:
+    """Access operations that became part of a log."""
+    membership.add_operations(conn, effect.space, [(o.id, o.encode()) for o in effect.operations])
+
+
+def store_keys(conn: Connection, effect: do.StoreKeys) -> None:
+    """Epoch keys that this device could open."""
+    for epoch, key in effect.keys:
+        membership.add_epoch_key(conn, effect.space, epoch, key)
+
+
+# Change sets
+
+
+def _row(change_set: ChangeSet, last_hash: bytes | None) -> change_sets.ChangeSetRow:
+    header = change_set.header
+    return change_sets.ChangeSetRow(
+        id=change_set.id,
+        space=header.space,
+        doc=header.doc,
+        author=header.author,
+        session=header.session,
+        seq=header.seq,
+        deps=b"".join(header.deps),
+        access=b"".join(header.access),
+        time=min(header.time, MOST_NUMBER),
+        last_hash=last_hash,
+        body=change_set.encode(),
+    )
+
+
+def store_sets(conn: Connection, effect: do.StoreSets) -> None:
+    """Accepted change sets, and at a device the changes in them."""
+    change_sets.add_change_sets(conn, [_row(item.set, item.last_hash) for item in effect.sets])
+    now_ms = _now_ms()
+    by_document: dict[DocId, list[bytes]] = {}
+    for item in effect.sets:
+        if item.changes is not None:
+            by_document.setdefault(item.set.header.doc, []).extend(item.changes)
+    for doc, changes in by_document.items():
+        documents.create_document(conn, doc, effect.space, now_ms)
+        documents.append_changes(conn, doc, [(change, None) for change in changes])
+
+
+def save_sealed(conn: Connection, change_set: ChangeSet, last_hash: bytes, changes: int) -> None:
+    """An own change set, made of that many of its session's oldest unsealed changes."""
+    change_sets.add_change_sets(conn, [_row(change_set, last_hash)])
+    header = change_set.header
+    documents.mark_sealed(conn, header.doc, header.session, changes)
+    documents.put_session(conn, header.doc, documents.SessionRow(header.session, None, header.seq, change_set.id))
+
+
+def read_sets(conn: Connection, effect: do.ReadSets) -> happened.SetsRead:
+    """Single sets by id, ancestors first."""
+    return happened.SetsRead(effect.link, effect.space, tuple(change_sets.by_ids(conn, effect.ids)))
+
+
+def read_position(conn: Connection, effect: do.ReadPosition) -> happened.PositionRead:
+    """The newest position in a space."""
+    return happened.PositionRead(effect.space, change_sets.last_num(conn, effect.space))
+
+
+def plan_catch_up(conn: Connection, effect: do.ReadCatchUp) -> tuple[list[tuple[int, int]], int]:
+    """What to send to a peer: `(position, bytes)` of each set after `since` outside the past of the sample, and the
+    newest position.
+
+    Positions are a topological order, so one pass from the newest down finds every ancestor of the sample.
+    """
+    rows = change_sets.scan(conn, effect.space, effect.since)
+    held: set[bytes] = set(effect.sample)
+    wanted: list[tuple[int, int]] = []
+    for row in reversed(rows):
+        num, set_id, deps, size = row
+        if set_id in held:
+            held.update(_ids(deps))
+        else:
+            wanted.append((num, size))
+    wanted.reverse()
+    return wanted, rows[-1][0] if rows else max(effect.since, change_sets.last_num(conn, effect.space))
+
+
+def batches(numbers: Sequence[tuple[int, int]], most_bytes: int) -> list[list[int]]:
+    """The positions in batches of about this many bytes."""
+    found: list[list[int]] = []
+    size = most_bytes
+    for number, length in numbers:
+        if size + length > most_bytes:
+            found.append([])
+            size = 0
+        found[-1].append(number)
+        size += length
+    return found
+
+
+def bodies(conn: Connection, numbers: Sequence[int]) -> tuple[bytes, ...]:
+    """The sets at these positions, in their order."""
+    return tuple(change_sets.bodies(conn, numbers))
+
+
+def count_sets(conn: Connection, doc: DocId) -> int:
+    """How many change sets of a document are here."""
+    return change_sets.count(conn, doc)
+
+
+# Cursors
+
+
+def read_cursor(conn: Connection, effect: do.ReadCursor) -> happened.CursorRead:
+    """How far a peer's store was read."""
+    held = node.cursor(conn, effect.peer, effect.space)
+    store, position = held if held is not None else (b"", 0)
+    return happened.CursorRead(effect.link, effect.space, store, position)
+
+
+def store_cursor(conn: Connection, effect: do.StoreCursor) -> happened.CursorStored:
+    """Everything of a peer up to a position is here."""
+    node.set_cursor(conn, effect.peer, effect.space, effect.store, effect.position)
+    return happened.CursorStored(effect.link, effect.space, effect.position)
+
+
+# Documents
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document as it lies in the store."""
+
+    doc: DocId
+    space: SpaceId
+    snapshot: bytes | None
+    tail: list[bytes]
+    head_sets: dict[bytes, SetId]
+    sessions: list[SessionLog]
+    unsealed: list[Unsealed]
+
+    @property
+    def small(self) -> bool:
+        """Loading it takes no longer than starting a thread."""
+        return len(self.tail) <= SMALL_TAIL and len(self.snapshot or b"") <= 4 * 1024
+
+
+def create_document(
+    conn: Connection, doc: DocId, space: SpaceId, session: Session, nonce: bytes, now_ms: int
+) -> None:
+    """A document that this device creates; its nonce is kept until the set that creates it is sealed."""
+    documents.create_document(conn, doc, space, now_ms)
+    documents.put_session(conn, doc, documents.SessionRow(session, nonce, 0, None))
+
+
+def load_document(conn: Connection, doc: DocId) -> StoredDocument | None:
+    """A document with all that is needed to go on with it; None when it is not here."""
+    row = documents.get_document(conn, doc)
+    if row is None:
+        return None
+    snapshot, tail = documents.load_tail(conn, doc)
+    pending = documents.unsealed(conn, doc)
+    return StoredDocument(
+        doc=doc,
+        space=SpaceId(row.space),
+        snapshot=snapshot,
+        tail=tail,
+        head_sets={last_hash: SetId(set_id) for last_hash, set_id in change_sets.last_hashes(conn, doc)},
+        sessions=[_session_log(conn, doc, session) for session in dict.fromkeys(item.session for item in pending)],
+        unsealed=_unsealed(pending),
+    )
+
+
+def _session_log(conn: Connection, doc: DocId, session: bytes) -> SessionLog:
+    row = documents.get_session(conn, doc, session)
+    if row is None:
+        return SessionLog(Session(session))
+    last = None if row.last is None else SetId(row.last)
+    return SessionLog(Session(session), row.seq, last, row.nonce or b"")
+
+
+def _unsealed(pending: Sequence[documents.UnsealedRow]) -> list[Unsealed]:
+    """The changes with their dependencies where those are more than the change before."""
+    found: list[Unsealed] = []
+    before: dict[bytes, bytes] = {}
+    for row in pending:
+        info = change_info(row.change)
+        plain = list(info.deps) == [before.get(row.session)]
+        found.append(Unsealed(Session(row.session), info.hash, row.change, None if plain else tuple(info.deps)))
+        before[row.session] = info.hash
+    return found
+
+
+def save_changes(conn: Connection, doc: DocId, changes: Sequence[Unsealed]) -> None:
+    """Local changes, not sealed yet."""
+    if changes:
+        documents.append_changes(conn, doc, [(item.change, item.session) for item in changes])
+
+
+def save_heads(conn: Connection, doc: DocId, heads: Sequence[bytes], title: str | None, now_ms: int) -> None:
+    """What lists show of a document."""
+    documents.set_heads(conn, doc, b"".join(heads), title, now_ms)
+
+
+def tail_position(conn: Connection, doc: DocId) -> int:
+    """The position of the newest change in a document's tail."""
+    return documents.tail_position(conn, doc)
+
+
+def replace_snapshot(conn: Connection, doc: DocId, snapshot: bytes, upto: int) -> None:
+    """Fold the tail up to a position into a snapshot."""
+    documents.replace_snapshot(conn, doc, snapshot, upto)
+
+
+def documents_to_seal(conn: Connection) -> list[DocId]:
+    """Documents with changes that an earlier process saved and did not seal."""
+    return list(dict.fromkeys(DocId(row.doc) for row in documents.unsealed(conn, None)))
+
+
+@dataclass(frozen=True, slots=True)
+class ListedDocument:
+    """A document as a list shows it."""
+
+    doc: DocId
+    title: str | None
+    changed_ms: int
+    heads: tuple[bytes, ...]
+
+
+def list_documents(conn: Connection, space: SpaceId) -> list[ListedDocument]:
+    """The documents of a space."""
+    return [
+        ListedDocument(DocId(row.doc), row.title, row.changed_ms, tuple(_ids(row.heads)))
+        for row in documents.list_documents(conn, space)
+    ]
+
+
+# Addresses
+
+
+def remember_address(conn: Connection, url: str) -> None:
+    """Dial this after a restart."""
+    node.add_address(conn, url)
+
+
+def remembered_addresses(conn: Connection) -> list[str]:
+    """What is dialled after a restart."""
+    return node.list_addresses(conn)
+
+
+# Tickets
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTicketRow:
+    """What is needed to answer who comes with a ticket."""
+
+    id: bytes
+    space: bytes
+    psk: bytes
+
+
+def new_ticket(ticket: Ticket, role: Role, uses: int, mode: str, expires_ms: int) -> membership.TicketRow:
+    """The row of a ticket."""
+    return membership.TicketRow(ticket.id, ticket.space, ticket.seed, int(role), uses, expires_ms, mode)
+
+
+def add_ticket(conn: Connection, row: membership.TicketRow, limits: Limits) -> None:
+    """Keep a ticket. Raises `LimitExceeded` above the bound of open ones."""
+    membership.add_ticket(conn, row, limits.tickets, _now_ms())
+
+
+def open_tickets(conn: Connection) -> list[OpenTicketRow]:
+    """Every ticket kept here, good or not: who comes with an old one is told why it is refused."""
+    return [OpenTicketRow(row.id, row.space, ticket_psk(row.seed)) for row in membership.list_tickets(conn)]
+
+
+def redeem(conn: Connection, ticket_id: bytes, device: DeviceKey, now_ms: int) -> membership.TicketRow:
+    """Use a ticket for a device, once for each device. Raises `TicketError` when it is not good any more."""
+    row = membership.get_ticket(conn, ticket_id)
+    if row is None:
+        raise TicketError("this ticket is not known to who issued it")
+    if not membership.redeem(conn, ticket_id, device, now_ms):
+        reason = "has expired" if row.expires_ms <= now_ms else "was used already"
+        raise TicketError(f"this ticket {reason}", hint="ask for a new one")
+    return row
+
+
+# Mail
+
+
+def store_mail(conn: Connection, effect: do.StoreMail, limits: Limits) -> None:
+    """Keep a mail. Raises `LimitExceeded` above the bounds of its receiver."""
+    mailbox.put_mail(conn, effect.to, effect.sender, effect.body, _now_ms(), limits.mail_per_device)
+
+
+def take_mail(conn: Connection, effect: do.ReadMail) -> happened.MailRead:
+    """The mail kept for a device, which is then no longer kept."""
+    mails = mailbox.take_mail(conn, effect.device)
+    return happened.MailRead(effect.link, tuple((DeviceKey(sender), body) for sender, body in mails))
+
+
+def expire_mail(conn: Connection, limits: Limits) -> None:
+    """Drop mail that was kept too long."""
+    mailbox.expire_mail(conn, _now_ms() - int(limits.mail_s * 1000))
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)

@@ -1,0 +1,117 @@
+"""Rows of change sets. Their `num` is the order of arrival, in which ancestors come first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, func, select
+
+from lichen.store.schema import change_sets
+
+CHUNK = 500
+"""Parameters of one statement."""
+
+_INSERT = (
+    "INSERT OR IGNORE INTO change_sets"
+    " (id, space, doc, author, session, seq, deps, access, time, last_hash, size, body)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSetRow:
+    """A change set to keep."""
+
+    id: bytes
+    space: bytes
+    doc: bytes
+    author: bytes
+    session: bytes
+    seq: int
+    deps: bytes
+    """Ids of 32 bytes, joined."""
+    access: bytes
+    """Ids of 32 bytes, joined."""
+    time: int
+    last_hash: bytes | None
+    """The Automerge hash of the last change; None at a node without the key."""
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRow:
+    """What a node keeps in memory of a change set."""
+
+    id: bytes
+    doc: bytes
+    author: bytes
+    session: bytes
+    seq: int
+    access: bytes
+    deps: bytes
+    last_hash: bytes | None
+
+
+def add_change_sets(conn: Connection, rows: Sequence[ChangeSetRow]) -> None:
+    """Keep change sets in this order; those held already are passed over."""
+    values = [
+        (
+            row.id, row.space, row.doc, row.author, row.session, row.seq,
+            row.deps, row.access, row.time, row.last_hash, len(row.body), row.body,
+        )  # fmt: skip
+        for row in rows
+    ]
+    conn.exec_driver_sql(_INSERT, values)
+
+
+def known_sets(conn: Connection, space: bytes) -> list[KnownRow]:
+    """Every change set of a space, without its body, in the order of arrival."""
+    c = change_sets.c
+    columns = (c.id, c.doc, c.author, c.session, c.seq, c.access, c.deps, c.last_hash)
+    found = conn.execute(select(*columns).where(c.space == space).order_by(c.num))
+    return [KnownRow(*row) for row in found]
+
+
+def scan(conn: Connection, space: bytes, since: int) -> list[tuple[int, bytes, bytes, int]]:
+    """`(num, id, deps, size)` of what arrived after a position, in order."""
+    c = change_sets.c
+    found = select(c.num, c.id, c.deps, c.size).where(c.space == space, c.num > since).order_by(c.num)
+    return [(row.num, row.id, row.deps, row.size) for row in conn.execute(found)]
+
+
+def bodies(conn: Connection, numbers: Sequence[int]) -> list[bytes]:
+    """The sets at these positions, in the order of arrival."""
+    return [body for _, body in _by(conn, change_sets.c.num, numbers)]
+
+
+def by_ids(conn: Connection, ids: Sequence[bytes]) -> list[bytes]:
+    """The sets with these ids that are here, in the order of arrival."""
+    return [body for _, body in _by(conn, change_sets.c.id, ids)]
+
+
+def _by(conn: Connection, column: object, values: Sequence[object]) -> list[tuple[int, bytes]]:
+    found: list[tuple[int, bytes]] = []
+    for start in range(0, len(values), CHUNK):
+        chunk = values[start : start + CHUNK]
+        query = select(change_sets.c.num, change_sets.c.body).where(column.in_(chunk))  # type: ignore[attr-defined]
+        found.extend((row.num, row.body) for row in conn.execute(query))
+    return sorted(found)
+
+
+def last_num(conn: Connection, space: bytes) -> int:
+    """The newest position in a space, 0 when it is empty."""
+    found = select(func.max(change_sets.c.num)).where(change_sets.c.space == space)
+    return conn.execute(found).scalar_one() or 0
+
+
+def last_hashes(conn: Connection, doc: bytes) -> list[tuple[bytes, bytes]]:
+    """`(last_hash, id)` of every set of a document that holds changes."""
+    c = change_sets.c
+    found = conn.execute(select(c.last_hash, c.id).where(c.doc == doc, c.last_hash.isnot(None)))
+    return [(row.last_hash, row.id) for row in found]
+
+
+def count(conn: Connection, doc: bytes) -> int:
+    """How many change sets of a document are here."""
+    return conn.execute(select(func.count()).where(change_sets.c.doc == doc)).scalar_one()

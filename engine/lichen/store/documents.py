@@ -1,0 +1,132 @@
+"""Rows of documents: what lists show, the snapshot, and the tail of single changes after it.
+
+A change in the tail carries its session until it has been sealed into a change set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from lichen.store.schema import changes, documents, sessions
+
+_APPEND = "INSERT INTO changes (doc, session, body) VALUES (?, ?, ?)"
+_MARK = (
+    "UPDATE changes SET session = NULL WHERE num IN"
+    " (SELECT num FROM changes WHERE doc = ? AND session = ? ORDER BY num LIMIT ?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A document as lists show it."""
+
+    doc: bytes
+    space: bytes
+    changed_ms: int
+    heads: bytes
+    """Automerge hashes of 32 bytes, joined."""
+    title: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnsealedRow:
+    """A local change that is in no change set yet."""
+
+    doc: bytes
+    session: bytes
+    change: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """How far one session of this device has written in one document."""
+
+    session: bytes
+    nonce: bytes | None
+    """The document's nonce, for the session that creates it."""
+    seq: int
+    last: bytes | None
+
+
+_ROW = (documents.c.doc, documents.c.space, documents.c.changed_ms, documents.c.heads, documents.c.title)
+
+
+def create_document(conn: Connection, doc: bytes, space: bytes, now_ms: int) -> None:
+    """Hold a document; nothing happens when it is held already."""
+    row = {"doc": doc, "space": space, "created_ms": now_ms, "changed_ms": now_ms, "heads": b"", "folded": 0}
+    conn.execute(insert(documents).prefix_with("OR IGNORE").values(**row))
+
+
+def get_document(conn: Connection, doc: bytes) -> DocumentRow | None:
+    """A document by its id."""
+    row = conn.execute(select(*_ROW).where(documents.c.doc == doc)).one_or_none()
+    return None if row is None else DocumentRow(*row)
+
+
+def list_documents(conn: Connection, space: bytes) -> list[DocumentRow]:
+    """The documents of a space."""
+    found = conn.execute(select(*_ROW).where(documents.c.space == space).order_by(documents.c.doc))
+    return [DocumentRow(*row) for row in found]
+
+
+def set_heads(conn: Connection, doc: bytes, heads: bytes, title: str | None, now_ms: int) -> None:
+    """Note what lists show."""
+    conn.exec_driver_sql(
+        "UPDATE documents SET heads = ?, title = ?, changed_ms = ? WHERE doc = ?", (heads, title, now_ms, doc)
+    )
+
+
+def append_changes(conn: Connection, doc: bytes, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
+    """Add `(change, session)` to the tail; the session is None for a change that lies in a change set."""
+    conn.exec_driver_sql(_APPEND, [(doc, session, change) for change, session in rows])
+
+
+def mark_sealed(conn: Connection, doc: bytes, session: bytes, count: int) -> None:
+    """That many of a session's oldest unsealed changes lie in a change set now."""
+    conn.exec_driver_sql(_MARK, (doc, session, count))
+
+
+def load_tail(conn: Connection, doc: bytes) -> tuple[bytes | None, list[bytes]]:
+    """The snapshot and the changes since."""
+    row = conn.execute(select(documents.c.snapshot, documents.c.folded).where(documents.c.doc == doc)).one()
+    tail = select(changes.c.body).where(changes.c.doc == doc, changes.c.num > row.folded).order_by(changes.c.num)
+    return row.snapshot, list(conn.execute(tail).scalars())
+
+
+def tail_position(conn: Connection, doc: bytes) -> int:
+    """The position of the newest change of a document."""
+    return conn.execute(select(func.max(changes.c.num)).where(changes.c.doc == doc)).scalar_one() or 0
+
+
+def replace_snapshot(conn: Connection, doc: bytes, snapshot: bytes, upto: int) -> None:
+    """Fold the tail up to a position into a snapshot. Changes not sealed yet stay, marked as folded."""
+    conn.execute(update(documents).where(documents.c.doc == doc).values(snapshot=snapshot, folded=upto))
+    folded = (changes.c.doc == doc) & (changes.c.num <= upto) & changes.c.session.is_(None)
+    conn.execute(delete(changes).where(folded))
+
+
+def unsealed(conn: Connection, doc: bytes | None) -> list[UnsealedRow]:
+    """Local changes in no change set yet, of one document or of all, in order."""
+    query = select(changes.c.doc, changes.c.session, changes.c.body).where(changes.c.session.isnot(None))
+    if doc is not None:
+        query = query.where(changes.c.doc == doc)
+    return [UnsealedRow(*row) for row in conn.execute(query.order_by(changes.c.num))]
+
+
+def put_session(conn: Connection, doc: bytes, row: SessionRow) -> None:
+    """Note how far a session has written."""
+    new = {"nonce": row.nonce, "seq": row.seq, "last": row.last}
+    statement = upsert(sessions).values(doc=doc, session=row.session, **new)
+    conn.execute(statement.on_conflict_do_update(index_elements=["doc", "session"], set_=new))
+
+
+def get_session(conn: Connection, doc: bytes, session: bytes) -> SessionRow | None:
+    """How far a session has written."""
+    c = sessions.c
+    found = select(c.session, c.nonce, c.seq, c.last).where(c.doc == doc, c.session == session)
+    row = conn.execute(found).one_or_none()
+    return None if row is None else SessionRow(*row)

@@ -1,0 +1,29 @@
+"""Rows of mail that a relay keeps for devices that are not there."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from lichen.errors import LimitExceeded
+from lichen.store.schema import mail
+
+
+def put_mail(conn: Connection, receiver: bytes, sender: bytes, body: bytes, now_ms: int, most: int) -> None:
+    """Keep a mail. Raises `LimitExceeded` when `most` are kept for its receiver already."""
+    kept = conn.execute(select(func.count()).where(mail.c.receiver == receiver)).scalar_one()
+    if kept >= most:
+        raise LimitExceeded(f"{most} mails are kept for device {receiver.hex()[:12]} already")
+    conn.execute(insert(mail).values(receiver=receiver, sender=sender, body=body, received_ms=now_ms))
+
+
+def take_mail(conn: Connection, receiver: bytes) -> list[tuple[bytes, bytes]]:
+    """`(sender, body)` of each mail for a device, oldest first; they are no longer kept."""
+    found = conn.execute(select(mail.c.sender, mail.c.body).where(mail.c.receiver == receiver).order_by(mail.c.num))
+    mails = [(row.sender, row.body) for row in found]
+    conn.execute(delete(mail).where(mail.c.receiver == receiver))
+    return mails
+
+
+def expire_mail(conn: Connection, before_ms: int) -> None:
+    """Drop mail that came before a moment."""
+    conn.execute(delete(mail).where(mail.c.received_ms < before_ms))

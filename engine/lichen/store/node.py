@@ -1,0 +1,43 @@
+"""Rows about the node itself: its keys, whom it has read how far, what it dials."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from lichen.store.schema import addresses, meta, peers
+
+
+def get_meta(conn: Connection, key: str) -> bytes | None:
+    """A value by its name."""
+    return conn.execute(select(meta.c.value).where(meta.c.key == key)).scalar_one_or_none()
+
+
+def set_meta(conn: Connection, key: str, value: bytes) -> None:
+    """Set a value, new or not."""
+    statement = upsert(meta).values(key=key, value=value)
+    conn.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
+
+
+def cursor(conn: Connection, peer: bytes, space: bytes) -> tuple[bytes, int] | None:
+    """How far a peer's store was read: that store's id, and a position in it."""
+    found = select(peers.c.store, peers.c.position).where(peers.c.peer == peer, peers.c.space == space)
+    row = conn.execute(found).one_or_none()
+    return None if row is None else (row.store, row.position)
+
+
+def set_cursor(conn: Connection, peer: bytes, space: bytes, store: bytes, position: int) -> None:
+    """Note how far a peer's store was read."""
+    new = {"store": store, "position": position}
+    statement = upsert(peers).values(peer=peer, space=space, **new)
+    conn.execute(statement.on_conflict_do_update(index_elements=["peer", "space"], set_=new))
+
+
+def add_address(conn: Connection, url: str) -> None:
+    """Dial this after a restart."""
+    conn.execute(insert(addresses).prefix_with("OR IGNORE").values(url=url))
+
+
+def list_addresses(conn: Connection) -> list[str]:
+    """What is dialled after a restart."""
+    return list(conn.execute(select(addresses.c.url).order_by(addresses.c.url)).scalars())

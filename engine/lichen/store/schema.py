@@ -1,0 +1,150 @@
+"""The tables: one schema for devices and relays, on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+)
+
+Number = BigInteger().with_variant(Integer, "sqlite")
+"""A rowid on SQLite, where only INTEGER counts itself up."""
+
+metadata = MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
+)
+
+meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", LargeBinary, nullable=False))
+
+spaces = Table(
+    "spaces",
+    metadata,
+    Column("space", LargeBinary, primary_key=True),
+    Column("joined_ms", BigInteger, nullable=False),
+    Column("inviter", LargeBinary),
+)
+
+operations = Table(
+    "operations",
+    metadata,
+    Column("num", Number, primary_key=True, autoincrement=True),
+    Column("id", LargeBinary, nullable=False),
+    Column("space", LargeBinary, nullable=False, index=True),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("id"),
+    sqlite_autoincrement=True,
+)
+
+epoch_keys = Table(
+    "epoch_keys",
+    metadata,
+    Column("space", LargeBinary, primary_key=True),
+    Column("epoch", LargeBinary, primary_key=True),
+    Column("key", LargeBinary, nullable=False),
+)
+
+change_sets = Table(
+    "change_sets",
+    metadata,
+    Column("num", Number, primary_key=True, autoincrement=True),
+    Column("id", LargeBinary, nullable=False),
+    Column("space", LargeBinary, nullable=False),
+    Column("doc", LargeBinary, nullable=False),
+    Column("author", LargeBinary, nullable=False),
+    Column("session", LargeBinary, nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("deps", LargeBinary, nullable=False),
+    Column("access", LargeBinary, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("last_hash", LargeBinary),
+    Column("size", Integer, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    UniqueConstraint("id"),
+    Index(None, "space", "num"),
+    Index(None, "doc"),
+    sqlite_autoincrement=True,
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("doc", LargeBinary, primary_key=True),
+    Column("space", LargeBinary, nullable=False, index=True),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("changed_ms", BigInteger, nullable=False),
+    Column("heads", LargeBinary, nullable=False),
+    Column("title", String),
+    Column("snapshot", LargeBinary),
+    Column("folded", BigInteger, nullable=False),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("num", Number, primary_key=True, autoincrement=True),
+    Column("doc", LargeBinary, nullable=False),
+    Column("session", LargeBinary),
+    Column("body", LargeBinary, nullable=False),
+    Index(None, "doc", "num"),
+    Index("ix_changes_unsealed", "doc", "num", sqlite_where=Column("session").isnot(None)),
+    sqlite_autoincrement=True,
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("doc", LargeBinary, primary_key=True),
+    Column("session", LargeBinary, primary_key=True),
+    Column("nonce", LargeBinary),
+    Column("seq", BigInteger, nullable=False),
+    Column("last", LargeBinary),
+)
+
+peers = Table(
+    "peers",
+    metadata,
+    Column("peer", LargeBinary, primary_key=True),
+    Column("space", LargeBinary, primary_key=True),
+    Column("store", LargeBinary, nullable=False),
+    Column("position", BigInteger, nullable=False),
+)
+
+addresses = Table("addresses", metadata, Column("url", String, primary_key=True))
+
+tickets = Table(
+    "tickets",
+    metadata,
+    Column("id", LargeBinary, primary_key=True),
+    Column("space", LargeBinary, nullable=False),
+    Column("seed", LargeBinary, nullable=False),
+    Column("role", Integer, nullable=False),
+    Column("uses_left", Integer, nullable=False),
+    Column("expires_ms", BigInteger, nullable=False),
+    Column("mode", String, nullable=False),
+)
+
+redemptions = Table(
+    "redemptions",
+    metadata,
+    Column("ticket", LargeBinary, primary_key=True),
+    Column("device", LargeBinary, primary_key=True),
+    Column("redeemed_ms", BigInteger, nullable=False),
+)
+
+mail = Table(
+    "mail",
+    metadata,
+    Column("num", Number, primary_key=True, autoincrement=True),
+    Column("receiver", LargeBinary, nullable=False, index=True),
+    Column("sender", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("received_ms", BigInteger, nullable=False),
+    sqlite_autoincrement=True,
+)

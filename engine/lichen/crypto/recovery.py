@@ -1,7 +1,7 @@
 """The recovery key of a space: shown once when the space is begun, kept offline, an owner for ever.
 
-It is 32 random bytes, written down as text. Two keys are derived from them: an Ed25519 key that signs operations, and an
-X25519 key that every epoch is wrapped to. The genesis commits to the public halves by their hash only.
+It is 32 random bytes, written down as text. Two keys are derived from them: an Ed25519 key that signs operations, and
+an X25519 key that every epoch is wrapped to. The genesis commits to the public halves by their hash only.
 """
 
 from __future__ import annotations

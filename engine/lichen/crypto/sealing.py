@@ -79,8 +79,8 @@ def seal_set(
 
     `access` and `deps` need not be sorted. `random` is at least 32 fresh random bytes. `last_hash` is the hash of the
     last change, computed from its bytes when None; a merge takes `dep_tips` instead, in the order of its sorted deps.
-    Raises `ChangeTooLarge` for more than `plaintext.BODY_BYTES` or 4,096 changes, `InvalidChangeSet` when a field breaks
-    the format.
+    Raises `ChangeTooLarge` for more than `plaintext.BODY_BYTES` or 4,096 changes, and `InvalidChangeSet` when a field
+    breaks the format.
     """
     _check_count(kind, len(changes))
     if kind is Kind.MERGE and len(dep_tips) != len(deps):

@@ -6,7 +6,6 @@ import itertools
 
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lichen.core.hlc import DRIFT_MS, Clock, milliseconds
 
 NOW = 1_700_000_000_000

@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lichen.crypto.lockbox import open_earlier, seal_earlier, unwrap_epoch_key, wrap_epoch_key, wrap_to_all
 from lichen.crypto.recovery import RecoveryKey
 from lichen.crypto.sealing import epoch_id

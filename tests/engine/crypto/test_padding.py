@@ -7,7 +7,6 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lichen.crypto.padding import LEAST_BYTES, padded_length
 
 lengths = st.integers(LEAST_BYTES, 2**40)

@@ -9,7 +9,6 @@ from random import Random
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lichen.config import DEFAULT_LIMITS
 from lichen.crypto.padding import padded_length
 from lichen.crypto.plaintext import BODY_BYTES, DEFLATED, RAW, body_bytes, pack_changes, pad, unpack_changes, unpad

@@ -7,7 +7,6 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lichen.crypto.recovery import RecoveryKey
 from lichen.errors import ConfigError
 from lichen.testing.strategies import id32, verifies

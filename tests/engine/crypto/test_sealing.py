@@ -13,7 +13,6 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lichen.crypto.plaintext import pack_changes
 from lichen.crypto.sealing import (
     NO_HASH,

@@ -9,7 +9,6 @@ import hashlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lichen.config import DEFAULT_LIMITS
 from lichen.crypto.sealing import seal_set
 from lichen.errors import InvalidChangeSet

@@ -7,7 +7,6 @@ import hmac
 import re
 
 import pytest
-
 from lichen.wire import domains
 
 STRINGS = {name: value for name, value in vars(domains).items() if isinstance(value, bytes)}

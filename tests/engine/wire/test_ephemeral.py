@@ -8,7 +8,6 @@ import dataclasses
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lichen.config import DEFAULT_LIMITS
 from lichen.crypto.sealing import seal_ephemeral
 from lichen.errors import ProtocolError

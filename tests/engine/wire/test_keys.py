@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from hypothesis import given
-
 from lichen.testing.strategies import id32
 from lichen.wire.keys import is_acceptable_ed25519, is_acceptable_x25519
 

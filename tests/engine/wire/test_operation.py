@@ -9,7 +9,6 @@ import hashlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lichen.crypto.lockbox import wrap_to_all
 from lichen.crypto.sealing import epoch_id
 from lichen.errors import InvalidOperation

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 import lichen
+import pytest
 from lichen.crypto import plaintext, sealing
 from lichen.wire import changeset, dictionary, domains, ephemeral, epochs, membership, operation, ticket
 

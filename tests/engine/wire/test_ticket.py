@@ -7,7 +7,6 @@ import hmac
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lichen.errors import TicketError
 from lichen.ids import DeviceKey, SpaceId
 from lichen.testing.strategies import ALICE, tickets

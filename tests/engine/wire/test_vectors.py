@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from lichen.core.actors import actor_id
 from lichen.crypto.lockbox import open_earlier, seal_earlier, unwrap_epoch_key
 from lichen.crypto.padding import padded_length

@@ -159,6 +159,11 @@ class Document(Map):
         return self.apply_changes(other.changes(head for head in self.heads if head not in unknown))
 
     @property
+    def mismatched(self) -> int:
+        """How many replays made another change than the one that came; each was taken back."""
+        return self._core.stats()[2]
+
+    @property
     def operations(self) -> int:
         """How many operations the document holds, those of deleted things included."""
         return self._core.stats()[0]

@@ -87,6 +87,7 @@ def test_a_follower_replays_what_one_writer_does(history: list[list[Edit]]) -> N
     assert follower.to_py() == writer.to_py() == control.to_py()
     assert follower.save() == control.save()
     assert follower.actor == b"\x02" * 16
+    assert follower.mismatched == 0
 
 
 def test_typing_is_replayed() -> None:

@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
 use automerge::{ActorId, Automerge, Change, ExpandedChange, ObjType, ReadDoc};
 
-use crate::apply::Incoming;
 use crate::error::{guard, invalid, Error, Result};
+use crate::incoming::Incoming;
 use crate::past::{Action, Fact, Known, OpKey, Past, Place};
 use crate::replay;
 
@@ -29,7 +29,6 @@ pub fn check(doc: &Automerge, seqs: HashMap<ActorId, u64>, changes: &[Incoming],
 fn check_one(known: &mut Known<'_>, incoming: &Incoming, strict: bool) -> Result<()> {
     let head = &incoming.head;
     let decoded = incoming.change.decode();
-    is_canonical(&incoming.change, &decoded)?;
     let actor = known.actor(&decoded.actor_id);
     let (past, max_op) = known.past(&head.deps)?;
     check_seq(known, &past, actor, head.seq)?;
@@ -42,12 +41,13 @@ fn check_one(known: &mut Known<'_>, incoming: &Incoming, strict: bool) -> Result
     for (i, op) in decoded.operations.iter().enumerate() {
         scope.check(&decoded, i, op, head.seq)?;
     }
+    is_canonical(&incoming.change, decoded)?;
     known.place(head.hash, actor, head.seq, head.last_op(), past);
     Ok(())
 }
 
-fn is_canonical(change: &Change, decoded: &ExpandedChange) -> Result<()> {
-    if Change::from(decoded.clone()).hash() != change.hash() {
+fn is_canonical(change: &Change, decoded: ExpandedChange) -> Result<()> {
+    if Change::from(decoded).hash() != change.hash() {
         return invalid("the change is not encoded in the one way that a save would keep");
     }
     Ok(())
@@ -62,6 +62,10 @@ fn check_seq(known: &Known<'_>, past: &Past, actor: u32, seq: u64) -> Result<()>
         return invalid(format!("change {} of the actor is not in the past", seq - 1));
     }
     Ok(())
+}
+
+pub fn has_marks(change: &Change) -> bool {
+    change.decode().operations.iter().any(|op| matches!(op.action, OpType::MarkBegin(_)))
 }
 
 /// Whether every mark of these changes, now in the document, ends after it begins: a save with one

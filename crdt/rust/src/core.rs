@@ -397,12 +397,12 @@ impl Core {
         heads_to_py(py, missing)
     }
 
-    /// The operations and changes in the document.
-    fn stats(&self, py: Python<'_>) -> PyResult<(u64, u64)> {
+    /// How many operations and changes the document has, and replays that made another change.
+    fn stats(&self, py: Python<'_>) -> PyResult<(u64, u64, u64)> {
         self.quick(py, |d| {
             reading!(d, doc => {
                 let stats = doc.stats();
-                Ok((stats.num_ops, stats.num_changes))
+                Ok((stats.num_ops, stats.num_changes, d.trust.mismatches))
             })
         })
     }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::patches::{self, Seen};
 use crate::replay::Hint;
 use crate::tracker::Tracker;
+use crate::trust::Trust;
 use crate::values::Input;
 
 /// One committed change: its hash and its bytes.
@@ -19,6 +20,7 @@ pub struct Document {
     pub state: State,
     pub hint: Hint,
     pub tracker: Tracker,
+    pub trust: Trust,
 }
 
 pub enum State {
@@ -61,7 +63,12 @@ const OPEN: &str = "a transaction is open on this document: it must end first";
 
 impl Document {
     pub fn new(doc: Automerge) -> Self {
-        Document { state: State::Idle(doc), hint: Hint::default(), tracker: Tracker::default() }
+        Document {
+            state: State::Idle(doc),
+            hint: Hint::default(),
+            tracker: Tracker::default(),
+            trust: Trust::default(),
+        }
     }
 
     /// The document, which must not be in a transaction.

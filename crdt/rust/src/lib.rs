@@ -9,11 +9,13 @@ mod chunk;
 mod core;
 mod document;
 mod error;
+mod incoming;
 mod past;
 mod patches;
 mod replay;
 mod shared;
 mod tracker;
+mod trust;
 mod values;
 
 use pyo3::prelude::*;

@@ -33,6 +33,8 @@ pub enum Outcome {
     Done(Vec<Patch>),
     /// It cannot be replayed; the document is as it was.
     NotPossible,
+    /// It was replayed, and is not the same change: the document must be put back.
+    Mismatch,
 }
 
 /// Why a replay stopped.
@@ -57,25 +59,17 @@ pub fn replay(document: &mut Document, change: &Change) -> Result<Outcome> {
     let mut hint = std::mem::take(&mut document.hint);
     let doc = document.idle()?;
     let own = doc.get_actor().clone();
-    let before = doc.get_heads();
     doc.set_actor(change.actor_id().clone());
     let done = guard(|| run(doc, change, &mut hint));
+    doc.set_actor(own);
     match done {
         Ok(Some((hash, patches))) if hash == change.hash() => {
-            doc.set_actor(own);
             document.tracker.add(change);
             document.hint = hint;
             Ok(Outcome::Done(patches))
         }
-        Ok(None) => {
-            doc.set_actor(own);
-            Ok(Outcome::NotPossible)
-        }
-        Ok(Some(_)) | Err(_) => {
-            doc.set_actor(own);
-            rebuild(document, &before)?;
-            Ok(Outcome::NotPossible)
-        }
+        Ok(None) => Ok(Outcome::NotPossible),
+        Ok(Some(_)) | Err(_) => Ok(Outcome::Mismatch),
     }
 }
 
@@ -212,7 +206,12 @@ impl<'a> Player<'a, '_> {
     fn insertion(&mut self, op: &Op, obj: &ObjId, elem: &ElementId) -> Step<usize> {
         let index = match elem {
             ElementId::Head => 0,
-            ElementId::Id(_) => self.index_of(op, obj, elem)? + 1,
+            ElementId::Id(id) => match self.index_of(op, obj, elem) {
+                Ok(index) => index + 1,
+                // A mark has no width: what comes after it is at its own place.
+                Err(_) if self.is_mark(id) => self.tx.get_cursor_position(obj, &cursor(id)?, None)?,
+                Err(stop) => return Err(stop),
+            },
         };
         let text = self.run_of_text(op);
         let taken = match &op.action {
@@ -279,6 +278,25 @@ impl<'a> Player<'a, '_> {
         Ok(2)
     }
 
+    /// Whether an element is the begin or the end of a mark.
+    fn is_mark(&self, id: &OpId) -> bool {
+        if let Some(own) = self.own(id) {
+            return is_mark(own);
+        }
+        let change = self.tx.hash_for_opid(&ObjId::Id(id.0, id.1.clone(), 0));
+        let change = change.and_then(|hash| self.tx.get_change_by_hash(&hash));
+        change.is_some_and(|change| {
+            let ops = change.decode().operations;
+            ops.get((id.0 - change.start_op().get()) as usize).is_some_and(is_mark)
+        })
+    }
+
+    /// An operation of this change.
+    fn own(&self, id: &OpId) -> Option<&Op> {
+        let index = id.0.checked_sub(self.first.0).filter(|_| id.1 == self.first.1)?;
+        self.ops.get(index as usize)
+    }
+
     /// The index of a visible element.
     fn index_of(&self, op: &Op, obj: &ObjId, elem: &ElementId) -> Step<usize> {
         let ElementId::Id(id) = elem else {
@@ -321,6 +339,10 @@ pub fn object(obj: &ObjectId) -> ObjId {
 
 fn is(id: &ObjId, op: &OpId) -> bool {
     matches!(id, ObjId::Id(counter, actor, _) if *counter == op.0 && *actor == op.1)
+}
+
+fn is_mark(op: &Op) -> bool {
+    matches!(op.action, OpType::MarkBegin(_) | OpType::MarkEnd(_))
 }
 
 fn character(op: &Op) -> Option<char> {

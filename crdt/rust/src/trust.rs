@@ -1,0 +1,44 @@
+//! How far replay is trusted: a change that it made differently once costs a rebuild, not again.
+
+/// Replays in a row after which replay is trusted again without a copy.
+const REGAINED: u32 = 256;
+/// Most changes that are handed to the crate at once before replay is tried again.
+const MOST_SKIPPED: u32 = 1024;
+
+#[derive(Default)]
+pub struct Trust {
+    misses: u32,
+    hits: u32,
+    skip: u32,
+    pub mismatches: u64,
+}
+
+impl Trust {
+    /// Whether to try a replay now.
+    pub fn allows(&mut self) -> bool {
+        if self.skip > 0 {
+            self.skip -= 1;
+            return false;
+        }
+        true
+    }
+
+    /// Whether to copy the document first, so that a mismatch costs no rebuild.
+    pub fn wants_copy(&self) -> bool {
+        self.misses > 0
+    }
+
+    pub fn hit(&mut self) {
+        self.hits += 1;
+        if self.hits >= REGAINED {
+            self.misses = 0;
+        }
+    }
+
+    pub fn miss(&mut self) {
+        self.mismatches += 1;
+        self.hits = 0;
+        self.misses = (self.misses + 1).min(31);
+        self.skip = (1 << self.misses).min(MOST_SKIPPED);
+    }
+}

@@ -154,6 +154,15 @@ def test_the_rules_hold_for_bytes_from_outside_too() -> None:
             ChangeSet.decode(broken)
 
 
+def test_a_ciphertext_longer_or_shorter_than_the_header_says_is_refused() -> None:
+    change_set = sealed(changes=[b"long enough to be cut by a byte"])
+    for length in (change_set.header.length - 1, change_set.header.length + 1):
+        header = resigned(change_set, length=length)
+        liar = ChangeSet.sign(header, header.encode(), change_set.ciphertext, ALICE)
+        with pytest.raises(InvalidChangeSet, match="length"):
+            ChangeSet.decode(liar.encode())
+
+
 def test_sets_at_the_limits_are_accepted() -> None:
     deps = [SetId(n.to_bytes(32, "big")) for n in range(1, DEFAULT_LIMITS.set_deps + 1)]
     access = [OpId(n.to_bytes(32, "big")) for n in range(DEFAULT_LIMITS.access_heads)]

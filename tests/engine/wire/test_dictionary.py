@@ -140,7 +140,10 @@ def test_a_set_sent_again_and_again_is_still_remembered_right() -> None:
     again = writer.write()
     for number in range(2 * IDS):
         data = again if number % 3 == 0 else writer.write((id_of(again),))
-        assert unpacker.unpack(packer.pack(data)) == data
+        packed = packer.pack(data)
+        assert unpacker.unpack(packed) == data
+        if number > 3 and data is not again:
+            assert len(packed) < len(data) / 2, "a dep that just passed is not spelled out"
 
 
 def test_a_lost_set_is_noticed_at_the_latest_by_its_signature() -> None:
@@ -192,6 +195,16 @@ def test_a_reference_to_nothing_is_refused() -> None:
     for packed in (b"\x00" * 200, b"\x7f" * 200, b"\xff\x05" + bytes(200)):
         with pytest.raises(ProtocolError, match="remember"):
             Unpacker().unpack(packed)
+
+
+@pytest.mark.parametrize("distance", [b"\x00", b"\x04", b"\xfe\x00\x00", b"\xfe\x00\x04", b"\xfe\xff\xff"])
+def test_a_dep_that_never_passed_is_refused(distance: bytes) -> None:
+    writer, packer, unpacker = Writer(ALICE.public), Packer(), Unpacker()
+    for _ in range(3):
+        unpacker.unpack(packer.pack(writer.write((b"\x01" * 32,))))
+    follows_that = b"\x00\x06" + bytes(8) + bytes(56) + b"\x00\x01" + distance + bytes(64 + 48)
+    with pytest.raises(ProtocolError, match="remember"):
+        unpacker.unpack(follows_that)
 
 
 def test_a_full_table_holds_little() -> None:

@@ -70,6 +70,12 @@ def test_a_message_as_large_as_may_be_is_accepted_and_no_larger() -> None:
         Ephemeral.decode(too_large.encode())
 
 
+def test_a_ciphertext_too_short_to_hold_anything_is_refused() -> None:
+    short = dataclasses.replace(sealed(), ciphertext=bytes(47))
+    with pytest.raises(ProtocolError):
+        Ephemeral.decode(short.encode())
+
+
 @pytest.mark.parametrize("fields", [{"space": b""}, {"salt": bytes(25)}, {"counter": -1}, {"counter": 2**64}])
 def test_a_message_with_a_field_that_does_not_fit_is_not_written(fields: dict[str, object]) -> None:
     with pytest.raises(ProtocolError):

@@ -200,7 +200,7 @@ def test_only_a_genesis_has_neither_parents_nor_space() -> None:
 def test_unknown_kinds_suites_flags_policies_and_roles_are_refused() -> None:
     encoded = genesis().encode()
     policy_at = len(encoded) - 64 - 32 - 2
-    for at in (4, 5, 6, 7, policy_at):
+    for at in (4, 5, 6, 7, policy_at, policy_at + 1):
         broken = bytearray(encoded)
         broken[at] = 99
         with pytest.raises(InvalidOperation):
@@ -241,6 +241,11 @@ def test_an_epoch_shows_the_recovery_that_the_genesis_commits_to() -> None:
     body = genesis().body
     assert isinstance(body, Genesis)
     assert EPOCH.recovery_hash == body.recovery_hash
+
+
+def test_an_epoch_with_unacceptable_recovery_keys_is_refused() -> None:
+    refused(dataclasses.replace(EPOCH, recovery_signing_key=IDENTITY_POINT), "recovery")
+    refused(dataclasses.replace(EPOCH, recovery_sealing_key=bytes(32)), "recovery")
 
 
 def test_as_many_parents_as_may_be_are_accepted_and_no_more() -> None:

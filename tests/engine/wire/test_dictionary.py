@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import sys
+import tracemalloc
 from collections.abc import Iterator
 from random import Random
 
@@ -207,9 +207,19 @@ def test_a_dep_that_never_passed_is_refused(distance: bytes) -> None:
         unpacker.unpack(follows_that)
 
 
-def test_a_full_table_holds_little() -> None:
-    packer = Packer()
-    for data in many_contexts(2 * IDS):
-        packer.pack(data)
-    held = sum(map(sys.getsizeof, packer._ids)) + sys.getsizeof(packer._numbers) + sys.getsizeof(packer._ids)
-    assert held < 200_000
+def test_a_peer_cannot_make_the_tables_hold_more_than_a_mebibyte() -> None:
+    packer, packed = Packer(), []
+    for number in range(2 * IDS):
+        name = hashlib.sha256(number.to_bytes(4, "big")).digest()
+        heads = tuple(sorted(hashlib.sha256(name + bytes([head])).digest() for head in range(64)))
+        data = Writer(name, doc=name[:16], session=name[16:]).write(heads=heads)
+        packed.append(packer.pack(data))
+    unpacker = Unpacker()
+    tracemalloc.start()
+    try:
+        for one in packed:
+            unpacker.unpack(one)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 1024 * 1024

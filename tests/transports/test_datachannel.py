@@ -162,11 +162,12 @@ async def test_waiting_senders_go_on_in_their_order(channel: WebRtcChannel, data
 
 
 async def test_a_cancelled_waiter_passes_its_turn_on(channel: WebRtcChannel, data: FakeData) -> None:
-    for _ in range(4):
+    for _ in range(LIMITS.window_bytes // (SIZE + COST)):
         await channel.send(bytes(SIZE))
-    first, second = (asyncio.create_task(channel.send(name)) for name in (b"first", b"second"))
+        data.flow()
+    first, second = (asyncio.create_task(channel.send(bytes(SIZE))) for _ in range(2))
     await settle()
-    data.flow()
+    data.listeners["message"](str(SIZE + COST))
     first.cancel()
     await settle()
     assert second.done()

@@ -192,6 +192,15 @@ async def test_a_goodbye_ends_the_other_sides_attempt(local: WebRtcTransport) ->
     with pytest.raises(asyncio.CancelledError):
         await offering
     assert here.sent[-1].kind is Kind.BYE
+    assert [signal.kind for signal in there.sent] == [Kind.ANSWER]
+
+
+async def test_an_answerer_does_not_wait_long_for_an_attempt_that_is_over() -> None:
+    _, there = mailboxes()
+    there.prepend(Signal(Kind.BYE, bytes(16)).encode())
+    with pytest.raises(Unreachable):
+        await WebRtcTransport(limits=WebRtcLimits(stale_s=0.05)).connect(there, offers=False, message_bytes=SIZE)
+    assert there.sent == []
 
 
 async def test_a_refusal_is_unreachable(local: WebRtcTransport) -> None:

@@ -57,6 +57,8 @@ class WebRtcLimits:
 
     resend_s: float = 1.0
     """An offer that nobody answers is sent again after this long; the pause doubles."""
+    stale_s: float = 2.0
+    """An answerer whose first signal belongs to an attempt that is over waits this long for a fresh offer."""
     goodbye_s: float = 0.5
     """Longest time for telling the other side that an attempt was given up."""
     end_s: float = 1.0
@@ -95,10 +97,14 @@ class WebRtcTransport:
         library = await asyncio.to_thread(_load)
         _use_loopback(self._loopback)
         open_end = functools.partial(_End, library, self._servers(library), message_bytes, self._limits)
-        return await (_offer(signals, open_end) if offers else _answer(signals, open_end))
+        return await (_offer(signals, open_end) if offers else _answer(signals, open_end, self._limits.stale_s))
 
     def _servers(self, library: Any) -> list[Any]:
         return [library.RTCIceServer(server.url, server.username, server.password) for server in self._ice_servers]
+
+
+class _GivenUp(Unreachable):
+    """The other side ended the attempt, so it need not be told."""
 
 
 async def _offer(signals: Signals, open_end: Callable[[], _End]) -> WebRtcChannel:
@@ -110,7 +116,7 @@ async def _offer(signals: Signals, open_end: Callable[[], _End]) -> WebRtcChanne
         await end.accept("answer", answer.sdp)
         reply = await _opened_unless(end, _until(signals, attempt, Kind.BYE))
         if reply is not None:
-            raise Unreachable("the other side gave the direct path up")
+            raise _GivenUp("the other side gave the direct path up")
         return end.ready(fingerprint(offer.sdp) + fingerprint(answer.sdp), answer.sdp)
 
 
@@ -125,12 +131,12 @@ async def _answered(signals: Signals, offer: Signal, resend_s: float) -> Signal:
             resend_s *= 2
             continue
         if reply.kind is Kind.BYE:
-            raise Unreachable("the other side refused a direct path")
+            raise _GivenUp("the other side refused a direct path")
         return reply
 
 
-async def _answer(signals: Signals, open_end: Callable[[], _End]) -> WebRtcChannel:
-    offer = await _until(signals, None, Kind.OFFER)
+async def _answer(signals: Signals, open_end: Callable[[], _End], stale_s: float) -> WebRtcChannel:
+    offer = await _first_offer(signals, stale_s)
     while True:
         end = open_end()
         async with _giving_up(signals, end, offer.attempt):
@@ -141,9 +147,20 @@ async def _answer(signals: Signals, open_end: Callable[[], _End]) -> WebRtcChann
             if reply is None:
                 return end.ready(fingerprint(offer.sdp) + fingerprint(answer.sdp), offer.sdp)
             if reply.kind is Kind.BYE:
-                raise Unreachable("the other side gave the direct path up")
+                raise _GivenUp("the other side gave the direct path up")
             offer = reply
             await end.close()
+
+
+async def _first_offer(signals: Signals, stale_s: float) -> Signal:
+    signal = await _until(signals, None, *Kind)
+    if signal.kind is Kind.OFFER:
+        return signal
+    try:
+        async with asyncio.timeout(stale_s):
+            return await _until(signals, None, Kind.OFFER)
+    except TimeoutError:
+        raise Unreachable("the other side offers no direct path any more") from None
 
 
 async def _newer_offer(signals: Signals, answer: Signal) -> Signal:
@@ -192,12 +209,17 @@ async def _giving_up(signals: Signals, end: _End, attempt: bytes) -> AsyncIterat
         yield
     except BaseException as error:
         await end.close()
-        with contextlib.suppress(Exception):
-            async with asyncio.timeout(end.limits.goodbye_s):
-                await signals.send(Signal(Kind.BYE, attempt).encode())
+        if not isinstance(error, _GivenUp):
+            await _say_goodbye(signals, attempt, end.limits.goodbye_s)
         if isinstance(error, ProtocolError):
             raise Unreachable(f"the other side's description cannot be used: {error}") from error
         raise
+
+
+async def _say_goodbye(signals: Signals, attempt: bytes, within_s: float) -> None:
+    with contextlib.suppress(Exception):
+        async with asyncio.timeout(within_s):
+            await signals.send(Signal(Kind.BYE, attempt).encode())
 
 
 class _End:

@@ -9,26 +9,34 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from urllib.parse import unquote
 
 from lichen.config import DEFAULT_LIMITS, Limits
-from lichen.crypto.passphrase import FILE_BYTES, KEY_BYTES, plain_key, unwrap_key, wrap_key
+from lichen.crypto.passphrase import FILE_BYTES, KEY_BYTES, SALT_BYTES, plain_key, unwrap_key, wrap_key
 from lichen.errors import ConfigError, NotFound, StoreDamaged, StoreError, StoreFull, StoreLocked, StoreReadOnly
 from lichen.store import Store
 from lichen.store.database import Durability
 
 SCHEME = "sqlite:///"
+PRIVATE = 0o600
+"""The mode of every file made here."""
+PLAIN_SQLITE = b"SQLite format 3\x00"
+"""How an unencrypted SQLite file begins; a SQLCipher file begins with a random salt."""
 
 
 def store_path(url: str) -> Path:
-    """The file that a store's URL names. Raises `ConfigError`."""
-    if not url.startswith(SCHEME) or len(url) == len(SCHEME):
+    """The file that a store's URL names, absolute, with links followed: one file has one lock. Raises `ConfigError`."""
+    name = unquote(url[len(SCHEME) :]) if url.startswith(SCHEME) else ""
+    if not name or "\x00" in name:
         raise ConfigError(f"{url!r} is not the address of a store", hint="write sqlite:///FILE")
-    path = Path(unquote(url[len(SCHEME) :])).expanduser()
-    if path.is_dir():
-        raise ConfigError(f"{path} is a folder", hint="name a file in it")
+    path = Path(os.path.realpath(Path(name).expanduser()))
+    with _told(path):
+        if path.exists() and not path.is_file():
+            what = "folder" if path.is_dir() else "special file"
+            raise ConfigError(f"{path} is a {what}", hint="name a file" if what != "folder" else "name a file in it")
     return path
 
 
@@ -40,84 +48,117 @@ def open_store(
     durability: Durability = "process",
     limits: Limits = DEFAULT_LIMITS,
 ) -> Store:
-    """Open the store at `url` for this process; blocking.
+    """Open the store at `url` for this process alone; blocking. It never asks for anything.
 
-    With no passphrase its key lies in a plain key file. Raises `NotFound`, `WrongPassphrase`, `StoreError`.
+    A store made here has its key wrapped under the passphrase; with none, it lies in a key file that only this user can
+    read.
+    Raises `ConfigError` for the URL, `NotFound` where there is no store and `create` does not hold, and `StoreError`:
+    `WrongPassphrase`, `StoreLocked`, `StoreReadOnly`, `StoreFull`, `StoreDamaged`.
     """
     path = store_path(url)
-    if not path.exists() and not create:
+    if not create and not path.exists():
         raise NotFound(f"there is no store at {path}", hint="make one with: lichen init")
-    try:
+    with _told(path):
         if create:
             path.parent.mkdir(parents=True, exist_ok=True)
-        lock = _lock(path)
-    except OSError as error:
-        raise _refusal(path, error) from error
+        lock = _Lock(path)
     try:
-        key = _key(path, passphrase)
-        return Store.open(path, key, durability=durability, limits=limits, closed=lambda: _unlock(lock))
-    except OSError as error:
-        os.close(lock)
-        raise _refusal(path, error) from error
+        with _told(path):
+            key = _key(path, passphrase)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
+        return Store.open(path, key, durability=durability, limits=limits, closed=lock.release)
     except BaseException:
-        os.close(lock)
+        lock.release()
         raise
 
 
-def _lock(path: Path) -> int:
-    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        raise StoreLocked(
-            f"the store {path} is in use by process {holder}", hint="close that program, or use another store"
-        ) from None
-    try:
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    except OSError:
-        os.close(lock)
-        raise
-    return lock
+class _Lock:
+    """The lock file of a store, held by this process: it holds the process id, and is removed when it is released."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = Path(f"{path}.lock")
+        self._handle = self._take(path)
+        try:
+            os.ftruncate(self._handle, 0)
+            os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            self.release()
+            raise
+
+    def _take(self, path: Path) -> int:
+        while True:
+            handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if self._is_current(handle):
+                    return handle
+            except BlockingIOError:
+                raise _in_use(path, handle) from None
+            except BaseException:
+                os.close(handle)
+                raise
+            os.close(handle)  # who held it before removed it between our two calls
+
+    def _is_current(self, handle: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(handle), self._file.stat())
+        except FileNotFoundError:
+            return False
+
+    def release(self) -> None:
+        """Let others use the store."""
+        with suppress(OSError):
+            self._file.unlink()
+        os.close(self._handle)
 
 
-def _unlock(lock: int) -> None:
-    with suppress(OSError):
-        os.close(lock)
+def _in_use(path: Path, handle: int) -> StoreLocked:
+    holder = os.pread(handle, 32, 0).decode("ascii", errors="replace").strip() or "unknown"
+    os.close(handle)
+    hint = "close that program, or use another store"
+    return StoreLocked(f"the store {path} is in use by process {holder}", hint=hint)
 
 
 def _key(path: Path, passphrase: str | None) -> bytes:
     file = Path(f"{path}.key")
+    with path.open("rb") if path.exists() else nullcontext() as store:
+        beginning = b"" if store is None else store.read(len(PLAIN_SQLITE))
+    if beginning == PLAIN_SQLITE:
+        raise StoreDamaged(f"{path} is a plain SQLite database, not a store", hint="name another file")
     if file.exists():
         with file.open("rb") as opened:
             return unwrap_key(opened.read(FILE_BYTES + 1), passphrase)
-    if path.exists() and path.stat().st_size:
-        raise StoreDamaged(
-            f"the store {path} is there, but not its key file {file}", hint="copy the key file together with the store"
-        )
+    if beginning:
+        hint = "copy the key file together with the store"
+        raise StoreDamaged(f"the store {path} is there, but its key file {file} is not", hint=hint)
     key = os.urandom(KEY_BYTES)
-    content = plain_key(key) if passphrase is None else wrap_key(key, passphrase, os.urandom(16))
-    _write_durably(file, content)
+    _write_durably(file, plain_key(key) if passphrase is None else wrap_key(key, passphrase, os.urandom(SALT_BYTES)))
     return key
 
 
 def _write_durably(file: Path, content: bytes) -> None:
-    """Write a file that is either there whole or not at all, readable to this user only."""
+    """Write a file that is either there whole or not at all, and that only this user can read."""
     temporary = Path(f"{file}.new")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        os.write(handle, content)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    temporary.unlink(missing_ok=True)
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE), "wb") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
     temporary.replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
+    folder = os.open(file.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn what the operating system refuses into the error of ours that says so."""
+    try:
+        yield
+    except OSError as error:
+        raise _refusal(path, error) from error
 
 
 def _refusal(path: Path, error: OSError) -> StoreError:
@@ -125,8 +166,7 @@ def _refusal(path: Path, error: OSError) -> StoreError:
         case errno.ENOSPC | errno.EDQUOT:
             return StoreFull(f"no space is left for the store {path}", hint="free some space, and try again")
         case errno.EROFS | errno.EACCES | errno.EPERM:
-            return StoreReadOnly(
-                f"the store {path} cannot be written: {error.strerror}", hint="make the file and its folder writable"
-            )
+            what = f"the store {path} cannot be written: {error.strerror}"
+            return StoreReadOnly(what, hint="make the file and its folder writable")
         case _:
             return StoreError(f"the store {path} cannot be used: {error.strerror}")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
+from lichen.errors import StoreError
+from lichen.ids import HASH_BYTES
 from lichen.store.schema import change_sets
 
 CHUNK = 500
@@ -54,15 +56,32 @@ class KnownRow:
 
 
 def add_change_sets(conn: Connection, rows: Sequence[ChangeSetRow]) -> None:
-    """Keep change sets in this order; those held already are passed over."""
-    values = [
-        (
-            row.id, row.space, row.doc, row.author, row.session, row.seq,
-            row.deps, row.access, row.time, row.last_hash, len(row.body), row.body,
-        )  # fmt: skip
-        for row in rows
-    ]
-    conn.exec_driver_sql(_INSERT, values)
+    """Keep change sets in this order; those held already are passed over.
+
+    Raises `StoreError` when a set that one of them depends on is not here: positions are an order of the past.
+    """
+    _check_past(conn, rows)
+    conn.exec_driver_sql(_INSERT, [_values(row) for row in rows])
+
+
+def _values(row: ChangeSetRow) -> tuple[object, ...]:
+    place = (row.id, row.space, row.doc, row.author, row.session, row.seq)
+    return (*place, row.deps, row.access, row.time, row.last_hash, len(row.body), row.body)
+
+
+def _check_past(conn: Connection, rows: Sequence[ChangeSetRow]) -> None:
+    earlier: set[bytes] = set()
+    needed: dict[bytes, None] = {}
+    for row in rows:
+        ids = (row.deps[start : start + HASH_BYTES] for start in range(0, len(row.deps), HASH_BYTES))
+        needed.update((dep, None) for dep in ids if dep not in earlier)
+        earlier.add(row.id)
+    wanted = list(needed)
+    for start in range(0, len(wanted), CHUNK):
+        chunk = tuple(wanted[start : start + CHUNK])
+        query = f"SELECT count(*) FROM change_sets WHERE id IN ({','.join('?' * len(chunk))})"
+        if conn.exec_driver_sql(query, chunk).scalar_one() != len(chunk):
+            raise StoreError("a change set was to be kept before one that it depends on")
 
 
 def known_sets(conn: Connection, space: bytes) -> list[KnownRow]:

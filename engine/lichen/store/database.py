@@ -1,62 +1,46 @@
 """The database of one node: one writer thread with group commit, one reader thread.
 
-SQLite files are SQLCipher files under a raw 32-byte key, in WAL mode. Jobs are functions of a SQLAlchemy connection. The
-writer takes all jobs that are queued, runs them in one transaction, and reports each done after the commit; when a job of
-a group fails, the group is rolled back and its jobs are run again one by one, so that only the bad one fails.
+A store on SQLite is a SQLCipher file under a raw 32-byte key, in WAL mode. Jobs are functions of a SQLAlchemy
+connection; how they are grouped, and what fails when something fails, is told in `lichen.store.worker`.
+
+Sources: https://www.sqlite.org/wal.html, https://www.zetetic.net/sqlcipher/sqlcipher-api/.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import sqlcipher3.dbapi2 as sqlcipher
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.engine import Engine
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from lichen.config import DEFAULT_LIMITS, Limits
-from lichen.errors import LimitExceeded, StoreDamaged, StoreError, StoreFull, StoreLocked, StoreReadOnly
+from lichen.errors import ConfigError
+from lichen.store.failure import failure_of
 from lichen.store.migrate import migrate
-
-log = logging.getLogger("lichen.store")
+from lichen.store.worker import Done, Job, Worker
 
 T = TypeVar("T")
-Job = Callable[[Connection], Any]
-Done = Callable[[Any, BaseException | None], None]
 Durability = Literal["process", "power"]
+"""What an acknowledged write survives: the death of this process (kill -9), or also that of the machine."""
 
 BUSY_MS = 5_000
 CACHE_KIB = 16 * 1024
+GROUP_JOBS = 4_096
+"""Most jobs in one transaction: bounds how long the first of them waits for the last."""
+WAL_KEPT_BYTES = 16 * 1024 * 1024
+"""A write-ahead log that a burst made longer is cut to this."""
 
-_MEANINGS: tuple[tuple[str, type[StoreError], str], ...] = (
-    ("disk is full", StoreFull, "free some space, and try again"),
-    ("readonly database", StoreReadOnly, "make the file and its folder writable"),
-    ("unable to open", StoreReadOnly, "make the file and its folder writable"),
-    ("database is locked", StoreLocked, "close the other program that uses this store"),
-    ("not a database", StoreDamaged, "restore it from a backup"),
-    ("malformed", StoreDamaged, "restore it from a backup"),
-    ("disk i/o error", StoreError, "look at the disk and its free space"),
-)
-
-
-def meaning_of(error: BaseException) -> BaseException:
-    """The error of ours that says what a database error means; other errors as they are."""
-    if not isinstance(error, DBAPIError | sqlcipher.Error):
-        return error
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    text = str(cause).lower()
-    for part, kind, hint in _MEANINGS:
-        if part in text:
-            return kind(f"the store could not do it: {cause}", hint=hint)
-    return StoreError(f"the store could not do it: {cause}")
+_SETTINGS: dict[str, tuple[str, ...]] = {
+    # WAL with NORMAL leaves a commit with the kernel, which outlives the process, and waits for no disk.
+    "process": ("synchronous = NORMAL",),
+    "power": ("synchronous = FULL", "fullfsync = ON", "checkpoint_fullfsync = ON"),
+}
 
 
 class Store:
@@ -66,8 +50,15 @@ class Store:
         self.path = path
         self._engine = engine
         self._closed = closed
-        self._writer = _Worker(engine, limits, "lichen writer", writes=True)
-        self._reader = _Worker(engine, limits, "lichen reader", writes=False)
+        self._closing = threading.Lock()
+        self._open = True
+
+        def worker(name: str, begin: str, together: int) -> Worker:
+            most = limits.writer_jobs
+            return Worker(self._connect, path, name=name, begin=begin, together=together, most_jobs=most)
+
+        self._writer = worker("lichen writer", "BEGIN IMMEDIATE", GROUP_JOBS)
+        self._reader = worker("lichen reader", "BEGIN", 1)
 
     @classmethod
     def open(
@@ -79,23 +70,28 @@ class Store:
         limits: Limits = DEFAULT_LIMITS,
         closed: Callable[[], None] = lambda: None,
     ) -> Store:
-        """Open or make the SQLCipher file at `path`; blocking. `closed` is called once it is closed. Raises `StoreError`."""
-        if durability not in ("process", "power"):
-            raise StoreError(f"there is no durability {durability!r}", hint="process or power")
+        """Open or make the SQLCipher file at `path` under a 32-byte key, and bring its schema up to date; blocking.
 
-        def connect() -> Any:
-            return _connect(path, key, durability)
+        `closed` is called once, when it is closed. Raises `StoreError`, and `ConfigError` for another durability.
+        """
+        if durability not in _SETTINGS:
+            raise ConfigError(f"there is no durability {durability!r}", hint="it is process or power")
 
-        engine = create_engine("sqlite://", module=sqlcipher, creator=connect, poolclass=NullPool)
+        engine = _engine(path, key, durability)
         try:
             with engine.connect() as conn:
                 migrate(conn)
-        except (DBAPIError, sqlcipher.Error) as error:
-            raise meaning_of(error) from error
-        return cls(path, engine, limits, closed)
+            return cls(path, engine, limits, closed)
+        except Exception as error:
+            raise failure_of(error, path).error from error
 
     def write(self, job: Callable[[Connection], T]) -> Future[T]:
-        """Run a job in the next group; the future resolves after its commit. Raises `LimitExceeded`, `StoreError`."""
+        """Run a job in the next group; the future resolves after its commit, on the writer thread.
+
+        The job may be run twice (see `Worker`); cancelling the future does not stop it. Raises `LimitExceeded` when
+        `Limits.writer_jobs` wait already, and `StoreError` after `close`; the future may raise `StoreError`, or what
+        the job raises.
+        """
         future: Future[T] = Future()
         self._writer.put(job, _resolver(future))
         return future
@@ -105,38 +101,63 @@ class Store:
         self._writer.put(job, done)
 
     def read(self, job: Callable[[Connection], T]) -> Future[T]:
-        """Run a job that only reads; it sees what was committed."""
+        """Run a job that only reads; it sees one state, of all that was committed when it began."""
         future: Future[T] = Future()
         self._reader.put(job, _resolver(future))
         return future
 
     def size_bytes(self) -> int:
         """Bytes of the database and its write-ahead log."""
-        return sum(
-            file.stat().st_size for suffix in ("", "-wal") if (file := Path(f"{self.path}{suffix}")).exists()
-        )
+        return sum(_size_bytes(Path(f"{self.path}{suffix}")) for suffix in ("", "-wal"))
 
     def close(self) -> None:
-        """Run what is queued, fold the write-ahead log into the file, and end; idempotent."""
-        self._writer.close()
-        self._reader.close()
-        self._engine.dispose()
-        self._closed()
+        """Run what is queued, fold the write-ahead log into the file, and end; idempotent.
+
+        Not to be called from a `done`.
+        """
+        with self._closing:
+            self._reader.close()
+            self._writer.close()  # SQLite folds the log when the last connection closes
+            if self._open:
+                self._open = False
+                self._engine.dispose()
+                self._closed()
+
+    def _connect(self) -> Connection:
+        return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
 
 
-def _connect(path: Path, key: bytes, durability: Durability) -> Any:
-    connection = sqlcipher.connect(str(path), check_same_thread=False, isolation_level=None)
+def _engine(path: Path, key: bytes, durability: Durability) -> Engine:
+    settings = (
+        "cipher_log_level = NONE",  # errors are raised; they need no line on stderr too
+        f"busy_timeout = {BUSY_MS}",
+        "journal_mode = WAL",
+        f"journal_size_limit = {WAL_KEPT_BYTES}",
+        *_SETTINGS[durability],
+        f"cache_size = -{CACHE_KIB}",
+        "temp_store = MEMORY",
+    )
+    url = URL.create("sqlite+pysqlcipher", password=f"x'{key.hex()}'", database=str(path))
+    engine = create_engine(
+        url,
+        module=sqlcipher,
+        poolclass=NullPool,
+        connect_args={"check_same_thread": False, "isolation_level": None},
+    )
+
+    def set_up(connection: Any, _record: object) -> None:
+        for setting in settings:
+            connection.execute(f"PRAGMA {setting}")
+
+    event.listen(engine, "connect", set_up)
+    return engine
+
+
+def _size_bytes(file: Path) -> int:
     try:
-        connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {'FULL' if durability == 'power' else 'NORMAL'}")
-        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        connection.execute("PRAGMA temp_store = MEMORY")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _resolver(future: Future[Any]) -> Done:
@@ -149,82 +170,3 @@ def _resolver(future: Future[Any]) -> Done:
             future.set_result(result)
 
     return done
-
-
-class _Worker:
-    """One thread with one connection, and a queue of jobs."""
-
-    def __init__(self, engine: Engine, limits: Limits, name: str, *, writes: bool) -> None:
-        self._engine = engine
-        self._limits = limits
-        self._writes = writes
-        self._jobs: deque[tuple[Job, Done]] = deque()
-        self._something = threading.Condition()
-        self._closing = False
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
-
-    def put(self, job: Job, done: Done) -> None:
-        """Queue a job."""
-        with self._something:
-            if self._closing:
-                raise StoreError("the store is closed")
-            if len(self._jobs) >= self._limits.writer_jobs:
-                raise LimitExceeded(f"{len(self._jobs)} jobs wait for the store already")
-            self._jobs.append((job, done))
-            self._something.notify()
-
-    def close(self) -> None:
-        """Run what is queued, then end the thread."""
-        with self._something:
-            self._closing = True
-            self._something.notify()
-        self._thread.join()
-
-    def _run(self) -> None:
-        with self._engine.connect() as connection:
-            conn = connection.execution_options(isolation_level="AUTOCOMMIT")
-            while group := self._next_group():
-                self._run_group(conn, group)
-            if self._writes:
-                with suppress(DBAPIError):
-                    conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    def _next_group(self) -> list[tuple[Job, Done]]:
-        with self._something:
-            while not self._jobs and not self._closing:
-                self._something.wait()
-            group = list(self._jobs)
-            self._jobs.clear()
-            return group
-
-    def _run_group(self, conn: Connection, group: list[tuple[Job, Done]]) -> None:
-        try:
-            results = self._transact(conn, [job for job, _ in group])
-        except Exception as error:
-            if len(group) == 1:
-                _tell(group[0][1], None, meaning_of(error))
-                return
-            for pair in group:
-                self._run_group(conn, [pair])
-            return
-        for (_, done), result in zip(group, results, strict=True):
-            _tell(done, result, None)
-
-    def _transact(self, conn: Connection, jobs: list[Job]) -> list[Any]:
-        conn.exec_driver_sql("BEGIN IMMEDIATE" if self._writes else "BEGIN")
-        try:
-            results = [job(conn) for job in jobs]
-            conn.exec_driver_sql("COMMIT")
-        except BaseException:
-            with suppress(DBAPIError):
-                conn.exec_driver_sql("ROLLBACK")
-            raise
-        return results
-
-
-def _tell(done: Done, result: Any, error: BaseException | None) -> None:
-    try:
-        done(result, error)
-    except Exception:
-        log.exception("a store job's callback failed")

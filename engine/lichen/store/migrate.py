@@ -1,49 +1,65 @@
-"""Bringing a database's schema to this version, with Alembic."""
+"""Bringing a database's schema to this version, with Alembic.
+
+Alembic is loaded only for a database that is not at this version: that takes longer than all else at a start.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, select
+from sqlalchemy.sql import column, table
 
 from lichen.errors import StoreDamaged
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 FOLDER = Path(__file__).parent / "migrations"
+REVISION = "0001"
+"""The newest revision in `migrations/versions`."""
+
+_VERSION = table("alembic_version", column("version_num"))
 
 
-def _scripts() -> ScriptDirectory:
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
-    return ScriptDirectory.from_config(config)
+def config(conn: Connection) -> Config:
+    """What Alembic needs to know; `migrations/env.py` uses the connection."""
+    from alembic.config import Config
+
+    made = Config()
+    made.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    made.attributes["connection"] = conn
+    return made
 
 
 def migrate(conn: Connection) -> None:
-    """Run every migration that this database lacks, in one transaction.
+    """Run every migration that this database lacks, all of them in one transaction.
 
-    Raises `StoreDamaged` for a schema that a newer version made.
+    Raises `StoreDamaged` for the schema of a newer version, and for a database that is no store.
     """
-    scripts = _scripts()
-    head = scripts.get_current_head()
-    current = MigrationContext.configure(conn).get_current_revision()
-    if current == head:
+    found = _revision(conn)
+    if found == REVISION:
         return
-    try:
-        steps = list(scripts.iterate_revisions(head, current))
-    except CommandError as error:
+    from alembic import command
+    from alembic.script import ScriptDirectory
+
+    settings = config(conn)
+    known = {script.revision for script in ScriptDirectory.from_config(settings).walk_revisions()}
+    if found is not None and found not in known:
         raise StoreDamaged(
-            f"the store has schema {current}, which this version does not know", hint="install a newer lichen"
-        ) from error
-    if current is not None and not steps:
-        raise StoreDamaged(f"the store has schema {current}, which this version does not know")
-    environment = EnvironmentContext(
-        Config(), scripts, fn=lambda rev, _context: scripts._upgrade_revs(head or "head", rev), destination_rev=head
-    )
+            f"the store has schema {found}, which this version of lichen does not know", hint="install a newer lichen"
+        )
     conn.exec_driver_sql("BEGIN IMMEDIATE")
-    environment.configure(connection=conn, transactional_ddl=False, transaction_per_migration=False)
-    environment.run_migrations()
+    command.upgrade(settings, REVISION)
     conn.exec_driver_sql("COMMIT")
+
+
+def _revision(conn: Connection) -> str | None:
+    """The schema's revision; None for an empty database."""
+    tables = inspect(conn).get_table_names()
+    if not tables:
+        return None
+    if _VERSION.name not in tables:
+        raise StoreDamaged("this database holds other tables: it is no store", hint="name another file")
+    return str(conn.execute(select(_VERSION.c.version_num)).scalar_one())

@@ -13,8 +13,8 @@ depends_on = None
 NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
-def _bytes(name: str, **options: object) -> sa.Column[bytes]:
-    return sa.Column(name, sa.LargeBinary, **options)
+def _bytes(name: str, *, primary_key: bool = False, nullable: bool = True) -> sa.Column[bytes]:
+    return sa.Column(name, sa.LargeBinary, primary_key=primary_key, nullable=nullable and not primary_key)
 
 
 def _number(name: str) -> sa.Column[int]:

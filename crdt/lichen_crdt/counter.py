@@ -24,11 +24,13 @@ class Counter:
         self._obj: Obj | None = None
         self._place: str | int = ""
 
-    def _bind(self, core: Core, obj: Obj, place: str | int) -> Self:
+    def bind(self, core: Core, obj: Obj, place: str | int) -> Self:
+        """Make this the view of the counter at a place of a document; for the views of this package."""
         self._core, self._obj, self._place = core, obj, place
         return self
 
-    def _is_at(self, core: Core, obj: Obj, place: str | int) -> bool:
+    def is_at(self, core: Core, obj: Obj, place: str | int) -> bool:
+        """Whether this is the view of the counter at that place."""
         return self._core is core and self._obj == obj and self._place == place
 
     @property
@@ -37,7 +39,7 @@ class Counter:
         if self._core is not None and self._obj is not None:
             found = self._core.get(self._obj, self._place)
             if isinstance(found, Counter):
-                self._value = found._value
+                self._value = found.value
         return self._value
 
     def increment(self, by: int = 1) -> None:

@@ -61,7 +61,8 @@ class Document(Map):
 
     Read it as a dict; write inside `with document.change():`. A document may be used from several
     threads: calls wait for one another with the GIL released, and a transaction belongs to the
-    thread that opened it, others wait for its end (ten seconds at most, then `DocumentBusy`).
+    thread that opened it, others wait for its end (see `wait_at_most`). Coroutines on one thread share
+    its open transaction: do not await anything but your own writes inside the block.
 
     `actor` is the id under which this copy writes: bytes or hexadecimal, unique to each copy that
     ever writes; random if not given. Two copies that write under one actor cannot be merged again.
@@ -70,9 +71,10 @@ class Document(Map):
     __slots__ = ("_replayed",)
 
     def __init__(self, actor: bytes | str | None = None) -> None:
-        self._bind(Core(_actor(actor)))
+        self.bind(Core(_actor(actor)))
 
-    def _bind(self, core: Core) -> Self:
+    def bind(self, core: Core) -> Self:
+        """Make this the document of a native core; for the constructors of this class."""
         super().__init__(core, Core.root)
         self._replayed = 0
         return self
@@ -83,7 +85,7 @@ class Document(Map):
 
         Raises `InvalidDocument`. Bytes of strangers belong in `apply_changes`, which checks each change.
         """
-        return cls.__new__(cls)._bind(Core.load(data, _actor(actor)))
+        return cls.__new__(cls).bind(Core.load(data, _actor(actor)))
 
     def save(self) -> bytes:
         """The whole document in Automerge's compact form."""
@@ -116,6 +118,10 @@ class Document(Map):
     def replayed(self) -> int:
         """How many changes `apply_changes` took by replay so far."""
         return self._replayed
+
+    def wait_at_most(self, seconds: float) -> None:
+        """How long calls wait for another thread's transaction before `DocumentBusy`; at first 10 s."""
+        self._core.set_wait(seconds)
 
     def change(self, message: str | None = None, time: int | None = None, *, patches: bool = False) -> Transaction:
         """Begin a transaction: `with document.change("add eggs") as tx: ...`.
@@ -151,7 +157,7 @@ class Document(Map):
 
     def fork(self, actor: bytes | str | None = None) -> Self:
         """An independent copy that writes under another actor."""
-        return type(self).__new__(type(self))._bind(self._core.fork(_actor(actor)))
+        return type(self).__new__(type(self)).bind(self._core.fork(_actor(actor)))
 
     def merge(self, other: Document) -> list[Patch]:
         """Take over every change of `other` that is not here."""

@@ -70,4 +70,4 @@ class TransactionOpen(TransactionError):
 
 
 class DocumentBusy(TransactionError):
-    """Another thread holds the document and did not let go within ten seconds."""
+    """Another thread holds the document and did not let go in time."""

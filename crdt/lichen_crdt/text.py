@@ -43,11 +43,10 @@ class Text:
         self._core: Core | None = None
         self._obj: Obj | None = None
 
-    @classmethod
-    def _view(cls, core: Core, obj: Obj) -> Self:
-        view = cls.__new__(cls)
-        view._core, view._obj, view._value = core, obj, ""
-        return view
+    def bind(self, core: Core, obj: Obj) -> Self:
+        """Make this the view of a text of a document; for the views of this package."""
+        self._core, self._obj = core, obj
+        return self
 
     def _bound(self) -> tuple[Core, Obj]:
         if self._core is None or self._obj is None:

@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_FIRST = datetime(1, 1, 1, tzinfo=UTC)
+_LAST = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,5 +34,4 @@ def from_milliseconds(milliseconds: int) -> datetime:
     try:
         return _EPOCH + milliseconds * _MILLISECOND
     except OverflowError:
-        limit = datetime.max if milliseconds > 0 else datetime.min
-        return limit.replace(tzinfo=UTC)
+        return _LAST if milliseconds > 0 else _FIRST

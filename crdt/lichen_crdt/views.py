@@ -23,10 +23,10 @@ def wrap(core: Core, obj: Obj, place: str | int, value: Any) -> Any:
     if type(value) is Obj:
         kind = value.kind
         if kind == "text":
-            return Text._view(core, value)
+            return Text().bind(core, value)
         return Map(core, value) if kind == "map" else List(core, value)
     if type(value) is Counter:
-        return value._bind(core, obj, place)
+        return value.bind(core, obj, place)
     return value
 
 
@@ -57,7 +57,7 @@ class Map(MutableMapping[str, Any]):
         return wrap(self._core, self._obj, key, value)
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if type(value) is Counter and value._is_at(self._core, self._obj, key):
+        if type(value) is Counter and value.is_at(self._core, self._obj, key):
             return
         self._core.put(self._obj, _key(key), value)
 
@@ -158,7 +158,7 @@ class List(MutableSequence[Any]):
             self._core.splice_list(self._obj, start, count, [*value])
             return
         at = self._index(index)
-        if type(value) is Counter and value._is_at(self._core, self._obj, at):
+        if type(value) is Counter and value.is_at(self._core, self._obj, at):
             return
         self._core.put(self._obj, at, value)
 

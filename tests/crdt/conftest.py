@@ -3,5 +3,5 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-# `strategies.py` beside this file is shared by the tests of this folder.
+# `crdt_strategies.py` and `crdt_forge.py` are shared by the tests of this folder.
 sys.path.insert(0, str(Path(__file__).parent))

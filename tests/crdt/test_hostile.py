@@ -8,7 +8,7 @@ import zlib
 from dataclasses import replace
 
 import pytest
-from forge import (
+from crdt_forge import (
     DELETE,
     HEAD,
     INCREMENT,
@@ -27,7 +27,6 @@ from forge import (
     string,
     uleb,
 )
-
 from lichen_crdt import (
     ActorReused,
     CrdtError,
@@ -299,8 +298,7 @@ def test_exactly_the_most_operations_are_taken() -> None:
 
 def test_values_nested_beyond_reading_are_an_error_not_a_crash() -> None:
     ops = [Op(MAKE_LIST, key="deep")]
-    for n in range(1, 3_000):
-        ops.append(Op(MAKE_LIST, obj=(n, ALICE), key=HEAD, insert=True))
+    ops += [Op(MAKE_LIST, obj=(n, ALICE), key=HEAD, insert=True) for n in range(1, 3_000)]
     doc = Document()
     doc.apply_changes([Change(actor=ALICE, ops=tuple(ops)).encode()])
     with pytest.raises(CrdtError):

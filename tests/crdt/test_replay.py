@@ -3,11 +3,13 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from crdt_forge import HEAD, MAKE_TEXT, MARK, SET, Change, Op, string
+from crdt_strategies import Edit, perform, transactions
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import Edit, perform, transactions
+from lichen_crdt import Document, Mark, Patch, Text, TextPatch, apply_patches
 
-from lichen_crdt import Document, Patch, Text, apply_patches
+ALICE, BOB = b"\x11" * 16, b"\x22" * 16
 
 steps = st.lists(
     st.one_of(
@@ -88,6 +90,59 @@ def test_a_follower_replays_what_one_writer_does(history: list[list[Edit]]) -> N
     assert follower.save() == control.save()
     assert follower.actor == b"\x02" * 16
     assert follower.mismatched == 0
+
+
+MARKED = Change(
+    actor=ALICE,
+    ops=(
+        Op(MAKE_TEXT, key="body"),
+        Op(SET, obj=(1, ALICE), key=HEAD, insert=True, value=string("h")),
+        Op(SET, obj=(1, ALICE), key=(2, ALICE), insert=True, value=string("i")),
+        Op(MARK, obj=(1, ALICE), key=HEAD, insert=True, mark="bold", value=(2, b""), expand=True),
+        Op(MARK, obj=(1, ALICE), key=(2, ALICE), insert=True, expand=True),
+    ),
+)
+
+
+def test_a_replay_that_makes_another_change_is_taken_back() -> None:
+    # A local insertion at 0 comes after the begin of the mark; this one comes before it.
+    other = Change(
+        actor=BOB,
+        start_op=6,
+        deps=(MARKED.hash,),
+        ops=(Op(SET, obj=(1, ALICE), key=HEAD, insert=True, value=string("x")),),
+    )
+    doc, control = Document(actor=b"\x07" * 16), Document()
+    doc.apply_changes([MARKED.encode()])
+    patches = doc.apply_changes([other.encode()], strict=True)
+    control.apply_changes([MARKED.encode(), other.encode()], replay=False)
+    assert doc.mismatched == 1
+    assert patches == [TextPatch(("body",), 0, "x", 0)]
+    assert doc.heads == control.heads == (other.hash,)
+    assert doc.save() == control.save()
+    assert doc.actor == b"\x07" * 16
+    assert doc.text("body").marks() == control.text("body").marks() == [Mark(1, 2, "bold", True)]
+
+
+def test_after_a_mismatch_replay_is_tried_again_later() -> None:
+    doc, writer = Document(), Document()
+    writer.apply_changes([MARKED.encode()])
+    doc.apply_changes([MARKED.encode()])
+    after, start = MARKED.hash, 6
+    for seq in range(1, 4):
+        odd = Change(BOB, seq, start, (after,), ops=(Op(SET, (1, ALICE), HEAD, insert=True, value=string("x")),))
+        doc.apply_changes([odd.encode()])
+        after, start = odd.hash, start + 1
+    assert doc.mismatched == 1
+    before = doc.replayed
+    writer.apply_changes(doc.changes(), replay=False)
+    for _ in range(10):
+        with writer.change() as tx:
+            writer.text("body").append("z")
+        doc.apply_changes([data for _, data in tx.changes])
+    assert doc.replayed > before
+    assert doc.heads == writer.heads
+    assert str(doc["body"]) == str(writer["body"]) == "xxxhi" + "z" * 10
 
 
 def test_typing_is_replayed() -> None:

@@ -1,5 +1,7 @@
 //! The Python class over a shared document.
 
+use std::time::Duration;
+
 use automerge::marks::Mark;
 use automerge::{
     ActorId, Automerge, ChangeHash, Cursor, CursorPosition, LoadOptions, MoveCursor, ObjId, ObjType, Prop,
@@ -362,8 +364,8 @@ impl Core {
         Ok(changes.iter().map(|c| PyBytes::new(py, c.raw_bytes())).collect())
     }
 
-    fn change_by_hash<'py>(&self, py: Python<'py>, hash: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let hash = read_heads(vec![hash.to_vec()])?[0];
+    fn change_by_hash<'py>(&self, py: Python<'py>, digest: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let hash = read_heads(vec![digest.to_vec()])?[0];
         let change = self.quick(py, |d| Ok(d.idle()?.get_change_by_hash(&hash)))?;
         Ok(change.map(|c| PyBytes::new(py, c.raw_bytes())))
     }
@@ -405,6 +407,14 @@ impl Core {
                 Ok((stats.num_ops, stats.num_changes, d.trust.mismatches))
             })
         })
+    }
+
+    /// How long calls wait for another thread.
+    fn set_wait(&self, seconds: f64) -> PyResult<()> {
+        let wait = Duration::try_from_secs_f64(seconds)
+            .map_err(|_| Error::Type("a wait is a number of seconds, 0 or more".into()))?;
+        self.shared.set_wait(wait);
+        Ok(())
     }
 
     #[classattr]

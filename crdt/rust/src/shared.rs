@@ -12,7 +12,7 @@ use pyo3::Python;
 
 use crate::error::{Error, Result};
 
-/// How long a call waits for another thread's transaction or running call.
+/// How long a call waits for another thread's transaction or running call, unless told otherwise.
 const WAIT: Duration = Duration::from_secs(10);
 
 const REENTERED: &str = "the document is in use by a call below this one on the same thread";
@@ -22,6 +22,7 @@ struct Slot<T> {
     value: Option<Box<T>>,
     user: Option<ThreadId>,
     transaction: Option<ThreadId>,
+    wait: Duration,
 }
 
 /// A value that one thread at a time may use.
@@ -39,12 +40,16 @@ pub struct Claim<'a, T> {
 
 impl<T: Send> Shared<T> {
     pub fn new(value: T) -> Self {
-        let slot = Slot { value: Some(Box::new(value)), user: None, transaction: None };
+        let slot = Slot { value: Some(Box::new(value)), user: None, transaction: None, wait: WAIT };
         Shared { slot: Mutex::new(slot), freed: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Slot<T>> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn set_wait(&self, wait: Duration) {
+        self.lock().wait = wait;
     }
 
     /// Take the value, waiting for other threads with the GIL released.
@@ -72,8 +77,8 @@ impl<T: Send> Shared<T> {
     }
 
     fn wait(&self, me: ThreadId) -> Result<Claim<'_, T>> {
-        let deadline = Instant::now() + WAIT;
         let mut slot = self.lock();
+        let deadline = Instant::now() + slot.wait;
         loop {
             if let Some(claim) = self.try_take(&mut slot, me) {
                 return Ok(claim);

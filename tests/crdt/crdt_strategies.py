@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
-
 from lichen_crdt import Counter, Document, List, Map, Text
 
 KEYS = ("a", "b", "c")

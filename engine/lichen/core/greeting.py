@@ -152,9 +152,10 @@ class Greeting:
             return
         on_link.wanted = False
         self.greet(link, space)
+        level = not space.log.unknown(on_link.peer_heads)
         if not space.log.covers(on_link.peer_heads, space.log.heads):
             self._send_missing(link, space, on_link)
-        elif not on_link.pulled and space.log.heads:
+        if level and not on_link.pulled and space.log.heads:
             on_link.pulled = True
             state.emit(ReadCursor(link.id, link.peer, space.id))
 

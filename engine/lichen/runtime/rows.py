@@ -311,7 +311,7 @@ def replace_snapshot(conn: Connection, doc: DocId, snapshot: bytes, upto: int) -
 
 def documents_to_seal(conn: Connection) -> list[DocId]:
     """Documents with changes that an earlier process saved and did not seal."""
-    return list(dict.fromkeys(DocId(row.doc) for row in documents.unsealed(conn, None)))
+    return [DocId(doc) for doc in documents.documents_to_seal(conn)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,12 +109,17 @@ def replace_snapshot(conn: Connection, doc: bytes, snapshot: bytes, upto: int) -
     conn.execute(delete(changes).where(folded))
 
 
-def unsealed(conn: Connection, doc: bytes | None) -> list[UnsealedRow]:
-    """Local changes in no change set yet, of one document or of all, in order."""
-    query = select(changes.c.doc, changes.c.session, changes.c.body).where(changes.c.session.isnot(None))
-    if doc is not None:
-        query = query.where(changes.c.doc == doc)
-    return [UnsealedRow(*row) for row in conn.execute(query.order_by(changes.c.num))]
+def unsealed(conn: Connection, doc: bytes) -> list[UnsealedRow]:
+    """Local changes of a document in no change set yet, in order."""
+    c = changes.c
+    query = select(c.doc, c.session, c.body).where(c.session.isnot(None), c.doc == doc).order_by(c.num)
+    return [UnsealedRow(*row) for row in conn.execute(query)]
+
+
+def documents_to_seal(conn: Connection) -> list[bytes]:
+    """Documents with local changes in no change set yet; it reads the index of these alone."""
+    query = select(changes.c.doc).where(changes.c.session.isnot(None)).distinct().order_by(changes.c.doc)
+    return list(conn.execute(query).scalars())
 
 
 def put_session(conn: Connection, doc: bytes, row: SessionRow) -> None:

@@ -61,7 +61,8 @@ def add_change_sets(conn: Connection, rows: Sequence[ChangeSetRow]) -> None:
     Raises `StoreError` when a set that one of them depends on is not here: positions are an order of the past.
     """
     _check_past(conn, rows)
-    conn.exec_driver_sql(_INSERT, [_values(row) for row in rows])
+    if rows:
+        conn.exec_driver_sql(_INSERT, [_values(row) for row in rows])
 
 
 def _values(row: ChangeSetRow) -> tuple[object, ...]:

@@ -82,7 +82,8 @@ def set_heads(conn: Connection, doc: bytes, heads: bytes, title: str | None, now
 
 def append_changes(conn: Connection, doc: bytes, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
     """Add `(change, session)` to the tail; the session is None for a change that lies in a change set."""
-    conn.exec_driver_sql(_APPEND, [(doc, session, change) for change, session in rows])
+    if rows:
+        conn.exec_driver_sql(_APPEND, [(doc, session, change) for change, session in rows])
 
 
 def mark_sealed(conn: Connection, doc: bytes, session: bytes, count: int) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from lichen.store import Store
 
 KEY = bytes(range(32))

@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection
-
 from lichen.config import Limits
 from lichen.errors import ConfigError, LimitExceeded, StoreDamaged, StoreError
 from lichen.store import Store, node
+from sqlalchemy import Connection
 
 KEY = bytes(range(32))
 Opened = Callable[..., Store]

@@ -1,0 +1,42 @@
+"""Rows of mail: in order, bounded, taken once."""
+
+from __future__ import annotations
+
+import pytest
+from lichen.errors import LimitExceeded
+from lichen.store import Store, mailbox
+
+ALICE, BOB, CAROL = b"a" * 32, b"b" * 32, b"c" * 32
+
+
+def put(store: Store, receiver: bytes, body: bytes, now_ms: int = 0, most: int = 3) -> None:
+    store.write(lambda conn: mailbox.put_mail(conn, receiver, CAROL, body, now_ms, most)).result()
+
+
+def take(store: Store, receiver: bytes) -> list[bytes]:
+    return [body for _, body in store.write(lambda conn: mailbox.take_mail(conn, receiver)).result()]
+
+
+def test_mail_is_taken_in_order_and_once(store: Store) -> None:
+    put(store, ALICE, b"1")
+    put(store, BOB, b"x")
+    put(store, ALICE, b"2")
+    assert store.write(lambda conn: mailbox.take_mail(conn, ALICE)).result() == [(CAROL, b"1"), (CAROL, b"2")]
+    assert take(store, ALICE) == []
+    assert take(store, BOB) == [b"x"]
+
+
+def test_mail_above_the_limit_of_its_receiver_is_refused(store: Store) -> None:
+    for number in range(3):
+        put(store, ALICE, b"%d" % number)
+    with pytest.raises(LimitExceeded, match="3 mails"):
+        put(store, ALICE, b"one more")
+    put(store, BOB, b"x")
+    assert take(store, ALICE) == [b"0", b"1", b"2"]
+
+
+def test_old_mail_is_dropped(store: Store) -> None:
+    put(store, ALICE, b"old", now_ms=99)
+    put(store, ALICE, b"new", now_ms=100)
+    store.write(lambda conn: mailbox.expire_mail(conn, 100)).result()
+    assert take(store, ALICE) == [b"new"]

@@ -39,7 +39,7 @@ class DataChannelLimits:
     """How far, in cost, a sender may be ahead of what the other side's program has taken. Both sides must agree."""
     send_buffer_bytes: int = 128 * 1024
     """A sender waits while more than this waits here for the path."""
-    pack_bytes: int = 16 * 1024
+    pack_bytes: int = 32 * 1024
     """Messages are packed together up to this size."""
     close_s: float = 1.0
     """Longest time for delivering what was sent and saying goodbye; then the path is dropped."""

@@ -20,25 +20,14 @@ from typing import Any
 
 from lichen.errors import ConfigError, LichenError, LinkError, ProtocolError, Unreachable
 from lichen.transport import Signals
+from lichen_transports import rtc_library
 from lichen_transports.datachannel import DataChannelLimits, WebRtcChannel
 from lichen_transports.signalling import ATTEMPT_BYTES, Kind, Signal, fingerprint
 
 _log = logging.getLogger(__name__)
 
-LOOPBACK_VARIABLE = "LICHEN_WEBRTC_LOOPBACK"
-"""Set to 1, it lets paths use 127.0.0.1 even where the machine has other addresses."""
-
 MESSAGE_BYTES = 255 * 1024
 """Largest message that a direct path can be opened for: what the library announces, less the framing."""
-
-# A lost last packet shows only by a timer. RFC 9260 suggests 1 s, and 3 s at first; TCP uses 0.2 s and 1 s, and
-# the library acknowledges every packet at once, so a slow acknowledgement is not taken for a loss.
-_RETRANSMIT_MIN_S = 0.2
-_RETRANSMIT_FIRST_S = 1.0
-
-# The library keeps no account of the receiver's room, so a receiver that is busy for some milliseconds would lose
-# packets of a burst: the socket holds a whole window, as far as the system allows it.
-_SOCKET_BUFFER_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +83,10 @@ class WebRtcTransport:
         """
         if message_bytes > MESSAGE_BYTES:
             raise ConfigError(f"a direct path carries messages of at most {MESSAGE_BYTES} bytes")
-        library = await asyncio.to_thread(_load)
-        _use_loopback(self._loopback)
+        library = await asyncio.to_thread(rtc_library.load)
         open_end = functools.partial(_End, library, self._servers(library), message_bytes, self._limits)
-        return await (_offer(signals, open_end) if offers else _answer(signals, open_end, self._limits.stale_s))
+        with rtc_library.loopback(self._loopback):
+            return await (_offer(signals, open_end) if offers else _answer(signals, open_end, self._limits.stale_s))
 
     def _servers(self, library: Any) -> list[Any]:
         return [library.RTCIceServer(server.url, server.username, server.password) for server in self._ice_servers]
@@ -235,7 +224,7 @@ class _End:
             raise ConfigError(
                 f"cannot use an ICE server: {error}", hint="write stun:HOST:PORT or turn:HOST:PORT"
             ) from error
-        _quiet(self._connection.sctp)
+        self._outlet = rtc_library.Outlet(self._connection.sctp)
         self.channel = WebRtcChannel(data, self._let_go, message_bytes, limits.channel)
         self._connection.on("connectionstatechange", self._on_state)
         self._connection.on("datachannel", lambda _: self.channel.lost())
@@ -269,6 +258,7 @@ class _End:
             self.channel.lost()
 
     async def _let_go(self) -> None:
+        self._outlet.close()
         closing = asyncio.create_task(self._connection.close())
         _closing.add(closing)
         closing.add_done_callback(_closed)
@@ -284,60 +274,11 @@ def _closed(task: asyncio.Task[None]) -> None:
         _log.debug("closing a direct path failed", exc_info=error)
 
 
-def _quiet(sctp: Any) -> None:
-    """Let the library's own background sends end without a word when the path under them is gone.
-
-    They run in tasks that nobody awaits, so each would be reported as an exception that was never retrieved.
-    """
-    send_chunk = sctp._send_chunk
-
-    async def send_while_connected(chunk: Any) -> None:
-        with contextlib.suppress(ConnectionError):
-            await send_chunk(chunk)
-
-    sctp._send_chunk = send_while_connected
-
-
 def _addresses(sdp: str) -> str:
     found = {
         line.split(" ")[4] for line in sdp.splitlines() if line.startswith("a=candidate:") and line.count(" ") >= 4
     }
     return "a direct peer at " + " or ".join(sorted(found)[:3]) if found else "a direct peer"
-
-
-def _load() -> Any:
-    """Import the library, and set what it has as constants of its modules."""
-    try:
-        import aioice.turn
-        import aiortc.rtcsctptransport
-    except ImportError as error:
-        raise ConfigError("direct paths need aiortc", hint="pip install 'lichen[webrtc]'") from error
-    sctp: Any = aiortc.rtcsctptransport
-    sctp.SCTP_RTO_MIN = _RETRANSMIT_MIN_S
-    sctp.SCTP_RTO_INITIAL = _RETRANSMIT_FIRST_S
-    aioice.turn.UDP_SOCKET_BUFFER_SIZE = _SOCKET_BUFFER_BYTES
-    return aiortc
-
-
-_forced = False
-
-
-def _use_loopback(wanted: bool) -> None:
-    """Let the library offer 127.0.0.1, which it never does: where it is wanted, and where there is nothing else."""
-    global _forced
-    import aioice.ice
-
-    _forced = wanted or os.environ.get(LOOPBACK_VARIABLE) == "1"
-    if getattr(aioice.ice.get_host_addresses, "with_loopback", False):
-        return
-    others = aioice.ice.get_host_addresses
-
-    def with_loopback(use_ipv4: bool, use_ipv6: bool) -> list[str]:
-        found = others(use_ipv4, use_ipv6)
-        return [*found, "127.0.0.1"] if use_ipv4 and (_forced or not found) else found
-
-    with_loopback.with_loopback = True  # type: ignore[attr-defined]
-    aioice.ice.get_host_addresses = with_loopback
 
 
 transport = WebRtcTransport()

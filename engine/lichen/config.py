@@ -64,6 +64,14 @@ class Limits:
     """Most change sets of one space that may wait for something not yet here."""
     waiting_bytes: int = 32 * MIB
     """Most bytes of waiting change sets of one space."""
+    waiting_operations: int = 4_096
+    """Most access operations of one space that may wait for a parent."""
+    waiting_operation_bytes: int = 16 * MIB
+    """Most bytes of waiting access operations of one space."""
+    invalid_ids: int = 16_384
+    """Most access operations of one space that are remembered as invalid."""
+    memoised_rights: int = 16_384
+    """Most answers of an access log, to who had which role at which heads, that are kept at once."""
     spaces: int = 1_024
     """Most spaces on one link."""
     relay_spaces: int = 65_536

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from lichen_crdt import ChangeInfo, InvalidChange, change_info
+
 from lichen.core.access.log import AccessLog
+from lichen.core.actors import actor_id
 from lichen.core.known import KnownSet
 from lichen.errors import InvalidChangeSet
 from lichen.ids import OpId, SetId
-from lichen.core.actors import actor_id
 from lichen.wire.changeset import NO_PREV, Header, Kind, doc_id
 from lichen.wire.membership import Role
-from lichen_crdt import ChangeInfo, InvalidChange, change_info
 
 Lookup = Callable[[SetId], KnownSet | None]
 """A known set by its id."""
@@ -95,7 +97,7 @@ def check_changes(header: Header, changes: Sequence[bytes], known: Lookup) -> by
         raise InvalidChangeSet("it holds a change of a foreign actor")
     if (infos[0].seq == 1) != (header.seq == 1):
         raise InvalidChangeSet("its first change does not continue its session")
-    for before, info in zip(infos, infos[1:], strict=False):
+    for before, info in itertools.pairwise(infos):
         _check_follows(before, info)
     _check_outside(header, infos[0], known)
     return infos[-1].hash

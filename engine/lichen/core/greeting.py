@@ -6,15 +6,14 @@ remembered and looked at again whenever the log grows, since its right may be on
 
 from __future__ import annotations
 
+from lichen.core.access.keys import open_keys
 from lichen.core.access.log import Outcome
 from lichen.core.effects import ReadCursor, Send, StoreKeys, StoreOperations, StoreSpace, TellInvalid, TellSpace
 from lichen.core.links import LinkState, SpaceOnLink
 from lichen.core.space import SpaceState
 from lichen.core.state import NodeState, blinded
-from lichen.crypto.lockbox import open_earlier, unwrap_epoch_key
 from lichen.crypto.signing import verify_many
-from lichen.errors import CannotOpen, InvalidOperation
-from lichen.ids import EpochId
+from lichen.errors import InvalidOperation
 from lichen.wire.frames import Access, Hello, Refused
 from lichen.wire.operation import Operation, OperationKind
 
@@ -116,24 +115,12 @@ class Greeting:
         """Open every epoch key that is wrapped to this device, or sealed under one that is, and not yet known."""
         if self._state.relay:
             return
-        learnt: dict[EpochId, bytes] = {}
-        for epoch, wrapped in space.log.wraps_for(self._state.identity.sealing_key).items():
-            if epoch in space.keys:
-                continue
-            try:
-                learnt[epoch] = unwrap_epoch_key(wrapped, self._state.identity, space.id, epoch)
-                learnt.update(self._earlier(space, epoch, learnt[epoch]))
-            except CannotOpen as error:
-                self._state.emit(TellInvalid(space.id, epoch, str(error)))
-        space.keys.update(learnt)
-        if learnt:
-            self._state.emit(StoreKeys(space.id, tuple(learnt.items())))
-
-    def _earlier(self, space: SpaceState, epoch: EpochId, key: bytes) -> dict[EpochId, bytes]:
-        body = space.log.epoch(epoch)
-        if body is None or not body.earlier:
-            return {}
-        return dict(open_earlier(body.earlier, key, space.id))
+        opened = open_keys(space.log, self._state.identity, self._state.identity.sealing_key, space.keys)
+        for epoch in opened.failed:
+            self._state.emit(TellInvalid(space.id, epoch, "a wrapped epoch key does not open with this device's key"))
+        space.keys.update(opened.keys)
+        if opened.keys:
+            self._state.emit(StoreKeys(space.id, tuple(opened.keys.items())))
 
     def grown(self, space: SpaceState) -> None:
         """The log has grown: tell every peer that lacks it, and look again at who has a right now."""

@@ -1,8 +1,8 @@
 """The graph of a log's operations: who follows whom.
 
-Operations are numbered in the order in which they were taken, parents first, so each has a *bit*, and a past is a bit set.
-Of each past only the gaps are kept (the earlier operations that are not in it), because most operations follow nearly
-everything before them: a log without branches costs a few bytes an operation, not a bit for every pair.
+Operations are numbered in the order in which they were taken, parents first: so each has a *bit*, and a past is a bit
+set. Of each past only the gaps are kept (the earlier operations that are not in it), because most operations follow
+nearly everything before them: a log without branches costs a few bytes an operation, not a bit for every pair.
 
 Numbers differ between replicas; nothing that is decided may depend on them, except that parents come first.
 """
@@ -50,6 +50,11 @@ class Dag:
         return tuple(sorted(self._heads))
 
     @property
+    def first(self) -> Operation | None:
+        """The operation that was taken first: the genesis."""
+        return self._operations[0] if self._operations else None
+
+    @property
     def operations(self) -> list[Operation]:
         """Every operation, parents first."""
         return list(self._operations)
@@ -75,6 +80,10 @@ class Dag:
     def precedes(self, earlier: int, later: int) -> bool:
         """Whether one operation is in the past of another (or is that other one)."""
         return earlier <= later and not self._gaps[later] >> earlier & 1
+
+    def concurrent(self, one: int, other: int) -> bool:
+        """Whether neither of two operations follows the other."""
+        return not self.precedes(one, other) and not self.precedes(other, one)
 
     def covers(self, heads: Iterable[OpId], others: Iterable[OpId]) -> bool:
         """Whether the past of `heads` holds every one of `others`."""

@@ -1,9 +1,9 @@
 """Members, their roles and devices, as functions of a past (protocol section 4).
 
-A *past* is a set of operations closed under ancestry, as a bit set of `Dag`. Every answer depends on it alone, so replicas
-with the same operations agree. There are no reductions (removals, demotions) in this version, so every valid operation is in
-force in every past that holds it, unless it gives way; where reductions come in, `_in_force` leaves out what they reach, and
-everything else already asks through it.
+A *past* is a set of operations closed under ancestry, as a bit set of `Dag`. Every answer depends on it alone, so
+replicas with the same operations agree. There are no reductions (removals, demotions) in this version, so every valid
+operation is in force in every past that holds it, unless it gives way. Where reductions come in, `_in_force` leaves out
+what they reach; everything else already asks through it.
 """
 
 from __future__ import annotations
@@ -97,10 +97,7 @@ class Membership:
 
     def _gives_way(self, bit: int, grants: list[_Grant]) -> bool:
         """Whether what an admin did to a member is concurrent with a grant of admin or owner to it."""
-        return any(
-            other.role >= Role.ADMIN and not self._dag.precedes(bit, other.bit) and not self._dag.precedes(other.bit, bit)
-            for other in grants
-        )
+        return any(other.role >= Role.ADMIN and self._dag.concurrent(bit, other.bit) for other in grants)
 
     def _devices_in(self, device: DeviceKey, past: int) -> Iterator[_Device]:
         for entry in self._devices.get(device, ()):
@@ -130,7 +127,7 @@ class Membership:
         return sorted({entry.member for entry in self._devices_in(device, past)})
 
     def records(self, device: DeviceKey, past: int, member: MemberId | None = None) -> list[DeviceRecord]:
-        """A device's records in a past, of one member or any: one, unless it was added twice at once with other keys."""
+        """A device's records in a past, sorted: one, unless it was added twice at once with different other keys."""
         entries = [entry for entry in self._devices_in(device, past) if member in (None, entry.member)]
         found: dict[tuple[bytes, bytes, bytes], DeviceRecord] = {}
         for entry in sorted(entries, key=lambda entry: entry.record.signature):
@@ -160,10 +157,14 @@ class Membership:
                 found[member] = Member(member, role, tuple(devices.get(member, ())))
         return found
 
-    def readers(self, past: int) -> list[DeviceRecord]:
+    def devices(self, past: int) -> tuple[DeviceRecord, ...]:
+        """The records of every device in a past, sorted by key."""
+        return tuple(record for device in sorted(self._devices) for record in self.records(device, past))
+
+    def readers(self, past: int) -> tuple[DeviceRecord, ...]:
         """The records of every device that may read in a past, sorted by key."""
         able = (device for device in sorted(self._devices) if (self.role(device, past) or 0) >= Role.READER)
-        return [record for device in able for record in self.records(device, past)]
+        return tuple(record for device in able for record in self.records(device, past))
 
     def may_read(self, sealing_key: bytes, past: int) -> bool:
         """Whether a sealing key is that of a device which may read in a past."""

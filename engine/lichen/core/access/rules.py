@@ -15,7 +15,7 @@ MOST_ADMIN_GRANT: Final = Role.WRITER
 """The highest role that an admin may grant, and whom it may manage."""
 
 
-class Reject(Exception):
+class Reject(Exception):  # noqa: N818 - it is a verdict, caught by the log
     """An operation is invalid for good; the message says why."""
 
 

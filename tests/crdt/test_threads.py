@@ -4,14 +4,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from lichen_crdt import Counter, Document, DocumentBusy, Text, TransactionOpen
+from lichen_crdt import Counter, Document, DocumentBusy, Patch, Text, TransactionOpen, apply_patches
 
 
 def typed(count: int) -> tuple[Document, list[bytes]]:
     """A document with a text, and the changes of someone who typed on it."""
     doc = Document(actor=b"\x01" * 16)
     with doc.change():
-        doc["body"] = Text("x" * 2_000)
+        doc["body"] = Text("x" * 6_000)
         doc["n"] = Counter(0)
     writer, changes = doc.fork(), []
     for n in range(count):
@@ -40,7 +40,7 @@ def test_two_threads_write_apply_and_read_without_deadlock() -> None:
     def read() -> None:
         started.wait()
         for _ in range(200):
-            assert len(doc.to_py()["body"]) >= 2_000
+            assert len(doc.to_py()["body"]) >= 6_000
             assert Document.load(doc.save()).heads
 
     with ThreadPoolExecutor(4) as pool:
@@ -48,6 +48,33 @@ def test_two_threads_write_apply_and_read_without_deadlock() -> None:
             done.result(60)
     assert doc["n"] == 400
     assert str(doc["body"]).startswith("y" * 200 + "x")
+    assert Document.load(doc.save()) == doc
+
+
+def test_edits_made_while_a_large_apply_runs_are_kept_and_its_patches_lead_on_from_them() -> None:
+    doc, changes = typed(30)
+    with doc.change():
+        doc["n"] += 1  # from here on the changes are concurrent, so that replay cannot take them
+    shown = {"body": str(doc["body"])}
+    done = threading.Event()
+    patches: list[Patch] = []
+
+    def apply() -> None:
+        for change in changes:
+            patches.extend(doc.apply_changes([change], strict=True))
+        done.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        applying = pool.submit(apply)
+        edits = 0
+        while not done.is_set():
+            with doc.change():
+                doc["mine"] = edits
+            edits += 1
+        applying.result(60)
+    assert edits > 0
+    assert doc.replayed == 0
+    assert apply_patches(shown, patches)["body"] == str(doc["body"])
     assert Document.load(doc.save()) == doc
 
 

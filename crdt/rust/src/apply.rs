@@ -1,15 +1,20 @@
-//! Applying changes from outside: check, then replay or hand to the crate.
+//! Applying changes from outside: replay what can be, and hand the rest to the crate.
+//!
+//! The crate works on a copy that takes the document's place when it is done. So an error or a panic
+//! leaves the document as it was, and a large apply holds nobody up: see `Job`.
 
-use std::collections::{HashMap, VecDeque};
-
-use automerge::{Automerge, Change, ChangeHash, PatchLog, ReadDoc};
+use automerge::{Automerge, ChangeHash, ReadDoc};
 
 use crate::check;
 use crate::document::Document;
-use crate::error::{guard, invalid, Error, Result};
-use crate::incoming::{take_in, Incoming};
+use crate::error::Result;
+use crate::incoming::{self, Incoming};
+use crate::job::{Ended, Job};
 use crate::patches::{self, Seen};
 use crate::replay::{self, Outcome};
+
+/// Documents of fewer operations are applied to in one go.
+const SMALL_OPERATIONS: u64 = 5_000;
 
 /// How changes are to be applied.
 #[derive(Clone, Copy)]
@@ -20,63 +25,86 @@ pub struct How {
     pub replay: bool,
 }
 
-/// Apply changes in any order; the document is unchanged after an error.
-///
-/// Returns the patches and how many changes went by replay.
-pub fn apply(document: &mut Document, bytes: Vec<Vec<u8>>, how: How) -> Result<(Vec<Seen>, usize)> {
-    let changes = take_in(document.idle()?, bytes)?;
-    let mut run = Run { heads: None, copy: None, seen: Vec::new(), replayed: 0 };
+/// What an apply did: its patches, and how many changes went by replay.
+#[derive(Default)]
+pub struct Report {
+    pub seen: Vec<Seen>,
+    pub replayed: usize,
+}
+
+/// Begin to apply changes, in any order. `Behind`: the job is to be run without holding the document.
+pub fn begin(document: &mut Document, changes: Vec<Incoming>, how: How) -> Result<Ended> {
+    let doc = document.idle()?;
+    let changes = incoming::order(doc, incoming::new_ones(doc, changes))?;
+    let mut run = Run { heads: None, report: Report::default() };
     match run.apply(document, changes, how) {
-        Ok(()) => Ok((run.seen, run.replayed)),
+        Ok(None) => Ok(Ended::Done(run.report)),
+        Ok(Some(job)) => Ok(Ended::Behind(job)),
         Err(error) => {
-            run.restore(document)?;
+            if let Some(heads) = run.heads {
+                replay::rebuild(document, &heads)?;
+            }
             Err(error)
         }
     }
 }
 
-/// One call of `apply`, and what is needed to undo it.
+/// One call of `apply` while it holds the document.
 struct Run {
     /// The heads before anything was replayed.
     heads: Option<Vec<ChangeHash>>,
-    /// The document before the crate was given anything.
-    copy: Option<Box<Automerge>>,
-    seen: Vec<Seen>,
-    replayed: usize,
+    report: Report,
 }
 
 impl Run {
-    fn apply(&mut self, document: &mut Document, changes: Vec<Incoming>, how: How) -> Result<()> {
+    fn apply(
+        &mut self,
+        document: &mut Document,
+        changes: Vec<Incoming>,
+        how: How,
+    ) -> Result<Option<Box<Job>>> {
+        let replay = how.replay && can_begin(document.idle()?, &changes);
         // A replay proves a change by its hash. Only a batch must be known to be good before any of it
         // is in the document, since taking a replay back means to build the document again.
-        let checked = changes.len() > 1;
+        let checked = replay && changes.len() > 1;
         if checked {
-            validate(document, &changes, how.strict)?;
+            check::check(document.idle()?, &changes, how.strict)?;
         }
-        let rest = if how.replay { self.replay_some(document, changes)? } else { changes };
+        let rest = if replay { self.replay_some(document, changes)? } else { changes };
         if rest.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        if !checked {
-            validate(document, &rest, how.strict)?;
+        let doc = document.idle()?;
+        let job = Box::new(Job::new(doc.clone(), rest, (!checked).then_some(how.strict)));
+        if self.report.replayed == 0 && doc.stats().num_ops >= SMALL_OPERATIONS {
+            return Ok(Some(job));
         }
-        self.by_crate(document, rest.into_iter().map(|c| c.change).collect())
+        self.finish(document, job)?;
+        Ok(None)
     }
 
-    /// Replay changes as long as that is possible and worth it; what is left.
+    fn finish(&mut self, document: &mut Document, mut job: Box<Job>) -> Result<()> {
+        job.run()?;
+        if let Ended::Done(report) = job.end(document)? {
+            self.report.seen.extend(report.seen);
+        }
+        Ok(())
+    }
+
+    /// Replay changes as long as that is possible; what is left.
     fn replay_some(&mut self, document: &mut Document, changes: Vec<Incoming>) -> Result<Vec<Incoming>> {
-        let mut rest = VecDeque::from(changes);
-        while let Some(next) = rest.front() {
-            if !worth_replaying(document.idle()?, next, rest.len()) || !self.replay(document, &next.change)? {
+        let mut done = 0;
+        for change in &changes {
+            if !is_next(document.idle()?, change) || !self.replay(document, change)? {
                 break;
             }
-            rest.pop_front();
+            done += 1;
         }
-        Ok(Vec::from(rest))
+        Ok(changes.into_iter().skip(done).collect())
     }
 
     /// Try to replay one change; false if it cannot be, with the document as it was.
-    fn replay(&mut self, document: &mut Document, change: &Change) -> Result<bool> {
+    fn replay(&mut self, document: &mut Document, incoming: &Incoming) -> Result<bool> {
         if !document.trust.allows() {
             return Ok(false);
         }
@@ -84,12 +112,12 @@ impl Run {
         let doc = document.idle()?;
         let heads = doc.get_heads();
         let copy = careful.then(|| doc.clone());
-        match replay::replay(document, change)? {
+        match replay::replay(document, &incoming.change)? {
             Outcome::Done(made) => {
                 document.trust.hit();
-                patches::read(document.idle()?, made, &mut self.seen)?;
                 self.heads.get_or_insert(heads);
-                self.replayed += 1;
+                self.report.replayed += 1;
+                patches::read(document.idle()?, made, &mut self.report.seen)?;
                 Ok(true)
             }
             Outcome::NotPossible => Ok(false),
@@ -103,66 +131,16 @@ impl Run {
             }
         }
     }
-
-    fn by_crate(&mut self, document: &mut Document, changes: Vec<Change>) -> Result<()> {
-        self.copy = Some(Box::new(document.idle()?.clone()));
-        document.hint.clear();
-        changes.iter().for_each(|change| document.tracker.add(change));
-        let doc = document.idle()?;
-        let before = doc.get_heads();
-        let hashes: Vec<_> = changes.iter().map(Change::hash).collect();
-        let marked: Vec<Change> = changes.iter().filter(|c| check::has_marks(c)).cloned().collect();
-        let mut log = PatchLog::active();
-        let applied = guard(|| Ok(doc.apply_changes_log_patches(changes, &mut log)?));
-        applied.map_err(|e| Error::InvalidChange(format!("the change does not fit: {e:?}")))?;
-        if !doc.get_missing_deps(&hashes).is_empty() {
-            return invalid("the change was not taken");
-        }
-        check::mark_order(doc, &marked)?;
-        let made = guard(|| Ok(make_patches(doc, &before, &mut log)))?;
-        patches::read(doc, made, &mut self.seen)
-    }
-
-    fn restore(&mut self, document: &mut Document) -> Result<()> {
-        if let Some(copy) = self.copy.take() {
-            document.replace(*copy);
-        }
-        match self.heads.take() {
-            Some(heads) => replay::rebuild(document, &heads),
-            None => Ok(()),
-        }
-    }
 }
 
-fn make_patches(doc: &Automerge, before: &[ChangeHash], log: &mut PatchLog) -> Vec<automerge::Patch> {
-    let made = doc.make_patches(log);
-    // Where writers clash the log of a batch may be wrong; the difference of two versions is not.
-    if made.iter().any(patches::is_clash) {
-        return doc.diff(before, &doc.get_heads());
-    }
-    made
+/// Whether to begin with replay: it must be possible, and faster than a batch apply of all.
+fn can_begin(doc: &Automerge, changes: &[Incoming]) -> bool {
+    let most = 8 + doc.stats().num_ops / 70;
+    changes.first().is_some_and(|first| is_next(doc, first)) && (changes.len() as u64) < most
 }
 
-fn validate(document: &mut Document, changes: &[Incoming], strict: bool) -> Result<()> {
-    let (doc, tracker) = document.parts()?;
-    let mut seqs = HashMap::new();
-    for incoming in changes {
-        let actor = incoming.change.actor_id();
-        if !seqs.contains_key(actor) {
-            seqs.insert(actor.clone(), tracker.seq(doc, actor));
-        }
-    }
-    let checked = guard(|| check::check(doc, seqs, changes, strict));
-    checked.map_err(|error| match error {
-        Error::Crdt(why) => Error::InvalidChange(why),
-        other => other,
-    })
-}
-
-/// Whether replaying is likely to be faster than a batch apply of all that is left.
-fn worth_replaying(doc: &Automerge, next: &Incoming, left: usize) -> bool {
+/// Whether a change builds on exactly the heads.
+fn is_next(doc: &Automerge, incoming: &Incoming) -> bool {
     let heads = doc.get_heads();
-    let same =
-        heads.len() == next.head.deps.len() && heads.iter().zip(&next.head.deps).all(|(a, b)| a.0 == *b);
-    same && (left as u64) < 8 + doc.stats().num_ops / 70
+    heads.len() == incoming.head.deps.len() && heads.iter().zip(&incoming.head.deps).all(|(a, b)| a.0 == *b)
 }

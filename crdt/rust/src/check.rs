@@ -15,15 +15,31 @@ use crate::error::{guard, invalid, Error, Result};
 use crate::incoming::Incoming;
 use crate::past::{Action, Fact, Known, OpKey, Past, Place};
 use crate::replay;
+use crate::tracker;
 
-/// Check changes in an order in which dependencies come first. `seqs` has the last seq in the
-/// document of each actor among them.
-pub fn check(doc: &Automerge, seqs: HashMap<ActorId, u64>, changes: &[Incoming], strict: bool) -> Result<()> {
-    let mut known = Known::new(doc, seqs);
+/// Check changes in an order in which dependencies come first.
+pub fn check(doc: &mut Automerge, changes: &[Incoming], strict: bool) -> Result<()> {
+    let checked = guard(|| {
+        let seqs = last_seqs(doc, changes);
+        let mut known = Known::new(doc, seqs);
+        changes.iter().try_for_each(|incoming| check_one(&mut known, incoming, strict))
+    });
+    checked.map_err(|error| match error {
+        Error::Crdt(why) => Error::InvalidChange(why),
+        other => other,
+    })
+}
+
+/// The last seq in the document of each actor of the changes.
+fn last_seqs(doc: &mut Automerge, changes: &[Incoming]) -> HashMap<ActorId, u64> {
+    let mut seqs = HashMap::new();
     for incoming in changes {
-        check_one(&mut known, incoming, strict)?;
+        let actor = incoming.change.actor_id();
+        if !seqs.contains_key(actor) {
+            seqs.insert(actor.clone(), tracker::last_seq(doc, actor));
+        }
     }
-    Ok(())
+    seqs
 }
 
 fn check_one(known: &mut Known<'_>, incoming: &Incoming, strict: bool) -> Result<()> {
@@ -64,16 +80,12 @@ fn check_seq(known: &Known<'_>, past: &Past, actor: u32, seq: u64) -> Result<()>
     Ok(())
 }
 
-pub fn has_marks(change: &Change) -> bool {
-    change.decode().operations.iter().any(|op| matches!(op.action, OpType::MarkBegin(_)))
-}
-
 /// Whether every mark of these changes, now in the document, ends after it begins: a save with one
 /// that does not cannot be loaded again.
-pub fn mark_order(doc: &Automerge, changes: &[Change]) -> Result<()> {
+pub fn mark_order(doc: &Automerge, changes: &[Incoming]) -> Result<()> {
     let mut doubtful = false;
-    for change in changes {
-        let decoded = change.decode();
+    for incoming in changes.iter().filter(|incoming| incoming.head.has_marks) {
+        let decoded = incoming.change.decode();
         for (i, op) in decoded.operations.iter().enumerate() {
             if matches!(op.action, OpType::MarkBegin(_)) {
                 let first = decoded.start_op.get() + i as u64;

@@ -38,6 +38,8 @@ pub struct Head {
     pub deps: Vec<[u8; 32]>,
     pub time: i64,
     pub message: Option<String>,
+    /// Whether any of its operations is of a mark.
+    pub has_marks: bool,
 }
 
 impl Head {
@@ -58,8 +60,8 @@ impl Head {
         for _ in 0..r.count(1)? {
             r.prefixed(MAX_ACTOR_BYTES)?;
         }
-        let operations = count_operations(&mut r)?;
-        let head = Head { hash, actor, seq, start_op, operations, deps, time, message };
+        let (operations, has_marks) = count_operations(&mut r)?;
+        let head = Head { hash, actor, seq, start_op, operations, deps, time, message, has_marks };
         head.check()?;
         Ok(head)
     }
@@ -133,13 +135,14 @@ fn read_message(r: &mut Reader<'_>) -> Result<Option<String>> {
     }
 }
 
-/// Walk the columns, and count what their run lengths stand for.
-fn count_operations(r: &mut Reader<'_>) -> Result<u64> {
+/// Walk the columns, and count what their run lengths stand for: operations, and whether there are marks.
+fn count_operations(r: &mut Reader<'_>) -> Result<(u64, bool)> {
     let mut columns = Vec::new();
     for _ in 0..r.count(2)? {
         columns.push((r.unsigned()?, r.unsigned()?));
     }
     let mut operations = 0;
+    let mut has_marks = false;
     for (specification, length) in columns {
         if specification & DEFLATED != 0 {
             return invalid("a column is compressed");
@@ -151,12 +154,13 @@ fn count_operations(r: &mut Reader<'_>) -> Result<u64> {
                 count_runs(column, MAX_PREDECESSORS, integer, |n| n)?;
             }
             COLUMN_KEY_STRING | COLUMN_MARK_NAME => {
+                has_marks |= specification == COLUMN_MARK_NAME && !column.is_empty();
                 count_runs(column, MAX_REPEATED_BYTES, string, |n| n)?;
             }
             _ => {}
         }
     }
-    Ok(operations)
+    Ok((operations, has_marks))
 }
 
 fn integer(r: &mut Reader<'_>) -> Result<u64> {

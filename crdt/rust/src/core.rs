@@ -13,9 +13,14 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 use crate::apply;
 use crate::document::{reading, Document, Done, State};
 use crate::error::{guard, Error, Result};
+use crate::incoming;
+use crate::job::Ended;
 use crate::patches;
 use crate::shared::Shared;
 use crate::values::{self, Obj, Output, Style, ENCODING};
+
+/// How often an apply catches up with other writers before it makes them wait.
+const PATIENCE: u32 = 2;
 
 /// A key of a map or an index of a list or text.
 struct Place(Prop);
@@ -380,9 +385,26 @@ impl Core {
         replay: bool,
     ) -> PyResult<(Vec<Bound<'py, PyTuple>>, usize)> {
         let changes: Vec<Vec<u8>> = changes.iter().map(|c| c.as_bytes().to_vec()).collect();
+        let changes = py.detach(|| incoming::read(changes))?;
         let how = apply::How { strict, replay };
-        let (seen, replayed) = self.heavy(py, |d| apply::apply(d, changes, how))?;
-        Ok((patches::to_py(py, seen)?, replayed))
+        let mut ended = self.heavy(py, |d| apply::begin(d, changes, how))?;
+        for round in 0.. {
+            let mut job = match ended {
+                Ended::Done(report) => return Ok((patches::to_py(py, report.seen)?, report.replayed)),
+                Ended::Behind(job) => job,
+            };
+            // Who types without a pause must not keep the job from its end.
+            if round == PATIENCE {
+                ended = self.heavy(py, |d| {
+                    job.run()?;
+                    job.end(d)
+                })?;
+            } else {
+                py.detach(|| job.run())?;
+                ended = self.heavy(py, |d| job.end(d))?;
+            }
+        }
+        unreachable!("the loop ends by returning")
     }
 
     #[pyo3(signature = (actor=None))]

@@ -13,13 +13,8 @@ pub struct Incoming {
     pub head: Head,
 }
 
-/// Decode changes, leave out those that are here, and sort dependencies first.
-pub fn take_in(doc: &Automerge, bytes: Vec<Vec<u8>>) -> Result<Vec<Incoming>> {
-    let incoming = new_ones(doc, read(bytes)?);
-    order(doc, incoming)
-}
-
-fn read(bytes: Vec<Vec<u8>>) -> Result<Vec<Incoming>> {
+/// Decode changes, each once.
+pub fn read(bytes: Vec<Vec<u8>>) -> Result<Vec<Incoming>> {
     let mut seen = HashSet::new();
     let mut incoming = Vec::with_capacity(bytes.len());
     for bytes in bytes {
@@ -33,14 +28,15 @@ fn read(bytes: Vec<Vec<u8>>) -> Result<Vec<Incoming>> {
     Ok(incoming)
 }
 
-fn new_ones(doc: &Automerge, incoming: Vec<Incoming>) -> Vec<Incoming> {
+/// Leave out those that are here.
+pub fn new_ones(doc: &Automerge, incoming: Vec<Incoming>) -> Vec<Incoming> {
     let hashes: Vec<_> = incoming.iter().map(|c| ChangeHash(c.head.hash)).collect();
     let missing: HashSet<_> = doc.get_missing_deps(&hashes).into_iter().collect();
     incoming.into_iter().filter(|c| missing.contains(&ChangeHash(c.head.hash))).collect()
 }
 
 /// Sort so that dependencies come first; stable for changes that are ordered already.
-fn order(doc: &Automerge, incoming: Vec<Incoming>) -> Result<Vec<Incoming>> {
+pub fn order(doc: &Automerge, incoming: Vec<Incoming>) -> Result<Vec<Incoming>> {
     let index: HashMap<[u8; 32], usize> =
         incoming.iter().enumerate().map(|(i, c)| (c.head.hash, i)).collect();
     let outside: Vec<ChangeHash> = incoming

@@ -10,6 +10,7 @@ mod core;
 mod document;
 mod error;
 mod incoming;
+mod job;
 mod past;
 mod patches;
 mod replay;

@@ -37,17 +37,22 @@ impl Tracker {
         })
     }
 
-    /// The last seq of an actor, 0 if it has written nothing. Leaves the document's actor as it was.
+    /// The last seq of an actor, 0 if it has written nothing.
     pub fn seq(&mut self, doc: &mut Automerge, actor: &ActorId) -> u64 {
         if let Some(seq) = self.seqs.get(actor) {
             return *seq;
         }
-        let own = doc.get_actor().clone();
-        doc.set_actor(actor.clone());
-        let last = doc.get_last_local_change();
-        doc.set_actor(own);
-        let seq = last.map_or(0, |change| change.seq());
+        let seq = last_seq(doc, actor);
         self.seqs.insert(actor.clone(), seq);
         seq
     }
+}
+
+/// The last seq of an actor in a document, whose own actor stays as it was.
+pub fn last_seq(doc: &mut Automerge, actor: &ActorId) -> u64 {
+    let own = doc.get_actor().clone();
+    doc.set_actor(actor.clone());
+    let last = doc.get_last_local_change();
+    doc.set_actor(own);
+    last.map_or(0, |change| change.seq())
 }

@@ -13,8 +13,9 @@ from lichen_transports.rtc_library import LOOPBACK_VARIABLE, Outlet
 
 
 class SackChunk:
-    def __init__(self, name: str, *, gaps: bool = False, duplicates: bool = False) -> None:
+    def __init__(self, name: str, *, gaps: bool = False, duplicates: bool = False, room: int = 1_000) -> None:
         self.name = name
+        self.advertised_rwnd = room
         self.gaps = [(1, 2)] if gaps else []
         self.duplicates = [1] if duplicates else []
 
@@ -36,9 +37,24 @@ class Association:
         self.sent.append(chunk.name)
 
 
+def unexpected() -> None:
+    raise AssertionError
+
+
+async def test_no_room_left_is_an_overrun() -> None:
+    association = Association()
+    overruns: list[bool] = []
+    outlet = Outlet(association, lambda: overruns.append(True))
+    await association._send_chunk(SackChunk("a", room=1))
+    assert overruns == []
+    await association._send_chunk(SackChunk("b", room=0))
+    assert overruns == [True]
+    outlet.close()
+
+
 async def test_every_second_acknowledgement_is_sent_and_the_last_a_little_later() -> None:
     association = Association()
-    Outlet(association)
+    Outlet(association, unexpected)
     for name in "abcde":
         await association._send_chunk(SackChunk(name))
     assert association.sent == ["b", "d"]
@@ -49,7 +65,7 @@ async def test_every_second_acknowledgement_is_sent_and_the_last_a_little_later(
 
 async def test_an_acknowledgement_that_reports_loss_is_sent_at_once() -> None:
     association = Association()
-    outlet = Outlet(association)
+    outlet = Outlet(association, unexpected)
     await association._send_chunk(SackChunk("a", gaps=True))
     await association._send_chunk(SackChunk("b"))
     await association._send_chunk(SackChunk("c", duplicates=True))
@@ -59,7 +75,7 @@ async def test_an_acknowledgement_that_reports_loss_is_sent_at_once() -> None:
 
 async def test_other_chunks_pass_at_once() -> None:
     association = Association()
-    outlet = Outlet(association)
+    outlet = Outlet(association, unexpected)
     await association._send_chunk(SackChunk("held"))
     await association._send_chunk(DataChunk())
     assert association.sent == ["data"]
@@ -68,7 +84,7 @@ async def test_other_chunks_pass_at_once() -> None:
 
 async def test_a_closed_outlet_sends_nothing_by_itself() -> None:
     association = Association()
-    outlet = Outlet(association)
+    outlet = Outlet(association, unexpected)
     await association._send_chunk(SackChunk("held"))
     outlet.close()
     await asyncio.sleep(0.05)
@@ -77,13 +93,13 @@ async def test_a_closed_outlet_sends_nothing_by_itself() -> None:
 
 async def test_sending_into_a_lost_path_is_silent() -> None:
     association = Association()
-    Outlet(association)
+    Outlet(association, unexpected)
     association.connected = False
     await association._send_chunk(DataChunk())
 
 
 def test_a_library_that_sends_in_another_way_is_left_alone() -> None:
-    Outlet(SimpleNamespace())
+    Outlet(SimpleNamespace(), unexpected)
 
 
 def addresses(found: list[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:

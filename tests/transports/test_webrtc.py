@@ -6,11 +6,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 
+import aiortc.rtcsctptransport
 import pytest
 
 from lichen.errors import ConfigError, LinkBroken, Unreachable
 from lichen.testing.channels import CHECKS, Check
 from lichen.transport import Channel, SignalledTransport
+from lichen_transports import rtc_library
+from lichen_transports.datachannel import DataChannelLimits
 from lichen_transports.signalling import Kind, Signal, fingerprint
 from lichen_transports.webrtc import MESSAGE_BYTES, IceServer, WebRtcLimits, WebRtcTransport, transport
 
@@ -265,6 +268,44 @@ async def test_a_message_size_that_no_path_carries_is_a_config_error() -> None:
     here, _ = mailboxes()
     with pytest.raises(ConfigError):
         await WebRtcTransport().connect(here, offers=True, message_bytes=MESSAGE_BYTES + 1)
+
+
+async def test_messages_without_an_end_break_the_channel(
+    local: WebRtcTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reckless = DataChannelLimits(window_bytes=8 * 1024 * 1024)
+    hostile = WebRtcTransport(loopback=True, limits=WebRtcLimits(channel=reckless))
+    here, there = mailboxes()
+    a, b = await asyncio.gather(
+        hostile.connect(here, offers=True, message_bytes=SIZE), local.connect(there, offers=False, message_bytes=SIZE)
+    )
+    monkeypatch.setattr(aiortc.rtcsctptransport, "SCTP_DATA_LAST_FRAG", 0)
+    writing = asyncio.create_task(write_until_broken(a))
+    with pytest.raises(LinkBroken, match="without an end"):
+        await b.receive()
+    with pytest.raises(LinkBroken):
+        await writing
+    await a.close()
+    await b.close()
+
+
+async def test_another_channel_of_the_other_side_breaks_the_channel(local: WebRtcTransport) -> None:
+    library = rtc_library.load()
+    connection = library.RTCPeerConnection(library.RTCConfiguration(iceServers=[]))
+    connection.createDataChannel("lichen", negotiated=True, id=0)
+    connection.createDataChannel("another")
+    here, there = mailboxes()
+    opening = asyncio.create_task(local.connect(there, offers=False, message_bytes=SIZE))
+    with rtc_library.loopback(True):
+        await connection.setLocalDescription()
+    await here.send(Signal(Kind.OFFER, bytes(16), connection.localDescription.sdp).encode())
+    answer = Signal.decode(await here.receive())
+    await connection.setRemoteDescription(library.RTCSessionDescription(sdp=answer.sdp, type="answer"))
+    channel = await opening
+    with pytest.raises(LinkBroken, match="another channel"):
+        await channel.receive()
+    await channel.close()
+    await connection.close()
 
 
 def test_importing_the_module_does_not_import_the_library() -> None:

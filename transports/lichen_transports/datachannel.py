@@ -276,10 +276,10 @@ class WebRtcChannel:
         self._gone.set()
         self.lost()
 
-    def lost(self) -> None:
-        """The path ended below the data channel, or the other side closed it."""
+    def lost(self, reason: str = "closed or lost the direct path") -> None:
+        """The path ended below the data channel, or the other side closed it or misbehaved, as `reason` says."""
         self._gone.set()
-        self._break(f"{self._remote} closed or lost the direct path")
+        self._break(f"{self._remote} {reason}")
 
     def _break(self, reason: str, *, flush: bool = False) -> None:
         if self._broken or self._closed:

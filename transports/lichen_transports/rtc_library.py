@@ -1,7 +1,7 @@
 """Everything that is particular about `aiortc`, the WebRTC library: loading it, and where it is made to behave.
 
 Three things reach below its documented surface, each where it cannot be helped and each tolerant of a library that
-changed: two constants of its modules, the list of own addresses, and how one association sends its chunks.
+changed: constants of its modules, the list of own addresses, and how one association sends its chunks.
 """
 
 from __future__ import annotations
@@ -81,9 +81,12 @@ class Outlet:
       awaits, so each would be reported as an exception that was never retrieved.
     - Acknowledgements are sent for every second packet, or 20 ms later; at once when something is missing. The library
       sends one for every packet, which is nearly a third of what a transfer costs the sender.
+    - An acknowledgement that announces no room left tells that the other side has sent a megabyte of messages without
+      an end. The library would keep on gathering them, so `overrun` is called.
     """
 
-    def __init__(self, association: Any) -> None:
+    def __init__(self, association: Any, overrun: Callable[[], None]) -> None:
+        self._overrun = overrun
         self._send: Callable[[Any], Awaitable[None]] | None = getattr(association, "_send_chunk", None)
         self._held: Any = None
         self._count = 0
@@ -94,8 +97,11 @@ class Outlet:
 
     async def send(self, chunk: Any) -> None:
         """Send one chunk, or hold an acknowledgement back."""
-        if type(chunk).__name__ == "SackChunk" and self._hold(chunk):
-            return
+        if type(chunk).__name__ == "SackChunk":
+            if chunk.advertised_rwnd == 0:
+                self._overrun()
+            if self._hold(chunk):
+                return
         await self._pass_on(chunk)
 
     def close(self) -> None:

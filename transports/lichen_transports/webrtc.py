@@ -224,10 +224,10 @@ class _End:
             raise ConfigError(
                 f"cannot use an ICE server: {error}", hint="write stun:HOST:PORT or turn:HOST:PORT"
             ) from error
-        self._outlet = rtc_library.Outlet(self._connection.sctp)
+        self._outlet = rtc_library.Outlet(self._connection.sctp, self._on_overrun)
         self.channel = WebRtcChannel(data, self._let_go, message_bytes, limits.channel)
         self._connection.on("connectionstatechange", self._on_state)
-        self._connection.on("datachannel", lambda _: self.channel.lost())
+        self._connection.on("datachannel", lambda _: self.channel.lost("opened another channel"))
 
     async def describe(self) -> str:
         """This side's offer or answer, with every address it found."""
@@ -256,6 +256,9 @@ class _End:
     def _on_state(self) -> None:
         if self._connection.connectionState in ("failed", "closed"):
             self.channel.lost()
+
+    def _on_overrun(self) -> None:
+        self.channel.lost("sent a message without an end")
 
     async def _let_go(self) -> None:
         self._outlet.close()

@@ -78,12 +78,9 @@ class _Lock:
     def __init__(self, path: Path) -> None:
         self._file = Path(f"{path}.lock")
         self._handle = self._take(path)
-        try:
+        with suppress(OSError):  # the lock holds without the process id too, where the disk is full
             os.ftruncate(self._handle, 0)
             os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
-        except OSError:
-            self.release()
-            raise
 
     def _take(self, path: Path) -> int:
         while True:
@@ -140,11 +137,15 @@ def _write_durably(file: Path, content: bytes) -> None:
     """Write a file that is either there whole or not at all, and that only this user can read."""
     temporary = Path(f"{file}.new")
     temporary.unlink(missing_ok=True)
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE), "wb") as opened:
-        opened.write(content)
-        opened.flush()
-        os.fsync(opened.fileno())
-    temporary.replace(file)
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE), "wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        temporary.replace(file)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     folder = os.open(file.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(folder)

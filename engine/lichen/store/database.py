@@ -20,7 +20,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool
 
 from lichen.config import DEFAULT_LIMITS, Limits
-from lichen.errors import ConfigError
+from lichen.errors import ConfigError, StoreDamaged
 from lichen.store.failure import failure_of
 from lichen.store.migrate import migrate
 from lichen.store.worker import Done, Job, Worker
@@ -29,6 +29,8 @@ T = TypeVar("T")
 Durability = Literal["process", "power"]
 """What an acknowledged write survives: the death of this process (kill -9), or also that of the machine."""
 
+PAGE_BYTES = 4_096
+"""SQLCipher's page, of which a store has at least one."""
 BUSY_MS = 5_000
 CACHE_KIB = 16 * 1024
 GROUP_JOBS = 4_096
@@ -77,6 +79,8 @@ class Store:
         if durability not in _SETTINGS:
             raise ConfigError(f"there is no durability {durability!r}", hint="it is process or power")
 
+        if 0 < _size_bytes(path) < PAGE_BYTES:  # SQLite would take it for an empty database
+            raise StoreDamaged(f"{path} is no store, or was cut short", hint="name another file, or restore it")
         engine = _engine(path, key, durability)
         try:
             with engine.connect() as conn:

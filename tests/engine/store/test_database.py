@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +107,16 @@ def test_a_job_that_raises_more_than_an_exception_does_not_end_the_writer(store:
     store.write(put("a")).result()
 
 
+def _note(where: list[int], number: int, *_: object) -> None:
+    where.append(number)
+
+
 def test_jobs_run_and_are_told_in_the_order_in_which_they_were_put(store: Store) -> None:
     _, go_on = held(store)
     told: list[int] = []
     ran: list[int] = []
     for n in range(500):
-        store.write_soon(lambda _conn, n=n: ran.append(n), lambda _result, _error, n=n: told.append(n))
+        store.write_soon(partial(_note, ran, n), partial(_note, told, n))
     go_on.set()
     store.write(lambda _conn: None).result()
     assert ran == told == list(range(500))

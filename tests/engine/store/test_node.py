@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from lichen.store import Store, node
 
 
@@ -12,15 +14,14 @@ def test_a_value_is_replaced(store: Store) -> None:
     assert store.write(lambda conn: node.get_meta(conn, "name")).result() == b"two"
 
 
+def at(store: Store, peer: bytes, space: bytes) -> tuple[bytes, int] | None:
+    return store.write(lambda conn: node.cursor(conn, peer, space)).result()
+
+
 def test_a_cursor_belongs_to_one_peer_and_one_space(store: Store) -> None:
     for peer, space, position in ((b"p", b"s", 1), (b"p", b"t", 2), (b"q", b"s", 3), (b"p", b"s", 4)):
-        store.write(
-            lambda conn, peer=peer, space=space, at=position: node.set_cursor(conn, peer, space, b"store", at)  # type: ignore[misc]
-        ).result()
-    found = [
-        store.write(lambda conn, p=p, s=s: node.cursor(conn, p, s)).result()
-        for p, s in ((b"p", b"s"), (b"p", b"t"), (b"q", b"s"), (b"q", b"t"))
-    ]  # type: ignore[misc]
+        store.write(partial(node.set_cursor, peer=peer, space=space, store=b"store", position=position)).result()
+    found = [at(store, peer, space) for peer in (b"p", b"q") for space in (b"s", b"t")]
     assert found == [(b"store", 4), (b"store", 2), (b"store", 3), None]
 
 

@@ -1,8 +1,8 @@
 """The build backend: setuptools, after making sure of a Rust toolchain and of the notes page.
 
-Where no rustc of 1.90 or newer runs, a toolchain is fetched with `puccinialin` into the user's cache. Where npm is, the page
-of the notes application is built into the package when it is missing or older than its sources; without npm the wheel is built
-without the page, and says so.
+Where no rustc of 1.90 or newer runs, a toolchain is fetched with `puccinialin` into the user's cache. Where npm is,
+the page of the notes application is built into the package when it is missing or older than its sources; without npm
+the wheel is built without the page, and says so.
 """
 
 from __future__ import annotations
@@ -27,6 +27,16 @@ def _say(text: str) -> None:
     print(f"lichen: {text}", file=sys.stderr, flush=True)
 
 
+def adopt_rustup_home() -> None:
+    """Let a rustup proxy on PATH find its toolchains beside its own folder, also where HOME is another one."""
+    cargo = shutil.which("cargo")
+    if cargo is None or "RUSTUP_HOME" in os.environ:
+        return
+    beside = Path(cargo).parent.parent.parent / ".rustup"
+    if (beside / "toolchains").is_dir():
+        os.environ["RUSTUP_HOME"] = str(beside)
+
+
 def rust_version() -> tuple[int, int] | None:
     """The version of the rustc that runs here, None where none does (a toolchain proxy without a toolchain is none)."""
     try:
@@ -40,6 +50,7 @@ def rust_version() -> tuple[int, int] | None:
 
 def ensure_rust() -> None:
     """Fetch a toolchain and put it first on PATH, unless a new enough one is there."""
+    adopt_rustup_home()
     version = rust_version()
     if version is not None and version >= RUST_NEEDED:
         return

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import cbor2
+from lichen_crdt import ChangeInfo, change_info
+from lichen_crdt import Document as CrdtDocument
 
 from lichen.api.feed import Feed
 from lichen.errors import AccessDenied, LimitExceeded
 from lichen.ids import DeviceKey, DocId, SpaceId
 from lichen.runtime.document import Applied, OpenDocument
-from lichen_crdt import Document as CrdtDocument
-from lichen_crdt import ChangeInfo, change_info
 
 if TYPE_CHECKING:
     from lichen.api.engine import Engine
@@ -122,7 +122,7 @@ class Document:
         """Return when at most this many bytes of changes wait to be saved and sealed: a pace for who writes fast."""
         await self._opened.room(most_bytes)
 
-    def events(self) -> AsyncIterator[Applied]:
+    def events(self) -> AsyncGenerator[Applied, None]:
         """What happens to the document from now on: `async for applied in note.events()`."""
         feed: Feed[Applied] = Feed()
         self._opened.listeners.append(feed.put)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any, Literal
 
 import cbor2
@@ -310,7 +310,7 @@ class Engine:
 
     # Events
 
-    def events(self) -> AsyncIterator[Event]:
+    def events(self) -> AsyncGenerator[Event, None]:
         """What happens from now on, in all spaces."""
         feed: Feed[Event] = Feed()
         self._feeds.append(feed)
@@ -411,11 +411,8 @@ class Engine:
             self.cards.read(document)
             self._publish(SpaceChanged(document.space))
             return
-        self._publish(
-            DocumentChanged(document.space, document.id, applied.local, applied.patches, applied.authors)
-        )
+        self._publish(DocumentChanged(document.space, document.id, applied.local, applied.patches, applied.authors))
 
 
 def _now_ms() -> int:
     return int(time.time() * 1000)
-

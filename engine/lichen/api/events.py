@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lichen.ids import DeviceKey, DocId, SpaceId
 from lichen_crdt import Patch
+
+from lichen.ids import DeviceKey, DocId, SpaceId
 
 
 @dataclass(frozen=True, slots=True)

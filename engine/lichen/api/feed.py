@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Generic, TypeVar
 
 from lichen.errors import LimitExceeded
@@ -40,7 +40,7 @@ class Feed(Generic[T]):
         self._closed = True
         self._something.set()
 
-    async def items(self, done: Callable[[], object]) -> AsyncIterator[T]:
+    async def items(self, done: Callable[[], object]) -> AsyncGenerator[T, None]:
         """Iterate until closed; `done` is called when the reader stops."""
         try:
             while True:

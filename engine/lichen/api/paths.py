@@ -27,10 +27,7 @@ class PeerPath:
 def peer_paths(state: NodeState, driver: Driver, space: SpaceState) -> list[PeerPath]:
     """Every device of a space but this one, by key."""
     relayed = {
-        device: link.path
-        for link, on_link in state.on_space(space.id)
-        if link.relay
-        for device in on_link.online
+        device: link.path for link, on_link in state.on_space(space.id) if link.relay for device in on_link.online
     }
     others = sorted(d.key for m in space.log.members().values() for d in m.devices if d.key != state.device)
     return [_path(driver, device, relayed) for device in others]

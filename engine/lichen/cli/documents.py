@@ -6,7 +6,9 @@ import sys
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import click
 import typer
+from lichen_crdt import Text
 from rich.table import Table
 
 from lichen.api.document import Document
@@ -14,7 +16,6 @@ from lichen.cli.names import SHORT, find_document, find_space
 from lichen.cli.options import JsonOption, PassphraseFileOption, StoreOption, VerboseOption, opened
 from lichen.cli.output import Report, configure_logs, run, stdout
 from lichen.errors import ConfigError
-from lichen_crdt import Text
 
 app = typer.Typer(help="Documents: what a space holds.", no_args_is_help=True)
 
@@ -199,7 +200,7 @@ def _text(text: str) -> str:
 def _in_editor(text: str) -> str:
     if not sys.stdin.isatty():
         raise ConfigError("nothing to change was given", hint="use --text, --append or --title")
-    edited = typer.edit(text)
+    edited = click.edit(text)
     if edited is None:
         raise ConfigError("the editor was left without saving: nothing was changed")
     return str(edited)

@@ -17,7 +17,9 @@ def find_space(engine: Engine, wanted: str | None) -> Space:
     if not wanted:
         if len(spaces) == 1:
             return spaces[0]
-        raise ConfigError(f"there are {len(spaces)} spaces in this store: name one", hint="lichen space list shows them")
+        raise ConfigError(
+            f"there are {len(spaces)} spaces in this store: name one", hint="lichen space list shows them"
+        )
     found = [space for space in spaces if space.id.hex().startswith(wanted.lower()) or space.name == wanted]
     if not found:
         raise NotFound(f"no space here is called or begins with {wanted!r}", hint="lichen space list shows them")

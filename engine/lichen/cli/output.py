@@ -6,19 +6,21 @@ Exit codes: 0, 1 for an error of ours (with `{"error": {"type", "message", "hint
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
+import signal
 import sys
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import typer
+from lichen_crdt import CrdtError
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 
 from lichen.errors import LichenError
-from lichen_crdt import CrdtError
 
 T = TypeVar("T")
 
@@ -66,13 +68,15 @@ def configure_logs(*, verbose: bool) -> None:
     handler = RichHandler(console=stderr, show_path=False, rich_tracebacks=False)
     level = logging.INFO if verbose else logging.ERROR
     logging.basicConfig(level=level, format="%(name)s: %(message)s", handlers=[handler], force=True)
+    for library in ("alembic", "aioice", "aiortc", "websockets"):
+        logging.getLogger(library).setLevel(logging.WARNING if verbose else logging.CRITICAL)
 
 
 def run(report: Report, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a command's coroutine; errors of ours become output and exit code 1, Ctrl-C 130."""
     try:
-        return asyncio.run(work())
-    except KeyboardInterrupt:
+        return asyncio.run(_terminable(work()))
+    except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(130) from None
     except BaseException as error:
         found = _ours(error)
@@ -80,6 +84,15 @@ def run(report: Report, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
             raise
         report.error(found)
         raise typer.Exit(1) from error
+
+
+async def _terminable(work: Coroutine[Any, Any, T]) -> T:
+    """Let SIGTERM end the work as Ctrl-C does, so that what it has begun is ended too."""
+    task = asyncio.current_task()
+    with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers on the loop
+        if task is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await work
 
 
 def _ours(error: BaseException) -> BaseException | None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from lichen_crdt import Text
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lichen.api.document import Document
@@ -29,9 +30,8 @@ from lichen.cli.output import Report, configure_logs, run, stderr
 from lichen.errors import ConfigError, LichenError, LinkBroken, Unreachable
 from lichen.ids import DocId
 from lichen.testing.traces import Trace, load_trace
-from lichen_crdt import Text
 
-TURN_TRANSACTIONS = 64
+TURN_TRANSACTIONS = 8
 """Transactions between two looks at the event loop."""
 BACKLOG_BYTES = 1024 * 1024
 """Changes that may wait to be saved and sealed before typing pauses."""

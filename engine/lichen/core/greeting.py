@@ -14,6 +14,7 @@ from lichen.core.space import SpaceState
 from lichen.core.state import NodeState, blinded
 from lichen.crypto.signing import verify_many
 from lichen.errors import InvalidOperation
+from lichen.ids import SpaceId
 from lichen.wire.frames import Access, Hello, Refused
 from lichen.wire.operation import Operation, OperationKind
 
@@ -81,7 +82,7 @@ class Greeting:
             state.emit(Send(link.id, Refused(message.space, "this relay holds as many spaces as it may")))
             return None
         genesis = Operation.decode(message.operations[0])
-        if genesis.kind is not OperationKind.GENESIS or genesis.id != message.space:
+        if genesis.kind is not OperationKind.GENESIS or SpaceId(genesis.id) != message.space:
             return None
         state.emit(StoreSpace(message.space))
         return state.begin(message.space)
@@ -135,7 +136,9 @@ class Greeting:
                 return
             if not on_link.wanted:
                 on_link.wanted = True
-                state.emit(Send(link.id, Refused(space.id, "your device is not in this space, as far as is known here")))
+                state.emit(
+                    Send(link.id, Refused(space.id, "your device is not in this space, as far as is known here"))
+                )
             return
         on_link.wanted = False
         self.greet(link, space)

@@ -1,7 +1,8 @@
 """Change sets from outside, from arrival to one of the three outcomes.
 
-They arrive, are checked in batches (signatures and ciphertexts, off the loop), then judged one by one: invalid, waiting,
-or accepted. While one batch is checked the next gathers, so a lone set is checked at once and a flood in few batches.
+They arrive, are checked in batches (signatures and ciphertexts, off the loop), then judged one by one: invalid,
+waiting, or accepted. While one batch is checked the next gathers, so a lone set is checked at once and a flood in few
+batches.
 """
 
 from __future__ import annotations

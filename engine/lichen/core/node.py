@@ -18,6 +18,9 @@ Invariants:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from lichen.config import DEFAULT_LIMITS, Limits
 from lichen.core import events as happened
 from lichen.core.direct import Direct
@@ -41,7 +44,8 @@ POSITION_INTERVAL_S = 1.0
 class Node:
     """One device or relay.
 
-    `identity` is the node's keys, `session` its 16-byte nonce of this process start, `store` the 16 bytes naming its store,
+    `identity` is the node's keys, `session` its 16-byte nonce of this process start, `store` the 16 bytes naming its
+    store,
     `seed` 32 random bytes from which salts are drawn.
     """
 
@@ -63,11 +67,59 @@ class Node:
         self._presence = Presence(self.state, seed)
         self._direct = Direct(self.state)
         self._report_at: float | None = None
+        self._events = self._event_table()
+        self._messages = self._message_table()
+
+    def _event_table(self) -> dict[type[happened.Event], Callable[[Any], object]]:
+        """What each event goes to."""
+        return {
+            happened.LinkOpened: self._link_opened,
+            happened.LinkLost: self._link_lost,
+            happened.LinkCongested: self._congested,
+            happened.LinkDrained: self._drained,
+            happened.MessageArrived: self._message_arrived,
+            happened.SpaceLoaded: self._space_loaded,
+            happened.OperationsAuthored: self._operations_authored,
+            happened.SetSealed: self._set_sealed,
+            happened.SetsChecked: self._sets_checked,
+            happened.SetsNotStored: lambda event: self.state.spaces[event.space].forget(event.ids),
+            happened.CursorRead: self._push.cursor_read,
+            happened.CursorStored: self._push.cursor_stored,
+            happened.CatchUpRead: self._push.catch_up_read,
+            happened.SetsRead: self._push.sets_read,
+            happened.PositionRead: self._push.position_read,
+            happened.PresenceSet: lambda event: self._presence.set(event.space, event.doc, event.payload),
+            happened.SignalWritten: lambda event: self._presence.signal(event.peer, event.payload),
+            happened.DirectFailed: lambda event: self._direct.failed(event.peer),
+            happened.DirectEnabled: lambda _event: self._direct.enable(),
+            happened.MailWritten: self._mail_written,
+            happened.MailRead: self._mail_read,
+            happened.TimeReached: lambda _event: self._time_reached(),
+        }
+
+    def _message_table(self) -> dict[type[frames.Message], Callable[[LinkState, Any], object]]:
+        """What each message goes to."""
+        return {
+            frames.Hello: self._hello,
+            frames.Access: self._access,
+            frames.Pull: self._pull,
+            frames.Sets: self._intake.sets,
+            frames.Announce: self._push.announced,
+            frames.Graft: self._push.graft,
+            frames.Prune: self._push.prune,
+            frames.Position: self._intake.position,
+            frames.Settled: self._push.settled,
+            frames.Ephemeral: self._presence.arrived,
+            frames.Peers: self._direct.peers,
+            frames.Mail: self._mail,
+            frames.Beat: lambda _link, _message: None,
+            frames.Refused: lambda _link, _message: None,
+        }
 
     def handle(self, event: happened.Event, now: float) -> list[Effect]:
         """Change the state by one event at the time `now`, in monotonic seconds, and return the effects, in order."""
         self.state.now = now
-        self._dispatch(event)
+        self._events[type(event)](event)
         if self._report_at is None and any(space.unreported for space in self.state.spaces.values()):
             self._report_at = now + POSITION_INTERVAL_S
         effects, self.state.effects = self.state.effects, []
@@ -90,56 +142,9 @@ class Node:
         """The state of a space, for reading."""
         return self.state.spaces.get(space_id)  # type: ignore[call-overload, no-any-return]
 
-    def _dispatch(self, event: happened.Event) -> None:  # noqa: PLR0912
-        match event:
-            case happened.MessageArrived():
-                self._message_arrived(event)
-            case happened.SetsChecked():
-                for link in self._intake.checked(event):
-                    self.state.emit(CloseLink(link, "sent a change set that its author did not sign"))
-            case happened.SetSealed():
-                self._set_sealed(event)
-            case happened.CatchUpRead():
-                self._push.catch_up_read(event)
-            case happened.SetsRead():
-                self._push.sets_read(event)
-            case happened.CursorRead():
-                self._push.cursor_read(event)
-            case happened.CursorStored():
-                self._push.cursor_stored(event)
-            case happened.PositionRead():
-                self._push.position_read(event)
-            case happened.LinkOpened():
-                self._link_opened(event)
-            case happened.LinkLost():
-                self._link_lost(event)
-            case happened.LinkCongested():
-                self._congested(event)
-            case happened.LinkDrained():
-                link = self.state.links.get(event.link)
-                if link is not None:
-                    self._push.drained(link)
-            case happened.SpaceLoaded():
-                self._space_loaded(event)
-            case happened.OperationsAuthored():
-                self._operations_authored(event)
-            case happened.SetsNotStored():
-                self.state.spaces[event.space].forget(event.ids)
-            case happened.PresenceSet():
-                self._presence.set(event.space, event.doc, event.payload)
-            case happened.SignalWritten():
-                self._presence.signal(event.peer, event.payload)
-            case happened.DirectFailed():
-                self._direct.failed(event.peer)
-            case happened.DirectEnabled():
-                self._direct.enable()
-            case happened.MailWritten():
-                self._mail_written(event)
-            case happened.MailRead():
-                for sender, body in event.mails:
-                    self.state.emit(Send(event.link, frames.Mail(self.state.links[event.link].peer, sender, body)))
-            case happened.TimeReached():
-                self._time_reached()
+    def _sets_checked(self, event: happened.SetsChecked) -> None:
+        for link in self._intake.checked(event):
+            self.state.emit(CloseLink(link, "sent a change set that its author did not sign"))
 
     # Links
 
@@ -169,6 +174,11 @@ class Node:
         if link is not None:
             link.congested = True
 
+    def _drained(self, event: happened.LinkDrained) -> None:
+        link = self.state.links.get(event.link)
+        if link is not None:
+            self._push.drained(link)
+
     # Messages
 
     def _message_arrived(self, event: happened.MessageArrived) -> None:
@@ -183,33 +193,7 @@ class Node:
     def _message(self, link: LinkState, message: frames.Message) -> None:
         if link.hello is None and not isinstance(message, frames.Hello):
             raise ProtocolError("a message came before the peer said hello")
-        match message:
-            case frames.Sets():
-                self._intake.sets(link, message)
-            case frames.Announce():
-                self._push.announced(link, message)
-            case frames.Graft():
-                self._push.graft(link, message)
-            case frames.Prune():
-                self._push.prune(link, message)
-            case frames.Position():
-                self._intake.position(link, message)
-            case frames.Settled():
-                self._push.settled(link, message)
-            case frames.Ephemeral():
-                self._presence.arrived(link, message)
-            case frames.Access():
-                self._access(link, message)
-            case frames.Pull():
-                self._pull(link, message)
-            case frames.Peers():
-                self._direct.peers(link, message)
-            case frames.Mail():
-                self._mail(link, message)
-            case frames.Hello():
-                self._hello(link, message)
-            case frames.Beat() | frames.Refused():
-                pass
+        self._messages[type(message)](link, message)
 
     def _hello(self, link: LinkState, message: frames.Hello) -> None:
         if link.hello is not None:
@@ -273,6 +257,11 @@ class Node:
         space = self.state.spaces[event.space]
         space.add(event.set.id, known_of(event.set, event.last_hash))
         self._push.distribute(space, [event.set], {})
+
+    def _mail_read(self, event: happened.MailRead) -> None:
+        link = self.state.links.get(event.link)
+        for sender, body in event.mails if link is not None else ():
+            self.state.emit(Send(event.link, frames.Mail(self.state.links[event.link].peer, sender, body)))
 
     def _mail_written(self, event: happened.MailWritten) -> None:
         """Over the link to that device itself where there is one, else by every relay."""

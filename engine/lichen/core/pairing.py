@@ -1,14 +1,16 @@
 """Joining with a ticket: the conversation between who holds it and the device that issued it.
 
-Noise_XXpsk3_25519_ChaChaPoly_SHA256 under the ticket's key, in four mails that any link may carry and a relay may keep::
+Noise_XXpsk3_25519_ChaChaPoly_SHA256 under the ticket's key, in four mails that any link may carry and a relay may
+keep::
 
     1  joiner   conversation 16 | 1 | ticket id 16 | Noise message 1
     2  issuer   conversation 16 | 2 | Noise message 2: the issuer proves which device it is
     3  joiner   conversation 16 | 3 | Noise message 3: the joiner's proof, and who wants to join
     4  issuer   conversation 16 | 4 | sealed: taken in or refused, and why
 
-A relay learns the ticket's id (a hash) and that two devices talk; it can alter nothing. Either side answers a mail that it has
-seen before with what it answered then, so mails may be repeated and lost. Nothing happens before the third mail verifies.
+A relay learns the ticket's id (a hash) and that two devices talk; it can alter nothing. Either side answers a mail
+that it has seen before with what it answered then, so mails may be repeated and lost. Nothing happens before the
+third mail verifies.
 """
 
 from __future__ import annotations
@@ -171,9 +173,7 @@ class Joiner:
 class Issuer:
     """The side that issued the ticket, for one conversation. `ephemeral` is 32 fresh random bytes."""
 
-    def __init__(
-        self, identity: Identity, *, ephemeral: bytes, lookup: Callable[[bytes], OpenTicket | None]
-    ) -> None:
+    def __init__(self, identity: Identity, *, ephemeral: bytes, lookup: Callable[[bytes], OpenTicket | None]) -> None:
         self._identity = identity
         self._ephemeral = ephemeral
         self._lookup = lookup
@@ -222,7 +222,8 @@ class Issuer:
         return reply
 
     def _receive_third(self, mail: bytes, body: bytes) -> JoinRequested:
-        assert self._noise is not None and self._ticket is not None
+        assert self._noise is not None
+        assert self._ticket is not None
         payload = self._noise.read_message(body)
         device = _proven(self._noise, payload[:_PROOF_BYTES], _ROLE_JOINER)
         member, record, name = _cbor(payload[_PROOF_BYTES:], 3)

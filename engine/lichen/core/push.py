@@ -1,8 +1,9 @@
 """Change sets to peers: the answer to a pull, then everything new as it is accepted.
 
 Pushing follows Plumtree (Leitao, Pereira, Rodrigues: Epidemic Broadcast Trees, 2007), with one tree an author: a peer
-that gets an author's sets sooner elsewhere prunes this link for that author and is only told short ids; when an announced
-set stays away it grafts the link again. What this device writes itself is always pushed, so a relay stores it at once.
+that gets an author's sets sooner elsewhere prunes this link for that author and is only told short ids; when an
+announced set stays away it grafts the link again. What this device writes itself is always pushed, so a relay stores
+it at once.
 """
 
 from __future__ import annotations

@@ -129,7 +129,7 @@ class SpaceState:
         most = self.limits.frontier_ids
         newest = list(self.frontier)[-(most - 64) :]
         arrivals = list(self.known)
-        older = []
+        older: list[SetId] = []
         step = 1
         while step <= len(arrivals) and len(older) < 64:
             older.append(arrivals[-step])

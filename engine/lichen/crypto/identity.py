@@ -56,7 +56,7 @@ class Identity:
     def from_bytes(cls, data: bytes) -> Identity:
         """From the store. Raises `StoreDamaged`."""
         if len(data) != len(MAGIC) + PRIVATE_BYTES or not data.startswith(MAGIC):
-            raise StoreDamaged("the device's keys in the store are not readable", hint="restore the store from a backup")
+            raise StoreDamaged("the device's keys in the store are not readable", hint="restore it from a backup")
         return cls(data[len(MAGIC) :])
 
     def __repr__(self) -> str:

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from lichen import _native
+from lichen._native import is_acceptable_key as _is_acceptable_key
+from lichen._native import verify_many as _verify_many
 from lichen.ids import DeviceKey
 
 SignatureCheck = tuple[bytes, bytes, bytes]
@@ -34,14 +35,14 @@ class Signer:
 
 def verify_many(checks: Sequence[SignatureCheck]) -> list[bool]:
     """Whether each signature is its key's; on native threads, with the GIL released. Anything malformed is False."""
-    return _native.verify_many(list(checks))
+    return _verify_many(list(checks))
 
 
 def verify(key: bytes, message: bytes, signature: bytes) -> bool:
     """Whether one signature is its key's."""
-    return _native.verify_many([(key, message, signature)])[0]
+    return _verify_many([(key, message, signature)])[0]
 
 
 def is_acceptable_key(key: bytes) -> bool:
     """Whether 32 bytes are a canonical Ed25519 public key that is not of small order."""
-    return _native.is_acceptable_key(key)
+    return _is_acceptable_key(key)

@@ -1,9 +1,9 @@
 """One document in memory: edits are saved, then sealed and pushed; change sets from others are applied.
 
-A local edit goes through three queues, each written in batches of whatever has gathered while the batch before it was on
-its way (group commit, without a timer): `_unsaved` (in memory only), `_unsealed` (on disk, not yet in a change set), and
-the change set itself. A change set is pushed only after the store holds it: otherwise a crash between the two could seal
-the same changes twice, which is a split.
+A local edit goes through three queues, each written in batches of whatever has gathered while the batch before it was
+on its way (group commit, without a timer): `_unsaved` (in memory only), `_unsealed` (on disk, not yet in a change
+set), and the change set itself. A change set is pushed only after the store holds it: otherwise a crash between the
+two could seal the same changes twice, which is a split.
 
 Incoming change sets are applied between transactions, in batches. A batch that continues exactly from our heads is
 replayed, which costs microseconds, so it is applied on the loop; any other on a thread once the document is large.
@@ -20,12 +20,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from lichen_crdt import CrdtError, Document, InvalidDocument, Patch, change_info
+
 from lichen.core.effects import AcceptedSet
 from lichen.core.events import SetSealed
 from lichen.ids import DeviceKey, DocId, Session, SetId, SpaceId
 from lichen.runtime import rows
 from lichen.runtime.sealer import Sealer, SessionLog, Unsealed
-from lichen_crdt import CrdtError, Document, InvalidDocument, Patch, change_info
 
 log = logging.getLogger("lichen.document")
 
@@ -183,7 +184,9 @@ class OpenDocument:
     @property
     def quiet(self) -> bool:
         """Everything is saved, sealed and applied."""
-        return not (self._saving or self._sealing or self._unsaved or self._unsealed or self._incoming or self._applying)
+        return not (
+            self._saving or self._sealing or self._unsaved or self._unsealed or self._incoming or self._applying
+        )
 
     def title(self) -> str | None:
         """The document's `title`, where it has one, cut to 200 characters."""
@@ -313,7 +316,7 @@ class OpenDocument:
     def _continues(self, batch: list[AcceptedSet]) -> bool:
         """Whether a batch begins exactly at our heads, so that it can be replayed."""
         first = batch[0].changes
-        return bool(first) and change_info(first[0]).deps == self.crdt.heads
+        return first is not None and change_info(first[0]).deps == self.crdt.heads
 
     def _apply_here(self, batch: list[AcceptedSet]) -> None:
         del self._incoming[: len(batch)]
@@ -363,7 +366,9 @@ class OpenDocument:
     # Folding
 
     def _fold_if_long(self) -> None:
-        long = self.tail_changes >= max(self.fold_changes, self.crdt.operations // 8) or self.tail_bytes >= self.fold_bytes
+        long = (
+            self.tail_changes >= max(self.fold_changes, self.crdt.operations // 8) or self.tail_bytes >= self.fold_bytes
+        )
         if long and not self._folding and self.failure is None:
             self._folding = True
             self.host.spawn(self.fold(), f"fold {self.id.hex()[:8]}")

@@ -9,6 +9,8 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
+from lichen_crdt import CrdtError, Document
+
 from lichen.config import Limits
 from lichen.core.actors import actor_id
 from lichen.core.effects import AcceptedSet, StoreSets
@@ -16,9 +18,8 @@ from lichen.errors import NotFound
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.runtime import rows
 from lichen.runtime.document import Host, OpenDocument
-from lichen.runtime.sealer import SessionLog, Unsealed
+from lichen.runtime.sealer import SessionLog
 from lichen.store import Store
-from lichen_crdt import CrdtError, Document
 
 log = logging.getLogger("lichen.documents")
 
@@ -115,7 +116,7 @@ class Documents:
         document.head_sets.update(stored.head_sets)
         document.tail_changes = len(stored.tail)
         document.tail_bytes = sum(map(len, stored.tail))
-        document.resume([Unsealed(session, h, change, deps) for session, h, change, deps in stored.unsealed])
+        document.resume(stored.unsealed)
         return document
 
     def _use(self, document: OpenDocument) -> None:
@@ -186,4 +187,3 @@ def _apply_what_is_valid(crdt: Document, tail: Sequence[bytes]) -> None:
     for change in tail:
         with contextlib.suppress(CrdtError):
             crdt.apply_changes([change], strict=True)
-

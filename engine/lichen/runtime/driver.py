@@ -1,7 +1,7 @@
 """The driver: feeds events to the node, carries out its effects, and re-arms one timer.
 
-Everything runs on one event loop. Work that is long (checks of many change sets, disk) is done on threads, and comes back
-as an event. All tasks belong to one group, which `Driver.run` owns.
+Everything runs on one event loop. Work that is long (checks of many change sets, disk) is done on threads, and comes
+back as an event. All tasks belong to one group, which `Driver.run` owns.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Protocol
 
 from lichen.config import Limits
@@ -170,7 +171,14 @@ class Driver:
                 self._application.signal(effect.peer, effect.payload)
             case do.DeliverMail():
                 self._application.mail(effect.sender, effect.body)
-            case do.TellSpace() | do.TellPeers() | do.TellPresence() | do.TellCaughtUp() | do.TellServed() | do.TellInvalid():
+            case (
+                do.TellSpace()
+                | do.TellPeers()
+                | do.TellPresence()
+                | do.TellCaughtUp()
+                | do.TellServed()
+                | do.TellInvalid()
+            ):
                 self._application.tell(effect)
             case _:
                 self._use_store(effect)
@@ -245,7 +253,7 @@ class Driver:
             if link is None:
                 return
             await link.room()
-            bodies = await asyncio.wrap_future(self.store.read(lambda conn, batch=batch: rows.bodies(conn, batch)))
+            bodies = await asyncio.wrap_future(self.store.read(partial(rows.bodies, numbers=batch)))
             done = index == len(batches) - 1
             self.feed(happened.CatchUpRead(effect.link, effect.space, bodies, position, done))
         if not batches:
@@ -284,6 +292,7 @@ class Driver:
             ended[1] += link.bytes_received
             if not self._closed:
                 self.feed(happened.LinkLost(number))
+        log.info("the %s link with %s ended: %s", channel.path, hands.peer.hex()[:12], link.reason)
         return link.reason
 
     def _arrived(self, number: int, message: Message) -> None:

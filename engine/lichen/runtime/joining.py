@@ -1,8 +1,8 @@
 """Tickets: issuing them, answering who comes with one, and joining with one.
 
-The conversation (`lichen.core.pairing`) travels as mail: over the link to the other device where there is one, else through
-a relay, which keeps it until that device is there. A joiner repeats its first message until it is answered; an issuer that
-has already taken a device in answers it again, so a joiner may start anew at any point.
+The conversation (`lichen.core.pairing`) travels as mail: over the link to the other device where there is one, else
+through a relay, which keeps it until that device is there. A joiner repeats its first message until it is answered;
+an issuer that has already taken a device in answers it again, so a joiner may start anew at any point.
 """
 
 from __future__ import annotations

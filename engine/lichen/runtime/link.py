@@ -1,7 +1,7 @@
 """A link: the handshake over a channel, then messages both ways, in order.
 
-A message longer than a frame travels in pieces. Each frame's plaintext begins with one byte: 0 for the last (or only) piece
-of a message, 1 for any other. Change sets are packed with the link's dictionaries (`lichen.wire.dictionary`).
+A message longer than a frame travels in pieces. Each frame's plaintext begins with one byte: 0 for the last (or only)
+piece of a message, 1 for any other. Change sets are packed with the link's dictionaries (`lichen.wire.dictionary`).
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ async def shake_hands(
 ) -> Handshaken:
     """Authenticate both ends of a channel.
 
-    Raises `HandshakeFailed`, also when it takes longer than `limits.handshake_s`, and `LinkError` when the channel ends.
+    Raises `HandshakeFailed`, also when it takes longer than `limits.handshake_s`, and `LinkError` when the channel
+    ends.
     """
     prologue = b"\x00".join((b"lichen/link/v1", channel.path.encode(), channel.binding))
     machine = LinkHandshake(identity, initiator=initiator, prologue=prologue, ephemeral=ephemeral, expected=expected)
@@ -252,4 +253,3 @@ class Link:
                 raise LinkBroken(f"nothing came from the peer for {self._limits.silence_s:g} s")
             if now - self._last_sent >= self._limits.heartbeat_s:
                 self.send(frames.Beat())
-

@@ -1,6 +1,7 @@
 """Between the engine's values and the store's rows. Every function runs on one of the store's threads.
 
-The first argument is the SQLAlchemy connection of the job; what is written becomes visible when the job's group commits.
+The first argument is the SQLAlchemy connection of the job; what is written becomes visible when the job's group
+commits.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lichen_crdt import change_info
 from sqlalchemy import Connection
 
 from lichen.config import Limits
@@ -25,7 +27,6 @@ from lichen.store import change_sets, documents, mailbox, membership, node
 from lichen.wire.changeset import ChangeSet
 from lichen.wire.operation import Operation, Role
 from lichen.wire.ticket import Ticket, ticket_psk
-from lichen_crdt import change_info
 
 IDENTITY = "identity"
 """The key under which `meta` holds the device's private keys."""
@@ -242,9 +243,7 @@ class StoredDocument:
         return len(self.tail) <= SMALL_TAIL and len(self.snapshot or b"") <= 4 * 1024
 
 
-def create_document(
-    conn: Connection, doc: DocId, space: SpaceId, session: Session, nonce: bytes, now_ms: int
-) -> None:
+def create_document(conn: Connection, doc: DocId, space: SpaceId, session: Session, nonce: bytes, now_ms: int) -> None:
     """A document that this device creates; its nonce is kept until the set that creates it is sealed."""
     documents.create_document(conn, doc, space, now_ms)
     documents.put_session(conn, doc, documents.SessionRow(session, nonce, 0, None))

@@ -1,8 +1,8 @@
 """Seals runs of local changes into change sets.
 
-A change set holds changes of one session of which only the first may have dependencies beside its predecessor, so that the
-Automerge dependencies of the set are exactly what its header's deps end with (protocol section 3). A run ends at the target
-size, and has no timer: whatever has gathered is sealed at once.
+A change set holds changes of one session of which only the first may have dependencies beside its predecessor, so
+that the Automerge dependencies of the set are exactly what its header's deps end with (protocol section 3). A run
+ends at the target size, and has no timer: whatever has gathered is sealed at once.
 """
 
 from __future__ import annotations

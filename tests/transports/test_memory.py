@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
 from lichen.errors import ConfigError, LinkBroken, LinkClosed, Unreachable
 from lichen.testing.channels import CHECKS, Check
 from lichen.transport import Channel, Listener, Transport

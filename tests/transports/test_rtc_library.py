@@ -7,7 +7,6 @@ from typing import Any
 import aioice.ice
 import ifaddr
 import pytest
-
 from lichen_transports import rtc_library
 from lichen_transports.rtc_library import LOOPBACK_VARIABLE, Outlet
 

@@ -6,7 +6,6 @@ import cbor2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lichen.errors import ProtocolError
 from lichen_transports.signalling import CANDIDATES, SIGNAL_BYTES, Kind, Signal, fingerprint
 

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable
 
 import aiortc.rtcsctptransport
 import pytest
-
 from lichen.errors import ConfigError, LinkBroken, Unreachable
 from lichen.testing.channels import CHECKS, Check
 from lichen.transport import Channel, SignalledTransport

@@ -11,14 +11,13 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from websockets.asyncio.client import connect
-from websockets.asyncio.server import ServerConnection, serve
-from websockets.typing import Subprotocol
-
 from lichen.errors import ConfigError, LinkBroken, LinkClosed, Unreachable
 from lichen.testing.channels import CHECKS, Check, check_peer_death
 from lichen.transport import Channel, Listener, Transport
 from lichen_transports.websocket import WebSocketLimits, WebSocketTransport, transport
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 SIZE = 60 * 1024
 

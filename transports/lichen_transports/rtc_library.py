@@ -93,7 +93,7 @@ class Outlet:
         self._timer: asyncio.TimerHandle | None = None
         self._sending: asyncio.Task[None] | None = None
         if self._send is not None:
-            association._send_chunk = self.send
+            association._send_chunk = self.send  # noqa: SLF001 - there is no other place to do this
 
     async def send(self, chunk: Any) -> None:
         """Send one chunk, or hold an acknowledgement back."""

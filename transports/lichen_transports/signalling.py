@@ -14,7 +14,6 @@ from enum import Enum
 from typing import Any
 
 import cbor2
-
 from lichen.errors import ProtocolError
 
 SIGNAL_BYTES = 12 * 1024

@@ -20,6 +20,7 @@ from typing import Any
 
 from lichen.errors import ConfigError, LichenError, LinkError, ProtocolError, Unreachable
 from lichen.transport import Signals
+
 from lichen_transports import rtc_library
 from lichen_transports.datachannel import DataChannelLimits, WebRtcChannel
 from lichen_transports.signalling import ATTEMPT_BYTES, Kind, Signal, fingerprint

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
+from lichen.errors import ConfigError, LinkBroken, LinkClosed, LinkError, Unreachable
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.connection import Connection
 from websockets.asyncio.server import Server, ServerConnection, serve
@@ -24,8 +25,6 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMes
 from websockets.frames import CloseCode
 from websockets.protocol import State
 from websockets.typing import Subprotocol
-
-from lichen.errors import ConfigError, LinkBroken, LinkClosed, LinkError, Unreachable
 
 SUBPROTOCOL = Subprotocol("lichen.v1")
 

@@ -15,7 +15,7 @@ MOST_ADMIN_GRANT: Final = Role.WRITER
 """The highest role that an admin may grant, and whom it may manage."""
 
 
-class Reject(Exception):  # noqa: N818 - it is a verdict, caught by the log
+class Reject(Exception):
     """An operation is invalid for good; the message says why."""
 
 
@@ -74,7 +74,7 @@ def acts_as_admin(operation: Operation, log: Known, past: int) -> bool:
 def _require(author: DeviceKey, role: Role, log: Known, past: int) -> Role:
     own = authority(author, log, past)
     if own is None or own < role:
-        raise Reject(f"its author was not at least a {role.name.lower()}")
+        raise Reject(f"its author was not at least {'an' if role >= Role.ADMIN else 'a'} {role.name.lower()}")
     return own
 
 

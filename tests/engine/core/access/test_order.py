@@ -174,9 +174,7 @@ def test_roles_are_those_of_a_model_that_reads_the_rules_out_loud(script: Script
         for op, past in model.pasts.items():
             assert log.role_of(key, (op,)) == model.role(key, past)
     assert {member: found.role for member, found in log.members().items()} == {
-        member: role
-        for name in NAMES
-        if (role := model.member_role(member := member_id(name), everything)) is not None
+        member: role for name in NAMES if (role := model.member_role(member := member_id(name), everything)) is not None
     }
 
 

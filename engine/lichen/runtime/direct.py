@@ -59,13 +59,13 @@ class DirectPaths:
         self._driver.feed(DirectEnabled())
 
     def connect(self, peer: DeviceKey, *, offers: bool) -> None:
-        """Start an attempt, unless one to this peer is running."""
-        if self._transport is None:
-            self._driver.feed(DirectFailed(peer))
+        """Start an attempt; an offer fails at once while an attempt with this peer is running."""
+        if self._transport is None or peer in self._boxes:
+            if offers:
+                self._driver.feed(DirectFailed(peer))
             return
-        if peer not in self._boxes:
-            self._boxes[peer] = _SignalBox(self._driver, peer)
-            self._driver.spawn(self._attempt(self._transport, peer, offers), f"direct {peer.hex()[:8]}")
+        self._boxes[peer] = _SignalBox(self._driver, peer)
+        self._driver.spawn(self._attempt(self._transport, peer, offers), f"direct {peer.hex()[:8]}")
 
     def signal(self, peer: DeviceKey, payload: bytes) -> None:
         """A signal came: for the running attempt, or to begin answering one."""

@@ -133,7 +133,8 @@ class OpenDocument:
         if not changes:
             return
         for index, (change_hash, change) in enumerate(changes):
-            self._unsaved.append(Unsealed(self.session, change_hash, change, deps if index == 0 else None))
+            first = index == 0
+            self._unsaved.append(Unsealed(self.session, change_hash, change, deps if first else None, not first))
             self._backlog_bytes += len(change)
         self._merged = self._applying
         self._edited += len(changes)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from lichen.config import Limits
 from lichen.core.hlc import Clock
+from lichen.core.sealing_plan import next_set
 from lichen.core.space import SpaceState
 from lichen.crypto.identity import Identity
 from lichen.crypto.sealing import seal_set
@@ -34,6 +35,8 @@ class Unsealed:
     change: bytes
     deps: tuple[bytes, ...] | None
     """The Automerge hashes it depends on; None for just the change before it."""
+    continues: bool = False
+    """It belongs to the same transaction as the change before it."""
 
 
 @dataclass(slots=True)
@@ -70,15 +73,7 @@ class Sealer:
 
     def next_run(self, unsealed: Sequence[Unsealed]) -> list[Unsealed]:
         """The longest run from the front that makes one change set of about the target size."""
-        run = [unsealed[0]]
-        size = len(unsealed[0].change)
-        for index in range(1, min(len(unsealed), self._limits.set_changes)):
-            change = unsealed[index]
-            size += len(change.change) + 4
-            if change.deps is not None or change.session != run[0].session or size > self._limits.seal_target_bytes:
-                break
-            run.append(change)
-        return run
+        return next_set(unsealed, self._limits)
 
     async def seal(
         self,

@@ -5,7 +5,6 @@
 
 use automerge::{Automerge, ChangeHash, ReadDoc};
 
-use crate::check;
 use crate::document::Document;
 use crate::error::Result;
 use crate::incoming::{self, Incoming};
@@ -42,6 +41,7 @@ pub fn begin(document: &mut Document, changes: Vec<Incoming>, how: How) -> Resul
         Ok(Some(job)) => Ok(Ended::Behind(job)),
         Err(error) => {
             if let Some(heads) = run.heads {
+                document.trust.miss();
                 replay::rebuild(document, &heads)?;
             }
             Err(error)
@@ -63,19 +63,13 @@ impl Run {
         changes: Vec<Incoming>,
         how: How,
     ) -> Result<Option<Box<Job>>> {
-        let replay = how.replay && can_begin(document.idle()?, &changes);
-        // A replay proves a change by its hash. Only a batch must be known to be good before any of it
-        // is in the document, since taking a replay back means to build the document again.
-        let checked = replay && changes.len() > 1;
-        if checked {
-            check::check(document.idle()?, &changes, how.strict)?;
-        }
+        let replay = how.replay && can_begin(document, &changes)?;
         let rest = if replay { self.replay_some(document, changes)? } else { changes };
         if rest.is_empty() {
             return Ok(None);
         }
         let doc = document.idle()?;
-        let job = Box::new(Job::new(doc.clone(), rest, (!checked).then_some(how.strict)));
+        let job = Box::new(Job::new(doc.clone(), rest, Some(how.strict)));
         if self.report.replayed == 0 && doc.stats().num_ops >= SMALL_OPERATIONS {
             return Ok(Some(job));
         }
@@ -108,7 +102,7 @@ impl Run {
         if !document.trust.allows() {
             return Ok(false);
         }
-        let careful = document.trust.wants_copy();
+        let careful = document.trust.is_careful();
         let doc = document.idle()?;
         let heads = doc.get_heads();
         let copy = careful.then(|| doc.clone());
@@ -122,6 +116,7 @@ impl Run {
             }
             Outcome::NotPossible => Ok(false),
             Outcome::Mismatch => {
+                document.trust.mismatches += 1;
                 document.trust.miss();
                 match copy {
                     Some(copy) => document.replace(copy),
@@ -134,9 +129,15 @@ impl Run {
 }
 
 /// Whether to begin with replay: it must be possible, and faster than a batch apply of all.
-fn can_begin(doc: &Automerge, changes: &[Incoming]) -> bool {
+///
+/// Each replayed change is proven by its hash, but when a later one of the batch turns out to be
+/// invalid the document must be built again: so batches are replayed only as long as none did.
+fn can_begin(document: &mut Document, changes: &[Incoming]) -> Result<bool> {
+    let trusted = changes.len() == 1 || !document.trust.is_careful();
+    let doc = document.idle()?;
     let most = 8 + doc.stats().num_ops / 70;
-    changes.first().is_some_and(|first| is_next(doc, first)) && (changes.len() as u64) < most
+    let first = changes.first().is_some_and(|first| is_next(doc, first));
+    Ok(trusted && first && (changes.len() as u64) < most)
 }
 
 /// Whether a change builds on exactly the heads.

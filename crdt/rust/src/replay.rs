@@ -209,7 +209,7 @@ impl<'a> Player<'a, '_> {
             ElementId::Id(id) => match self.index_of(op, obj, elem) {
                 Ok(index) => index + 1,
                 // A mark has no width: what comes after it is at its own place.
-                Err(_) if self.is_mark(id) => self.tx.get_cursor_position(obj, &cursor(id)?, None)?,
+                Err(_) if self.is_mark(id) => self.position(obj, &cursor(id)?)?,
                 Err(stop) => return Err(stop),
             },
         };
@@ -280,21 +280,18 @@ impl<'a> Player<'a, '_> {
 
     /// Whether an element is the begin or the end of a mark.
     fn is_mark(&self, id: &OpId) -> bool {
-        if let Some(own) = self.own(id) {
-            return is_mark(own);
-        }
-        let change = self.tx.hash_for_opid(&ObjId::Id(id.0, id.1.clone(), 0));
-        let change = change.and_then(|hash| self.tx.get_change_by_hash(&hash));
-        change.is_some_and(|change| {
-            let ops = change.decode().operations;
-            ops.get((id.0 - change.start_op().get()) as usize).is_some_and(is_mark)
-        })
+        self.look_up(id).is_some_and(|op| is_mark(&op))
     }
 
-    /// An operation of this change.
-    fn own(&self, id: &OpId) -> Option<&Op> {
-        let index = id.0.checked_sub(self.first.0).filter(|_| id.1 == self.first.1)?;
-        self.ops.get(index as usize)
+    /// An operation, of this change or of the document.
+    fn look_up(&self, id: &OpId) -> Option<Op> {
+        if id.1 == self.first.1 && id.0 >= self.first.0 {
+            return self.ops.get((id.0 - self.first.0) as usize).cloned();
+        }
+        let hash = self.tx.hash_for_opid(&ObjId::Id(id.0, id.1.clone(), 0))?;
+        let change = self.tx.get_change_by_hash(&hash)?;
+        let index = id.0.checked_sub(change.start_op().get())?;
+        change.decode().operations.into_iter().nth(index as usize)
     }
 
     /// The index of a visible element.
@@ -303,22 +300,43 @@ impl<'a> Player<'a, '_> {
             return Err(Stop::Impossible);
         };
         let cursor = cursor(id)?;
-        if let Some((near, at)) = &self.near {
-            if *near == op.obj {
-                for index in [Some(*at), at.checked_sub(1), at.checked_add(1)].into_iter().flatten() {
-                    if self.is_at(obj, index, &cursor) {
-                        return Ok(index);
-                    }
-                }
+        for index in self.near(&op.obj) {
+            if self.is_at(obj, index, &cursor) {
+                return Ok(index);
             }
         }
-        let index = self.tx.get_cursor_position(obj, &cursor, None)?;
-        possible(self.is_at(obj, index, &cursor))?;
+        let index = self.position(obj, &cursor)?;
+        possible(self.is_at(obj, index, &cursor) || self.is_overwritten_at(obj, index, id))?;
         Ok(index)
+    }
+
+    /// Where to look first.
+    fn near(&self, obj: &ObjectId) -> Vec<usize> {
+        match &self.near {
+            Some((near, at)) if near == obj => {
+                [Some(*at), at.checked_sub(1), at.checked_add(1)].into_iter().flatten().collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The index of an element or of what comes after it; the crate panics if it is of another object.
+    fn position(&self, obj: &ObjId, cursor: &Cursor) -> Step<usize> {
+        let found = guard(|| Ok(self.tx.get_cursor_position(obj, cursor, None)?));
+        found.map_err(|_| Stop::Impossible)
     }
 
     fn is_at(&self, obj: &ObjId, index: usize, cursor: &Cursor) -> bool {
         self.tx.get_cursor(obj, index, None).is_ok_and(|found| found == *cursor)
+    }
+
+    /// Whether what is visible at an index was written over this element.
+    fn is_overwritten_at(&self, obj: &ObjId, index: usize, elem: &OpId) -> bool {
+        let Ok(Some((_, ObjId::Id(counter, actor, _)))) = self.tx.get(obj, index) else {
+            return false;
+        };
+        let visible = self.look_up(&OpId(counter, actor));
+        visible.is_some_and(|op| !op.insert && op.key == Key::Seq(ElementId::Id(elem.clone())))
     }
 }
 

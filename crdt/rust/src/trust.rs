@@ -1,4 +1,5 @@
-//! How far replay is trusted: a change that it made differently once costs a rebuild, not again.
+//! How far replay is trusted. A change that it made differently, or a batch that turned out to be
+//! invalid after some of it had been replayed, costs a rebuild once: from then on it costs a copy.
 
 /// Replays in a row after which replay is trusted again without a copy.
 const REGAINED: u32 = 256;
@@ -23,8 +24,8 @@ impl Trust {
         true
     }
 
-    /// Whether to copy the document first, so that a mismatch costs no rebuild.
-    pub fn wants_copy(&self) -> bool {
+    /// Whether to be able to take a replay back without a rebuild.
+    pub fn is_careful(&self) -> bool {
         self.misses > 0
     }
 
@@ -36,7 +37,6 @@ impl Trust {
     }
 
     pub fn miss(&mut self) {
-        self.mismatches += 1;
         self.hits = 0;
         self.misses = (self.misses + 1).min(31);
         self.skip = (1 << self.misses).min(MOST_SKIPPED);

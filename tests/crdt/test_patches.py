@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import pytest
+from lichen_crdt import (
+    Counter,
+    CounterPatch,
+    Document,
+    ListDelete,
+    ListInsert,
+    ListPut,
+    MapDelete,
+    MapPut,
+    MarkPatch,
+    Patch,
+    Text,
+    TextPatch,
+    apply_patches,
+)
+
+
+def written(doc: Document, follower: Document) -> list[Patch]:
+    return follower.apply_changes(doc.changes(follower.heads))
+
+
+def pair() -> tuple[Document, Document]:
+    doc, follower = Document(), Document()
+    with doc.change():
+        doc["body"] = Text("a🥚c")
+        doc["items"] = [1, {"n": Counter(1)}, 3]
+    follower.merge(doc)
+    return doc, follower
+
+
+def test_a_text_patch_says_what_gave_way_to_what() -> None:
+    doc, follower = pair()
+    with doc.change(patches=True) as tx:
+        doc.text("body").splice(1, 1, "egg")
+    assert tx.patches == written(doc, follower) == [TextPatch(("body",), 1, "egg", 1)]
+
+
+def test_a_text_patch_in_utf16_units() -> None:
+    assert TextPatch(("body",), 2, "x", 1).utf16("🥚b🥚d") == (3, 2)
+    assert TextPatch(("body",), 0, "x", 0).utf16("🥚b") == (0, 0)
+
+
+def test_each_kind_of_write_has_its_patch() -> None:
+    doc, follower = pair()
+    items = doc.list("items")
+    expected: list[tuple[str, list[Patch]]] = []
+
+    def write(name: str, patch: list[Patch]) -> None:
+        expected.append((name, patch))
+        assert written(doc, follower) == patch, name
+
+    with doc.change():
+        doc["new"] = [1, "x"]
+    write("map put", [MapPut((), "new", [], False), ListInsert(("new",), 0, (1, "x"))])
+    with doc.change():
+        del doc["new"]
+    write("map delete", [MapDelete((), "new")])
+    with doc.change():
+        items[0] = 5
+    write("list put", [ListPut(("items",), 0, 5, False)])
+    with doc.change():
+        items.insert(0, None)
+    write("list insert", [ListInsert(("items",), 0, (None,))])
+    with doc.change():
+        del items[0:2]
+    write("list delete", [ListDelete(("items",), 0, 2)])
+    with doc.change():
+        items[0]["n"] += 4
+    write("increment", [CounterPatch(("items", 0), "n", 4)])
+    with doc.change():
+        doc.text("body").mark(0, 2, "bold", True)
+    write("mark", [MarkPatch(("body",), 0, 2, "bold", True)])
+    assert follower.replayed == 1 + len(expected)
+
+
+def test_patches_of_a_new_text_fill_an_empty_one() -> None:
+    doc, follower = pair()
+    with doc.change():
+        doc["more"] = Text("hello")
+    patches = written(doc, follower)
+    assert patches == [MapPut((), "more", Text(""), False), TextPatch(("more",), 0, "hello", 0)]
+    assert apply_patches({}, patches) == {"more": "hello"}
+
+
+@pytest.mark.parametrize("replay", [True, False])
+def test_patches_of_a_batch_lead_from_the_old_content_to_the_new(replay: bool) -> None:
+    doc, follower = pair()
+    for n in range(5):
+        with doc.change():
+            doc.text("body").insert(n, str(n))
+            doc.list("items").append({"at": n})
+    before = follower.to_py()
+    patches = follower.apply_changes(reversed(doc.changes()), replay=replay)
+    assert apply_patches(before, patches) == doc.to_py()
+
+
+def test_a_transaction_has_patches_only_when_asked() -> None:
+    doc, _ = pair()
+    with doc.change() as tx:
+        doc["x"] = 1
+    assert tx.patches == []

@@ -69,6 +69,7 @@ HOSTILE = {
     "start_op of 2^31": NEXT.but(start_op=2**31),
     "start_op near 2^32": NEXT.but(start_op=2**32 - 2),
     "start_op near 2^64": NEXT.but(start_op=2**64 - 1),
+    "no operations, and a gap before them": NEXT.but(start_op=9, ops=()),
     "seq zero": NEXT.but(seq=0),
     "seq with a gap": NEXT.but(seq=2),
     "seq of another's past": NEXT.but(seq=2**40),

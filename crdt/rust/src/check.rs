@@ -48,7 +48,9 @@ fn check_one(known: &mut Known<'_>, incoming: &Incoming, strict: bool) -> Result
     let actor = known.actor(&decoded.actor_id);
     let (past, max_op) = known.past(&head.deps)?;
     check_seq(known, &past, actor, head.seq)?;
-    if head.start_op <= max_op || (strict && head.start_op != max_op + 1) {
+    // A save does not keep the number of a change without operations: it must be the one that follows.
+    let exact = strict || head.operations == 0;
+    if head.start_op <= max_op || (exact && head.start_op != max_op + 1) {
         return invalid(format!("start_op is {}, and its past ends at {max_op}", head.start_op));
     }
     let mut past = past;

@@ -42,6 +42,7 @@ from lichen.runtime.direct import DirectPaths
 from lichen.runtime.document import Applied, OpenDocument
 from lichen.runtime.documents import Documents
 from lichen.runtime.driver import Driver
+from lichen.runtime.epochs import author_epoch
 from lichen.runtime.joining import Joining
 from lichen.runtime.sealer import Sealer, SessionLog
 from lichen.runtime.transports import signalled
@@ -395,6 +396,12 @@ class Engine:
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> object:
         """Start a task of the driver's."""
         return self._driver.spawn(work, name)
+
+    def want_epoch(self, space: SpaceId) -> None:
+        """There is something to seal, and no epoch to seal it under."""
+        operations = author_epoch(self._state(space), self.identity, self.clock)
+        if operations:
+            self._driver.feed(happened.OperationsAuthored(space, tuple(operations)))
 
     def sealed(self, event: happened.SetSealed) -> None:
         """An own change set is on disk."""

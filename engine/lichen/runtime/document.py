@@ -64,6 +64,9 @@ class Host(Protocol):
     def spawn(self, work: Any, name: str) -> object:
         """Start a task."""
 
+    def want_epoch(self, space: SpaceId) -> None:
+        """There is something to seal, and no epoch to seal it under: begin one, where this device can."""
+
     def sealed(self, event: SetSealed) -> None:
         """An own change set is on disk: push it."""
 
@@ -251,7 +254,11 @@ class OpenDocument:
 
     def seal_soon(self) -> None:
         """Seal what has gathered, unless that is under way, or this device may not write now."""
-        if self._unsealed and not self._sealing and self.host.sealer.ready(self.space):
+        if not self._unsealed or self._sealing:
+            return
+        if not self.host.sealer.ready(self.space):
+            self.host.want_epoch(self.space)
+        if self.host.sealer.ready(self.space):
             self._sealing = True
             self.host.spawn(self._seal_all(), f"seal {self.id.hex()[:8]}")
 

@@ -1,0 +1,416 @@
+"""A seeded world of nodes without I/O: devices and relays whose links lose, delay and end, and which crash.
+
+Everything is decided by the seed: the same seed replays the same run. A node is the real `Node`, its store is a list that
+only grows when a write is done, its documents are real Automerge documents. Messages travel as bytes. What a world promises
+is checked by `settle`: when links are whole again and all is quiet, devices that are members show the same.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from lichen_crdt import Document, Text
+
+from lichen.config import DEFAULT_LIMITS, Limits
+from lichen.core import effects as do
+from lichen.core import events as happened
+from lichen.core.access.authoring import add_member, found_space, wrap_keys
+from lichen.core.actors import actor_id
+from lichen.core.known import KnownSet
+from lichen.core.node import Node
+from lichen.core.space import SpaceState
+from lichen.crypto.identity import Identity
+from lichen.crypto.sealing import open_set, seal_set
+from lichen.crypto.signing import verify_many
+from lichen.errors import CannotOpen, InvalidChangeSet
+from lichen.ids import DeviceKey, DocId, EpochId, MemberId, Session, SetId, SpaceId
+from lichen.wire import frames
+from lichen.wire.changeset import NO_PREV, ChangeSet, Kind, create_prev, doc_id
+from lichen.wire.operation import Operation, Role
+
+EVENTS = 200_000
+"""A world that is not quiet after so many events never will be."""
+
+
+@dataclass
+class Disk:
+    """What a node has written: it survives a crash."""
+
+    store: bytes
+    operations: dict[SpaceId, list[Operation]] = field(default_factory=dict)
+    sets: dict[SpaceId, list[tuple[ChangeSet, KnownSet, tuple[bytes, ...] | None]]] = field(default_factory=dict)
+    keys: dict[SpaceId, dict[EpochId, bytes]] = field(default_factory=dict)
+    cursors: dict[tuple[DeviceKey, SpaceId], tuple[bytes, int]] = field(default_factory=dict)
+    mail: dict[DeviceKey, list[tuple[DeviceKey, bytes]]] = field(default_factory=dict)
+
+
+@dataclass
+class Log:
+    """How far the running session of a device has written in a document."""
+
+    seq: int = 0
+    last: SetId | None = None
+
+
+class Machine:
+    """One node with its disk and its documents."""
+
+    def __init__(self, world: World, name: str, *, relay: bool) -> None:
+        self.world = world
+        self.name = name
+        self.relay = relay
+        self.identity = Identity(world.bytes(96))
+        self.disk = Disk(world.bytes(16))
+        self.invalid: list[str] = []
+        self._life = 0
+        self.boot()
+
+    @property
+    def device(self) -> DeviceKey:
+        """Its key."""
+        return self.identity.device
+
+    def boot(self) -> None:
+        """Start from what is on the disk, in a new session."""
+        self._life += 1
+        self.session = Session(self.world.bytes(16))
+        self.node = Node(
+            self.identity,
+            self.session,
+            self.disk.store,
+            self.world.bytes(32),
+            relay=self.relay,
+            limits=self.world.limits,
+        )
+        self.documents: dict[DocId, Document] = {}
+        self.head_sets: dict[bytes, SetId] = {}
+        self.logs: dict[DocId, Log] = {}
+        for space in list(self.disk.operations):
+            self.feed(self._loaded(space))
+            for change_set, _, changes in self.disk.sets.get(space, []):
+                self._apply(change_set, changes)
+
+    def _loaded(self, space: SpaceId) -> happened.SpaceLoaded:
+        sets = tuple((change_set.id, known) for change_set, known, _ in self.disk.sets.get(space, []))
+        keys = tuple(self.disk.keys.get(space, {}).items())
+        return happened.SpaceLoaded(space, tuple(self.disk.operations[space]), sets, keys)
+
+    # Events
+
+    def feed(self, event: happened.Event) -> None:
+        """Handle an event, and carry out what it leads to."""
+        for effect in self.node.handle(event, self.world.now):
+            self._carry_out(effect)
+        due = self.node.next_timer
+        if due is not None:
+            self.world.at(max(due, self.world.now + 0.001), self._later(happened.TimeReached()))
+
+    def _later(self, event: happened.Event) -> Callable[[], None]:
+        life = self._life
+
+        def run() -> None:
+            if life == self._life:
+                self.feed(event)
+
+        return run
+
+    def soon(self, event: happened.Event) -> None:
+        """Feed an event after as long as a disk or a thread may take, unless the node has crashed by then."""
+        self.world.at(self.world.now + self.world.random.uniform(0, 0.02), self._later(event))
+
+    def _carry_out(self, effect: do.Effect) -> None:
+        match effect:
+            case do.Send(link, message):
+                self.world.send(self, link, frames.encode(message))
+            case do.CloseLink(link, reason):
+                self.invalid.append(reason)
+                self.world.cut(link)
+            case do.CheckSets():
+                self.soon(happened.SetsChecked(effect.space, self._check(effect)))
+            case do.StoreSets():
+                self._store_sets(effect)
+            case do.StoreOperations(space, operations):
+                self.disk.operations.setdefault(space, []).extend(operations)
+            case do.StoreKeys(space, keys):
+                self.disk.keys.setdefault(space, {}).update(keys)
+            case do.StoreSpace(space):
+                self.disk.operations.setdefault(space, [])
+            case do.TellInvalid(_, _, reason):
+                self.invalid.append(reason)
+            case _:
+                self._read_or_note(effect)
+
+    def _read_or_note(self, effect: do.Effect) -> None:
+        match effect:
+            case do.ReadCursor(link, peer, space):
+                store, position = self.disk.cursors.get((peer, space), (b"", 0))
+                self.soon(happened.CursorRead(link, space, store, position))
+            case do.StoreCursor(link, peer, space, store, position):
+                self.disk.cursors[peer, space] = (store, position)
+                self.soon(happened.CursorStored(link, space, position))
+            case do.ReadCatchUp():
+                self._catch_up(effect)
+            case do.ReadSets(link, space, ids):
+                found = [s.encode() for s, _, _ in self.disk.sets.get(space, []) if s.id in ids]
+                self.soon(happened.SetsRead(link, space, tuple(found)))
+            case do.ReadPosition(space):
+                self.soon(happened.PositionRead(space, len(self.disk.sets.get(space, []))))
+            case do.StoreMail(to, sender, body):
+                self.disk.mail.setdefault(to, []).append((sender, body))
+            case do.ReadMail(link, device):
+                self.soon(happened.MailRead(link, tuple(self.disk.mail.pop(device, []))))
+
+    def _check(self, effect: do.CheckSets) -> tuple[happened.CheckedSet, ...]:
+        jobs = [(s.header.author, s.signed_message, s.signature) for _, s, _ in effect.sets]
+        checked = []
+        for (link, change_set, key), good in zip(effect.sets, verify_many(jobs), strict=True):
+            error, changes = "", None
+            try:
+                changes = tuple(open_set(change_set, key)) if key is not None and good else None
+            except (CannotOpen, InvalidChangeSet) as problem:
+                error = str(problem)
+            checked.append(happened.CheckedSet(change_set, link, good, error, changes))
+        return tuple(checked)
+
+    def _store_sets(self, effect: do.StoreSets) -> None:
+        for item in effect.sets:
+            known = self.state(effect.space).known[item.set.id]
+            self.disk.sets.setdefault(effect.space, []).append((item.set, known, item.changes))
+            self._apply(item.set, item.changes)
+
+    def _catch_up(self, effect: do.ReadCatchUp) -> None:
+        rows = self.disk.sets.get(effect.space, [])
+        held = set(effect.sample)
+        wanted: list[bytes] = []
+        for change_set, known, _ in reversed(rows[effect.since :]):
+            if change_set.id in held:
+                held.update(known.deps)
+            else:
+                wanted.append(change_set.encode())
+        wanted.reverse()
+        half = len(wanted) // 2
+        parts = [wanted[:half], wanted[half:]] if half else [wanted]
+        at = self.world.now
+        for number, part in enumerate(parts):
+            done = number == len(parts) - 1
+            at += self.world.random.uniform(0, 0.02)
+            event = happened.CatchUpRead(effect.link, effect.space, tuple(part), len(rows), done)
+            self.world.at(at, self._later(event))
+
+    # Documents
+
+    def state(self, space: SpaceId) -> SpaceState:
+        """The node's state of a space."""
+        return self.node.state.spaces[space]
+
+    def document(self, doc: DocId) -> Document:
+        """A document, begun when it is new here."""
+        if doc not in self.documents:
+            self.documents[doc] = Document(actor_id(self.device, doc, self.session))
+        return self.documents[doc]
+
+    def _apply(self, change_set: ChangeSet, changes: tuple[bytes, ...] | None) -> None:
+        if changes is not None:
+            self.document(change_set.header.doc).apply_changes(changes, strict=True)
+            known = self.state(change_set.header.space).known[change_set.id]
+            if known.last_hash is not None:
+                self.head_sets[known.last_hash] = change_set.id
+
+    def can_write(self, space: SpaceId) -> bool:
+        """Whether it is in the space, with a key."""
+        state = self.node.state.spaces.get(space)
+        if state is None:
+            return False
+        role = state.log.role_of(self.device)
+        return role is not None and role >= Role.WRITER and state.log.eligible_epoch(state.keys) is not None
+
+    def create(self, space: SpaceId) -> DocId:
+        """A new document in a space."""
+        nonce = self.world.bytes(16)
+        doc = doc_id(space, self.device, nonce)
+        self._write(space, doc, create_prev(nonce), lambda crdt: crdt.__setitem__("body", Text("")))
+        return doc
+
+    def insert(self, space: SpaceId, doc: DocId, at: int, word: str) -> None:
+        """Insert a word into a document's text."""
+        self._write(space, doc, None, lambda crdt: crdt["body"].insert(at, word))
+
+    def _write(self, space: SpaceId, doc: DocId, create: bytes | None, work: Callable[[Document], None]) -> None:
+        crdt, state = self.document(doc), self.state(space)
+        before = crdt.heads
+        with crdt.change() as transaction:
+            work(crdt)
+        log = self.logs.setdefault(doc, Log())
+        deps = {self.head_sets[head] for head in before} | ({log.last} if log.last else set())
+        epoch = state.log.eligible_epoch(state.keys)
+        assert epoch is not None
+        change_set = seal_set(
+            kind=Kind.CREATE if create else Kind.CHANGES,
+            space=space,
+            doc=doc,
+            session=self.session,
+            seq=log.seq + 1,
+            prev=create or log.last or NO_PREV,
+            time=int(self.world.now * 1000) << 16,
+            access=state.log.heads,
+            deps=tuple(sorted(deps)),
+            changes=[change for _, change in transaction.changes],
+            last_hash=transaction.hash,
+            epoch_key=state.keys[epoch],
+            signer=self.identity.signer,
+            random=self.world.bytes(32),
+        )
+        log.seq, log.last = log.seq + 1, change_set.id
+        last_hash = transaction.hash or b""
+        self.head_sets[last_hash] = change_set.id
+        header = change_set.header
+        known = KnownSet(doc, self.device, self.session, header.seq, header.access, header.deps, last_hash)
+        self.disk.sets.setdefault(space, []).append((change_set, known, tuple(c for _, c in transaction.changes)))
+        self.feed(happened.SetSealed(space, change_set, last_hash))
+
+
+@dataclass
+class Wire:
+    """One link between two machines."""
+
+    ends: tuple[Machine, Machine]
+    numbers: tuple[int, int]
+    clear_at: list[float]
+    whole: bool = True
+
+
+class World:
+    """Machines, the links between them, and one clock."""
+
+    def __init__(self, seed: int, limits: Limits = DEFAULT_LIMITS) -> None:
+        self.random = random.Random(seed)
+        self.limits = limits
+        self.now = 1_000.0
+        self.machines: list[Machine] = []
+        self.wires: dict[int, Wire] = {}
+        self._queue: list[tuple[float, int, Callable[[], None]]] = []
+        self._count = 0
+        self._number = 0
+
+    def bytes(self, length: int) -> bytes:
+        """Random bytes of this world."""
+        return self.random.randbytes(length)
+
+    def machine(self, name: str, *, relay: bool = False) -> Machine:
+        """A new machine."""
+        made = Machine(self, name, relay=relay)
+        self.machines.append(made)
+        return made
+
+    def at(self, when: float, work: Callable[[], None]) -> None:
+        """Do something at a time."""
+        self._count += 1
+        heapq.heappush(self._queue, (when, self._count, work))
+
+    def run(self, seconds: float) -> None:
+        """Let time pass."""
+        end = self.now + seconds
+        for _ in range(EVENTS):
+            if not self._queue or self._queue[0][0] > end:
+                self.now = end
+                return
+            self.now, _, work = heapq.heappop(self._queue)
+            work()
+        raise AssertionError("the world does not become quiet")
+
+    # Links
+
+    def link(self, a: Machine, b: Machine) -> None:
+        """Connect two machines; `a` dials."""
+        numbers = (self._number + 1, self._number + 2)
+        self._number += 2
+        wire = Wire((a, b), numbers, [self.now, self.now])
+        self.wires[numbers[0]] = self.wires[numbers[1]] = wire
+        secret = self.bytes(32)
+        path = "memory"
+        a.feed(happened.LinkOpened(numbers[0], b.device, path, secret, True, b""))
+        b.feed(happened.LinkOpened(numbers[1], a.device, path, secret, False, b""))
+
+    def linked(self, a: Machine, b: Machine) -> bool:
+        """Whether two machines have a whole link."""
+        return any(wire.whole and set(wire.ends) == {a, b} for wire in self.wires.values())
+
+    def send(self, sender: Machine, number: int, data: bytes) -> None:
+        """Carry bytes to the other end: in order, some time later, unless the link ends first."""
+        wire = self.wires.get(number)
+        if wire is None or not wire.whole:
+            return
+        side = wire.numbers.index(number)
+        receiver, other = wire.ends[1 - side], wire.numbers[1 - side]
+        wire.clear_at[side] = max(wire.clear_at[side], self.now) + self.random.uniform(0.0005, 0.05)
+
+        def arrive() -> None:
+            if wire.whole:
+                receiver.feed(happened.MessageArrived(other, frames.decode(data, self.limits)))
+
+        self.at(wire.clear_at[side], arrive)
+
+    def cut(self, number: int) -> None:
+        """End a link: what is under way on it is lost."""
+        wire = self.wires[number]
+        if wire.whole:
+            wire.whole = False
+            for end, own in zip(wire.ends, wire.numbers, strict=True):
+                end.feed(happened.LinkLost(own))
+
+    def congest(self, number: int, seconds: float) -> None:
+        """Let one end of a link find it congested for a while."""
+        wire = self.wires[number]
+        end = wire.ends[wire.numbers.index(number)]
+        end.feed(happened.LinkCongested(number))
+        self.at(self.now + seconds, lambda: end.feed(happened.LinkDrained(number)))
+
+    def crash(self, machine: Machine) -> None:
+        """Lose what a machine has in memory, and start it again from its disk."""
+        for wire in list(self.wires.values()):
+            if wire.whole and machine in wire.ends:
+                wire.whole = False
+                other = 1 - wire.ends.index(machine)
+                wire.ends[other].feed(happened.LinkLost(wire.numbers[other]))
+        machine.boot()
+
+    # Spaces
+
+    def found(self, owner: Machine) -> SpaceId:
+        """A new space."""
+        key = self.bytes(32)
+        founded = found_space(
+            owner.identity,
+            member=MemberId(self.bytes(16)),
+            nonce=self.bytes(32),
+            recovery_seed=self.bytes(32),
+            epoch_key=key,
+            time=1,
+        )
+        owner.disk.operations[founded.space] = list(founded.operations)
+        owner.disk.keys[founded.space] = {founded.epoch: key}
+        owner.feed(happened.SpaceLoaded(founded.space, founded.operations, (), ((founded.epoch, key),)))
+        return founded.space
+
+    def admit(self, issuer: Machine, space: SpaceId, newcomer: Machine, role: Role = Role.WRITER) -> None:
+        """Take a machine into a space, as a ticket does."""
+        state, member = issuer.state(space), MemberId(self.bytes(16))
+        record = newcomer.identity.record(space, member)
+        signer = issuer.identity.signer
+        added = add_member(state.log, signer, member=member, role=role, devices=(record,), time=1)
+        wraps = wrap_keys(
+            state.log, signer, keys=state.keys, recipients=(record.sealing_key,), parents=(added.id,), time=1
+        )
+        issuer.feed(happened.OperationsAuthored(space, (added, *wraps)))
+        newcomer.disk.operations.setdefault(space, [])
+        newcomer.feed(happened.SpaceLoaded(space, (), (), (), issuer.device))
+
+    def settle(self, hub: Machine, seconds: float = 30.0) -> None:
+        """Connect every machine to `hub`, and let all come to rest."""
+        for machine in self.machines:
+            if machine is not hub and not self.linked(machine, hub):
+                self.link(machine, hub)
+        self.run(seconds)

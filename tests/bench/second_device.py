@@ -1,7 +1,7 @@
 """The second device of a benchmark: `second_device.py STORE TICKET DOCUMENT live|fresh`.
 
-It joins, then prints one object a line: first that it is ready, then (live) each event with the time at which it came, or
-(fresh) what fetching the document took.
+It joins, then prints one object a line: first that it is ready, then (live) each event with the time at which it
+came, or (fresh) what fetching the document took.
 """
 
 from __future__ import annotations

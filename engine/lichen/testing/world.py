@@ -1,8 +1,9 @@
 """A seeded world of nodes without I/O: devices and relays whose links lose, delay and end, and which crash.
 
-Everything is decided by the seed: the same seed replays the same run. A node is the real `Node`, its store is a list that
-only grows when a write is done, its documents are real Automerge documents. Messages travel as bytes. What a world promises
-is checked by `settle`: when links are whole again and all is quiet, devices that are members show the same.
+Everything is decided by the seed: the same seed replays the same run. A node is the real `Node`, its store is a list
+that only grows when a write is done, its documents are real Automerge documents. Messages travel as bytes. What a
+world promises is checked by `settle`: when links are whole again and all is quiet, devices that are members show the
+same.
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ class Machine:
         self.world = world
         self.name = name
         self.relay = relay
-        self.identity = Identity(world.bytes(96))
-        self.disk = Disk(world.bytes(16))
+        self.identity = Identity(world.random_bytes(96))
+        self.disk = Disk(world.random_bytes(16))
         self.invalid: list[str] = []
         self._life = 0
         self.boot()
@@ -76,12 +77,12 @@ class Machine:
     def boot(self) -> None:
         """Start from what is on the disk, in a new session."""
         self._life += 1
-        self.session = Session(self.world.bytes(16))
+        self.session = Session(self.world.random_bytes(16))
         self.node = Node(
             self.identity,
             self.session,
             self.disk.store,
-            self.world.bytes(32),
+            self.world.random_bytes(32),
             relay=self.relay,
             limits=self.world.limits,
         )
@@ -229,7 +230,7 @@ class Machine:
 
     def create(self, space: SpaceId) -> DocId:
         """A new document in a space."""
-        nonce = self.world.bytes(16)
+        nonce = self.world.random_bytes(16)
         doc = doc_id(space, self.device, nonce)
         self._write(space, doc, create_prev(nonce), lambda crdt: crdt.__setitem__("body", Text("")))
         return doc
@@ -261,7 +262,7 @@ class Machine:
             last_hash=transaction.hash,
             epoch_key=state.keys[epoch],
             signer=self.identity.signer,
-            random=self.world.bytes(32),
+            random=self.world.random_bytes(32),
         )
         log.seq, log.last = log.seq + 1, change_set.id
         last_hash = transaction.hash or b""
@@ -295,7 +296,7 @@ class World:
         self._count = 0
         self._number = 0
 
-    def bytes(self, length: int) -> bytes:
+    def random_bytes(self, length: int) -> bytes:
         """Random bytes of this world."""
         return self.random.randbytes(length)
 
@@ -329,7 +330,7 @@ class World:
         self._number += 2
         wire = Wire((a, b), numbers, [self.now, self.now])
         self.wires[numbers[0]] = self.wires[numbers[1]] = wire
-        secret = self.bytes(32)
+        secret = self.random_bytes(32)
         path = "memory"
         a.feed(happened.LinkOpened(numbers[0], b.device, path, secret, True, b""))
         b.feed(happened.LinkOpened(numbers[1], a.device, path, secret, False, b""))
@@ -381,12 +382,12 @@ class World:
 
     def found(self, owner: Machine) -> SpaceId:
         """A new space."""
-        key = self.bytes(32)
+        key = self.random_bytes(32)
         founded = found_space(
             owner.identity,
-            member=MemberId(self.bytes(16)),
-            nonce=self.bytes(32),
-            recovery_seed=self.bytes(32),
+            member=MemberId(self.random_bytes(16)),
+            nonce=self.random_bytes(32),
+            recovery_seed=self.random_bytes(32),
             epoch_key=key,
             time=1,
         )
@@ -397,7 +398,7 @@ class World:
 
     def admit(self, issuer: Machine, space: SpaceId, newcomer: Machine, role: Role = Role.WRITER) -> None:
         """Take a machine into a space, as a ticket does."""
-        state, member = issuer.state(space), MemberId(self.bytes(16))
+        state, member = issuer.state(space), MemberId(self.random_bytes(16))
         record = newcomer.identity.record(space, member)
         signer = issuer.identity.signer
         added = add_member(state.log, signer, member=member, role=role, devices=(record,), time=1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
 from lichen_crdt import ChangeInfo, InvalidChange, change_info
@@ -15,6 +15,9 @@ from lichen.errors import InvalidChangeSet
 from lichen.ids import OpId, SetId
 from lichen.wire.changeset import NO_PREV, Header, Kind, doc_id
 from lichen.wire.membership import Role
+
+MOST_MERGED = 4_096
+"""Most sets that are looked at, behind one dep, for the changes that a chain of merges ends with."""
 
 Lookup = Callable[[SetId], KnownSet | None]
 """A known set by its id."""
@@ -43,18 +46,23 @@ class Refused:
 Verdict = Admitted | Waiting | Refused
 
 
-def admit(header: Header, log: AccessLog, known: Lookup) -> Verdict:
-    """Judge a header in the light of what is known, cheapest questions first."""
-    deps = [(dep, known(dep)) for dep in header.deps]
-    missing = tuple(dep for dep, found in deps if found is None)
+def admit(header: Header, log: AccessLog, known: Lookup, invalid: Container[SetId] = ()) -> Verdict:
+    """Judge a header in the light of what is known, cheapest questions first.
+
+    `invalid` are sets that were found invalid before: whatever follows one is invalid too. Apart from what must be
+    waited for, the verdict is a function of the header and its past alone, so every replica comes to the same one.
+    """
+    if any(dep in invalid for dep in header.deps) or any(head in log.invalid for head in header.access):
+        return Refused("it follows something invalid")
     operations = log.unknown(header.access)
+    if not operations and (log.role_of(header.author, header.access) or 0) < Role.WRITER:
+        return Refused("its author was not at least a writer at the access heads it names")
+    found = [(dep, known(dep)) for dep in header.deps]
+    missing = tuple(dep for dep, held in found if held is None)
     if missing or operations:
         return Waiting(missing, operations)
-    role = log.role_of(header.author, header.access)
-    if role is None or role < Role.WRITER:
-        return Refused("its author was not at least a writer at the access heads it names")
-    held = [found for _, found in deps if found is not None]
-    reason = _against_deps(header, log, held) or _against_log(header, known)
+    deps = [held for _, held in found if held is not None]
+    reason = _against_deps(header, log, deps) or _against_log(header, known)
     return Refused(reason) if reason else Admitted()
 
 
@@ -81,11 +89,11 @@ def _against_log(header: Header, known: Lookup) -> str:
 
 
 def check_changes(header: Header, changes: Sequence[bytes], known: Lookup) -> bytes | None:
-    """Check the changes of an opened set against its header; returns the hash of the last one, None for a merge.
+    """Check the changes of an opened set against its header; returns the hash of the last one, None without changes.
 
     One actor, the header's; numbers that follow each other; dependencies outside the set only in the first change, and
-    exactly the ends of the header's deps, where the author's own last set may be left out when another dep follows it.
-    Raises `InvalidChangeSet`.
+    exactly the last changes of the header's deps. Only the session's own set before may be left out among these, since
+    another dep may follow it: that it lies in the past is checked with the change itself. Raises `InvalidChangeSet`.
     """
     if not changes:
         return None
@@ -95,8 +103,8 @@ def check_changes(header: Header, changes: Sequence[bytes], known: Lookup) -> by
         raise InvalidChangeSet(f"it holds a change that is not one: {error}") from error
     if infos[0].actor != actor_id(header.author, header.doc, header.session):
         raise InvalidChangeSet("it holds a change of a foreign actor")
-    if (infos[0].seq == 1) != (header.seq == 1):
-        raise InvalidChangeSet("its first change does not continue its session")
+    if header.seq == 1 and infos[0].seq != 1:
+        raise InvalidChangeSet("its session begins in the middle")
     for before, info in itertools.pairwise(infos):
         _check_follows(before, info)
     _check_outside(header, infos[0], known)
@@ -116,21 +124,26 @@ def _check_outside(header: Header, first: ChangeInfo, known: Lookup) -> None:
     ends = {dep: _ends(dep, known) for dep in header.deps}
     if not set().union(*ends.values()) >= set(first.deps):
         raise InvalidChangeSet("it builds on changes that its header does not name")
-    unused = {dep for dep, hashes in ends.items() if hashes.isdisjoint(first.deps)}
+    unused = {dep for dep, hashes in ends.items() if hashes and hashes.isdisjoint(first.deps)}
     if unused - {header.prev}:
         raise InvalidChangeSet("its header names sets that it does not build on")
 
 
 def _ends(set_id: SetId, known: Lookup) -> set[bytes]:
-    """The hashes of the changes that a set ends with: its last one; for a merge, those of its deps."""
+    """The hashes of the changes that a set ends with: its last one; without changes, those of its deps."""
     found: set[bytes] = set()
+    seen = {set_id}
     pending = [set_id]
     while pending:
-        dep = known(pending.pop())
-        if dep is None:
+        held = known(pending.pop())
+        if held is None:
             continue
-        if dep.last_hash is not None:
-            found.add(dep.last_hash)
-        else:
-            pending.extend(dep.deps)
+        if held.last_hash is not None:
+            found.add(held.last_hash)
+            continue
+        fresh = [dep for dep in held.deps if dep not in seen]
+        seen.update(fresh)
+        pending.extend(fresh)
+        if len(seen) > MOST_MERGED:
+            raise InvalidChangeSet(f"it builds on merges of more than {MOST_MERGED} sets")
     return found

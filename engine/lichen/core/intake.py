@@ -115,6 +115,8 @@ class Intake:
                 continue
             outcome = self._judge_one(space, checked)
             if outcome is None:
+                if set_id in space.invalid:
+                    pending.extend(reversed(space.release({set_id})))
                 continue
             space.add(set_id, known_of(checked.set, outcome.last_hash))
             space.remember_recent(set_id, checked.link)
@@ -132,7 +134,7 @@ class Intake:
         if checked.error:
             self._invalid(space, checked, checked.error)
             return None
-        match admit(header, space.log, space.known.get):
+        match admit(header, space.log, space.known.get, space.invalid):
             case Refused(reason):
                 self._invalid(space, checked, reason)
                 return None

@@ -1,15 +1,16 @@
 """The Noise protocol framework (revision 34), sans I/O: XX, IK and XXpsk3 over 25519, ChaChaPoly and SHA256.
 
-A `HandshakeState` writes and reads messages; when it is `finished`, `split` gives the two `CipherState`s. Randomness, which
-is only the ephemeral key, is passed in. Every failure is `HandshakeFailed`, after which the state refuses further use.
+A `HandshakeState` writes and reads messages; when it is `finished`, `split` gives the two `CipherState`s. Randomness,
+which is only the ephemeral key, is passed in. Every failure is `HandshakeFailed`. A state in which a message failed
+half way is of no more use and says so; who must try messages that may not be the other side's tries them on a `fork`.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -32,42 +33,55 @@ _PATTERNS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
 }
 
 
-@dataclass(slots=True)
 class CipherState:
-    """A key and a counter (section 5.1)."""
+    """A key and a counter (section 5.1). Without a key it passes everything through."""
 
-    key: bytes | None = None
-    nonce: int = 0
+    __slots__ = ("_aead", "nonce")
 
-    def _next_nonce(self) -> bytes:
-        if self.nonce >= _MAX_NONCE:
-            raise HandshakeFailed("a Noise key has sealed as many messages as it may")
-        value = b"\x00\x00\x00\x00" + self.nonce.to_bytes(8, "little")
-        self.nonce += 1
-        return value
+    def __init__(self, key: bytes | None = None) -> None:
+        """`key` is 32 bytes."""
+        self._aead = None if key is None else ChaCha20Poly1305(key)
+        self.nonce = 0
+        """The counter: how many messages this key has sealed or opened."""
+
+    @property
+    def has_key(self) -> bool:
+        """Whether it seals at all."""
+        return self._aead is not None
 
     def encrypt(self, ad: bytes, plaintext: bytes) -> bytes:
-        """Seal; without a key, pass through."""
-        if self.key is None:
+        """Seal. Raises `HandshakeFailed` when the counter is used up."""
+        if self._aead is None:
             return plaintext
-        return ChaCha20Poly1305(self.key).encrypt(self._next_nonce(), plaintext, ad)
+        sealed = self._aead.encrypt(self._nonce_bytes(), plaintext, ad)
+        self.nonce += 1
+        return sealed
 
     def decrypt(self, ad: bytes, ciphertext: bytes) -> bytes:
         """Open; the counter moves only when it verifies. Raises `HandshakeFailed`."""
-        if self.key is None:
+        if self._aead is None:
             return ciphertext
-        at = self.nonce
         try:
-            return ChaCha20Poly1305(self.key).decrypt(self._next_nonce(), ciphertext, ad)
+            plaintext = self._aead.decrypt(self._nonce_bytes(), ciphertext, ad)
         except InvalidTag as error:
-            self.nonce = at
             raise HandshakeFailed("a sealed Noise message does not verify") from error
+        self.nonce += 1
+        return plaintext
 
     def rekey(self) -> None:
-        """Replace the key by one derived from it (section 4.2, REKEY)."""
-        if self.key is not None:
-            nonce = b"\x00\x00\x00\x00" + _MAX_NONCE.to_bytes(8, "little")
-            self.key = ChaCha20Poly1305(self.key).encrypt(nonce, bytes(KEY_BYTES), b"")[:KEY_BYTES]
+        """Replace the key by one derived from it (section 4.2, REKEY); the counter goes on."""
+        if self._aead is not None:
+            derived = self._aead.encrypt(_nonce(_MAX_NONCE), bytes(KEY_BYTES), b"")[:KEY_BYTES]
+            self._aead = ChaCha20Poly1305(derived)
+
+    def _nonce_bytes(self) -> bytes:
+        if self.nonce >= _MAX_NONCE:
+            raise HandshakeFailed("a Noise key has sealed as many messages as it may")
+        return _nonce(self.nonce)
+
+
+def _nonce(counter: int) -> bytes:
+    return b"\x00\x00\x00\x00" + counter.to_bytes(8, "little")
 
 
 def _hkdf(chaining_key: bytes, material: bytes, outputs: int) -> list[bytes]:
@@ -81,7 +95,8 @@ def _hkdf(chaining_key: bytes, material: bytes, outputs: int) -> list[bytes]:
 class HandshakeState:
     """One side of a handshake (section 5.3).
 
-    `ephemeral` is 32 fresh random bytes; `remote_static` is needed by the initiator of IK; `psk`, 32 bytes, by XXpsk3.
+    `ephemeral` is 32 fresh random bytes; `remote_static` is needed by the initiator of IK; `psk`, 32 bytes, by XXpsk3
+    and by no other pattern. Anything else is the caller's mistake: `ValueError`.
     """
 
     def __init__(
@@ -96,7 +111,9 @@ class HandshakeState:
         psk: bytes | None = None,
     ) -> None:
         pre, self._messages = _PATTERNS[pattern]
-        self._psk_mode = psk is not None
+        self._psk_mode = "psk" in pattern
+        if self._psk_mode != (psk is not None) or (psk is not None and len(psk) != KEY_BYTES):
+            raise ValueError(f"a shared key of {KEY_BYTES} bytes is for patterns with psk, and these need one")
         self._initiator = initiator
         self._static = static
         self._ephemeral = X25519PrivateKey.from_private_bytes(ephemeral)
@@ -133,6 +150,12 @@ class HandshakeState:
     def handshake_hash(self) -> bytes:
         """32 bytes that name this handshake; the same on both sides, and nowhere else."""
         return self._hash
+
+    def fork(self) -> HandshakeState:
+        """A copy that goes its own way. Of the two, only one may write."""
+        twin = copy.copy(self)
+        twin._cipher = copy.copy(self._cipher)  # noqa: SLF001
+        return twin
 
     # Symmetric state (section 5.2)
 
@@ -177,9 +200,7 @@ class HandshakeState:
             case "ss":
                 self._dh(self._static, self.remote_static)
             case "psk":
-                if self._psk is None:
-                    raise HandshakeFailed("this pattern needs a shared key")
-                self._mix_key_and_hash(self._psk)
+                self._mix_key_and_hash(self._psk or b"")
 
     def _mix_crossed(self, *, ephemeral_is_own: bool) -> None:
         """One side's ephemeral key with the other's static one."""
@@ -196,13 +217,13 @@ class HandshakeState:
         Raises `HandshakeFailed` out of turn.
         """
         self._expect(self.writes_next)
-        message = b""
-        for token in self._messages[self._at]:
-            message += self._write_token(token)
+        self._broken = True  # until the message is whole
+        message = b"".join(self._write_token(token) for token in self._messages[self._at])
         message += self._seal(payload if isinstance(payload, bytes) else payload(self._hash))
-        self._at += 1
         if len(message) > MESSAGE_BYTES:
             raise HandshakeFailed("a handshake message is longer than Noise allows")
+        self._at += 1
+        self._broken = False
         return message
 
     def _write_token(self, token: str) -> bytes:
@@ -220,21 +241,16 @@ class HandshakeState:
     def read_message(self, message: bytes) -> bytes:
         """The payload of the other side's next message. Raises `HandshakeFailed`; then the state is of no more use."""
         self._expect(not self.finished and not self.writes_next)
-        try:
-            return self._read(message)
-        except HandshakeFailed:
-            self._broken = True
-            raise
-
-    def _read(self, message: bytes) -> bytes:
         if len(message) > MESSAGE_BYTES:
             raise HandshakeFailed("a handshake message is longer than Noise allows")
+        self._broken = True  # until the message is whole
         rest = message
         for token in self._messages[self._at]:
             rest = self._read_token(token, rest)
         self.hash_before_payload = self._hash
         payload = self._open(rest)
         self._at += 1
+        self._broken = False
         return payload
 
     def _read_token(self, token: str, rest: bytes) -> bytes:
@@ -245,7 +261,7 @@ class HandshakeState:
                 self._mix_key(self._remote_ephemeral)
             return rest
         if token == "s":
-            sealed, rest = _take(rest, KEY_BYTES + (TAG_BYTES if self._cipher.key is not None else 0))
+            sealed, rest = _take(rest, KEY_BYTES + (TAG_BYTES if self._cipher.has_key else 0))
             self.remote_static = self._open(sealed)
             return rest
         self._mix_token(token)
@@ -258,8 +274,8 @@ class HandshakeState:
             raise HandshakeFailed("a handshake message came out of turn")
 
     def split(self) -> tuple[CipherState, CipherState]:
-        """The states to send with and to receive with, for this side."""
-        if not self.finished:
+        """The states to send with and to receive with, for this side. Raises `HandshakeFailed` before the end."""
+        if not self.finished or self._broken:
             raise HandshakeFailed("the handshake is not finished")
         first, second = _hkdf(self._chaining_key, b"", 2)
         keys = (first, second) if self._initiator else (second, first)

@@ -1,12 +1,17 @@
 """The key file beside a store: the store's data key, wrapped by a passphrase (Argon2id, RFC 9106) or plain.
 
-A key file is one JSON object: `{"format": "lichen-key/1", "kind": "argon2id", "memory_kib", "passes", "lanes", "salt", "sealed"}`
-with bytes in hexadecimal, or `{"format": "lichen-key/1", "kind": "plain", "key"}` for a node that starts unattended.
+A key file is one JSON object, with bytes in hexadecimal, the passphrase in Unicode form NFC as UTF-8::
+
+    {"format": "lichen-key/1", "kind": "argon2id", "memory_kib", "passes", "lanes", "salt", "sealed"}
+    {"format": "lichen-key/1", "kind": "plain", "key"}
+
+The plain one is for a node that starts unattended.
 """
 
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -14,7 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from lichen.config import KIB
-from lichen.errors import ConfigError, StoreDamaged, WrongPassphrase
+from lichen.errors import ConfigError, StoreDamaged, StoreError, WrongPassphrase
 
 FORMAT = "lichen-key/1"
 KEY_BYTES = 32
@@ -34,6 +39,8 @@ def wrap_key(data_key: bytes, passphrase: str, random: bytes) -> bytes:
     """A key file's content. `random` is 16 fresh random bytes or more. Raises `ConfigError` for an empty passphrase."""
     if not passphrase:
         raise ConfigError("a passphrase must not be empty")
+    if len(random) < SALT_BYTES or len(data_key) != KEY_BYTES:
+        raise ValueError(f"a data key is {KEY_BYTES} bytes, its salt {SALT_BYTES}")
     salt = random[:SALT_BYTES]
     cipher = _cipher(passphrase, salt, MEMORY_KIB, PASSES, LANES)
     sealed = cipher.encrypt(bytes(12), data_key, _AD)  # the key is used for this one message
@@ -50,7 +57,7 @@ def wrap_key(data_key: bytes, passphrase: str, random: bytes) -> bytes:
 
 
 def plain_key(data_key: bytes) -> bytes:
-    """The content of a key file that needs no passphrase."""
+    """The content of a key file that needs no passphrase: `data_key`, 32 bytes, stands in it."""
     return json.dumps({"format": FORMAT, "kind": "plain", "key": data_key.hex()}, indent=1).encode() + b"\n"
 
 
@@ -96,4 +103,8 @@ def _key(key: bytes) -> bytes:
 
 def _cipher(passphrase: str, salt: bytes, memory: int, passes: int, lanes: int) -> ChaCha20Poly1305:
     kdf = Argon2id(salt=salt, length=KEY_BYTES, iterations=passes, lanes=lanes, memory_cost=memory)
-    return ChaCha20Poly1305(kdf.derive(passphrase.encode()))
+    secret = unicodedata.normalize("NFC", passphrase).encode(errors="surrogatepass")
+    try:
+        return ChaCha20Poly1305(kdf.derive(secret))
+    except MemoryError as error:
+        raise StoreError(f"{memory // KIB} MiB of memory are needed to open the key file, and are not there") from error

@@ -6,11 +6,17 @@
 
 use ed25519_dalek::{Signature, VerifyingKey};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::OnceLock;
 use std::thread;
 
 /// Below this many signatures a second thread costs more than it saves.
 const PER_THREAD: usize = 8;
+
+/// How many signatures a thread takes at a time.
+const SHARE: usize = 4;
 
 /// p = 2^255 - 19, little-endian.
 const P: [u8; 32] = [
@@ -18,7 +24,8 @@ const P: [u8; 32] = [
     0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f,
 ];
 
-type Job = (Vec<u8>, Vec<u8>, Vec<u8>);
+/// Public key, message, signature.
+type Job = (PyBackedBytes, PyBackedBytes, PyBackedBytes);
 
 /// Whether the y of an encoded point is below p.
 fn is_canonical(point: &[u8; 32]) -> bool {
@@ -38,29 +45,43 @@ fn key_of(bytes: &[u8]) -> Option<VerifyingKey> {
 
 fn verify_one((key, message, signature): &Job) -> bool {
     let Some(key) = key_of(key) else { return false };
-    let Ok(bytes) = <&[u8; 64]>::try_from(signature.as_slice()) else { return false };
+    let Ok(bytes) = <&[u8; 64]>::try_from(&signature[..]) else { return false };
     let Ok(r) = <&[u8; 32]>::try_from(&bytes[..32]) else { return false };
     is_canonical(r) && key.verify_strict(message, &Signature::from_bytes(bytes)).is_ok()
 }
 
-fn verify_all(jobs: &[Job]) -> Vec<bool> {
-    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let threads = cores.min(jobs.len() / PER_THREAD).max(1);
-    if threads == 1 {
-        return jobs.iter().map(verify_one).collect();
-    }
-    let share = jobs.len().div_ceil(threads);
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| thread::available_parallelism().map_or(1, NonZeroUsize::get))
+}
+
+/// Every thread, the caller's among them, takes shares until none is left; so a thread that cannot be started only costs time.
+fn verify_all(jobs: &[Job], threads: usize) -> Vec<bool> {
+    let verified: Vec<AtomicBool> = jobs.iter().map(|_| AtomicBool::new(false)).collect();
+    let next = AtomicUsize::new(0);
+    let work = || loop {
+        let start = next.fetch_add(SHARE, Ordering::Relaxed);
+        if start >= jobs.len() {
+            break;
+        }
+        for at in start..jobs.len().min(start + SHARE) {
+            verified[at].store(verify_one(&jobs[at]), Ordering::Relaxed);
+        }
+    };
     thread::scope(|scope| {
-        let parts: Vec<_> =
-            jobs.chunks(share).map(|part| scope.spawn(|| part.iter().map(verify_one).collect::<Vec<_>>())).collect();
-        parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
-    })
+        for _ in 1..threads {
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
+        }
+        work();
+    });
+    verified.into_iter().map(AtomicBool::into_inner).collect()
 }
 
 /// For each (public key, message, signature): whether the signature is that key's under the strict equation.
 #[pyfunction]
 fn verify_many(py: Python<'_>, jobs: Vec<Job>) -> Vec<bool> {
-    py.detach(|| verify_all(&jobs))
+    let threads = cores().min(jobs.len() / PER_THREAD).max(1);
+    py.detach(|| verify_all(&jobs, threads))
 }
 
 /// Whether 32 bytes are a canonical point of the curve that is not of small order.

@@ -1,0 +1,406 @@
+"""The conversation about joining: who gets in, and what whoever carries the mails can do to it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lichen.config import DEFAULT_LIMITS
+from lichen.core.pairing import DOMAIN, Accepted, Issuer, Joiner, JoinRequested, OpenTicket
+from lichen.crypto.identity import Identity
+from lichen.crypto.link import prove
+from lichen.crypto.noise import HandshakeState
+from lichen.errors import HandshakeFailed, ProtocolError, TicketError
+from lichen.ids import MemberId, OpId, SpaceId
+from lichen.wire.reader import Writer
+from lichen.wire.ticket import Ticket
+
+ANN, ISA, EVE = (Identity(bytes((number,)) * 96) for number in (1, 2, 3))
+SPACE = SpaceId(b"s" * 32)
+MEMBER = MemberId(b"m" * 16)
+TICKET = Ticket(b"t" * 32, SPACE, ISA.device)
+CONVERSATION = b"c" * 16
+HEADS = (OpId(b"\x02" * 32), OpId(b"\x01" * 32))
+
+
+def joiner(identity: Identity = ANN, ticket: Ticket = TICKET, name: str = "Ann") -> Joiner:
+    return Joiner(identity, ticket, ephemeral=b"j" * 32, conversation=CONVERSATION, member=MEMBER, name=name)
+
+
+def issuer(identity: Identity = ISA, ticket: Ticket = TICKET, ephemeral: bytes = b"i" * 32) -> Issuer:
+    known = {ticket.id: OpenTicket(ticket.space, ticket.psk)}
+    return Issuer(identity, ephemeral=ephemeral, lookup=known.get)
+
+
+def answered(reply: bytes | JoinRequested | None) -> bytes:
+    assert isinstance(reply, bytes)
+    return reply
+
+
+def until_request(ann: Joiner, isa: Issuer) -> JoinRequested:
+    assert ann.receive(answered(isa.receive(ann.pending))) is None
+    requested = isa.receive(ann.pending)
+    assert isinstance(requested, JoinRequested)
+    return requested
+
+
+# As it should go
+
+
+def test_who_holds_the_ticket_is_taken_in() -> None:
+    ann, isa = joiner(), issuer()
+    requested = until_request(ann, isa)
+    assert requested == JoinRequested(TICKET.id, SPACE, MEMBER, ANN.record(SPACE, MEMBER), "Ann")
+    assert ann.receive(isa.accept(HEADS)) == Accepted(tuple(sorted(HEADS)))
+
+
+def test_a_refusal_says_why() -> None:
+    ann, isa = joiner(), issuer()
+    until_request(ann, isa)
+    with pytest.raises(TicketError, match="used up") as caught:
+        ann.receive(isa.refuse("the ticket is used up"))
+    assert caught.value.hint
+
+
+def test_every_mail_fits_what_a_relay_keeps() -> None:
+    ann, isa = joiner(name="\U0001f600" * 64), issuer()
+    sizes = [len(ann.pending)]
+    second = answered(isa.receive(ann.pending))
+    ann.receive(second)
+    requested = isa.receive(ann.pending)
+    assert isinstance(requested, JoinRequested)
+    assert requested.name == "\U0001f600" * 64
+    many = tuple(OpId(number.to_bytes(32, "big")) for number in range(100))
+    sizes += [len(second), len(ann.pending), len(isa.accept(many))]
+    assert max(sizes) < DEFAULT_LIMITS.mail_bytes
+    accepted = ann.receive(isa.accept(many))
+    assert accepted == Accepted(many[: DEFAULT_LIMITS.access_heads])
+
+
+@pytest.mark.parametrize(
+    ("given", "told"), [("x" * 100, "x" * 64), ("An\x1b[31mn\n", "An[31mn"), ("", ""), ("A\u202enn", "Ann")]
+)
+def test_a_name_is_told_in_printable_characters_only(given: str, told: str) -> None:
+    assert until_request(joiner(name=given), issuer()).name == told
+
+
+def test_a_reason_is_told_in_printable_characters_only() -> None:
+    ann, isa = joiner(), issuer()
+    until_request(ann, isa)
+    with pytest.raises(TicketError) as caught:
+        ann.receive(isa.refuse("no\x1b]0;title\x07" + "x" * 1_000))
+    assert str(caught.value) == ("no]0;title" + "x" * 1_000)[:500]
+
+
+# Mails lost, repeated, early
+
+
+def test_mails_may_be_repeated_and_get_the_same_answers() -> None:
+    ann, isa = joiner(), issuer()
+    first = ann.pending
+    second = answered(isa.receive(first))
+    assert isa.receive(first) == second
+    ann.receive(second)
+    third = ann.pending
+    assert ann.receive(second) is None
+    assert ann.pending == third
+    assert isinstance(isa.receive(third), JoinRequested)
+    assert isa.receive(third) is None
+    fourth = isa.accept(HEADS)
+    assert isa.receive(third) == fourth
+    assert isa.receive(first) == second
+    assert isinstance(ann.receive(fourth), Accepted)
+    assert ann.receive(fourth) is None
+
+
+def test_an_answer_stands() -> None:
+    ann, isa = joiner(), issuer()
+    until_request(ann, isa)
+    fourth = isa.accept(HEADS)
+    assert isa.refuse("changed my mind") == fourth
+    assert isa.accept(()) == fourth
+
+
+def test_an_answer_that_came_too_early_is_no_answer() -> None:
+    ann, isa = joiner(), issuer()
+    twin = joiner()
+    until_request(twin, isa)
+    fourth = isa.accept(HEADS)
+    assert ann.receive(fourth) is None
+    assert until_request(ann, issuer()).name == "Ann"
+
+
+def test_there_is_nothing_to_answer_before_the_request() -> None:
+    isa = issuer()
+    with pytest.raises(ValueError, match="nobody"):
+        isa.accept(HEADS)
+    isa.receive(joiner().pending)
+    with pytest.raises(ValueError, match="nobody"):
+        isa.refuse("no")
+
+
+# Replays
+
+
+def test_a_replayed_first_mail_has_no_effect_but_the_second() -> None:
+    """Later, at an issuer that has forgotten: the conversation begins, and who replays cannot go on with it."""
+    ann, isa = joiner(), issuer()
+    first = ann.pending
+    until_request(ann, isa)
+    later = issuer(ephemeral=b"l" * 32)
+    assert isinstance(later.receive(first), bytes)
+    with pytest.raises(HandshakeFailed):
+        later.receive(ann.pending)
+    with pytest.raises(ValueError, match="nobody"):
+        later.accept(HEADS)
+
+
+def test_a_third_mail_belongs_to_its_conversation() -> None:
+    ann, isa = joiner(), issuer()
+    until_request(ann, isa)
+    other = issuer()
+    second_joiner = Joiner(ANN, TICKET, ephemeral=b"j" * 32, conversation=b"d" * 16, member=MEMBER, name="Ann")
+    other.receive(second_joiner.pending)
+    with pytest.raises(ProtocolError):
+        other.receive(ann.pending)
+    with pytest.raises(ProtocolError):
+        other.receive(b"d" * 16 + ann.pending[16:])
+
+
+def test_a_second_first_mail_does_not_take_a_conversation_over() -> None:
+    ann, isa = joiner(), issuer()
+    second = answered(isa.receive(ann.pending))
+    eve = Joiner(EVE, TICKET, ephemeral=b"e" * 32, conversation=CONVERSATION, member=MEMBER, name="Eve")
+    assert isa.receive(eve.pending) is None
+    ann.receive(second)
+    requested = isa.receive(ann.pending)
+    assert isinstance(requested, JoinRequested)
+    assert requested.device.key == ANN.device
+
+
+# Wrong tickets, wrong issuers
+
+
+def test_a_ticket_that_was_not_issued_here_gets_no_answer() -> None:
+    with pytest.raises(ProtocolError, match="not issued here"):
+        issuer().receive(joiner(ticket=dataclasses.replace(TICKET, seed=b"u" * 32)).pending)
+
+
+def test_who_knows_only_the_ticket_id_does_not_get_in() -> None:
+    """A relay sees the id of a ticket in the first mail; it lacks the seed."""
+    isa = issuer()
+    eve = Joiner(EVE, TICKET, ephemeral=b"e" * 32, conversation=CONVERSATION, member=MEMBER, name="Eve")
+    eve._noise = HandshakeState(
+        "XXpsk3",
+        initiator=True,
+        static=EVE.static_private,
+        ephemeral=b"e" * 32,
+        prologue=DOMAIN + TICKET.id + CONVERSATION,
+        psk=b"a guess at the key, of 32 bytes.",
+    )
+    eve.pending = CONVERSATION + b"\x01" + TICKET.id + eve._noise.write_message(b"")
+    eve.receive(answered(isa.receive(eve.pending)))
+    with pytest.raises(HandshakeFailed):
+        isa.receive(eve.pending)
+    with pytest.raises(ValueError, match="nobody"):
+        isa.accept(HEADS)
+
+
+def test_only_the_issuer_of_the_ticket_can_answer() -> None:
+    """Eve has the ticket too, and answers in Isa's place."""
+    ann, eve = joiner(), issuer(identity=EVE)
+    first = ann.pending
+    with pytest.raises(HandshakeFailed, match="another device"):
+        ann.receive(answered(eve.receive(first)))
+    assert ann.pending == first
+    assert until_request(ann, issuer()).device.key == ANN.device
+
+
+def test_a_ticket_for_another_space_makes_a_record_that_is_refused() -> None:
+    ann = joiner(ticket=dataclasses.replace(TICKET, space=SpaceId(b"z" * 32)))
+    isa = issuer()
+    ann.receive(answered(isa.receive(ann.pending)))
+    with pytest.raises(ProtocolError, match="not signed"):
+        isa.receive(ann.pending)
+
+
+def test_a_ticket_that_is_not_open_any_more_gets_no_answer() -> None:
+    isa = Issuer(ISA, ephemeral=b"i" * 32, lookup=lambda _: None)
+    with pytest.raises(ProtocolError, match="not open"):
+        isa.receive(joiner().pending)
+
+
+# What comes in the third mail
+
+
+def third_mail(isa: Issuer, request: bytes, *, identity: Identity = ANN, as_device: Identity = ANN) -> bytes:
+    """The third mail of a ticket's holder who says what it wants."""
+    noise = HandshakeState(
+        "XXpsk3",
+        initiator=True,
+        static=identity.static_private,
+        ephemeral=b"h" * 32,
+        prologue=DOMAIN + TICKET.id + CONVERSATION,
+        psk=TICKET.psk,
+    )
+    second = answered(isa.receive(CONVERSATION + b"\x01" + TICKET.id + noise.write_message(b"")))
+    noise.read_message(second[17:])
+    body = noise.write_message(lambda h: prove(as_device, initiator=True, handshake_hash=h) + request)
+    return CONVERSATION + b"\x03" + body
+
+
+def request_of(identity: Identity, name: bytes = b"Ann", member: MemberId = MEMBER) -> bytes:
+    writer = Writer().raw(member, 16)
+    identity.record(SPACE, MEMBER).write(writer)
+    return writer.blob(name, 2).done()
+
+
+def test_a_request_by_hand_is_as_the_joiners() -> None:
+    isa = issuer()
+    assert isinstance(isa.receive(third_mail(isa, request_of(ANN))), JoinRequested)
+
+
+def test_nobody_can_ask_for_another_device() -> None:
+    isa = issuer()
+    with pytest.raises(ProtocolError, match="another device"):
+        isa.receive(third_mail(isa, request_of(EVE)))
+    isa = issuer()
+    with pytest.raises(HandshakeFailed, match="could not prove"):
+        isa.receive(third_mail(isa, request_of(EVE), identity=ANN, as_device=EVE))
+    with pytest.raises(ValueError, match="nobody"):
+        isa.accept(HEADS)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"",
+        request_of(ANN)[:-1],
+        request_of(ANN) + b"\0",
+        request_of(ANN)[:100],
+        request_of(ANN, name=b"x" * 65),
+        request_of(ANN, name=b"x" * 300),
+        request_of(ANN, name=b"\xff\xfe"),
+        request_of(ANN, name=b"An\x1b[31m"),
+        request_of(ANN, member=MemberId(b"n" * 16)),
+        MEMBER + bytes(160) + b"\0\0",
+    ],
+    ids=["nothing", "cut", "longer", "cut early", "name", "long name", "not UTF-8", "escape", "other member", "zeros"],
+)
+def test_a_malformed_request_is_refused_and_a_good_one_still_works(request_bytes: bytes) -> None:
+    isa = issuer()
+    with pytest.raises(ProtocolError):
+        isa.receive(third_mail(isa, request_bytes))
+    with pytest.raises(ValueError, match="nobody"):
+        isa.accept(HEADS)
+    assert isinstance(isa.receive(third_mail(isa, request_of(ANN))), JoinRequested)
+
+
+# Whoever carries the mails
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 10_000))
+def test_a_flipped_bit_gets_nobody_in_and_spoils_nothing(number: int, bit: int) -> None:
+    """Each altered mail is refused or ignored, and the true one that follows is taken."""
+    ann, isa = joiner(), issuer()
+
+    def altered(at: int, mail: bytes) -> bytes | None:
+        if at != number:
+            return None
+        flipped = bytearray(mail)
+        flipped[bit // 8 % len(flipped)] ^= 1 << bit % 8
+        return bytes(flipped)
+
+    def deliver(to: Joiner | Issuer, at: int, mail: bytes) -> Accepted | JoinRequested | bytes | None:
+        changed = altered(at, mail)
+        if changed is not None and at > 1:  # what is altered in the first mail begins another conversation, elsewhere
+            with contextlib.suppress(ProtocolError):
+                assert to.receive(changed) is None
+        return to.receive(mail)
+
+    changed_first = altered(1, ann.pending)
+    if changed_first is not None:
+        with contextlib.suppress(ProtocolError):
+            reply = issuer().receive(changed_first)
+            ann.receive(answered(reply) if reply is not None else b"")
+        assert ann.pending[16] == 1
+    deliver(ann, 2, answered(deliver(isa, 1, ann.pending)))  # type: ignore[arg-type]
+    assert isinstance(deliver(isa, 3, ann.pending), JoinRequested)
+    assert isinstance(deliver(ann, 4, isa.accept(HEADS)), Accepted)
+
+
+@given(st.integers(0, 3), st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_cut_mail_is_refused(number: int, data: st.DataObject) -> None:
+    ann, isa = joiner(), issuer()
+    first = ann.pending
+    second = answered(isa.receive(first))
+    to_isa = issuer()
+    if number == 0:
+        mail, to = first, to_isa
+    elif number == 1:
+        mail, to = second, ann
+    else:
+        ann.receive(second)
+        mail, to = ann.pending, isa
+        if number == 3:
+            isa.receive(ann.pending)
+            mail, to = isa.accept(HEADS), ann
+    with pytest.raises(ProtocolError):
+        to.receive(mail[: data.draw(st.integers(0, len(mail) - 1))])
+
+
+@given(st.binary(max_size=400))
+@settings(max_examples=150, deadline=None)
+def test_any_bytes_raise_only_what_is_documented(mail: bytes) -> None:
+    for to in (joiner(), issuer()):
+        for body in (mail, CONVERSATION + mail, CONVERSATION + b"\x01" + TICKET.id + mail):
+            with contextlib.suppress(ProtocolError):
+                assert to.receive(body) is None
+
+
+@pytest.mark.parametrize("number", [0, 1, 3, 5, 255])
+def test_the_joiner_takes_only_what_an_issuer_sends(number: int) -> None:
+    with pytest.raises(ProtocolError):
+        joiner().receive(CONVERSATION + bytes((number,)) + bytes(100))
+
+
+@pytest.mark.parametrize("number", [0, 2, 4, 5, 255])
+def test_the_issuer_takes_only_what_a_joiner_sends(number: int) -> None:
+    with pytest.raises(ProtocolError):
+        issuer().receive(CONVERSATION + bytes((number,)) + bytes(100))
+
+
+def test_a_mail_above_the_bound_is_refused() -> None:
+    for to in (joiner(), issuer()):
+        with pytest.raises(ProtocolError, match=str(DEFAULT_LIMITS.mail_bytes + 1)):
+            to.receive(CONVERSATION + b"\x01" + bytes(DEFAULT_LIMITS.mail_bytes - 16))
+
+
+def test_a_reflected_mail_is_refused() -> None:
+    ann, isa = joiner(), issuer()
+    with pytest.raises(ProtocolError):
+        ann.receive(ann.pending)
+    second = answered(isa.receive(ann.pending))
+    with pytest.raises(ProtocolError):
+        isa.receive(second)
+
+
+def test_the_mails_show_nothing_of_who_joins() -> None:
+    ann, isa = joiner(name="Ann of the relay's dreams"), issuer()
+    first, second = ann.pending, answered(isa.receive(ann.pending))
+    ann.receive(second)
+    third = ann.pending
+    isa.receive(third)
+    seen = first + second + third + isa.accept(HEADS)
+    for secret in (b"Ann of", ANN.device, ISA.device, ANN.static_key, MEMBER, SPACE, TICKET.seed, TICKET.psk, HEADS[0]):
+        assert secret not in seen
+    assert TICKET.id in seen
+
+
+def test_an_open_ticket_does_not_show_its_key() -> None:
+    assert "psk" not in repr(OpenTicket(SPACE, TICKET.psk))

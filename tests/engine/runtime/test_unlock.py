@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import os
 import stat
 import subprocess
@@ -229,6 +231,24 @@ def test_a_lock_file_that_was_left_behind_locks_nothing(path: Path, url: str) ->
     Path(f"{path}.lock").write_text("1\n")
     open_store(url, passphrase=None).close()
     assert not Path(f"{path}.lock").exists()
+
+
+def test_a_lock_file_that_is_removed_just_before_it_is_locked_is_not_trusted(
+    path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its holder closes between our opening the file and locking it: others would lock a new file under that name."""
+    flock, calls = fcntl.flock, itertools.count()
+
+    def flock_late(handle: int, operation: int) -> None:
+        if next(calls) == 0:
+            Path(f"{path}.lock").unlink()
+        flock(handle, operation)
+
+    monkeypatch.setattr(fcntl, "flock", flock_late)
+    store = open_store(url, passphrase=None)
+    with pytest.raises(StoreLocked, match=str(os.getpid())):
+        open_store(url, passphrase=None)
+    store.close()
 
 
 def test_a_store_that_could_not_be_opened_is_not_locked(url: str) -> None:

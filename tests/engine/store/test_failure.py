@@ -157,6 +157,23 @@ def test_when_the_disk_is_full_nothing_is_kept_that_was_queued_behind_what_was_l
     assert keys(store) == set()
 
 
+def test_what_was_put_while_the_disk_became_full_is_not_kept_either(store: Store) -> None:
+    limit_pages(store, 20)
+    started, go_on = threading.Event(), threading.Event()
+
+    def too_large(conn: Connection) -> None:
+        started.set()
+        assert go_on.wait(30)
+        node.set_meta(conn, "large", bytes(100 * PAGE))
+
+    lost = store.write(too_large)
+    assert started.wait(30)
+    behind = [store.write(put(f"behind {number}", 10)) for number in range(3)]
+    go_on.set()
+    assert [type(job.exception(30)) for job in (lost, *behind)] == [StoreFull] * 4
+    assert keys(store) == set()
+
+
 def test_when_a_group_is_run_again_a_full_disk_still_ends_all_behind_it(store: Store) -> None:
     def refuse(_conn: Connection) -> None:
         raise ValueError("the job's own")
@@ -269,7 +286,7 @@ def test_a_damaged_page_fails_who_reads_it_and_nobody_else(path: Path, opened: O
     after.result()
     store.write(put("later")).result()
     for key in ("before", "after", "later"):
-        assert store.read(lambda conn, key=key: node.get_meta(conn, key)).result() is not None
+        assert store.read(partial(node.get_meta, key=key)).result() is not None
 
 
 @pytest.mark.parametrize("place", [0, 20, 2_000])

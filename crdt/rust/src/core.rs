@@ -3,15 +3,13 @@
 use std::time::Duration;
 
 use automerge::marks::Mark;
-use automerge::{
-    ActorId, Automerge, ChangeHash, Cursor, CursorPosition, LoadOptions, MoveCursor, ObjId, ObjType, Prop,
-    ReadDoc,
-};
+use automerge::{ActorId, Automerge, Cursor, CursorPosition, MoveCursor, ObjId, ObjType, Prop, ReadDoc};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::apply;
-use crate::document::{reading, Document, Done, State};
+use crate::convert::{done_to_py, heads_to_py, known, load, read_actor, read_heads, Place, PyDone};
+use crate::document::{reading, Document, State};
 use crate::error::{guard, Error, Result};
 use crate::incoming;
 use crate::job::Ended;
@@ -21,20 +19,6 @@ use crate::values::{self, Obj, Output, Style, ENCODING};
 
 /// How often an apply catches up with other writers before it makes them wait.
 const PATIENCE: u32 = 2;
-
-/// A key of a map or an index of a list or text.
-struct Place(Prop);
-
-impl<'py> FromPyObject<'_, 'py> for Place {
-    type Error = PyErr;
-
-    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(key) = value.extract::<String>() {
-            return Ok(Place(Prop::Map(key)));
-        }
-        Ok(Place(Prop::Seq(value.extract::<usize>()?)))
-    }
-}
 
 /// A document, usable from several threads.
 #[pyclass(frozen, module = "lichen_crdt._native")]
@@ -86,46 +70,6 @@ fn write_guarded<T>(document: &mut Document, f: impl FnOnce(&mut Document) -> Re
         document.state = State::Damaged;
     }
     result
-}
-
-type PyDone = Vec<(Py<PyBytes>, Py<PyBytes>)>;
-
-fn done_to_py(py: Python<'_>, done: Vec<Done>) -> PyDone {
-    let bytes = |b: &[u8]| PyBytes::new(py, b).unbind();
-    done.iter().map(|(hash, change)| (bytes(hash), bytes(change))).collect()
-}
-
-fn heads_to_py(py: Python<'_>, heads: Vec<ChangeHash>) -> PyResult<Bound<'_, PyTuple>> {
-    PyTuple::new(py, heads.iter().map(|h| PyBytes::new(py, &h.0)))
-}
-
-fn read_heads(heads: Vec<Vec<u8>>) -> PyResult<Vec<ChangeHash>> {
-    let read = |h: Vec<u8>| {
-        ChangeHash::try_from(&h[..]).map_err(|_| Error::Crdt("a hash has 32 bytes".into()).into())
-    };
-    heads.into_iter().map(read).collect()
-}
-
-fn read_actor(actor: Option<Vec<u8>>) -> ActorId {
-    actor.map_or_else(ActorId::random, ActorId::from)
-}
-
-fn known(doc: &Automerge, heads: &[ChangeHash]) -> Result<()> {
-    let missing = doc.get_missing_deps(heads);
-    match missing.is_empty() {
-        true => Ok(()),
-        false => Err(Error::MissingDependencies(missing.iter().map(|h| h.0).collect())),
-    }
-}
-
-fn load(data: &[u8], actor: ActorId) -> Result<Automerge> {
-    let options = LoadOptions::new().text_encoding(ENCODING);
-    let doc = guard(|| Automerge::load_with_options(data, options).map_err(Error::from));
-    match doc {
-        Ok(doc) => Ok(doc.with_actor(actor)),
-        Err(Error::Crdt(why)) => Err(Error::InvalidDocument(why)),
-        Err(other) => Err(Error::InvalidDocument(format!("{other:?}"))),
-    }
 }
 
 #[pymethods]

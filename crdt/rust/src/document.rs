@@ -23,6 +23,8 @@ pub struct Document {
     pub trust: Trust,
 }
 
+// Nearly every document is idle, and there is one state in each: a box would only cost.
+#[allow(clippy::large_enum_variant)]
 pub enum State {
     Idle(Automerge),
     Open(Box<Writing>),

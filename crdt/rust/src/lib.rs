@@ -6,6 +6,7 @@
 mod apply;
 mod check;
 mod chunk;
+mod convert;
 mod core;
 mod document;
 mod error;
@@ -22,14 +23,12 @@ mod values;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::error::Error;
-
 /// The header of one change: actor, seq, start_op, operations, deps, time, message, hash, size.
 type Info = (Py<PyBytes>, u64, u64, u64, Vec<Py<PyBytes>>, i64, Option<String>, Py<PyBytes>, usize);
 
 #[pyfunction]
 fn change_info(py: Python<'_>, data: &[u8]) -> PyResult<Info> {
-    let head = error::guard(|| chunk::Head::parse(data).map_err(Error::from))?;
+    let head = error::guard(|| chunk::Head::parse(data))?;
     Ok((
         PyBytes::new(py, &head.actor).unbind(),
         head.seq,

@@ -1,0 +1,63 @@
+//! Small things between Python and the crate: places, hashes, actors, bytes of changes.
+
+use automerge::{ActorId, Automerge, ChangeHash, LoadOptions, Prop, ReadDoc};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+
+use crate::document::Done;
+use crate::error::{guard, Error, Result};
+use crate::values::ENCODING;
+
+/// A key of a map or an index of a list or text.
+pub struct Place(pub Prop);
+
+impl<'py> FromPyObject<'_, 'py> for Place {
+    type Error = PyErr;
+
+    fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(key) = value.extract::<String>() {
+            return Ok(Place(Prop::Map(key)));
+        }
+        Ok(Place(Prop::Seq(value.extract::<usize>()?)))
+    }
+}
+
+pub type PyDone = Vec<(Py<PyBytes>, Py<PyBytes>)>;
+
+pub fn done_to_py(py: Python<'_>, done: Vec<Done>) -> PyDone {
+    let bytes = |b: &[u8]| PyBytes::new(py, b).unbind();
+    done.iter().map(|(hash, change)| (bytes(hash), bytes(change))).collect()
+}
+
+pub fn heads_to_py(py: Python<'_>, heads: Vec<ChangeHash>) -> PyResult<Bound<'_, PyTuple>> {
+    PyTuple::new(py, heads.iter().map(|h| PyBytes::new(py, &h.0)))
+}
+
+pub fn read_heads(heads: Vec<Vec<u8>>) -> PyResult<Vec<ChangeHash>> {
+    let read = |h: Vec<u8>| {
+        ChangeHash::try_from(&h[..]).map_err(|_| Error::Crdt("a hash has 32 bytes".into()).into())
+    };
+    heads.into_iter().map(read).collect()
+}
+
+pub fn read_actor(actor: Option<Vec<u8>>) -> ActorId {
+    actor.map_or_else(ActorId::random, ActorId::from)
+}
+
+pub fn known(doc: &Automerge, heads: &[ChangeHash]) -> Result<()> {
+    let missing = doc.get_missing_deps(heads);
+    match missing.is_empty() {
+        true => Ok(()),
+        false => Err(Error::MissingDependencies(missing.iter().map(|h| h.0).collect())),
+    }
+}
+
+pub fn load(data: &[u8], actor: ActorId) -> Result<Automerge> {
+    let options = LoadOptions::new().text_encoding(ENCODING);
+    let doc = guard(|| Automerge::load_with_options(data, options).map_err(Error::from));
+    match doc {
+        Ok(doc) => Ok(doc.with_actor(actor)),
+        Err(Error::Crdt(why)) => Err(Error::InvalidDocument(why)),
+        Err(other) => Err(Error::InvalidDocument(format!("{other:?}"))),
+    }
+}

@@ -165,6 +165,16 @@ class Engine:
         """A document by its id, loaded if need be. Raises `NotFound`."""
         return Document(self, await self._documents.get(doc))
 
+    async def wait_for_document(self, space_id: SpaceId, doc: DocId, wait_s: float) -> None:
+        """Return when a document's first change set is here, or the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s), contextlib.aclosing(self.events()) as events:
+                while not self._holds(space_id, doc):
+                    await anext(events)
+
+    def _holds(self, space_id: SpaceId, doc: DocId) -> bool:
+        return any(known.doc == doc for known in self._state(space_id).known.values())
+
     async def list_documents(self, space_id: SpaceId) -> list[DocumentInfo]:
         """What a space holds, most recently changed first; without its card."""
         genesis = self._state(space_id).log.genesis
@@ -252,10 +262,7 @@ class Engine:
 
     def _card_here(self, space_id: SpaceId) -> bool:
         genesis = self._state(space_id).log.genesis
-        if genesis is None:
-            return False
-        card = card_id(genesis)
-        return any(known.doc == card for known in self._state(space_id).known.values())
+        return genesis is not None and self._holds(space_id, card_id(genesis))
 
     # Paths
 

@@ -86,8 +86,9 @@ class Space:
         """A new document with this content, on disk when this returns. Raises `AccessDenied`."""
         return await self._engine.create_document(self.id, content or {})
 
-    async def document(self, doc: DocId) -> Document:
-        """The document. Raises `NotFound` when it is not here, or not in this space."""
+    async def document(self, doc: DocId, *, wait_s: float = 0.0) -> Document:
+        """The document; waits for it to arrive up to `wait_s` seconds. Raises `NotFound` when it is not in this space."""
+        await self._engine.wait_for_document(self.id, doc, wait_s)
         found = await self._engine.document(doc)
         if found.space != self.id:
             raise NotFound(f"document {doc.hex()} is not in space {self.id.hex()[:12]}")

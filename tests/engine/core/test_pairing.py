@@ -15,6 +15,7 @@ from lichen.crypto.link import prove
 from lichen.crypto.noise import HandshakeState
 from lichen.errors import HandshakeFailed, ProtocolError, TicketError
 from lichen.ids import MemberId, OpId, SpaceId
+from lichen.wire.membership import DeviceRecord
 from lichen.wire.reader import Writer
 from lichen.wire.ticket import Ticket
 
@@ -274,6 +275,19 @@ def test_nobody_can_ask_for_another_device() -> None:
         isa.accept(HEADS)
 
 
+def test_a_record_must_be_of_the_very_keys_that_the_conversation_proved() -> None:
+    """Ann's record with Eve's Noise key, and Eve's record with Ann's, each signed as it should be."""
+    for signer, static_key in ((ANN.signer, EVE.static_key), (EVE.signer, ANN.static_key)):
+        record = DeviceRecord.sign(
+            space=SPACE, member=MEMBER, signer=signer, sealing_key=ANN.sealing_key, static_key=static_key
+        )
+        writer = Writer().raw(MEMBER, 16)
+        record.write(writer)
+        isa = issuer()
+        with pytest.raises(ProtocolError, match="another device"):
+            isa.receive(third_mail(isa, writer.blob(b"Ann", 2).done()))
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [
@@ -297,6 +311,44 @@ def test_a_malformed_request_is_refused_and_a_good_one_still_works(request_bytes
     with pytest.raises(ValueError, match="nobody"):
         isa.accept(HEADS)
     assert isinstance(isa.receive(third_mail(isa, request_of(ANN))), JoinRequested)
+
+
+def test_a_first_mail_that_carries_something_is_refused() -> None:
+    noise = HandshakeState(
+        "XXpsk3",
+        initiator=True,
+        static=ANN.static_private,
+        ephemeral=b"h" * 32,
+        prologue=DOMAIN + TICKET.id + CONVERSATION,
+        psk=TICKET.psk,
+    )
+    with pytest.raises(ProtocolError, match="carries something"):
+        issuer().receive(CONVERSATION + b"\x01" + TICKET.id + noise.write_message(b"0-RTT"))
+
+
+ANSWER = Writer().number(1, 1).blob(b"", 2).ids([], 2).done()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        ANSWER[:-1],
+        ANSWER + b"\0",
+        b"\x02" + ANSWER[1:],
+        Writer().number(0, 1).blob(b"x" * 501, 2).ids([], 2).done(),
+        Writer().number(0, 1).blob(b"\xff", 2).ids([], 2).done(),
+        Writer().number(1, 1).blob(b"", 2).ids([b"2" * 32, b"1" * 32], 2).done(),
+        Writer().number(1, 1).blob(b"", 2).ids([number.to_bytes(32, "big") for number in range(65)], 2).done(),
+    ],
+    ids=["nothing", "cut", "longer", "neither", "long reason", "not UTF-8", "unsorted heads", "many heads"],
+)
+def test_a_malformed_answer_is_refused(answer: bytes) -> None:
+    ann, isa = joiner(), issuer()
+    until_request(ann, isa)
+    assert isa._sending is not None
+    with pytest.raises(ProtocolError):
+        ann.receive(CONVERSATION + b"\x04" + isa._sending.encrypt(b"", answer))
 
 
 # Whoever carries the mails

@@ -338,6 +338,13 @@ def test_a_frame_without_a_known_flag_ends_the_link(plaintext: bytes) -> None:
     assert_useless(receiving, b"")
 
 
+def test_a_true_frame_above_the_bound_ends_the_link() -> None:
+    sending, receiving = raw_pair()
+    with pytest.raises(ProtocolError, match="longer"):
+        receiving.open(sending.encrypt(b"", bytes(FRAME_BYTES)))
+    assert_useless(receiving, b"")
+
+
 def test_a_new_key_is_taken_when_wanted() -> None:
     alice, bob = linked()
     alice.want_new_key()

@@ -215,6 +215,16 @@ def test_a_fork_goes_its_own_way() -> None:
     assert bob.split()[0].encrypt(b"", b"x") == bob.split()[0].encrypt(b"", b"x")
 
 
+def test_what_a_fork_reads_does_not_move_the_counters_of_the_other() -> None:
+    alice, bob = pair("XX")
+    finish(alice, bob, until=2)
+    third = alice.write_message(b"payload")
+    with pytest.raises(HandshakeFailed):
+        bob.fork().read_message(third[:-1])
+    assert bob.fork().read_message(third) == b"payload"
+    assert bob.read_message(third) == b"payload"
+
+
 # Cipher states
 
 

@@ -154,7 +154,7 @@ WRAPPED: dict[str, Any] = {
         {"passes": 65},
         {"passes": 10**400},
         {"lanes": 0},
-        {"lanes": 17},
+        {"lanes": 17, "memory_kib": 4_096},
         {"lanes": []},
         {"salt": ""},
         {"salt": "0011"},

@@ -30,16 +30,19 @@ def apply_one(quick: bool) -> list[Row]:
     count = 300 if quick else 2_000
     saved, changes = typed("automerge-paper", count)
     bare = bare_apply(saved, changes, 20 if quick else 200)
-    rows = [row("lichen", replayed(saved, changes)), row("lichen, concurrent", concurrent(saved, changes[: len(bare)]))]
-    return rows + ([row("automerge crate", bare)] if bare else [])
+    rows = [
+        row("apply-one", "lichen", replayed(saved, changes)),
+        row("apply-one-concurrent", "lichen", concurrent(saved, changes[: len(bare) or 20])),
+    ]
+    return rows + ([row("apply-one", "automerge crate", bare)] if bare else [])
 
 
-def row(library: str, micros: list[float]) -> Row:
+def row(workload: str, library: str, micros: list[float]) -> Row:
     """One row of the benchmark's output, without what the runner adds."""
     ordered = sorted(micros)
     at = {"median": len(ordered) // 2, "p99": min(len(ordered) - 1, len(ordered) * 99 // 100)}
     numbers = {name: round(ordered[index], 1) for name, index in at.items()}
-    return {"workload": "apply-one", "library": library, "n": len(ordered), **numbers, "unit": "us"}
+    return {"workload": workload, "library": library, "n": len(ordered), **numbers, "unit": "us"}
 
 
 def typed(name: str, rest: int) -> tuple[bytes, list[bytes]]:

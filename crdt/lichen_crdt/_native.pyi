@@ -1,12 +1,14 @@
 from typing import Any, ClassVar, final
 
+__all__ = ["MAX_OPERATIONS", "Core", "Obj", "change_info", "register"]
+
 MAX_OPERATIONS: int
 
 @final
 class Obj:
     @property
     def kind(self) -> str: ...
-    def __eq__(self, other: object) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final

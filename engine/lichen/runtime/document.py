@@ -24,6 +24,7 @@ from lichen_crdt import CrdtError, Document, InvalidDocument, Patch, change_info
 
 from lichen.core.effects import AcceptedSet
 from lichen.core.events import SetSealed
+from lichen.errors import StoreError
 from lichen.ids import DeviceKey, DocId, Session, SetId, SpaceId
 from lichen.runtime import rows
 from lichen.runtime.sealer import Sealer, SessionLog, Unsealed
@@ -103,7 +104,7 @@ class OpenDocument:
     tail_changes: int = 0
     tail_bytes: int = 0
     failure: BaseException | None = None
-    """Why the last save failed; the changes it held are lost from memory with `Documents.forget`."""
+    """Why memory and disk have parted. This object is then of no more use: `Documents.get` loads another."""
     listeners: list[Callable[[Applied], None]] = field(default_factory=list)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by an open transaction, and by an apply on a thread."""
@@ -199,6 +200,8 @@ class OpenDocument:
 
     def _save(self) -> None:
         """Write all that has gathered; when it is on disk, the next."""
+        if self.failure is not None:
+            return
         batch = _Batch(self._unsaved, self.crdt.heads, self.title())
         self._unsaved = []
         self._saving = True
@@ -235,14 +238,28 @@ class OpenDocument:
         self._fold_if_long()
 
     def _save_failed(self, error: BaseException) -> None:
-        """Everyone who waits hears of it; what is only in memory is dropped with the document."""
+        log.error("document %s could not be saved: %s", self.id.hex(), error)
+        self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """Something in memory will never be on disk: everyone who waits hears of it, and nothing more is done.
+
+        What is on disk and not sealed yet is left to the object that is loaded instead.
+        """
         self.failure = error
         self._unsaved.clear()
+        self._incoming.clear()
         while self._waiters:
             waiter = self._waiters.popleft()[1]
             if not waiter.done():
                 waiter.set_exception(error)
-        log.error("document %s could not be saved: %s", self.id.hex(), error)
+        self._progress.set()
+
+    async def ended(self) -> None:
+        """After a failure: return when nothing of this object is under way. To load it before that could seal twice."""
+        while self._saving or self._sealing or self._applying:
+            self._progress.clear()
+            await self._progress.wait()
 
     # Sealing
 
@@ -254,7 +271,7 @@ class OpenDocument:
 
     def seal_soon(self) -> None:
         """Seal what has gathered, unless that is under way, or this device may not write now."""
-        if not self._unsealed or self._sealing:
+        if not self._unsealed or self._sealing or self.failure is not None:
             return
         if not self.host.sealer.ready(self.space):
             self.host.want_epoch(self.space)
@@ -264,7 +281,7 @@ class OpenDocument:
 
     async def _seal_all(self) -> None:
         try:
-            while self._unsealed and self.host.sealer.ready(self.space):
+            while self._unsealed and self.failure is None and self.host.sealer.ready(self.space):
                 await self._seal_one()
         finally:
             self._sealing = False
@@ -282,7 +299,11 @@ class OpenDocument:
             loop.call_soon_threadsafe(_resolve, written, error)
 
         self.host.write_soon(lambda conn: rows.save_sealed(conn, change_set, last_hash, len(run)), done)
-        await written
+        try:
+            await written
+        except StoreError as error:
+            self._save_failed(error)
+            return
         for _ in run:
             self._backlog_bytes -= len(self._unsealed.popleft().change)
         self._progress.set()
@@ -294,6 +315,8 @@ class OpenDocument:
 
     def take(self, accepted: Sequence[AcceptedSet]) -> None:
         """Change sets of others count: apply them as soon as no transaction is open."""
+        if self.failure is not None:
+            return
         for item in accepted:
             if item.last_hash is not None:
                 self.head_sets[item.last_hash] = item.set.id
@@ -397,6 +420,7 @@ class OpenDocument:
                     self._apply_here(self._next_batch())
                 changes, tail_bytes = self.tail_changes, self.tail_bytes
                 snapshot = await asyncio.to_thread(self.crdt.save)
+            await self.saved()  # or a crash could leave a snapshot with changes that are nowhere to be sealed
             await asyncio.to_thread(_verify, self.crdt, snapshot)
             written: asyncio.Future[None] = loop.create_future()
 

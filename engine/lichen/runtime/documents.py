@@ -14,7 +14,7 @@ from lichen_crdt import CrdtError, Document
 from lichen.config import Limits
 from lichen.core.actors import actor_id
 from lichen.core.effects import AcceptedSet, StoreSets
-from lichen.errors import NotFound
+from lichen.errors import NotFound, StoreError
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.runtime import rows
 from lichen.runtime.document import Host, OpenDocument
@@ -79,19 +79,23 @@ class Documents:
     async def get(self, doc: DocId) -> OpenDocument:
         """The document, loaded if need be. Raises `NotFound`."""
         document = self._alive.get(doc)
-        if document is not None:
+        if document is not None and document.failure is None:
             self._use(document)
             return document
         loading = self._loading.get(doc)
         if loading is None:
             loading = asyncio.get_running_loop().create_future()
             self._loading[doc] = loading
-            await self._load(doc, loading)
+            await self._load(doc, loading, document)
         return await asyncio.shield(loading)
 
-    async def _load(self, doc: DocId, loading: asyncio.Future[OpenDocument]) -> None:
+    async def _load(self, doc: DocId, loading: asyncio.Future[OpenDocument], failed: OpenDocument | None) -> None:
         try:
-            stored = await asyncio.wrap_future(self._store.write(lambda conn: rows.load_document(conn, doc)))
+            if failed is not None:
+                await failed.ended()
+            stored = await asyncio.wrap_future(
+                self._store.write(lambda conn: rows.load_document(conn, doc, self._session))
+            )
             if stored is None:
                 raise NotFound(f"document {doc.hex()} is not on this device")
             document = await self._build(stored)
@@ -134,7 +138,7 @@ class Documents:
             by_document.setdefault(item.set.header.doc, []).append(item)
         for doc, items in by_document.items():
             document = self._alive.get(doc)
-            if document is not None:
+            if document is not None and document.failure is None:
                 document.take(items)
             elif doc in self._loading:
                 self._late.setdefault(doc, []).extend(items)
@@ -156,9 +160,12 @@ class Documents:
             self._freshening = False
 
     def forget(self, docs: Iterable[DocId]) -> None:
-        """Drop documents from memory whose changes could not be stored: the next use loads what is on disk."""
+        """Change sets that documents in memory show could not be stored: the next use loads what is on disk."""
         for doc in docs:
-            self._alive.pop(doc, None)
+            document = self._alive.get(doc)
+            if document is not None and document.failure is None:
+                hint = "open the document again"
+                document.fail(StoreError(f"change sets of document {doc.hex()} could not be stored", hint=hint))
             self._recent.pop(doc, None)
 
     def wake(self, space: SpaceId) -> None:

@@ -249,8 +249,11 @@ def create_document(conn: Connection, doc: DocId, space: SpaceId, session: Sessi
     documents.put_session(conn, doc, documents.SessionRow(session, nonce, 0, None))
 
 
-def load_document(conn: Connection, doc: DocId) -> StoredDocument | None:
-    """A document with all that is needed to go on with it; None when it is not here."""
+def load_document(conn: Connection, doc: DocId, session: Session) -> StoredDocument | None:
+    """A document with all that this session needs to go on with it and to seal what others left; None when not here.
+
+    The session may have written in it before: a document leaves memory and comes back while the process runs on.
+    """
     row = documents.get_document(conn, doc)
     if row is None:
         return None
@@ -262,7 +265,7 @@ def load_document(conn: Connection, doc: DocId) -> StoredDocument | None:
         snapshot=snapshot,
         tail=tail,
         head_sets={last_hash: SetId(set_id) for last_hash, set_id in change_sets.last_hashes(conn, doc)},
-        sessions=[_session_log(conn, doc, session) for session in dict.fromkeys(item.session for item in pending)],
+        sessions=[_session_log(conn, doc, one) for one in dict.fromkeys([session, *(row.session for row in pending)])],
         unsealed=_unsealed(pending),
     )
 

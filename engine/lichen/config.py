@@ -42,6 +42,8 @@ class Limits:
     """Longest time a handshake may take."""
     heartbeat_s: float = 2.0
     """A link that has nothing to say sends a heartbeat this often."""
+    rekey_s: float = 3_600.0
+    """A link's sending key is replaced when it is this old (and after each GiB)."""
     silence_s: float = 6.0
     """A link from which nothing came for this long is dead."""
     send_queue_bytes: int = 8 * MIB

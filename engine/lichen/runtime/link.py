@@ -244,11 +244,15 @@ class Link:
         self._arrived(self.number, message)
 
     async def _watch_loop(self) -> None:
-        """Say something when there is nothing to say, and end the link when the peer does not."""
+        """Say something when there is nothing to say; end the link when the peer does not; renew the key in time."""
         loop = asyncio.get_running_loop()
+        keyed = loop.time()
         while True:
             await asyncio.sleep(self._limits.heartbeat_s / 2)
             now = loop.time()
+            if now - keyed >= self._limits.rekey_s:
+                self._ciphers.want_new_key()
+                keyed = now
             if now - self._last_received > self._limits.silence_s:
                 raise LinkBroken(f"nothing came from the peer for {self._limits.silence_s:g} s")
             if now - self._last_sent >= self._limits.heartbeat_s:

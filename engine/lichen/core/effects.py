@@ -215,6 +215,16 @@ class TellInvalid:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class TellSplit:
+    """A device wrote several change sets at one place of its log; their headers prove it."""
+
+    space: SpaceId
+    doc: DocId
+    author: DeviceKey
+    branches: tuple[SetId, ...]
+
+
 Effect = (
     Send
     | CloseLink
@@ -239,4 +249,5 @@ Effect = (
     | TellCaughtUp
     | TellServed
     | TellInvalid
+    | TellSplit
 )

@@ -10,7 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lichen.core.admission import Admitted, Refused, Waiting, admit, check_changes
-from lichen.core.effects import AcceptedSet, CheckSets, Send, StoreCursor, StoreSets, TellCaughtUp, TellInvalid
+from lichen.core.effects import (
+    AcceptedSet,
+    CheckSets,
+    Send,
+    StoreCursor,
+    StoreSets,
+    TellCaughtUp,
+    TellInvalid,
+    TellSplit,
+)
 from lichen.core.events import CheckedSet, SetsChecked
 from lichen.core.known import KnownSet
 from lichen.core.links import LinkState, SpaceOnLink
@@ -127,7 +136,15 @@ class Intake:
             self._state.emit(StoreSets(space.id, tuple(accepted)))
             self._arrived_everywhere(space, accepted)
             self._distribute(space, [item.set for item in accepted], sources)
+            self._tell_splits(space, accepted)
         self.settle_positions(space)
+
+    def _tell_splits(self, space: SpaceState, accepted: list[AcceptedSet]) -> None:
+        fresh = {item.set.id for item in accepted}
+        for doc in dict.fromkeys(item.set.header.doc for item in accepted):
+            for split in space.splits.splits(doc):
+                if not fresh.isdisjoint(split.branches):
+                    self._state.emit(TellSplit(space.id, doc, split.log[0], split.branches))
 
     def _judge_one(self, space: SpaceState, checked: CheckedSet) -> AcceptedSet | None:
         header = checked.set.header

@@ -19,6 +19,7 @@ from lichen.config import Limits
 from lichen.core.access.log import AccessLog
 from lichen.core.events import CheckedSet
 from lichen.core.known import KnownSet
+from lichen.core.splits import SplitBook
 from lichen.ids import DeviceKey, EpochId, SetId, SpaceId
 from lichen.wire.changeset import ChangeSet
 from lichen.wire.frames import SHORT_ID_BYTES
@@ -64,12 +65,18 @@ class SpaceState:
     waiting_bytes: int = 0
     recent: OrderedDict[SetId, int] = field(default_factory=OrderedDict)
     """The link over which each of the newest sets arrived first."""
+    splits: SplitBook = field(init=False)
+    """Where a device wrote two sets at one place of its log."""
     unreported: bool = False
     """Sets were pushed since the last position was reported to the links."""
+
+    def __post_init__(self) -> None:
+        self.splits = SplitBook(self.known)
 
     def add(self, set_id: SetId, known: KnownSet) -> None:
         """Take a set whose dependencies are known into the known sets."""
         self.known[set_id] = known
+        self.splits.take(set_id)
         self.short_ids[short_id(set_id)] = set_id
         for dep in known.deps:
             self.frontier.pop(dep, None)
@@ -81,6 +88,7 @@ class SpaceState:
             known = self.known.pop(set_id, None)
             if known is not None:
                 self.short_ids.pop(short_id(set_id), None)
+        self.splits = SplitBook(self.known)
         self.frontier = dict.fromkeys(self.known)
         for known in self.known.values():
             for dep in known.deps:

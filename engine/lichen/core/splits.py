@@ -10,6 +10,8 @@ Which one counts is a function of the known sets, so replicas with the same sets
 - A set with two branches of one split in its past is invalid.
 
 Splits that follow others are decided after them; those that follow each other in a circle, at once.
+
+In this version splits are found and told, and their sets kept; documents are not yet rebuilt to what `left_out` says.
 """
 
 from __future__ import annotations

@@ -180,6 +180,11 @@ class Driver:
                 | do.TellInvalid()
             ):
                 self._application.tell(effect)
+            case do.TellSplit():
+                author, doc = effect.author.hex()[:12], effect.doc.hex()
+                log.warning(
+                    "device %s wrote %d change sets at one place of document %s", author, len(effect.branches), doc
+                )
             case _:
                 self._use_store(effect)
 

@@ -115,6 +115,8 @@ class Joining:
         if space is None:
             raise TicketError("the space of this ticket is not here any more")
         device = requested.device.key
+        if space.log.member_of(device) is None and requested.member in space.log.members():
+            raise TicketError("the id that this device chose for its member belongs to another member")
         now_ms = int(time.time() * 1000)
         row = await asyncio.wrap_future(
             self._driver.store.write(lambda conn: rows.redeem(conn, requested.ticket_id, device, now_ms))
@@ -221,17 +223,21 @@ class Joining:
         if joining is not None:
             self._read_answer(joining, body)
             return
-        issuer = self._issuers.get(conversation)
-        if issuer is None:
-            issuer = Issuer(self._identity, ephemeral=os.urandom(32), lookup=self._open_tickets.get)
-            self._issuers[conversation] = issuer
-            if len(self._issuers) > MOST_CONVERSATIONS:
-                self._issuers.popitem(last=False)
+        issuer = self._issuers.get(conversation) or Issuer(
+            self._identity, ephemeral=os.urandom(32), lookup=self._open_tickets.get
+        )
         outcome = issuer.receive(body)
+        if outcome is not None:  # what begins no conversation must not push one out
+            self._keep(conversation, issuer)
         if isinstance(outcome, JoinRequested):
             self._driver.spawn(self._answer(issuer, outcome, sender), "answer a ticket")
         elif outcome is not None:
             self._mail(sender, outcome)
+
+    def _keep(self, conversation: bytes, issuer: Issuer) -> None:
+        self._issuers[conversation] = issuer
+        if len(self._issuers) > MOST_CONVERSATIONS:
+            self._issuers.popitem(last=False)
 
     def _read_answer(self, joining: _Joining, body: bytes) -> None:
         before = joining.joiner.pending

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from lichen.errors import LimitExceeded
 from lichen.store.schema import mail
 
 
 def put_mail(conn: Connection, receiver: bytes, sender: bytes, body: bytes, now_ms: int, most: int) -> None:
-    """Keep a mail. Raises `LimitExceeded` when `most` are kept for its receiver already."""
+    """Keep a mail. One that is kept already only becomes as young as this: who waits for an answer repeats it.
+
+    Raises `LimitExceeded` when `most` are kept for its receiver already.
+    """
+    same = (mail.c.receiver == receiver, mail.c.sender == sender, mail.c.body == body)
+    if conn.execute(update(mail).where(*same).values(received_ms=now_ms)).rowcount:
+        return
     kept = conn.execute(select(func.count()).where(mail.c.receiver == receiver)).scalar_one()
     if kept >= most:
         raise LimitExceeded(f"{most} mails are kept for device {receiver.hex()[:12]} already")

@@ -35,6 +35,24 @@ def test_mail_above_the_limit_of_its_receiver_is_refused(store: Store) -> None:
     assert take(store, ALICE) == [b"0", b"1", b"2"]
 
 
+def test_a_repeated_mail_is_kept_once_and_as_long_as_the_last(store: Store) -> None:
+    put(store, ALICE, b"1", now_ms=1)
+    put(store, ALICE, b"2", now_ms=2)
+    for now_ms in range(3, 10):
+        put(store, ALICE, b"1", now_ms=now_ms)
+    put(store, BOB, b"1", now_ms=1)
+    store.write(lambda conn: mailbox.expire_mail(conn, 2)).result()
+    assert take(store, ALICE) == [b"1", b"2"]
+    assert take(store, BOB) == []
+
+
+def test_a_repeated_mail_is_no_mail_above_the_limit(store: Store) -> None:
+    for _ in range(2):
+        for number in range(3):
+            put(store, ALICE, b"%d" % number)
+    assert take(store, ALICE) == [b"0", b"1", b"2"]
+
+
 def test_old_mail_is_dropped(store: Store) -> None:
     put(store, ALICE, b"old", now_ms=99)
     put(store, ALICE, b"new", now_ms=100)

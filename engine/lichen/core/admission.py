@@ -92,8 +92,8 @@ def check_changes(header: Header, changes: Sequence[bytes], known: Lookup) -> by
     """Check the changes of an opened set against its header; returns the hash of the last one, None without changes.
 
     One actor, the header's; numbers that follow each other; dependencies outside the set only in the first change, and
-    exactly the last changes of the header's deps. Only the session's own set before may be left out among these, since
-    another dep may follow it: that it lies in the past is checked with the change itself. Raises `InvalidChangeSet`.
+    exactly the last changes of the header's deps. (Automerge names the actor's own change before as a dependency even
+    where another one follows it, so the session's set before is no exception.) Raises `InvalidChangeSet`.
     """
     if not changes:
         return None
@@ -124,8 +124,7 @@ def _check_outside(header: Header, first: ChangeInfo, known: Lookup) -> None:
     ends = {dep: _ends(dep, known) for dep in header.deps}
     if not set().union(*ends.values()) >= set(first.deps):
         raise InvalidChangeSet("it builds on changes that its header does not name")
-    unused = {dep for dep, hashes in ends.items() if hashes and hashes.isdisjoint(first.deps)}
-    if unused - {header.prev}:
+    if any(hashes and hashes.isdisjoint(first.deps) for hashes in ends.values()):
         raise InvalidChangeSet("its header names sets that it does not build on")
 
 

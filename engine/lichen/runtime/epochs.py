@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from lichen.core.access.authoring import next_epoch, wrap_keys
+from lichen.core.access.authoring import MOST_PARENTS, merge_heads, next_epoch, wrap_keys
 from lichen.core.access.keys import Begin, Seal, Share, plan_epoch
 from lichen.core.hlc import Clock
 from lichen.core.space import SpaceState
@@ -16,12 +16,15 @@ from lichen.wire.operation import Operation, Role
 def author_epoch(space: SpaceState, identity: Identity, clock: Clock) -> list[Operation]:
     """The operations that give this device an epoch to seal under; none when it has one, or may not or cannot.
 
-    A device that holds no key yet waits for one: somebody is about to wrap it.
+    A device that holds no key yet waits for one: somebody is about to wrap it. More heads of the log than can be named
+    are merged first.
     """
     role = space.log.role_of(identity.device)
     if role is None or role < Role.READER or not space.keys:
         return []
     now = clock.tick(int(time.time() * 1000))
+    if len(space.log.heads) > MOST_PARENTS:
+        return merge_heads(space.log, identity.signer, time=now)
     match plan_epoch(space.log, space.keys):
         case Seal():
             return []

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from lichen.config import Limits
-from lichen.core.access.authoring import add_member, wrap_keys
+from lichen.core.access.authoring import MOST_PARENTS, add_member, merge_heads, wrap_keys
 from lichen.core.events import MailWritten, OperationsAuthored, SpaceLoaded
 from lichen.core.hlc import Clock
 from lichen.core.pairing import Accepted, Issuer, Joiner, JoinRequested, OpenTicket
@@ -127,6 +127,9 @@ class Joining:
 
     def _grant(self, space: SpaceState, requested: JoinRequested, role: Role) -> list[Operation]:
         now_ms = int(time.time() * 1000)
+        if len(space.log.heads) > MOST_PARENTS:
+            merges = merge_heads(space.log, self._identity.signer, time=self._clock.tick(now_ms))
+            self._driver.feed(OperationsAuthored(space.id, tuple(merges)))
         added = add_member(
             space.log,
             self._identity.signer,

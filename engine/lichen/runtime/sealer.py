@@ -67,9 +67,11 @@ class Sealer:
         self._space_of = space_of
 
     def ready(self, space_id: SpaceId) -> bool:
-        """Whether there is an epoch under which this device can seal now."""
+        """Whether there is an epoch under which this device can seal now, and the heads of the log can be named."""
         space = self._space_of(space_id)
-        return space is not None and space.log.eligible_epoch(space.keys) is not None
+        if space is None or len(space.log.heads) > self._limits.access_heads:
+            return False
+        return space.log.eligible_epoch(space.keys) is not None
 
     def next_run(self, unsealed: Sequence[Unsealed]) -> list[Unsealed]:
         """The longest run from the front that makes one change set of about the target size."""
@@ -91,6 +93,7 @@ class Sealer:
         epoch = space.log.eligible_epoch(space.keys)
         if epoch is None:
             raise NotFound(f"space {space_id.hex()} has no epoch to seal under")
+        access, epoch_key = space.log.heads, space.keys[epoch]
         creates = session.seq == 0 and bool(session.nonce)
         deps = self._deps(session, run[0], head_sets)
 
@@ -103,11 +106,11 @@ class Sealer:
                 seq=session.seq + 1,
                 prev=_prev(session),
                 time=time_now,
-                access=space.log.heads,
+                access=access,
                 deps=deps,
                 changes=[item.change for item in run],
                 last_hash=run[-1].hash,
-                epoch_key=space.keys[epoch],
+                epoch_key=epoch_key,
                 signer=self._identity.signer,
                 random=random,
             )

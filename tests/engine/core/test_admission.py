@@ -16,6 +16,7 @@ from lichen.testing.access import Script, device
 from lichen.testing.sets import KEY, Desk, Pen
 from lichen.wire.changeset import NO_PREV, ChangeSet, Kind, create_prev
 from lichen.wire.membership import Role
+from lichen_crdt import ChangeInfo
 
 
 @pytest.fixture
@@ -267,7 +268,23 @@ def test_only_the_first_change_of_a_set_builds_on_others(desk: Desk) -> None:
         checked(desk, bob._seal([one, bob.change()], deps=(first.id, other.id)))
 
 
-def test_the_own_set_before_may_be_hidden_behind_one_that_follows_it(desk: Desk) -> None:
+def test_operations_that_overlap_those_of_the_change_before_are_invalid(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_set = Pen(desk).create("a", "b")
+    assert checked(desk, change_set) is not None
+    real = admission.change_info
+
+    def overlapping(change: bytes) -> ChangeInfo:
+        info = real(change)
+        return info if info.seq == 1 else dataclasses.replace(info, start_op=info.start_op - 1)
+
+    monkeypatch.setattr(admission, "change_info", overlapping)
+    with pytest.raises(InvalidChangeSet, match="operations of its changes"):
+        checked(desk, change_set)
+
+
+def test_the_own_set_before_is_named_even_behind_one_that_follows_it(desk: Desk) -> None:
     owner = Pen(desk)
     first = owner.create()
     answer = following(Pen(desk, "ann"), first).write()

@@ -97,8 +97,6 @@ class AccessLog:
     def _check_place(self, operation: Operation) -> None:
         if operation.space != self.space:
             raise Reject("it belongs to another space")
-        if not operation.parents and bytes(operation.id) != self.space:
-            raise Reject("it is another space's genesis")
         if any(parent in self._invalid for parent in operation.parents):
             raise Reject("it follows an invalid operation")
 

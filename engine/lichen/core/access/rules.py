@@ -88,9 +88,7 @@ def _check_add_member(author: DeviceKey, body: AddMember, log: Known, past: int)
     if not _may_manage(own, body.role):
         raise Reject(f"an admin cannot grant {body.role.name.lower()}")
     held = log.membership.member_role(body.member, past)
-    if held is not None and not _may_manage(own, held):
-        raise Reject("its author may not manage that member")
-    if held is not None and body.role <= held:
+    if held is not None and body.role <= held:  # so who may grant the new role may manage the old one too
         raise Reject("that member had as high a role before")
     for record in body.devices:
         _check_record(record, body.member, log, past, again=held is not None)

@@ -16,7 +16,7 @@ from lichen.crypto.signing import verify_many
 from lichen.errors import AccessDenied, NotFound
 from lichen.ids import EpochId, MemberId, SpaceId
 from lichen.wire.epochs import Epoch, Wrap, WrapKeys
-from lichen.wire.membership import Genesis, Merge, Role, recovery_hash
+from lichen.wire.membership import AddMember, Genesis, Merge, Role, recovery_hash
 from lichen.wire.operation import NO_SPACE, Operation
 
 
@@ -161,6 +161,24 @@ def test_the_plan_is_to_seal_to_share_or_to_begin(log: AccessLog) -> None:
     assert plan_epoch(log, {}) == Begin()
     shared(log, BOB)
     assert plan_epoch(log, held) == Seal(epoch_id(KEY))
+
+
+def test_an_epoch_that_reaches_somebody_who_may_not_read_after_all_is_not_shared_further(log: AccessLog) -> None:
+    before = log.heads
+    shared(with_bob(log, Role.READER), BOB)
+    record = BOB.record(log.space, member("bob"))
+    lower = AddMember(member("bob"), Role.RELAY, (record,))
+    grown(log, [Operation.sign(lower, space=log.space, parents=before, time=4, signer=ALICE.signer)])
+    grown(log, [add(log, CAROL, Role.READER)])
+    assert plan_epoch(log, {epoch_id(KEY)}) == Begin()
+
+
+def add(log: AccessLog, who: Identity, role: Role) -> Operation:
+    """The operation by which alice adds somebody."""
+    name = member("carol")
+    return authoring.add_member(
+        log, ALICE.signer, member=name, role=role, devices=[who.record(log.space, name)], time=5
+    )
 
 
 def test_the_next_epoch_is_for_everyone_and_brings_the_earlier_keys(log: AccessLog) -> None:

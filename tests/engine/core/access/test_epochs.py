@@ -149,6 +149,16 @@ def test_an_epoch_that_leaves_a_reader_out_is_not_sealed_under(script: Script) -
     assert script.log().eligible_epoch(ALL) == E1
 
 
+def test_an_epoch_that_reaches_somebody_who_may_not_read_after_all_is_not_sealed_under(script: Script) -> None:
+    before = script.last
+    script.add("new", Role.READER, after=[before])
+    wrapped = script.wrap("e1", to=["new"])
+    assert script.log().eligible_epoch(ALL) == E1
+    script.merge(after=[wrapped, script.add("new", Role.RELAY, after=[before])])
+    assert script.log().eligible_epoch(ALL) is None
+    assert script.log().missing_wraps(E1) == []
+
+
 def test_who_joined_at_the_same_time_as_an_epoch_is_missing_in_it(script: Script) -> None:
     before = script.last
     script.add("new", after=[before])

@@ -9,7 +9,7 @@ from lichen.config import Limits
 from lichen.core.access.log import AccessLog, Outcome
 from lichen.ids import OpId
 from lichen.testing.access import Script, device, member_id
-from lichen.wire.membership import Role
+from lichen.wire.membership import AddDevice, AddMember, DeviceRecord, Role
 
 
 @pytest.fixture
@@ -102,6 +102,17 @@ def test_whatever_follows_an_invalid_operation_is_invalid_even_if_it_came_before
     for operation in (bad, child, grandchild):
         assert log.add(operation) is Outcome.INVALID
         assert log.reason(operation.id) != ""
+    assert log.missing == ()
+
+
+def test_what_follows_an_invalid_operation_waits_for_nothing_else(script: Script) -> None:
+    bad = script.add("eve", by="ann")
+    never = script.merge(after=[script.operations[4]])
+    child = script.merge(after=[bad, never])
+    log = AccessLog(script.space)
+    for operation in [child, *script.operations[:6]]:
+        log.add(operation)
+    assert log.reason(child.id) == "it follows an invalid operation"
     assert log.missing == ()
 
 
@@ -260,6 +271,28 @@ def test_a_device_is_not_added_to_its_member_twice(script: Script) -> None:
     assert outcome(script) == (Outcome.INVALID, "that device was added before")
 
 
+def test_a_device_keeps_its_other_keys_when_its_member_is_raised(script: Script) -> None:
+    ann, eve = device("ann"), device("eve")
+    member = member_id("ann")
+    for sealing_key, static_key in ((eve.sealing_key, ann.static_key), (ann.sealing_key, eve.static_key)):
+        record = DeviceRecord.sign(
+            space=script.space, member=member, signer=ann, sealing_key=sealing_key, static_key=static_key
+        )
+        script.write(AddMember(member, Role.ADMIN, (record,)), "owner", [script.operations[4]])
+        assert script.log().reason(script.last.id) == "a device keeps the keys that it was added with"
+
+
+def test_a_device_that_was_recorded_twice_at_once_with_other_keys_has_both_records(script: Script) -> None:
+    before, phone, member = script.last, device("phone"), member_id("ann")
+    for sealing_key in (phone.sealing_key, device("eve").sealing_key):
+        record = DeviceRecord.sign(
+            space=script.space, member=member, signer=phone, sealing_key=sealing_key, static_key=phone.static_key
+        )
+        script.write(AddDevice(member, record), "ann", [before])
+    keys = {record.sealing_key for record in script.log().readers()}
+    assert {phone.sealing_key, device("eve").sealing_key} <= keys
+
+
 def test_a_device_that_was_added_to_two_members_at_once_has_the_lower_role(script: Script) -> None:
     before = script.last
     one = script.add_device("phone", "ann", after=[before])
@@ -303,6 +336,23 @@ def test_an_admin_can_neither_hold_down_nor_enter_a_member_that_an_owner_raises_
     assert log.role_of(device("ann").public) is Role.OWNER
     assert log.role_of(device("rob").public) is Role.ADMIN
     assert device("puppet").public not in {record.key for record in log.devices()}
+
+
+def test_what_an_admin_does_to_its_own_member_does_not_give_way(script: Script) -> None:
+    before = script.last
+    script.add_device("phone", "admin", after=[before])
+    script.add("admin", Role.OWNER, after=[before])
+    assert script.log().role_of(device("phone").public) is Role.OWNER
+
+
+def test_an_answer_about_heads_that_were_unknown_is_not_kept_when_they_arrive(script: Script) -> None:
+    late = script.add("late")
+    log = AccessLog(script.space)
+    for operation in script.operations[:-1]:
+        log.add(operation)
+    assert log.role_of(device("late").public, (late.id,)) is None
+    log.add(late)
+    assert log.role_of(device("late").public, (late.id,)) is Role.WRITER
 
 
 def test_roles_are_answered_at_the_heads_that_are_asked_for(script: Script) -> None:

@@ -57,17 +57,20 @@ def ensure_rust() -> None:
     there = "no rustc" if version is None else f"rustc {version[0]}.{version[1]}"
     needed = f"{RUST_NEEDED[0]}.{RUST_NEEDED[1]}"
     _say(f"found {there}, and {needed} is needed: fetching a Rust toolchain")
-    from puccinialin import setup_rust
-
     try:
+        from puccinialin import setup_rust
+
         os.environ.update(setup_rust())
-    except BaseException as error:
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise SystemExit(
-            f"lichen: a Rust toolchain could not be fetched ({error}); install Rust {needed} or newer and try again"
+            f"lichen: a Rust toolchain could not be fetched ({reason}); install Rust {needed} or newer and try again"
         ) from error
     version = rust_version()
     if version is None or version < RUST_NEEDED:
-        raise SystemExit(f"lichen: the fetched Rust toolchain does not run; install Rust {needed} or newer")
+        raise SystemExit(
+            f"lichen: the fetched Rust toolchain does not run, or is too old; install Rust {needed} or newer"
+        )
 
 
 def bundle_is_stale() -> bool:
@@ -86,9 +89,12 @@ def ensure_bundle() -> None:
     if npm is None:
         _say("npm is not here: the notes page is left out of this build")
         return
-    if not (WEB / "node_modules").is_dir():
-        subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=WEB, check=True, stdout=sys.stderr)
-    subprocess.run([npm, "run", "build"], cwd=WEB, check=True, stdout=sys.stderr)
+    try:
+        if not (WEB / "node_modules").is_dir():
+            subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=WEB, check=True, stdout=sys.stderr)
+        subprocess.run([npm, "run", "build"], cwd=WEB, check=True, stdout=sys.stderr)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise SystemExit(f"lichen: the notes page could not be built ({error})") from error
 
 
 def _prepare() -> None:

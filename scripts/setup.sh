@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
-# Sets up everything that the Makefile's targets need. After it, nothing downloads any more.
+# Sets up what the Makefile's targets need, in two steps. After both, nothing downloads any more.
+#
+#   scripts/setup.sh environment   system packages, the virtual environment, what the page is built with
+#   scripts/setup.sh build         the native parts and the page, from what is here; also after their sources changed
 #
 # VENV    the virtual environment to make or use (default .venv)
 # PYTHON  the Python to make it with (default python3)
@@ -8,20 +11,25 @@ cd "$(dirname "$0")/.."
 
 VENV=${VENV:-.venv}
 PYTHON=${PYTHON:-python3}
+WEB=demo_app/web
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
 say() { printf 'setup: %s\n' "$*"; }
 
+missing_packages() {
+    command -v chromium >/dev/null || echo chromium
+    command -v ip >/dev/null || echo iproute2
+    command -v nft >/dev/null || echo nftables
+    command -v unshare >/dev/null || echo util-linux
+    fc-list 2>/dev/null | grep -qi emoji || echo fonts-noto-color-emoji
+}
+
 system_packages() {
-    command -v apt-get >/dev/null || return 0
-    local wanted=() package
-    command -v chromium >/dev/null || wanted+=(chromium)
-    command -v ip >/dev/null || wanted+=(iproute2)
-    command -v nft >/dev/null || wanted+=(nftables)
-    command -v unshare >/dev/null || wanted+=(util-linux)
-    fc-list 2>/dev/null | grep -qi emoji || wanted+=(fonts-noto-color-emoji)
+    local wanted
+    mapfile -t wanted < <(missing_packages)
     [ ${#wanted[@]} -gt 0 ] || return 0
-    if [ "$(id -u)" -ne 0 ]; then
-        say "not root: some tests need these packages, install them yourself: ${wanted[*]}"
+    if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
+        say "some tests need what is not here, and only root with apt can install it by itself: ${wanted[*]}"
         return 0
     fi
     say "installing ${wanted[*]}"
@@ -29,20 +37,42 @@ system_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${wanted[@]}" >/dev/null
 }
 
-export PIP_DISABLE_PIP_VERSION_CHECK=1
-
-environment() {
+python_packages() {
     if [ ! -x "$VENV/bin/python" ]; then
         say "making the virtual environment $VENV"
         "$PYTHON" -m venv "$VENV"
     fi
-    "$VENV/bin/python" -m pip install --quiet --upgrade "pip>=25.1"
     say "installing what building and testing need"
+    "$VENV/bin/python" -m pip install --quiet --upgrade "pip>=25.1"
     "$VENV/bin/python" -m pip install --quiet --group dev
-    say "building lichen (the first time, the native parts take some minutes)"
+}
+
+page_packages() {
+    [ -f "$WEB/package-lock.json" ] || return 0
+    if ! command -v npm >/dev/null; then
+        say "npm is not here: the notes page is not built"
+        return 0
+    fi
+    say "installing what the notes page is built with"
+    npm --prefix "$WEB" ci --silent --no-audit --no-fund
+}
+
+environment() {
+    system_packages
+    python_packages
+    page_packages
+    say "building lichen (the native parts take some minutes the first time)"
     "$VENV/bin/python" -m pip install --quiet --no-build-isolation --editable '.[all]'
 }
 
-system_packages
-environment
+build() {
+    say "building lichen again, from changed sources"
+    "$VENV/bin/python" -m pip install --quiet --no-build-isolation --no-deps --no-index --editable .
+}
+
+case "${1:-}" in
+    environment) environment ;;
+    build) build ;;
+    *) echo "usage: scripts/setup.sh environment|build" >&2; exit 2 ;;
+esac
 say "done"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -128,9 +128,17 @@ class Document:
         self._opened.listeners.append(feed.put)
         return feed.items(lambda: self._opened.listeners.remove(feed.put))
 
-    def history(self) -> list[ChangeInfo]:
-        """Every change, oldest first."""
-        return [change_info(change) for change in self._opened.crdt.changes()]
+    def listen(self, listener: Callable[[Applied], None]) -> Callable[[], None]:
+        """Call `listener` at once whenever something has happened to the document, before anything else does.
+
+        For what must stay level with it, such as an editor. Returns what takes the listener away again.
+        """
+        self._opened.listeners.append(listener)
+        return lambda: self._opened.listeners.remove(listener)
+
+    def history(self, since: Iterable[bytes] = ()) -> list[ChangeInfo]:
+        """The changes that are not in the past of the heads `since`, oldest first."""
+        return [change_info(change) for change in self._opened.crdt.changes(since)]
 
     # Presence
 

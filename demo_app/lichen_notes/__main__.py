@@ -1,0 +1,5 @@
+"""`python -m lichen_notes`."""
+
+from lichen_notes.cli import main
+
+main()

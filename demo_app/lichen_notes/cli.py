@@ -1,0 +1,88 @@
+"""The command `lichen-notes`."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvicorn
+from lichen import Engine
+from lichen.cli.options import JsonOption, PassphraseFileOption, VerboseOption, passphrase_for, store_url
+from lichen.cli.output import Report, configure_logs, run, stdout
+from lichen.errors import ConfigError, Unreachable
+
+from lichen_notes.desk import Desk
+from lichen_notes.server import BODY_BYTES, Server
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def notes(
+    store: Annotated[str, typer.Option("--store", envvar="LICHEN_STORE", help="The device's store.", metavar="FILE")],
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="The page's port (0: any).")] = 0,
+    relay: Annotated[
+        list[str] | None, typer.Option("--relay", help="Dial this relay, now and after a restart.", metavar="URL")
+    ] = None,
+    name: Annotated[str, typer.Option("--name", help="What you are called.")] = "",
+    host: Annotated[str, typer.Option("--host", help="The page's address.")] = "127.0.0.1",
+    direct: Annotated[bool, typer.Option("--direct/--no-direct", help="Open direct WebRTC paths.")] = True,
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Serve the notes of this device on a page that only this computer can open."""
+    configure_logs(verbose=verbose)
+    report = Report(as_json=as_json)
+
+    async def work() -> None:
+        listening = _listen(host, port)
+        passphrase = passphrase_for(passphrase_file, confirm=not Path(store.removeprefix("sqlite:///")).exists())
+        async with Engine.open(store_url(store), passphrase=passphrase) as engine:
+            for url in relay or ():
+                await engine.connect(url, remember=True)
+            await engine.connect_remembered()
+            if direct:
+                _use_direct(engine, report)
+            server = Server(Desk(engine, name), host, listening.getsockname()[1])
+            value = {"url": server.url, "device": engine.device.hex(), "relays": relay or []}
+            report.result(value, lambda: stdout.print(f"Open [bold]{server.url}[/bold]", soft_wrap=True))
+            await _serve(server, listening)
+
+    run(report, work)
+
+
+def _use_direct(engine: Engine, report: Report) -> None:
+    try:
+        engine.use_direct()
+    except ConfigError as error:
+        report.note(f"no direct paths: {error}")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise Unreachable(
+            f"the page cannot be served at {host}:{port}: {error.strerror}", hint="try another --port"
+        ) from error
+
+
+async def _serve(server: Server, listening: socket.socket) -> None:
+    config = uvicorn.Config(
+        server.app,
+        log_level="error",
+        access_log=False,
+        ws="websockets-sansio",
+        ws_max_size=BODY_BYTES,
+        timeout_graceful_shutdown=2,
+        lifespan="on",
+    )
+    await uvicorn.Server(config).serve(sockets=[listening])
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

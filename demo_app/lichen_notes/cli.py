@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 import uvicorn
 from lichen import Engine
+from lichen.cli.nodes import interruptible
 from lichen.cli.options import JsonOption, PassphraseFileOption, VerboseOption, passphrase_for, store_url
 from lichen.cli.output import Report, configure_logs, run, stdout
 from lichen.errors import ConfigError, Unreachable
@@ -80,7 +82,14 @@ async def _serve(server: Server, listening: socket.socket) -> None:
         timeout_graceful_shutdown=2,
         lifespan="on",
     )
-    await uvicorn.Server(config).serve(sockets=[listening])
+    web = uvicorn.Server(config)
+    async with interruptible() as stop:
+        serving = asyncio.create_task(web.serve(sockets=[listening]))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+        web.should_exit = True
+        await serving
+        stopped.cancel()
 
 
 def main() -> None:

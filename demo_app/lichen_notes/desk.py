@@ -214,10 +214,10 @@ class Desk:
 
 
 def qr_code(text: str) -> str:
-    """A QR code as an SVG element that takes its colour from the page."""
+    """A QR code as an SVG element."""
     import segno
 
-    return str(segno.make(text, error="l", micro=False).svg_inline(scale=3, border=2, dark="currentColor"))
+    return str(segno.make(text, error="l", micro=False).svg_inline(scale=3, border=2, dark="#111111"))
 
 
 def parse_id(text: str, length: int) -> bytes:

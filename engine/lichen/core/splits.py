@@ -3,7 +3,7 @@
 Both stay stored: their signed headers are the proof. No document can hold both, since they use the same operation ids.
 Which one counts is a function of the known sets, so replicas with the same sets agree, whatever came first:
 
-- From the split on, no set of that session is *firm*: it does not count by itself. Every other set is.
+- From the split on, no set of that session is *firm*: it does not count by itself. Every other set of a member is.
 - A branch is *adopted* by its firm descendants. The one with more owners, then admins, then other members among these
   counts, then the one with the lower id; the others, and all that follows them, do not. Without adoption none counts.
 - What counts is the past of the firm sets that follow no losing branch.
@@ -45,7 +45,7 @@ class _Document:
     """A document with splits. Bit i of a mask is the i-th branch."""
 
     order: list[SetId] = field(default_factory=list)
-    """Its sets since the earliest branch, ancestors first."""
+    """Its sets that are a branch or follow one, ancestors first. All others count."""
     splits: list[Split] = field(default_factory=list)
     bits: dict[SetId, int] = field(default_factory=dict)
     below: dict[SetId, int] = field(default_factory=dict)
@@ -123,8 +123,7 @@ class SplitBook:
         branches = [branch for split in document.splits for branch in split.branches]
         document.bits = {branch: 1 << index for index, branch in enumerate(branches)}
         for set_id, known in sets.items():
-            if document.order or set_id in document.bits:
-                _append(document, set_id, known)
+            _append(document, set_id, known)
         return document
 
 
@@ -140,8 +139,10 @@ def previous(known: KnownSet, sets: Mapping[SetId, KnownSet]) -> SetId | None:
 
 
 def _append(document: _Document, set_id: SetId, known: KnownSet) -> None:
-    document.order.append(set_id)
-    document.below[set_id] = _union(document, known.deps) | document.bits.get(set_id, 0)
+    below = _union(document, known.deps) | document.bits.get(set_id, 0)
+    if below:
+        document.order.append(set_id)
+        document.below[set_id] = below
 
 
 def _union(document: _Document, sets: Iterable[SetId]) -> int:
@@ -156,7 +157,7 @@ def _mask(document: _Document, split: Split) -> int:
 
 
 def _resolve(document: _Document, known: Mapping[SetId, KnownSet], voter: Voter) -> frozenset[SetId]:
-    firm = [one for one in document.order if known[one].seq < document.since.get(log_of(known[one]), 2**64)]
+    firm = [one for one in document.order if _is_firm(document, known[one], voter)]
     lost = 0
     for layer in _layers(document):
         adopters = [one for one in firm if not document.below[one] & lost]
@@ -169,6 +170,11 @@ def _resolve(document: _Document, known: Mapping[SetId, KnownSet], voter: Voter)
             counted.add(one)
             counted.update(known[one].deps)
     return frozenset(one for one in document.order if one not in counted)
+
+
+def _is_firm(document: _Document, known: KnownSet, voter: Voter) -> bool:
+    """Whether a set counts by itself: a member's, and not of a session that has split by then."""
+    return known.seq < document.since.get(log_of(known), 2**64) and voter(known) is not None
 
 
 def _layers(document: _Document) -> Iterable[list[Split]]:
@@ -188,14 +194,12 @@ def _layers(document: _Document) -> Iterable[list[Split]]:
 def _beaten(
     document: _Document, split: Split, adopters: list[SetId], known: Mapping[SetId, KnownSet], voter: Voter
 ) -> int:
-    """The branches of a split that lose to another one: none while no branch is adopted."""
+    """The branches of a split that lose to another one. (A winner that nobody adopted does not count either.)"""
     scores = {}
     for branch in split.branches:
         follow = [known[one] for one in adopters if document.below[one] & document.bits[branch]]
         scores[branch] = _score(voter(one) for one in follow)
     best = max(scores.values())
-    if best == (0, 0, 0):
-        return 0
     winner = next(branch for branch in split.branches if scores[branch] == best)
     return _mask(document, split) - document.bits[winner]
 

@@ -73,6 +73,12 @@ def test_a_transaction_that_no_longer_fits_behind_others_moves_to_the_next_set_a
     assert sizes(plan_sets([of(10), of(10), *transaction], SMALL)) == [2, 4]
 
 
+def test_the_plaintext_around_the_changes_counts_too() -> None:
+    fits = SMALL.set_plaintext_bytes - FRAME_BYTES - 200
+    assert sizes(plan_sets([of(200), of(fits, continues=True)], SMALL)) == [2]
+    assert sizes(plan_sets([of(200), of(fits + 1, continues=True)], SMALL)) == [1, 1]
+
+
 def test_a_transaction_beyond_every_bound_is_divided_rather_than_stuck() -> None:
     assert sizes(plan_sets([of(10), *[of(10, continues=True)] * 6], SMALL)) == [5, 2]
     assert sizes(plan_sets([of(200), of(200, continues=True)], SMALL)) == [1, 1]

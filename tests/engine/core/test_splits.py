@@ -184,6 +184,41 @@ def test_what_was_written_by_no_member_adopts_nothing() -> None:
     assert kept not in sheet.left_out()
 
 
+def test_strangers_on_both_branches_make_neither_count() -> None:
+    sheet = Sheet()
+    _, one, other = split(sheet)
+    strangers = [sheet.write("eve", [branch], session=f"on {number}") for number, branch in enumerate((one, other))]
+    assert sheet.left_out() == {one, other, *strangers}
+
+
+def test_a_member_adopts_with_the_highest_role_that_it_had_whatever_came_first() -> None:
+    sheet = Sheet()
+    _, one, other = split(sheet)
+    raised = [sheet.write("bob", [one], session=session) for session in ("as owner", "as writer")]
+    beaten = sheet.write("adm", [other])
+
+    def by_session(known: KnownSet) -> tuple[MemberId, Role] | None:
+        vote = voter(known)
+        return (vote[0], Role.OWNER) if vote is not None and known.session.startswith(b"as owner") else vote
+
+    for seed in range(20):
+        book = sheet.book(some_order(sheet.sets, seed))
+        assert book.left_out(DOC, by_session) == {other, beaten}
+    assert set(raised).isdisjoint(sheet.book().left_out(DOC, by_session))
+
+
+def test_who_builds_on_a_losing_branch_has_no_say_in_a_later_split() -> None:
+    sheet = Sheet()
+    _, one, other = split(sheet)
+    for name in ("own", "oda"):
+        sheet.write(name, [one], session="t")
+    on_loser, on_winner = sheet.write("bob", [other]), sheet.write("bob", [one])
+    misled = sheet.write("own", [on_loser], session="misled")
+    kept = sheet.write("adm", [on_winner])
+    assert sheet.left_out() == {other, on_loser, misled}
+    assert kept not in sheet.left_out()
+
+
 def test_a_session_that_split_adopts_nothing_of_itself() -> None:
     sheet = Sheet()
     _, one, other = split(sheet)

@@ -13,6 +13,7 @@ VENV=${VENV:-.venv}
 PYTHON=${PYTHON:-python3}
 WEB=demo_app/web
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+export PYTHONWARNINGS=ignore # setuptools warns of every editable installation with several roots
 
 say() { printf 'setup: %s\n' "$*"; }
 
@@ -43,7 +44,7 @@ python_packages() {
         "$PYTHON" -m venv "$VENV"
     fi
     say "installing what building and testing need"
-    "$VENV/bin/python" -m pip install --quiet --upgrade "pip>=25.1"
+    "$VENV/bin/python" -m pip install --quiet "pip>=25.1"
     "$VENV/bin/python" -m pip install --quiet --group dev
 }
 
@@ -54,7 +55,7 @@ page_packages() {
         return 0
     fi
     say "installing what the notes page is built with"
-    npm --prefix "$WEB" ci --silent --no-audit --no-fund
+    npm --prefix "$WEB" ci --silent --prefer-offline --no-audit --no-fund
 }
 
 environment() {

@@ -217,7 +217,7 @@ def qr_code(text: str) -> str:
     """A QR code as an SVG element."""
     import segno
 
-    return str(segno.make(text, error="l", micro=False).svg_inline(scale=3, border=2, dark="#111111"))
+    return str(segno.make(text, error="l", micro=False).svg_inline(omitsize=True, border=2, dark="#111111"))
 
 
 def parse_id(text: str, length: int) -> bytes:

@@ -120,7 +120,7 @@ function render(): void {
 }
 
 function renderSpace(space: Space): HTMLElement {
-  const add = element("button", { class: "quiet", "aria-label": `New note in ${space.name}`, title: "New note" }, "＋");
+  const add = element("button", { class: "quiet", "aria-label": `New note in ${space.name}`, title: "New note" }, "+ New");
   add.onclick = () => attempt(create(space.id));
   const ticket = element("button", { class: "quiet", "aria-label": `Invite to ${space.name}`, title: "Invite" }, "Invite");
   ticket.onclick = () => attempt(invite(space.id, space.name));

@@ -87,7 +87,9 @@ class Space:
         return await self._engine.create_document(self.id, content or {})
 
     async def document(self, doc: DocId, *, wait_s: float = 0.0) -> Document:
-        """The document; waits for it to arrive up to `wait_s` seconds. Raises `NotFound` when it is not in this space."""
+        """The document; waits for it to arrive up to `wait_s` seconds. Raises `NotFound` when it is not in this
+        space.
+        """
         await self._engine.wait_for_document(self.id, doc, wait_s)
         found = await self._engine.document(doc)
         if found.space != self.id:

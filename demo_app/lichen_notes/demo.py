@@ -362,11 +362,9 @@ def _show_pages(report: Report, story: Story) -> None:
 
 def _show(report: Report, result: dict[str, Any]) -> None:
     sizes = ", ".join(f"{count / 1024:,.0f} KiB over {path}" for path, count in result["bytes"].items())
-    report.note(
-        f"\n[bold green]{result['acked']} words acknowledged, {result['lost']} lost, {result['doubled']} doubled.[/bold green]"
-        if result["lost"] == result["doubled"] == 0
-        else f"\n[bold red]{result['lost']} lost, {result['doubled']} doubled.[/bold red]"
-    )
+    colour = "green" if result["lost"] == result["doubled"] == 0 else "red"
+    counted = f"{result['acked']} words acknowledged, {result['lost']} lost, {result['doubled']} doubled."
+    report.note(f"\n[bold {colour}]{counted}[/bold {colour}]")
     report.note(f"Both texts have SHA-256 {result['text_sha256'][:16]}…, and the same heads. {sizes}.")
 
 

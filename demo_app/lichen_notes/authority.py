@@ -1,9 +1,9 @@
 """The authority over one text that several editors change at once: the central side of CodeMirror's collab protocol.
 
 An editor sends updates together with the version that they were made at; the authority takes them if that is its own
-version, and refuses them otherwise: the editor then receives what it has missed, rebases its updates and sends them again.
-Changes that come from other devices enter as updates of one more client. Offsets are UTF-16 code units, as in JavaScript; the
-text itself, and the splices that are given out, count code points. Pure: no I/O.
+version, and refuses them otherwise: the editor then receives what it has missed, rebases its updates and sends them
+again. Changes that come from other devices enter as updates of one more client. Offsets are UTF-16 code units, as in
+JavaScript; the text itself, and the splices that are given out, count code points. Pure: no I/O.
 
 A change is CodeMirror's JSON for a change set: a list of sections, a number for so many units that stay, `[deleted]` or
 `[deleted, line, line, ...]` for units that are replaced by lines.

@@ -1,8 +1,10 @@
-"""`python -m lichen_notes.demo`: a relay and two devices, as processes with stores of their own, write one note together.
+"""`python -m lichen_notes.demo`: a relay and two devices, as processes with stores of their own, write one note
+together.
 
-Without options it tells the story in the terminal and keeps both pages open until Ctrl-C. With `--headless` it does the story
-by itself: both write at once, the relay is killed and comes back, one device is killed while it writes and comes back. Every
-word that is written is unique and counted at the end: acknowledged means that the device had it on disk.
+Without options it tells the story in the terminal and keeps both pages open until Ctrl-C. With `--headless` it does
+the story by itself: both write at once, the relay is killed and comes back, one device is killed while it writes and
+comes back. Every word that is written is unique and counted at the end: acknowledged means that the device had it on
+disk.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One note with the pages that have it open: between the authority over its text and the document.
 
-The authority is always level with the document: it hears of every change at once, and takes what pages push only inside a
-transaction, whose turn no change of another device can come into.
+The authority is always level with the document: it hears of every change at once, and takes what pages push only
+inside a transaction, whose turn no change of another device can come into.
 """
 
 from __future__ import annotations

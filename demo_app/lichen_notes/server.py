@@ -1,7 +1,8 @@
 """The local web server: one page, a JSON interface, and one websocket for each page.
 
-Only this computer's own browser may use it: the address is a loopback one, `Host` and `Origin` must name it (so that a foreign
-page cannot reach it through a name of its own), and every request carries a token that is made anew at each start.
+Only this computer's own browser may use it: the address is a loopback one, `Host` and `Origin` must name it (so that
+a foreign page cannot reach it through a name of its own), and every request carries a token that is made anew at each
+start.
 """
 
 from __future__ import annotations

@@ -1,0 +1,194 @@
+"""The page in a real browser: two devices and a relay as processes, people typing in both at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+from lichen_notes.demo import Device, Process
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync"
+).split()
+PIECES = ["a", "b", "c", " ", "ö", "e\u0301", "😀", "👩‍👩‍👧", "漢", "🇩🇪"]
+PICTURES = os.environ.get("LICHEN_PICTURES")
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert chromium, "Chromium is needed: make setup installs it where apt is"
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield started
+        await started.close()
+
+
+@pytest.fixture
+async def devices(tmp_path: Path) -> AsyncIterator[list[Device]]:
+    store = f"sqlite:///{tmp_path / 'relay.db'}"
+    relay = Process("the relay", "lichen.cli", "relay", "--listen", "ws://127.0.0.1:0", "--store", store)
+    await relay.start()
+    started = [Device(name, name[0].lower(), tmp_path, relay.ready["listening"]) for name in ("Ada", "Ben")]
+    for device in started:
+        await device.start()
+    yield started
+    for process in (*started, relay):
+        await process.stop()
+
+
+async def opened(browser: Browser, device: Device, scheme: str) -> Page:
+    page = await browser.new_page(viewport={"width": 1180, "height": 760}, color_scheme=scheme)  # type: ignore[arg-type]
+    page.set_default_timeout(20_000)
+    page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))
+    await page.goto(device.url)
+    return page
+
+
+async def together(browser: Browser, devices: list[Device]) -> tuple[Page, Page]:
+    """Two pages on one note, all of it done by clicking."""
+    ada, ben = await opened(browser, devices[0], "light"), await opened(browser, devices[1], "dark")
+    await ada.click("dialog >> text=Start a space")
+    await ada.fill("#field-name", "Family")
+    await ada.click("dialog button.primary")
+    assert len((await ada.inner_text("code.key")).split("-")) > 8
+    await ada.click("dialog button.primary")
+    await ada.click("[title=Invite]")
+    ticket = await ada.input_value("textarea.ticket")
+    await ada.click("dialog button.primary")
+    await ada.click("[title='New note']")
+    await ada.wait_for_selector(".cm-content")
+    await ada.keyboard.type("Saturday")
+    await ben.click("dialog >> text=Join with a ticket")
+    await ben.fill("#field-ticket", ticket)
+    await ben.click("dialog button.primary")
+    await ben.click(".note-link")
+    await ben.wait_for_selector(".cm-content")
+    return ada, ben
+
+
+async def text_of(device: Device, note: str) -> str:
+    return str((await device.note(note))["text"])
+
+
+async def shown(page: Page) -> str:
+    """The editor's text as its state has it, without the names of other people's cursors."""
+    script = "[...document.querySelectorAll('.cm-line')].map(line => { const own = line.cloneNode(true);"
+    script += "own.querySelectorAll('.caret').forEach(caret => caret.remove()); return own.textContent; }).join('\\n')"
+    return str(await page.evaluate(script))
+
+
+async def agree(devices: list[Device], pages: tuple[Page, Page], note: str) -> str:
+    for _ in range(400):
+        texts = [await text_of(device, note) for device in devices] + [await shown(page) for page in pages]
+        if len(set(texts)) == 1:
+            return texts[0]
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"pages and devices do not agree: {texts}")
+
+
+async def type_pieces(page: Page, pieces: list[str], seed: int) -> None:
+    """Type each piece at one end or the other of what is there, as people do."""
+    chance = random.Random(seed)
+    await page.click(".cm-content")
+    for piece in pieces:
+        if chance.random() < 0.1:
+            await page.keyboard.press(chance.choice(["Control+Home", "Control+End"]))
+        await page.keyboard.insert_text(piece)
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(180)
+async def test_two_people_type_at_once_and_no_character_is_lost_or_doubled(
+    browser: Browser, devices: list[Device]
+) -> None:
+    ada, ben = await together(browser, devices)
+    note = (await ada.evaluate("location.hash"))[1:]
+    chance = random.Random(1)
+    typed = [[chance.choice(PIECES) for _ in range(250)] for _ in range(2)]
+    await asyncio.gather(type_pieces(ada, typed[0], 2), type_pieces(ben, typed[1], 3))
+    text = await agree(devices, (ada, ben), note)
+    assert sorted(text) == sorted("".join(typed[0] + typed[1]))
+    for piece in ("e\u0301", "👩‍👩‍👧", "🇩🇪"):
+        assert text.count(piece) >= 1
+    heads = [(await device.note(note))["heads"] for device in devices]
+    assert heads[0] == heads[1]
+    await ada.wait_for_selector(".path.direct, .path.relay")
+    assert await ben.input_value("#title") == "Saturday"
+
+
+@pytest.mark.browser
+async def test_a_page_whose_program_is_killed_goes_on_where_it_was(browser: Browser, devices: list[Device]) -> None:
+    ada, ben = await together(browser, devices)
+    note = (await ada.evaluate("location.hash"))[1:]
+    await ada.click(".cm-content")
+    await ada.keyboard.insert_text("before ")
+    await agree(devices, (ada, ben), note)
+    await devices[1].kill()
+    await ben.wait_for_selector("body.away")
+    await ada.click(".cm-content")
+    await ada.keyboard.press("Control+End")
+    await ada.keyboard.insert_text("while away ")
+    await devices[1].start()
+    ben = await opened(browser, devices[1], "dark")
+    await ben.click(".note-link")
+    await ben.wait_for_selector(".cm-content")
+    await ben.click(".cm-content")
+    await ben.keyboard.press("Control+End")
+    text = await agree(devices, (ada, ben), note)
+    assert text == "before while away "
+
+
+@pytest.mark.browser
+async def test_the_page_shows_who_is_here_and_over_which_path(browser: Browser, devices: list[Device]) -> None:
+    ada, ben = await together(browser, devices)
+    await ada.click(".cm-content")
+    await ada.keyboard.insert_text("# Packing\n\ntent and **warm** blankets, the blue kettle ☕, matches\n\n")
+    await ada.wait_for_selector(".path.direct")
+    await ben.click(".cm-content")
+    await ben.keyboard.press("Control+End")
+    await ben.keyboard.insert_text("I bring bread, cheese 🧀 and the good knife.")
+    await ada.wait_for_selector(".caret-name")
+    assert await ada.inner_text(".caret-name") == "Ben"
+    await ada.wait_for_selector(".dot.on")
+    assert "Ben: direct" in await ada.inner_text("#paths")
+    if PICTURES:
+        await ada.screenshot(path=f"{PICTURES}/light.png")
+        await ben.screenshot(path=f"{PICTURES}/dark.png")
+        await ben.set_viewport_size({"width": 420, "height": 800})
+        await ben.screenshot(path=f"{PICTURES}/small.png")
+
+
+async def test_only_this_computer_s_own_page_may_ask(devices: list[Device]) -> None:
+    from urllib.error import HTTPError
+    from urllib.parse import urlsplit
+    from urllib.request import ProxyHandler, Request, build_opener
+
+    base = f"http://{urlsplit(devices[0].url).netloc}"
+    token = devices[0].url.split("token=")[1]
+    plain = build_opener(ProxyHandler({}))
+
+    def status(headers: dict[str, str], path: str = "/api/state") -> int:
+        try:
+            with plain.open(Request(base + path, headers=headers), timeout=10) as answer:
+                return int(answer.status)
+        except HTTPError as error:
+            error.close()
+            return error.code
+
+    good = {"Authorization": f"Bearer {token}"}
+    assert await asyncio.to_thread(status, good) == 200
+    assert await asyncio.to_thread(status, {}) == 403
+    assert await asyncio.to_thread(status, {"Authorization": "Bearer wrong"}) == 403
+    assert await asyncio.to_thread(status, good | {"Host": "evil.example"}) == 403
+    assert await asyncio.to_thread(status, good | {"Origin": "http://evil.example"}) == 403
+    assert await asyncio.to_thread(status, {"Host": "evil.example"}, "/") == 403
+    assert await asyncio.to_thread(status, {}, "/") == 403

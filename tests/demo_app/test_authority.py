@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from lichen_crdt import TextPatch, from_utf16, to_utf16, utf16_length
 from lichen_notes.authority import DEVICE, Authority, BadUpdate, Update, changes_of, middle, spliced, splices_of
 

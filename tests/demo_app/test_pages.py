@@ -10,14 +10,18 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from lichen_notes.demo import Device, Process
 from playwright.async_api import Browser, Page, async_playwright
 
-from lichen_notes.demo import Device, Process
-
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 PIECES = ["a", "b", "c", " ", "ö", "e\u0301", "😀", "👩‍👩‍👧", "漢", "🇩🇪"]
 PICTURES = os.environ.get("LICHEN_PICTURES")
 

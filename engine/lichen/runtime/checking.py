@@ -1,5 +1,4 @@
-"""The costly checks of change sets from outside: pure functions of bytes, run on a worker thread when there are many.
-"""
+"""The costly checks of change sets from outside: pure functions of bytes, on a worker thread when there are many."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ from lichen_crdt import Document
 from sqlalchemy import Connection
 
 TYPIST = Path(__file__).parent / "typist.py"
-KILLS = int(os.environ.get("LICHEN_KILLS", "8"))
-"""`LICHEN_KILLS=50` kills more often, `LICHEN_SEED` repeats the moments of one run."""
+KILLS = int(os.environ.get("LICHEN_KILLS", "50"))
+"""`LICHEN_KILLS` kills more or less often, `LICHEN_SEED` repeats the moments of one run."""
 
 
 def run_until_killed(url: str, moment: random.Random) -> int:

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +28,7 @@ from lichen.api.document import Document
 from lichen.api.engine import Engine
 from lichen.cli.options import JsonOption, VerboseOption
 from lichen.cli.output import Report, configure_logs, run, stderr
-from lichen.errors import ConfigError, LichenError, LinkBroken, Unreachable
+from lichen.errors import LichenError, LinkBroken, Unreachable
 from lichen.ids import DocId
 from lichen.testing.traces import Trace, load_trace
 
@@ -42,10 +43,19 @@ FINISH_S = 600.0
 LINE_BYTES = 1024 * 1024
 
 
+class LinkPath(StrEnum):
+    """The path that the follower is on."""
+
+    WEBSOCKET = "websocket"
+    WEBRTC = "webrtc"
+
+
 def replay(
     trace: Annotated[Path, typer.Argument(help="A gzipped JSON trace.", exists=False)],
     follow: Annotated[bool, typer.Option("--follow", help="Let a second device follow live.")] = False,
-    path: Annotated[str, typer.Option("--path", help="websocket (through a relay) or webrtc (direct).")] = "websocket",
+    path: Annotated[
+        LinkPath, typer.Option("--path", help="websocket: through a relay; webrtc: direct.")
+    ] = LinkPath.WEBSOCKET,
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only so many transactions.")] = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
@@ -55,8 +65,6 @@ def replay(
     report = Report(as_json=as_json)
 
     async def work() -> None:
-        if path not in ("websocket", "webrtc"):
-            raise ConfigError(f"there is no path {path!r}", hint="--path websocket or --path webrtc")
         loaded = await asyncio.to_thread(load_trace, trace)
         if limit is not None:
             loaded = await asyncio.to_thread(loaded.limited, limit)

@@ -90,6 +90,7 @@ class Driver:
         task = self._tasks.create_task(self._guard(work, name), name=name)
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda _: work.close())  # one that was cancelled before its first step
         return task
 
     async def _guard(self, work: Coroutine[Any, Any, None], name: str) -> None:

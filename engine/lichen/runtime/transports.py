@@ -22,7 +22,7 @@ def find(scheme: str) -> object:
             raise ConfigError(
                 f"the transport for {scheme}: cannot be loaded: {error}", hint=f"pip install 'lichen[{scheme}]'"
             ) from error
-    raise ConfigError(f"no transport for {scheme}: is installed", hint="addresses look like ws://host:port")
+    raise ConfigError(f"no transport for the scheme {scheme!r} is installed", hint="addresses look like ws://host:port")
 
 
 def transport_for(url: str) -> Transport:

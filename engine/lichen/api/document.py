@@ -58,7 +58,7 @@ class Transaction:
         try:
             return self.__enter__()
         except BaseException:
-            self._opened.turn.release()
+            self._opened.end_turn()
             raise
 
     async def __aexit__(
@@ -67,8 +67,7 @@ class Transaction:
         try:
             self.__exit__(kind, error, trace)
         finally:
-            self._opened.turn.release()
-            self._opened.apply_soon()
+            self._opened.end_turn()
         if error is None:
             await self._opened.saved()
 

@@ -334,6 +334,11 @@ class OpenDocument:
             self._applying = True
             self.host.spawn(self._apply_on_thread(), f"apply {self.id.hex()[:8]}")
 
+    def end_turn(self) -> None:
+        """Give the turn back, and apply what came in meanwhile: nothing else would, until the next set comes."""
+        self.turn.release()
+        self.apply_soon()
+
     def _next_batch(self) -> list[AcceptedSet]:
         batch: list[AcceptedSet] = []
         count = 0
@@ -415,11 +420,14 @@ class OpenDocument:
 
             self.host.write_soon(lambda conn: rows.tail_position(conn, self.id), done)
             upto = await position
-            async with self.turn:
+            await self.turn.acquire()
+            try:
                 while self._incoming:
                     self._apply_here(self._next_batch())
                 changes, tail_bytes = self.tail_changes, self.tail_bytes
                 snapshot = await asyncio.to_thread(self.crdt.save)
+            finally:
+                self.end_turn()
             await self.saved()  # or a crash could leave a snapshot with changes that are nowhere to be sealed
             await asyncio.to_thread(_verify, self.crdt, snapshot)
             written: asyncio.Future[None] = loop.create_future()

@@ -1,0 +1,157 @@
+"""What a person gets who gives the command line something wrong: one typed error, no traceback, nothing changed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import socketserver
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def lichen(folder: Path, *arguments: str, passphrase: str = "right") -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder, without any store or passphrase from outside."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("LICHEN_")}
+    return subprocess.run(
+        [sys.executable, "-m", "lichen.cli", *arguments, "--json"],
+        cwd=folder,
+        env=environment | {"LICHEN_PASSPHRASE": passphrase},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def done(folder: Path, *arguments: str) -> Any:
+    """The one object that a command prints which succeeds."""
+    result = lichen(folder, *arguments)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return json.loads(result.stdout)
+
+
+def refused(folder: Path, *arguments: str, passphrase: str = "right") -> dict[str, str]:
+    """The error of a command that fails as it should."""
+    result = lichen(folder, *arguments, passphrase=passphrase)
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    error: dict[str, str] = json.loads(result.stdout)["error"]
+    assert set(error) == {"type", "message", "hint"}
+    assert error["message"]
+    assert error["hint"]
+    return error
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a store, a space and a document."""
+    done(tmp_path, "init", "--store", "sqlite:///a.db")
+    done(tmp_path, "space", "create", "Family", "--store", "a.db")
+    done(tmp_path, "doc", "create", "Plans", "--text", "eggs", "--store", "a.db")
+    return tmp_path
+
+
+class Garbage(socketserver.BaseRequestHandler):
+    """Answers whatever it is sent with what is no protocol."""
+
+    def handle(self) -> None:
+        self.request.recv(1024)
+        self.request.sendall(bytes(range(256)) * 16)
+
+
+@pytest.fixture
+def garbage() -> Iterator[str]:
+    """The address of a server that speaks garbage."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Garbage) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"ws://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_stores_that_cannot_be_opened(folder: Path) -> None:
+    (folder / "noise.db").write_bytes(os.urandom(8192))
+    (folder / "noise.db.key").write_bytes((folder / "a.db.key").read_bytes())
+    assert refused(folder, "id")["type"] == "ConfigError"
+    assert refused(folder, "id", "--store", "sqlite:///none.db")["type"] == "NotFound"
+    assert refused(folder, "id", "--store", "a.db", passphrase="wrong")["type"] == "WrongPassphrase"
+    assert refused(folder, "id", "--store", "noise.db")["type"] == "StoreDamaged"
+    assert not (folder / "none.db").exists()
+    assert done(folder, "doc", "show", "Plans", "--store", "a.db")
+
+
+def test_a_store_in_use_is_told_and_left_alone(folder: Path) -> None:
+    environment = {"LICHEN_PASSPHRASE": "right", "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-m", "lichen.cli", "serve", "--store", "a.db", "--listen", "ws://127.0.0.1:0", "--json"]
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as serving:
+        assert serving.stdout is not None
+        assert json.loads(serving.stdout.readline())
+        error = refused(folder, "doc", "list", "--store", "a.db")
+        serving.terminate()
+        serving.wait(20)
+    assert error["type"] == "StoreLocked"
+    assert str(serving.pid) in error["message"]
+
+
+def test_names_that_mean_nothing_here(folder: Path) -> None:
+    before = done(folder, "doc", "list", "--store", "a.db")
+    assert refused(folder, "space", "show", "nowhere", "--store", "a.db")["type"] == "NotFound"
+    assert refused(folder, "doc", "show", "nothing", "--store", "a.db")["type"] == "NotFound"
+    assert refused(folder, "doc", "edit", "nothing", "--text", "x", "--store", "a.db")["type"] == "NotFound"
+    assert done(folder, "doc", "list", "--store", "a.db") == before
+
+
+def test_tickets_that_are_none(folder: Path) -> None:
+    ticket = done(folder, "invite", "Family", "--store", "a.db")["ticket"]
+    middle = len(ticket) // 2
+    flipped = ticket[:middle] + ("a" if ticket[middle] != "a" else "b") + ticket[middle + 1 :]
+    for wrong in ("hello", ticket[:-8], flipped, "lichen1" + "a" * 8192):
+        assert refused(folder, "join", wrong, "--store", "b.db")["type"] == "TicketError"
+
+
+def test_relays_that_do_not_answer_as_one(folder: Path, garbage: str) -> None:
+    nobody = refused(folder, "sync", "--connect", "ws://127.0.0.1:1", "--timeout", "1", "--store", "a.db")
+    assert nobody["type"] == "Unreachable"
+    noise = refused(folder, "sync", "--connect", garbage, "--timeout", "1", "--store", "a.db")
+    assert noise["type"] == "Unreachable"
+    assert garbage in noise["message"]
+    for wrong in ("127.0.0.1:9", "ws://127.0.0.1:99999", "gopher://host"):
+        assert refused(folder, "relay", "--listen", wrong, "--store", "sqlite:///r.db")["type"] == "ConfigError"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"not gzip",
+        gzip.compress(b"not json"),
+        gzip.compress(b"[]"),
+        gzip.compress(b'{"startContent": "", "endContent": "a", "txns": []}'),
+        gzip.compress(b'{"startContent": "", "endContent": "", "txns": [{"patches": [[9, 1, ""]]}]}'),
+        gzip.compress(b'{"startContent": "", "endContent": "", "txns": [{"patches": [["x"]]}]}'),
+        gzip.compress(b'{"startContent": "", "endContent": "", "txns": [7]}'),
+        None,
+    ],
+)
+def test_traces_that_are_none(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "trace.json.gz").write_bytes(content)
+    assert refused(tmp_path, "replay", "trace.json.gz", "--follow")["type"] == "TraceError"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("replay", "x", "--path", "pigeon"), ("replay", "x", "--limit", "0"), ("fly",)],
+)
+def test_wrong_usage_ends_with_two(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    result = lichen(tmp_path, *arguments)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr

@@ -116,6 +116,7 @@ def test_tickets_that_are_none(folder: Path) -> None:
     flipped = ticket[:middle] + ("a" if ticket[middle] != "a" else "b") + ticket[middle + 1 :]
     for wrong in ("hello", ticket[:-8], flipped, "lichen1" + "a" * 8192):
         assert refused(folder, "join", wrong, "--store", "b.db")["type"] == "TicketError"
+    assert not (folder / "b.db").exists()
 
 
 def test_relays_that_do_not_answer_as_one(folder: Path, garbage: str) -> None:
@@ -149,7 +150,14 @@ def test_traces_that_are_none(tmp_path: Path, content: bytes | None) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("replay", "x", "--path", "pigeon"), ("replay", "x", "--limit", "0"), ("fly",)],
+    [
+        ("replay", "x", "--path", "pigeon"),
+        ("replay", "x", "--limit", "0"),
+        ("invite", "--role", "king"),
+        ("invite", "--mode", "magic"),
+        ("invite", "--uses", "0"),
+        ("fly",),
+    ],
 )
 def test_wrong_usage_ends_with_two(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     result = lichen(tmp_path, *arguments)

@@ -34,7 +34,7 @@ from lichen.core.hlc import Clock
 from lichen.core.node import Node
 from lichen.core.space import SpaceState
 from lichen.crypto.identity import Identity
-from lichen.errors import AccessDenied, ConfigError, LichenError, NotFound
+from lichen.errors import AccessDenied, ConfigError, LichenError, NotFound, Unreachable
 from lichen.ids import DeviceKey, DocId, MemberId, Session, SetId, SpaceId
 from lichen.runtime import rows
 from lichen.runtime.connections import Connection, Connections
@@ -251,10 +251,15 @@ class Engine:
         Raises `TicketError`, and `Unreachable` when nobody has answered after `timeout_s` seconds.
         """
         space_id = await self.joining.join(ticket, name, timeout_s or self.limits.join_s)
-        async with asyncio.timeout(self.limits.join_s):
-            async with contextlib.aclosing(self.events()) as events:
+        try:
+            async with asyncio.timeout(self.limits.join_s), contextlib.aclosing(self.events()) as events:
                 while not self._card_here(space_id):
                     await anext(events)
+        except TimeoutError:
+            raise Unreachable(
+                f"this device is a member of space {space_id.hex()[:12]} now, but nothing of it has come",
+                hint="stay connected: it comes as soon as a device of the space, or its relay, is there",
+            ) from None
         await self._load_card(space_id)
         if name and self.may_write(space_id):
             await self.name_member(space_id, name)

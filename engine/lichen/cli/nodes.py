@@ -7,6 +7,7 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,21 @@ from lichen.cli.spaces import describe
 from lichen.errors import ConfigError, Unreachable
 from lichen.relay import Relay
 from lichen.wire.operation import Role
+from lichen.wire.ticket import Ticket
+
+
+class InviteRole(StrEnum):
+    """What an invited person may do."""
+
+    READER = "reader"
+    WRITER = "writer"
+
+
+class InviteMode(StrEnum):
+    """Who answers a ticket: `auto` is the issuing device, unattended."""
+
+    AUTO = "auto"
+
 
 ListenOption = Annotated[
     str | None, typer.Option("--listen", help="Accept links at this address (port 0: any).", metavar="URL")
@@ -60,20 +76,15 @@ async def interruptible() -> AsyncIterator[asyncio.Event]:
             loop.remove_signal_handler(number)
 
 
-def _role(name: str) -> Role:
-    try:
-        return Role[name.upper()]
-    except KeyError:
-        raise ConfigError(f"there is no role {name!r}", hint="roles: reader, writer") from None
-
-
 def invite(
     space: Annotated[str | None, typer.Argument(help="Id, beginning of an id, or name.")] = None,
     store: StoreOption = "",
-    role: Annotated[str, typer.Option("--role", help="reader or writer.")] = "writer",
+    role: Annotated[InviteRole, typer.Option("--role", help="What whoever joins with it may do.")] = InviteRole.WRITER,
     hours: Annotated[float, typer.Option("--hours", min=0.01, max=8_760, help="How long it is good for.")] = 24.0,
     uses: Annotated[int, typer.Option("--uses", min=1, max=1_000, help="How many may join with it.")] = 1,
-    mode: Annotated[str, typer.Option("--mode", help="auto: answered by this device unattended.")] = "auto",
+    mode: Annotated[
+        InviteMode, typer.Option("--mode", help="auto: answered by this device unattended.")
+    ] = InviteMode.AUTO,
     hint: Annotated[
         list[str] | None, typer.Option("--hint", help="Where to find this device (default: what it connects to).")
     ] = None,
@@ -90,8 +101,8 @@ def invite(
             found = find_space(engine, space)
             hints = hint if hint is not None else await engine.remembered()
             ticket = await found.invite(
-                mode=mode,  # type: ignore[arg-type]
-                role=_role(role),
+                mode=mode.value,
+                role=Role[role.name],
                 expires=timedelta(hours=hours),
                 uses=uses,
                 hints=hints,
@@ -116,6 +127,7 @@ def join(
     report = Report(as_json=as_json)
 
     async def work() -> None:
+        Ticket.parse(ticket)  # before a store is made for it
         async with opened(store, passphrase_file, create=True) as engine:
             await go_online(engine, connect, direct=False)
             with stderr.status("waiting for who invited you"):

@@ -10,6 +10,8 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from lichen.testing.disks import make_read_only as make_read_only
+from lichen.testing.disks import small_disk as small_disk
 
 
 def _in_ci() -> bool:

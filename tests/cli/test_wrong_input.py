@@ -11,52 +11,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-
-def lichen(folder: Path, *arguments: str, passphrase: str = "right") -> subprocess.CompletedProcess[str]:
-    """Run a command in a folder, without any store or passphrase from outside."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("LICHEN_")}
-    return subprocess.run(
-        [sys.executable, "-m", "lichen.cli", *arguments, "--json"],
-        cwd=folder,
-        env=environment | {"LICHEN_PASSPHRASE": passphrase},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def done(folder: Path, *arguments: str) -> Any:
-    """The one object that a command prints which succeeds."""
-    result = lichen(folder, *arguments)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return json.loads(result.stdout)
-
-
-def refused(folder: Path, *arguments: str, passphrase: str = "right") -> dict[str, str]:
-    """The error of a command that fails as it should."""
-    result = lichen(folder, *arguments, passphrase=passphrase)
-    assert result.returncode == 1, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
-    error: dict[str, str] = json.loads(result.stdout)["error"]
-    assert set(error) == {"type", "message", "hint"}
-    assert error["message"]
-    assert error["hint"]
-    return error
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with a store, a space and a document."""
-    done(tmp_path, "init", "--store", "sqlite:///a.db")
-    done(tmp_path, "space", "create", "Family", "--store", "a.db")
-    done(tmp_path, "doc", "create", "Plans", "--text", "eggs", "--store", "a.db")
-    return tmp_path
+from lichen.testing.commands import done, lichen, refused
 
 
 class Garbage(socketserver.BaseRequestHandler):

@@ -1,0 +1,126 @@
+"""Every command as a script uses it: exit code 0 and exactly one JSON object on stdout."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from lichen.testing.commands import done, lichen, refused
+
+
+class SmallDisk(Protocol):
+    folder: Path
+
+    def fill(self) -> None: ...
+    def free(self) -> None: ...
+
+
+@contextmanager
+def running(folder: Path, *arguments: str) -> Iterator[dict[str, Any]]:
+    """A command that runs until it is told to end: the object that it prints first."""
+    environment = {"LICHEN_PASSPHRASE": "right", "PATH": os.environ["PATH"], "HOME": str(folder)}
+    command = [sys.executable, "-m", "lichen.cli", *arguments, "--json"]
+    with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.terminate()
+            rest, code = process.stdout.read(), process.wait(20)
+    assert (rest, code) == ("", 0)
+
+
+def test_devices_spaces_and_documents(tmp_path: Path) -> None:
+    device = done(tmp_path, "init", "--store", "sqlite:///a.db")["device"]
+    assert done(tmp_path, "init", "--store", "a.db")["device"] == device
+    assert done(tmp_path, "id", "--store", "a.db") == {"device": device}
+
+    space = done(tmp_path, "space", "create", "Family", "--name", "Ann", "--store", "a.db")
+    assert space["recovery_key"]
+    listed = done(tmp_path, "space", "list", "--store", "a.db")["spaces"]
+    assert listed == [{key: value for key, value in space.items() if key != "recovery_key"}]
+    assert done(tmp_path, "space", "show", space["id"][:8], "--store", "a.db") == listed[0]
+    assert listed[0]["members"][0] == {
+        "id": listed[0]["members"][0]["id"],
+        "name": "Ann",
+        "role": "owner",
+        "devices": [device],
+    }
+
+    plans = done(tmp_path, "doc", "create", "Plans", "--text", "eggs", "--store", "a.db")
+    assert plans["content"] == {"title": "Plans", "body": "eggs"}
+    edited = done(tmp_path, "doc", "edit", "Plans", "--append", " and milk 🥛", "--title", "Food", "--store", "a.db")
+    assert edited["content"] == {"title": "Food", "body": "eggs and milk 🥛"}
+    assert done(tmp_path, "doc", "show", "Food", "--store", "a.db") == edited
+    [row] = done(tmp_path, "doc", "list", "Family", "--store", "a.db")["documents"]
+    assert (row["id"], row["title"], row["heads"]) == (plans["id"], "Food", edited["heads"])
+    history = done(tmp_path, "doc", "history", "Food", "--store", "a.db")
+    assert history["count"] == 2
+    assert [change["hash"] for change in history["changes"]][:1] == edited["heads"]
+    assert len(done(tmp_path, "doc", "history", "Food", "--limit", "1", "--store", "a.db")["changes"]) == 1
+
+
+def test_two_devices_meet_at_a_relay(folder: Path) -> None:
+    with running(folder, "relay", "--listen", "ws://127.0.0.1:0", "--store", "sqlite:///relay.db") as relay:
+        address = relay["listening"]
+        assert relay["open"] is True
+        assert done(folder, "sync", "--connect", address, "--store", "a.db")["peers"] == 1
+        ticket = done(folder, "invite", "Family", "--role", "writer", "--store", "a.db")["ticket"]
+        with running(folder, "serve", "--no-direct", "--store", "a.db") as serving:
+            assert serving["connecting"] == [address]
+            joined = done(folder, "join", ticket, "--name", "Bob", "--store", "sqlite:///b.db")
+            assert joined["name"] == "Family"
+            assert refused(folder, "join", ticket, "--timeout", "5", "--store", "c.db")["type"] == "TicketError"
+        done(folder, "doc", "edit", "Plans", "--append", " milk", "--store", "b.db")
+        done(folder, "doc", "edit", "Plans", "--append", " bread", "--store", "a.db")
+        for store in ("b.db", "a.db", "b.db"):
+            synced = done(folder, "sync", "--store", store)
+            assert set(synced) == {"spaces", "peers", "bytes_sent", "bytes_received"}
+    a, b = (done(folder, "doc", "show", "Plans", "--store", store) for store in ("a.db", "b.db"))
+    assert a == b
+    assert sorted(a["content"]["body"].split()) == ["bread", "eggs", "milk"]
+
+
+def test_a_trace_is_replayed_and_followed(tmp_path: Path) -> None:
+    transactions = [{"time": "", "patches": [[index, 0, chr(97 + index % 26)]]} for index in range(200)]
+    text = "".join(chr(97 + index % 26) for index in range(200))
+    trace = {"startContent": "", "endContent": text, "txns": transactions}
+    (tmp_path / "t.json.gz").write_bytes(gzip.compress(json.dumps(trace).encode()))
+    for path in ("websocket", "webrtc"):
+        found = done(tmp_path, "replay", "t.json.gz", "--follow", "--path", path)
+        assert (found["equal"], found["edits"]) == (True, 200)
+    assert done(tmp_path, "replay", "t.json.gz", "--follow", "--limit", "10")["edits"] == 10
+
+
+def test_a_store_that_cannot_be_written_is_told(folder: Path, make_read_only: Callable[[Path], None]) -> None:
+    before = (folder / "a.db").read_bytes()
+    make_read_only(folder / "a.db")
+    error = refused(folder, "doc", "edit", "Plans", "--append", "x", "--store", "a.db")
+    assert error["type"] == "StoreReadOnly"
+    assert (folder / "a.db").read_bytes() == before
+
+
+def test_a_full_disk_is_told_and_loses_nothing(small_disk: SmallDisk) -> None:
+    done(small_disk.folder, "init", "--store", "a.db")
+    done(small_disk.folder, "space", "create", "Family", "--store", "a.db")
+    done(small_disk.folder, "doc", "create", "Plans", "--text", "eggs", "--store", "a.db")
+    small_disk.fill()
+    assert refused(small_disk.folder, "doc", "edit", "Plans", "--append", "x", "--store", "a.db")["type"] == "StoreFull"
+    small_disk.free()
+    assert done(small_disk.folder, "doc", "show", "Plans", "--store", "a.db")["content"]["body"] == "eggs"
+
+
+def test_without_json_it_is_for_people(folder: Path) -> None:
+    result = lichen(folder, "doc", "list", "--store", "a.db", as_json=False)
+    assert result.returncode == 0
+    assert "Plans" in result.stdout
+    wrong = lichen(folder, "doc", "show", "nothing", "--store", "a.db", as_json=False)
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert "lichen doc list" in wrong.stderr

@@ -101,8 +101,7 @@ class Engine:
         try:
             identity, store_id = await asyncio.wrap_future(store.write(rows.load_identity))
             engine = cls(store, identity, store_id, limits)
-            async with asyncio.TaskGroup() as tasks:
-                engine._driver.start(tasks)
+            async with engine._driver.running():
                 try:
                     await engine._load()
                     yield engine

@@ -128,6 +128,11 @@ class Joiner:
         self.pending = _mail(conversation, 1, ticket.id + self._noise.write_message(b""))
         """The mail to send, and to repeat until `receive` has changed it or returned `Accepted`."""
 
+    @property
+    def asked(self) -> bool:
+        """Whether what is pending is the request itself: the issuer has answered the first mail."""
+        return self._receiving is not None
+
     def receive(self, mail: bytes) -> Accepted | None:
         """Take a mail of this conversation; None when it is not the end of it, or came too early or again.
 

@@ -62,8 +62,7 @@ class Relay:
         try:
             identity, store_id = await asyncio.wrap_future(store.write(rows.load_identity))
             relay = cls(store, identity, store_id, token.encode(), Capture(capture) if capture else None, limits)
-            async with asyncio.TaskGroup() as tasks:
-                relay._driver.start(tasks)
+            async with relay._driver.running():
                 try:
                     for space in await asyncio.wrap_future(store.write(rows.load_spaces)):
                         relay._driver.feed(space)

@@ -7,9 +7,10 @@ back as an event. All tasks belong to one group, which `Driver.run` owns.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
 
@@ -78,9 +79,18 @@ class Driver:
 
     # Tasks
 
-    def start(self, tasks: asyncio.TaskGroup) -> None:
-        """From now on, tasks belong to this group."""
-        self._tasks = tasks
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Tasks run within this block. What is raised in the block itself leaves it as it is, not in a group."""
+        raised: Exception | None = None
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
+                yield
+            except Exception as error:
+                raised = error
+        if raised is not None:
+            raise raised
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None] | None:
         """Run something in the driver's group; a failure is logged and ends only that task."""

@@ -34,7 +34,9 @@ from lichen.wire.ticket import Ticket
 log = logging.getLogger("lichen.joining")
 
 REPEAT_S = 2.0
-"""A joiner repeats its first message this often until it is answered."""
+"""A joiner repeats its mail this often until it is answered."""
+MOST_REPEATS = 3
+"""After so many requests unheard a joiner begins anew: an issuer that was restarted has forgotten the conversation."""
 MOST_CONVERSATIONS = 256
 """Most conversations that an issuer keeps at once; the oldest is dropped, and its joiner starts anew."""
 MOST_DAYS = 366
@@ -171,24 +173,36 @@ class Joining:
         return ticket.space
 
     async def _converse(self, ticket: Ticket, name: str) -> Accepted:
-        conversation = os.urandom(16)
-        joiner = Joiner(
-            self._identity,
-            ticket,
-            ephemeral=os.urandom(32),
-            conversation=conversation,
-            member=MemberId(os.urandom(16)),
-            name=name,
-        )
-        joining = _Joining(ticket, joiner, asyncio.get_running_loop().create_future())
-        self._joinings[conversation] = joining
-        try:
-            while not joining.answered.done():
-                self._mail(ticket.issuer, joiner.pending)
-                await asyncio.wait([joining.answered], timeout=REPEAT_S if self._linked() else 0.05)
-            return joining.answered.result()
-        finally:
-            del self._joinings[conversation]
+        """Converse until there is an answer: again from the start when the issuer has forgotten what was said."""
+        member = MemberId(os.urandom(16))
+        while True:
+            conversation = os.urandom(16)
+            joiner = Joiner(
+                self._identity,
+                ticket,
+                ephemeral=os.urandom(32),
+                conversation=conversation,
+                member=member,
+                name=name,
+            )
+            joining = _Joining(ticket, joiner, asyncio.get_running_loop().create_future())
+            self._joinings[conversation] = joining
+            try:
+                if await self._ask(joining):
+                    return joining.answered.result()
+            finally:
+                del self._joinings[conversation]
+
+    async def _ask(self, joining: _Joining) -> bool:
+        """Mail what is to be said until there is an answer: True, or False when the request goes unheard."""
+        unheard = 0
+        while not joining.answered.done():
+            self._mail(joining.ticket.issuer, joining.joiner.pending)
+            unheard += joining.joiner.asked and self._linked()
+            if unheard > MOST_REPEATS:
+                return False
+            await asyncio.wait([joining.answered], timeout=REPEAT_S if self._linked() else 0.05)
+        return True
 
     def _linked(self) -> bool:
         return any(link.hello is not None for link in self._driver.node.state.links.values())

@@ -1,0 +1,130 @@
+"""Joining a space with a ticket, as an application does it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from lichen import Engine, Relay, Text
+from lichen.errors import AccessDenied, ConfigError, TicketError, Unreachable
+from lichen.store.schema import mail
+from lichen.testing.waiting import until
+from lichen.wire.operation import Role
+from sqlalchemy import func, select
+
+from .conftest import Devices
+
+
+async def test_a_ticket_lets_in_as_often_as_it_says(devices: Devices) -> None:
+    ann, bob, cat, dan = await devices("ann", "bob", "cat", "dan")
+    await ann.listen("memory://uses")
+    space = await ann.create_space("Family")
+    ticket = await space.invite(mode="auto", uses=2)
+    await bob.join(ticket, name="Bob", timeout_s=20)
+    await cat.join(ticket, name="Cat", timeout_s=20)
+    with pytest.raises(TicketError) as raised:
+        await dan.join(ticket, name="Dan", timeout_s=20)
+    assert raised.value.hint
+    assert dan.spaces == []
+    assert sorted(member.name for member in space.members() if member.name) == ["Bob", "Cat"]
+
+
+async def test_a_device_that_joins_again_uses_nothing_up(devices: Devices) -> None:
+    ann, bob = await devices("ann", "bob")
+    await ann.listen("memory://again")
+    space = await ann.create_space("Family")
+    ticket = await space.invite(mode="auto", uses=1)
+    for _ in range(2):
+        await bob.join(ticket, name="Bob", timeout_s=20)
+    assert len(space.members()) == 2
+
+
+async def test_a_ticket_that_has_expired_lets_nobody_in(devices: Devices) -> None:
+    ann, bob = await devices("ann", "bob")
+    await ann.listen("memory://late")
+    space = await ann.create_space("Family")
+    ticket = await space.invite(mode="auto", expires=timedelta(milliseconds=1))
+    with pytest.raises(TicketError, match="expired"):
+        await bob.join(ticket, timeout_s=20)
+    assert len(space.members()) == 1
+
+
+async def test_a_reader_reads_and_does_not_write(devices: Devices) -> None:
+    ann, bob = await devices("ann", "bob")
+    await ann.listen("memory://reader")
+    space = await ann.create_space("Family")
+    note = await space.create({"body": Text("eggs")})
+    shared = await bob.join(await space.invite(mode="auto", role=Role.READER), name="Bob", timeout_s=20)
+    copy = await shared.document(note.id, wait_s=10)
+    with pytest.raises(AccessDenied):
+        copy.change("mine")
+    with pytest.raises(AccessDenied):
+        await shared.create({"body": Text("mine")})
+    with pytest.raises(AccessDenied):
+        await shared.invite(mode="auto")
+    async with note.change() as doc:
+        doc["body"].append(" and milk")
+    await until(lambda: copy.heads == note.heads)
+    assert str(copy.doc["body"]) == "eggs and milk"
+
+
+async def test_tickets_that_make_no_sense_are_refused(devices: Devices) -> None:
+    (ann,) = await devices("ann")
+    space = await ann.create_space("Family")
+    for wrong in ({"expires": timedelta(0)}, {"uses": 0}, {"role": Role.ADMIN}, {"hints": ["x" * 300]}):
+        with pytest.raises((ConfigError, TicketError)):
+            await space.invite(mode="auto", **wrong)  # type: ignore[arg-type]
+    own = await space.invite(mode="auto")
+    with pytest.raises(TicketError, match="this device"):
+        await ann.join(own)
+
+
+async def kept(relay: Relay) -> int:
+    """How many mails a relay keeps."""
+    return await asyncio.wrap_future(
+        relay.store.write(lambda conn: conn.execute(select(func.count()).select_from(mail)).scalar_one())
+    )
+
+
+async def test_a_relay_keeps_a_request_until_the_issuer_is_back(tmp_path: Path, relay: Relay, devices: Devices) -> None:
+    address = await relay.listen("ws://127.0.0.1:0")
+    async with Engine.open(f"sqlite:///{tmp_path}/ann.db") as ann:
+        await ann.connect(address, remember=True)
+        space = await ann.create_space("Family")
+        ticket = await space.invite(mode="auto")
+        await until(lambda: ann.up_to_date)
+    (bob,) = await devices("bob")
+    with pytest.raises(Unreachable) as raised:
+        await bob.join(ticket, timeout_s=1)
+    assert "online" in raised.value.hint
+    assert bob.spaces == []
+    joining = asyncio.create_task(bob.join(ticket, name="Bob", timeout_s=30))
+    async with asyncio.timeout(20):
+        while await kept(relay) < 2:  # the one that was given up, and this one
+            await asyncio.sleep(0)
+    async with Engine.open(f"sqlite:///{tmp_path}/ann.db") as ann:
+        await ann.connect_remembered()
+        assert (await joining).name == "Family"
+        await until(lambda: [member.name for member in ann.spaces[0].members()].count("Bob") == 1)
+
+
+async def test_an_issuer_that_restarts_in_the_middle_still_lets_in(
+    tmp_path: Path, devices: Devices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first process answers the first mail, and ends before the second comes."""
+    (bob,) = await devices("bob")
+    url = f"sqlite:///{tmp_path}/ann.db"
+    async with Engine.open(url) as ann:
+        await ann.listen("memory://restarted")
+        space = await ann.create_space("Family")
+        ticket = await space.invite(mode="auto")
+        with monkeypatch.context() as patched:
+            patched.setattr(ann.joining, "_answer", lambda *_: asyncio.sleep(0))
+            joining = asyncio.create_task(bob.join(ticket, name="Bob", timeout_s=60))
+            await until(lambda: any(len(issuer._third) for issuer in ann.joining._issuers.values()))
+    async with Engine.open(url) as ann:
+        await ann.listen("memory://restarted")
+        assert (await joining).name == "Family"
+        assert len(ann.spaces[0].members()) == 2

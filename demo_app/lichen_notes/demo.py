@@ -107,6 +107,13 @@ class Device(Process):
         self.bytes_before: Counter[str] = Counter()
         """What earlier runs of its process had sent and received, by path."""
 
+    async def start(self) -> None:
+        """Start it; once more, where its page expects it."""
+        if self.ready:
+            port = self.arguments.index("--port") + 1
+            self.arguments = (*self.arguments[:port], str(urlsplit(self.url).port), *self.arguments[port + 1 :])
+        await super().start()
+
     @property
     def url(self) -> str:
         """Its page, with the token."""

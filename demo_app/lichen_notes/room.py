@@ -2,16 +2,19 @@
 
 The authority is always level with the document: it hears of every change at once, and takes what pages push only
 inside a transaction, whose turn no change of another device can come into.
+
+Pages hear of nothing that is not on disk yet: what a page counts as taken is there after any restart.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lichen import Document, Text
+from lichen import Document, LichenError, Text
 from lichen.runtime.document import Applied
 from lichen_crdt import CrdtError, TextPatch, from_utf16, to_utf16
 
@@ -41,7 +44,16 @@ class Room:
         self.authority = Authority(self._body())
         self._tell = tell
         self._title = self.title
-        self.close = note.listen(self._applied)
+        self.told = (self.authority.version, self.heads)
+        """The newest version that is on disk, and told to the pages, with its heads."""
+        self._telling: asyncio.Task[None] | None = None
+        self._stop_listening = note.listen(self._applied)
+
+    def close(self) -> None:
+        """Hear of nothing more."""
+        self._stop_listening()
+        if self._telling is not None:
+            self._telling.cancel()
 
     def _body(self) -> str:
         body = self.note.doc.get("body")
@@ -61,31 +73,50 @@ class Room:
 
     def _applied(self, applied: Applied) -> None:
         texts = [patch for patch in applied.patches if isinstance(patch, TextPatch) and patch.path == ("body",)]
-        updates = self.authority.patched(texts)
-        updates += self.authority.replaced(self._body())  # a body put in place of another, or changed here
-        self._tell_updates(updates)
+        self.authority.patched(texts)
+        self.authority.replaced(self._body())  # a body put in place of another, or changed here
+        self._tell_soon()
         if self.title != self._title:
             self._title = self.title
             self._tell({"type": "title", "note": self.note.id.hex(), "title": self._title})
 
-    def _tell_updates(self, updates: Sequence[Update]) -> None:
-        if updates:
-            self._tell(
-                {
-                    "type": "updates",
-                    "note": self.note.id.hex(),
-                    "epoch": self.epoch,
-                    "from": self.authority.version - len(updates),
-                    "updates": [update.as_json() for update in updates],
-                    "heads": self.heads,
-                }
-            )
+    def _tell_soon(self) -> asyncio.Task[None]:
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell_saved(), name="tell pages")
+        return self._telling
+
+    async def _tell_saved(self) -> None:
+        while self.told[0] < self.authority.version:
+            reached = (self.authority.version, self.heads)
+            try:
+                await self.note.saved()
+            except LichenError:
+                return  # nothing more of this note is saved; who pushes is told why
+            message = self.updates(self.told[0], reached)
+            self.told = reached
+            self._tell(message)
+
+    def updates(self, since: int, reached: tuple[int, list[str]] | None = None) -> dict[str, Any]:
+        """What a page hears that has got as far as version `since`: nothing, from a later one, if that is too long ago.
+
+        A page that learns of a gap asks for the whole note.
+        """
+        version, heads = reached or self.told
+        found = self.authority.since(since)
+        return {
+            "type": "updates",
+            "note": self.note.id.hex(),
+            "epoch": self.epoch,
+            "from": version if found is None else since,
+            "updates": [update.as_json() for update in (found or [])[: max(0, version - since)]],
+            "heads": heads,
+        }
 
     # From pages
 
-    def opened(self, client: str, known_heads: Sequence[str]) -> dict[str, Any]:
-        """What a page needs to begin, or to go on after it has lost this program."""
-        return {
+    async def opened(self, client: str, known_heads: Sequence[str]) -> dict[str, Any]:
+        """What a page needs to begin, or to go on after it has lost this program; all of it is on disk."""
+        found = {
             "type": "note",
             "note": self.note.id.hex(),
             "epoch": self.epoch,
@@ -95,6 +126,8 @@ class Room:
             "heads": self.heads,
             "saved": self._saved_of(client, known_heads),
         }
+        await self.note.saved()
+        return found
 
     def _saved_of(self, client: str, known_heads: Sequence[str]) -> int:
         """How many of a page's updates after these heads are in the document: an earlier run of this program took them.
@@ -130,8 +163,8 @@ class Room:
                     body.splice(index, deleted, inserted)
                 self.authority.take(updates, splices)
                 taken = True
-                self._tell_updates(updates)
-        return Pushed(taken, self.authority.version, self.heads)
+        await asyncio.wait([self._tell_soon()])
+        return Pushed(taken, *self.told)
 
     async def retitle(self, title: str) -> None:
         """Give the note another title; what merges is the difference."""

@@ -1,8 +1,8 @@
 """The local web server: one page, a JSON interface, and one websocket for each page.
 
 Only this computer's own browser may use it: the address is a loopback one, `Host` and `Origin` must name it (so that
-a foreign page cannot reach it through a name of its own), and every request carries a token that is made anew at each
-start.
+a foreign page cannot reach it through a name of its own), and every request carries a token. It is a secret of the
+device, the same at every start, so that a page that stays open while the program is started again goes on.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Server:
 
     def __init__(self, desk: Desk, host: str, port: int) -> None:
         self.desk = desk
-        self.token = secrets.token_urlsafe(24)
+        self.token = desk.engine.derive_secret("lichen-notes page").hex()
         self._port = port
         self._hosts = {f"{name}:{port}" for name in (host, "127.0.0.1", "localhost")}
         self.app = Starlette(routes=self._routes(), lifespan=self._lifespan)
@@ -211,10 +211,10 @@ class Server:
             case "open":
                 heads = message.get("heads")
                 known = [head for head in heads if isinstance(head, str)][:1_000] if isinstance(heads, list) else []
-                page.tell(room.opened(_string(message, "client"), known))
+                page.tell(await room.opened(_string(message, "client"), known))
                 page.tell(self.desk.people(room))
             case "pull":
-                self._pull(page, room, message)
+                await self._pull(page, room, message)
             case "push":
                 await self._push(page, room, message)
             case "title":
@@ -224,22 +224,12 @@ class Server:
             case _:
                 raise BadUpdate("a page sent a message of an unknown kind")
 
-    def _pull(self, page: Page, room: Room, message: dict[str, Any]) -> None:
+    async def _pull(self, page: Page, room: Room, message: dict[str, Any]) -> None:
         version = _integer(message, "version")
-        missed = room.authority.since(version) if message.get("epoch") == room.epoch else None
-        if missed is None:
-            page.tell(room.opened(_string(message, "client"), []))
-            return
-        page.tell(
-            {
-                "type": "updates",
-                "note": room.note.id.hex(),
-                "epoch": room.epoch,
-                "from": version,
-                "updates": [update.as_json() for update in missed],
-                "heads": room.heads,
-            }
-        )
+        if message.get("epoch") == room.epoch and room.authority.since(version) is not None:
+            page.tell(room.updates(version))
+        else:
+            page.tell(await room.opened(_string(message, "client"), []))
 
     async def _push(self, page: Page, room: Room, message: dict[str, Any]) -> None:
         if message.get("epoch") != room.epoch:

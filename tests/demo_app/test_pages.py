@@ -152,6 +152,38 @@ async def test_a_page_whose_program_is_killed_goes_on_where_it_was(browser: Brow
 
 
 @pytest.mark.browser
+@pytest.mark.timeout(180)
+async def test_a_page_that_stays_open_while_its_program_is_killed_loses_and_doubles_nothing(
+    browser: Browser, devices: list[Device]
+) -> None:
+    """Ben types on while his program dies, at another moment of its saving each time, and is started again."""
+    ada, ben = await together(browser, devices)
+    note = (await ada.evaluate("location.hash"))[1:]
+    words = 0
+    for round_ in range(4):
+        await ben.click(".cm-content")
+        await ben.keyboard.press("Control+End")
+        killing = asyncio.create_task(devices[1].kill())
+        for _ in range(15 + round_):
+            await ben.keyboard.insert_text(f"{words} ")
+            words += 1
+        await killing
+        await ben.wait_for_selector("body.away")
+        for _ in range(5):
+            await ben.keyboard.insert_text(f"{words} ")
+            words += 1
+        await ada.click(".cm-content")
+        await ada.keyboard.press("Control+Home")
+        await ada.keyboard.insert_text(f"ada-{round_} ")
+        await devices[1].start()
+        await ben.wait_for_selector("body:not(.away)")
+        text = await agree(devices, (ada, ben), note)
+        found = text.split()
+        assert sorted(found) == sorted([*(f"ada-{each}" for each in range(round_ + 1)), *map(str, range(words))]), text
+        assert [word for word in found if not word.startswith("ada")] == [str(each) for each in range(words)]
+
+
+@pytest.mark.browser
 async def test_the_page_shows_who_is_here_and_over_which_path(browser: Browser, devices: list[Device]) -> None:
     ada, ben = await together(browser, devices)
     await ada.click(".cm-content")

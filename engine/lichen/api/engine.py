@@ -140,6 +140,13 @@ class Engine:
         """This device's key: its peer id."""
         return self.identity.device
 
+    def derive_secret(self, purpose: str) -> bytes:
+        """32 secret bytes for the application's own use, the same in every run on this device.
+
+        Each purpose has its own; they tell nothing about the device's keys.
+        """
+        return self.identity.derive_secret(purpose)
+
     @property
     def spaces(self) -> list[Space]:
         """Every space on this device."""

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from lichen.crypto.signing import Signer
 from lichen.errors import StoreDamaged
 from lichen.ids import DeviceKey, MemberId, SpaceId
+from lichen.wire import domains
 from lichen.wire.operation import DeviceRecord
 
 MAGIC = b"lid1"
@@ -47,6 +48,10 @@ class Identity:
         return DeviceRecord.sign(
             space=space, member=member, signer=self.signer, sealing_key=self.sealing_key, static_key=self.static_key
         )
+
+    def derive_secret(self, purpose: str) -> bytes:
+        """32 secret bytes that only this device can make, always the same for one purpose (HKDF-SHA256, RFC 5869)."""
+        return domains.hkdf(self._private, b"", domains.APPLICATION_SECRET + b"/" + purpose.encode(), 32)
 
     def to_bytes(self) -> bytes:
         """For the store."""

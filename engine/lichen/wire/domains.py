@@ -35,6 +35,7 @@ EPHEMERAL_SEAL: Final = b"lichen/ephemeral-seal/v1"
 TICKET_TEXT: Final = b"lichen/ticket-text/v1"
 TICKET_ID: Final = b"lichen/ticket-id/v1"
 TICKET_PSK: Final = b"lichen/ticket-psk/v1"
+APPLICATION_SECRET: Final = b"lichen/application-secret/v1"
 ACTOR: Final = b"lichen/actor/v1"
 
 

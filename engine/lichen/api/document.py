@@ -51,7 +51,7 @@ class Transaction:
         self._inner.__exit__(kind, error, trace)
         if error is None:
             self._opened.record(self._inner.changes, self._deps)
-            self._opened.apply_soon()
+        self._opened.apply_soon()
 
     async def __aenter__(self) -> CrdtDocument:
         await self._opened.turn.acquire()

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from lichen_crdt import CrdtError, Document, InvalidDocument, Patch, change_info
+from lichen_crdt import CrdtError, Document, InvalidDocument, Patch, TransactionError, change_info
 
 from lichen.core.effects import AcceptedSet
 from lichen.core.events import SetSealed
@@ -325,7 +325,7 @@ class OpenDocument:
 
     def apply_soon(self) -> None:
         """Apply what came in, now if that is quick and possible."""
-        if not self._incoming or self._applying or self.turn.locked():
+        if not self._incoming or self._applying or self.turn.locked() or self.crdt.in_transaction:
             return
         batch = self._next_batch()
         if self._continues(batch) or self.crdt.operations < SMALL_OPERATIONS:
@@ -365,7 +365,13 @@ class OpenDocument:
             async with self.turn:
                 batch, self._incoming = self._incoming, []
                 self._merged = True
-                self._finish(batch, await asyncio.to_thread(self._apply, batch))
+                try:
+                    self._finish(batch, await asyncio.to_thread(self._apply, batch))
+                except TransactionError:  # a plain `with` on this loop holds the document for long
+                    self._incoming[:0] = batch
+                except Exception as error:
+                    self.fail(error)
+                    raise
         finally:
             self._applying = False
             self._progress.set()
@@ -378,12 +384,16 @@ class OpenDocument:
         """
         try:
             return self.crdt.apply_changes([c for item in batch for c in item.changes or ()], strict=True)
+        except TransactionError:
+            raise
         except CrdtError:
             return [patch for item in batch for patch in self._apply_one(item)]
 
     def _apply_one(self, item: AcceptedSet) -> list[Patch]:
         try:
             return self.crdt.apply_changes(item.changes or (), strict=True)
+        except TransactionError:
+            raise  # says nothing about the set
         except CrdtError as error:
             self.host.left_out(self.space, item.set.id, str(error))
             return []

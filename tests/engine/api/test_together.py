@@ -115,3 +115,16 @@ async def test_a_direct_path_carries_on_without_the_relay_and_the_relay_without_
     words = str(note.doc["body"]).split()
     assert sorted(words) == sorted(written)
     assert str(copy.doc["body"]) == str(note.doc["body"])
+
+
+async def test_what_comes_while_a_plain_transaction_is_open_is_applied_after_it(relay: Relay, devices: Devices) -> None:
+    """To await inside of one is unwise, and must still lose nothing: also when it is taken back."""
+    ann, bob = await devices("ann", "bob")
+    note, copy = await shared_note(ann, bob, await relay.listen("ws://127.0.0.1:0"))
+    with contextlib.suppress(ZeroDivisionError), copy.change() as doc:
+        doc["body"].append(" bread")
+        await write(note, " and milk")
+        await until(lambda: copy._opened._incoming)
+        raise ZeroDivisionError
+    await until(lambda: copy.heads == note.heads)
+    assert str(copy.doc["body"]) == "eggs and milk"

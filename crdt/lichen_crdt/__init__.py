@@ -32,6 +32,7 @@ from lichen_crdt.errors import DocumentBusy as DocumentBusy
 from lichen_crdt.errors import InvalidChange as InvalidChange
 from lichen_crdt.errors import InvalidCursor as InvalidCursor
 from lichen_crdt.errors import InvalidDocument as InvalidDocument
+from lichen_crdt.errors import InvalidTrace as InvalidTrace
 from lichen_crdt.errors import MissingDependencies as MissingDependencies
 from lichen_crdt.errors import NoTransaction as NoTransaction
 from lichen_crdt.errors import TransactionError as TransactionError
@@ -70,6 +71,7 @@ __all__ = [
     "InvalidChange",
     "InvalidCursor",
     "InvalidDocument",
+    "InvalidTrace",
     "List",
     "ListDelete",
     "ListInsert",

@@ -8,6 +8,7 @@
     ├── ActorReused            another change has the same actor and seq
     ├── MissingDependencies    a change builds on changes that are not here (`.hashes`)
     ├── InvalidCursor          not a cursor, or not one of this text or list
+    ├── InvalidTrace           a recorded editing trace is malformed
     └── TransactionError
         ├── NoTransaction      a write outside `with document.change():`
         ├── TransactionOpen    not possible while a transaction is open
@@ -55,6 +56,16 @@ class MissingDependencies(CrdtError):
 
 class InvalidCursor(CrdtError):
     """Bytes that are not a cursor, or not one of this text or list."""
+
+
+class InvalidTrace(CrdtError):
+    """A recorded editing trace is malformed, or reaches beyond its own text; `hint` says what one is."""
+
+    hint: str
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+        self.hint = "a trace is (gzipped) JSON in a format of github.com/josephg/editing-traces"
 
 
 class TransactionError(CrdtError):

@@ -135,5 +135,5 @@ class LinkBroken(LinkError):
 class TraceError(LichenError):
     """A recorded editing trace is malformed."""
 
-    def __init__(self, message: str, *, hint: str = "a trace is the gzipped JSON of one sequential recording") -> None:
+    def __init__(self, message: str, *, hint: str = "a trace is one sequential recording, as (gzipped) JSON") -> None:
         super().__init__(message, hint=hint)

@@ -11,8 +11,8 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "crdt.md"
 
 PUBLIC = """
 ActorReused ChangeInfo ConflictPatch Counter CounterPatch CrdtError Document DocumentBusy InvalidChange
-InvalidCursor InvalidDocument List ListDelete ListInsert ListPut MAX_OPERATIONS Map MapDelete MapPut Mark MarkPatch
-MissingDependencies NoTransaction Patch Text TextPatch Transaction TransactionError TransactionOpen Unknown
+InvalidCursor InvalidDocument InvalidTrace List ListDelete ListInsert ListPut MAX_OPERATIONS Map MapDelete MapPut Mark
+MarkPatch MissingDependencies NoTransaction Patch Text TextPatch Transaction TransactionError TransactionOpen Unknown
 apply_patches change_info from_utf16 to_utf16 utf16_length
 """
 

@@ -51,7 +51,7 @@ class LinkPath(StrEnum):
 
 
 def replay(
-    trace: Annotated[Path, typer.Argument(help="A gzipped JSON trace.", exists=False)],
+    trace: Annotated[Path, typer.Argument(help="A sequential trace: JSON or gzipped JSON.", exists=False)],
     follow: Annotated[bool, typer.Option("--follow", help="Let a second device follow live.")] = False,
     path: Annotated[
         LinkPath, typer.Option("--path", help="websocket: through a relay; webrtc: direct.")

@@ -35,6 +35,7 @@ from lichen_crdt.errors import InvalidDocument as InvalidDocument
 from lichen_crdt.errors import InvalidTrace as InvalidTrace
 from lichen_crdt.errors import MissingDependencies as MissingDependencies
 from lichen_crdt.errors import NoTransaction as NoTransaction
+from lichen_crdt.errors import ReadOnly as ReadOnly
 from lichen_crdt.errors import TransactionError as TransactionError
 from lichen_crdt.errors import TransactionOpen as TransactionOpen
 from lichen_crdt.patches import ConflictPatch as ConflictPatch
@@ -48,6 +49,7 @@ from lichen_crdt.patches import MarkPatch as MarkPatch
 from lichen_crdt.patches import Patch as Patch
 from lichen_crdt.patches import TextPatch as TextPatch
 from lichen_crdt.patches import apply_patches as apply_patches
+from lichen_crdt.text import Blame as Blame
 from lichen_crdt.text import Mark as Mark
 from lichen_crdt.text import Text as Text
 from lichen_crdt.utf16 import from_utf16 as from_utf16
@@ -55,13 +57,17 @@ from lichen_crdt.utf16 import to_utf16 as to_utf16
 from lichen_crdt.utf16 import utf16_length as utf16_length
 from lichen_crdt.values import Unknown as Unknown
 from lichen_crdt.values import from_milliseconds, to_milliseconds
+from lichen_crdt.version import Version as Version
+from lichen_crdt.views import Conflict as Conflict
 from lichen_crdt.views import List as List
 from lichen_crdt.views import Map as Map
 
 __all__ = [
     "MAX_OPERATIONS",
     "ActorReused",
+    "Blame",
     "ChangeInfo",
+    "Conflict",
     "ConflictPatch",
     "Counter",
     "CounterPatch",
@@ -84,12 +90,14 @@ __all__ = [
     "MissingDependencies",
     "NoTransaction",
     "Patch",
+    "ReadOnly",
     "Text",
     "TextPatch",
     "Transaction",
     "TransactionError",
     "TransactionOpen",
     "Unknown",
+    "Version",
     "apply_patches",
     "change_info",
     "from_utf16",

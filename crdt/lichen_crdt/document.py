@@ -7,7 +7,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from lichen_crdt._native import Core
+from lichen_crdt.changes import ChangeInfo, change_info
+from lichen_crdt.errors import MissingDependencies
 from lichen_crdt.patches import Patch, from_native
+from lichen_crdt.version import Version
 from lichen_crdt.views import Map
 
 
@@ -155,9 +158,28 @@ class Document(Map):
         """Those of these change hashes that are not here."""
         return self._core.missing([*hashes])
 
-    def fork(self, actor: bytes | str | None = None) -> Self:
-        """An independent copy that writes under another actor."""
-        return type(self).__new__(type(self)).bind(self._core.fork(_actor(actor)))
+    def history(self, since: Iterable[bytes] | None = None) -> list[ChangeInfo]:
+        """Who changed the document when, and what they said about it: as `changes`, but without the contents."""
+        return [change_info(change) for change in self.changes(since)]
+
+    def at(self, heads: Iterable[bytes]) -> Version:
+        """The document as it was at `heads`, for reading; `MissingDependencies` if one of them is not here."""
+        at = tuple(sorted({*heads}))
+        if missing := self.missing(at):
+            raise MissingDependencies("the document was never at these heads: some are not here", missing)
+        return Version(self._core, Core.root, at)
+
+    def diff(self, before: Iterable[bytes], after: Iterable[bytes] | None = None) -> list[Patch]:
+        """The patches that make the content at the heads `after` (now, if None) of that at the heads `before`.
+
+        `after` may be older than `before`. Raises `MissingDependencies`.
+        """
+        return from_native(self._core.diff([*before], [*(self.heads if after is None else after)]))
+
+    def fork(self, actor: bytes | str | None = None, *, at: Iterable[bytes] | None = None) -> Self:
+        """An independent copy that writes under another actor; with `at` it has only the past of these heads."""
+        core = self._core.fork(_actor(actor), None if at is None else [*at])
+        return type(self).__new__(type(self)).bind(core)
 
     def merge(self, other: Document) -> list[Patch]:
         """Take over every change of `other` that is not here."""

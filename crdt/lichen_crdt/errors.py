@@ -12,6 +12,7 @@
     └── TransactionError
         ├── NoTransaction      a write outside `with document.change():`
         ├── TransactionOpen    not possible while a transaction is open
+        ├── ReadOnly           a write to a document as it was (`Document.at`)
         └── DocumentBusy       another thread holds the document, and did not let go in time
 
 Beside these, the usual Python errors: `KeyError` and `IndexError` for what is not there, `TypeError`,
@@ -78,6 +79,10 @@ class NoTransaction(TransactionError):
 
 class TransactionOpen(TransactionError):
     """Not possible while a transaction is open: no nested transaction, no apply, no save."""
+
+
+class ReadOnly(TransactionError):
+    """A write to a document as it was: what `Document.at` gives is for reading."""
 
 
 class DocumentBusy(TransactionError):

@@ -26,6 +26,18 @@ class Mark:
     value: Any
 
 
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """One change wrote the code points from `start` to before `end`."""
+
+    start: int
+    end: int
+    actor: bytes
+    """Who wrote them."""
+    change: bytes
+    """The hash of the change; `Document.change_by_hash` has its time and message."""
+
+
 class Text:
     """A text that several writers may edit at once.
 
@@ -177,6 +189,14 @@ class Text:
         """The marks of the text, in the order of their names and places."""
         core, obj = self._bound()
         return [Mark(*fields) for fields in core.marks(obj)]
+
+    def blame(self) -> list[Blame]:
+        """Who wrote which part of the text, in order: one `Blame` for each run of a change's characters.
+
+        Not inside a transaction. Takes time in proportion to the text and the number of changes.
+        """
+        core, obj = self._bound()
+        return [Blame(*fields) for fields in core.blame(obj)]
 
     # Cursors and other units
 

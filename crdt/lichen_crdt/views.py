@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from lichen_crdt._native import Obj
@@ -16,6 +17,27 @@ _T = TypeVar("_T")
 
 # Reads give `Any`: what lies at a key is known only at run time. `text()`, `map()`, `list()` and
 # `counter()` say what is expected there, and are typed.
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """One of the values that concurrent writers left at one place."""
+
+    value: Any
+    """As a read gives it: a view if it is an object."""
+    actor: bytes
+    """Who wrote it."""
+
+
+def conflicts(core: Core, obj: Obj, place: str | int) -> tuple[Conflict, ...]:
+    """Every value at a place, with its writer, the winner last."""
+    found = core.get_all(obj, place)
+    return tuple(Conflict(_view(core, obj, place, value), actor) for value, actor in found)
+
+
+def _view(core: Core, obj: Obj, place: str | int, value: Any) -> Any:
+    # a counter that did not win is a number: its place shows the winner
+    return value.value if type(value) is Counter else wrap(core, obj, place, value)
 
 
 def wrap(core: Core, obj: Obj, place: str | int, value: Any) -> Any:
@@ -99,10 +121,12 @@ class Map(MutableMapping[str, Any]):
         """The counter at `key`; `TypeError` if something else is there."""
         return _expect(self[key], Counter, key)
 
-    def conflicts(self, key: str) -> tuple[Any, ...]:
-        """Every value that concurrent writers left at `key`; the last one is what reads give."""
-        found = self._core.get_all(self._obj, key)
-        return tuple(wrap(self._core, self._obj, key, value) for value in found)
+    def conflicts(self, key: str) -> tuple[Conflict, ...]:
+        """Every value that concurrent writers left at `key`; the last one is what reads give.
+
+        One value, or none, is no conflict: nobody else wrote at the same time.
+        """
+        return conflicts(self._core, self._obj, key)
 
     @property
     def path(self) -> tuple[str | int, ...]:
@@ -200,6 +224,10 @@ class List(MutableSequence[Any]):
 
     def __repr__(self) -> str:
         return f"List({self.to_py()!r})"
+
+    def conflicts(self, index: int) -> tuple[Conflict, ...]:
+        """Every value that concurrent writers put at `index`; the last one is what reads give."""
+        return conflicts(self._core, self._obj, self._index(index))
 
     def cursor(self, index: int, *, before: bool = False) -> bytes:
         """A position that stays with its item while others edit; see `Text.cursor`."""

@@ -194,8 +194,9 @@ def test_concurrent_values_of_one_key_are_a_conflict() -> None:
     with other.change():
         other["title"] = "B"
     patches = doc.merge(other)
-    assert set(doc.conflicts("title")) == {"A", "B"}
-    assert doc["title"] == doc.conflicts("title")[-1]
+    assert {conflict.value for conflict in doc.conflicts("title")} == {"A", "B"}
+    assert {conflict.actor for conflict in doc.conflicts("title")} == {doc.actor, other.actor}
+    assert doc["title"] == doc.conflicts("title")[-1].value
     assert any(getattr(patch, "conflict", False) for patch in patches) or doc["title"] == "A"
 
 

@@ -16,6 +16,7 @@ use crate::job::Ended;
 use crate::patches;
 use crate::shared::Shared;
 use crate::values::{self, Obj, Output, Style, ENCODING};
+use crate::version::{self, At};
 
 /// How often an apply catches up with other writers before it makes them wait.
 const PATIENCE: u32 = 2;
@@ -142,46 +143,91 @@ impl Core {
         self.write(py, Document::rollback)
     }
 
-    fn get<'py>(&self, py: Python<'py>, obj: &Obj, place: Place) -> PyResult<Option<Bound<'py, PyAny>>> {
+    #[pyo3(signature = (obj, place, at=At::default()))]
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        obj: &Obj,
+        place: Place,
+        at: At,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let found = self.quick(py, |d| {
             reading!(d, doc => {
-                let found = doc.get(&obj.id, place.0)?;
+                let found = at.get(doc, &obj.id, place.0)?;
                 Ok(found.map(|(value, id)| Output::view(value, id)))
             })
         })?;
         found.map(|value| values::to_py(py, value, Style::Typed)).transpose()
     }
 
-    fn get_all<'py>(&self, py: Python<'py>, obj: &Obj, place: Place) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    /// Every value that concurrent writers left at a place, each with the actor that wrote it.
+    #[pyo3(signature = (obj, place, at=At::default()))]
+    fn get_all<'py>(
+        &self,
+        py: Python<'py>,
+        obj: &Obj,
+        place: Place,
+        at: At,
+    ) -> PyResult<Vec<(Bound<'py, PyAny>, Bound<'py, PyBytes>)>> {
         let found = self.quick(py, |d| {
             reading!(d, doc => {
-                let found = doc.get_all(&obj.id, place.0)?;
-                Ok(found.into_iter().map(|(v, id)| Output::view(v, id)).collect::<Vec<_>>())
+                let found = at.get_all(doc, &obj.id, place.0)?;
+                Ok(found.into_iter().map(|(v, id)| (Output::view(v, id.clone()), id)).collect::<Vec<_>>())
             })
         })?;
-        found.into_iter().map(|value| values::to_py(py, value, Style::Typed)).collect()
+        let to_py = |(value, id)| Ok((values::to_py(py, value, Style::Typed)?, version::actor_of(py, &id)));
+        found.into_iter().map(to_py).collect()
     }
 
-    fn keys(&self, py: Python<'_>, obj: &Obj) -> PyResult<Vec<String>> {
-        self.quick(py, |d| reading!(d, doc => Ok(doc.keys(&obj.id).collect())))
+    #[pyo3(signature = (obj, at=At::default()))]
+    fn keys(&self, py: Python<'_>, obj: &Obj, at: At) -> PyResult<Vec<String>> {
+        self.quick(py, |d| reading!(d, doc => Ok(at.keys(doc, &obj.id))))
     }
 
-    fn length(&self, py: Python<'_>, obj: &Obj) -> PyResult<usize> {
-        self.quick(py, |d| reading!(d, doc => Ok(doc.length(&obj.id))))
+    #[pyo3(signature = (obj, at=At::default()))]
+    fn length(&self, py: Python<'_>, obj: &Obj, at: At) -> PyResult<usize> {
+        self.quick(py, |d| reading!(d, doc => Ok(at.length(doc, &obj.id))))
     }
 
-    fn text(&self, py: Python<'_>, obj: &Obj) -> PyResult<String> {
-        self.heavy(py, |d| reading!(d, doc => Ok(doc.text(&obj.id)?)))
+    #[pyo3(signature = (obj, at=At::default()))]
+    fn text(&self, py: Python<'_>, obj: &Obj, at: At) -> PyResult<String> {
+        self.heavy(py, |d| reading!(d, doc => at.text(doc, &obj.id)))
     }
 
-    fn to_py<'py>(&self, py: Python<'py>, obj: &Obj) -> PyResult<Bound<'py, PyAny>> {
-        let value = self.heavy(py, |d| {
-            reading!(d, doc => {
-                let kind = doc.object_type(&obj.id)?;
-                values::plain(doc, &obj.id, kind)
-            })
-        })?;
+    #[pyo3(signature = (obj, at=At::default()))]
+    fn to_py<'py>(&self, py: Python<'py>, obj: &Obj, at: At) -> PyResult<Bound<'py, PyAny>> {
+        let value = self.heavy(py, |d| reading!(d, doc => values::plain(doc, &obj.id, &at)))?;
         values::to_py(py, value, Style::Plain)
+    }
+
+    /// Who wrote the items of a text or list: (start, end, actor, hash of the change) for each run.
+    #[pyo3(signature = (obj, at=At::default()))]
+    fn blame<'py>(&self, py: Python<'py>, obj: &Obj, at: At) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let runs = self.heavy(py, |d| version::blame(d.idle()?, &obj.id, &at))?;
+        let to_py = |run: version::Run| {
+            (run.start, run.end, PyBytes::new(py, &run.actor), PyBytes::new(py, &run.change))
+                .into_pyobject(py)
+        };
+        runs.into_iter().map(to_py).collect()
+    }
+
+    /// The patches that make the content at `after` of that at `before`.
+    fn diff<'py>(
+        &self,
+        py: Python<'py>,
+        before: Vec<Vec<u8>>,
+        after: Vec<Vec<u8>>,
+    ) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let (before, after) = (read_heads(before)?, read_heads(after)?);
+        let seen = self.heavy(py, |d| {
+            let doc = d.idle()?;
+            known(doc, &before)?;
+            known(doc, &after)?;
+            let mut seen = Vec::new();
+            patches::read(doc, doc.diff(&before, &after), &mut seen)?;
+            Ok(seen)
+        })?;
+        patches::to_py(py, seen)
     }
 
     fn put(&self, py: Python<'_>, obj: &Obj, place: Place, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -247,8 +293,9 @@ impl Core {
         self.write(py, |d| d.mark(&obj.id, Mark::new(name, value, start, end), expand))
     }
 
-    fn marks<'py>(&self, py: Python<'py>, obj: &Obj) -> PyResult<Vec<Bound<'py, PyTuple>>> {
-        let marks = self.heavy(py, |d| reading!(d, doc => Ok(doc.marks(&obj.id)?)))?;
+    #[pyo3(signature = (obj, at=At::default()))]
+    fn marks<'py>(&self, py: Python<'py>, obj: &Obj, at: At) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let marks = self.heavy(py, |d| reading!(d, doc => at.marks(doc, &obj.id)))?;
         let to_py = |mark: Mark| {
             let value = values::scalar_to_py(py, &mark.value, Style::Plain)?;
             (mark.start, mark.end, mark.name.to_string(), value).into_pyobject(py)
@@ -256,37 +303,39 @@ impl Core {
         marks.into_iter().map(to_py).collect()
     }
 
-    #[pyo3(signature = (obj, index, before))]
+    #[pyo3(signature = (obj, index, before, at=At::default()))]
     fn cursor<'py>(
         &self,
         py: Python<'py>,
         obj: &Obj,
         index: usize,
         before: bool,
+        at: At,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let side = if before { MoveCursor::Before } else { MoveCursor::After };
         let cursor = self.quick(py, |d| {
             reading!(d, doc => {
-                let place = match doc.length(&obj.id) {
+                let place = match at.length(doc, &obj.id) {
                     end if end == index => CursorPosition::End,
                     _ => CursorPosition::Index(index),
                 };
-                Ok(doc.get_cursor_moving(&obj.id, place, None, side)?.to_bytes())
+                Ok(doc.get_cursor_moving(&obj.id, place, at.heads(), side)?.to_bytes())
             })
         })?;
         Ok(PyBytes::new(py, &cursor))
     }
 
-    fn position(&self, py: Python<'_>, obj: &Obj, cursor: &[u8]) -> PyResult<usize> {
+    #[pyo3(signature = (obj, cursor, at=At::default()))]
+    fn position(&self, py: Python<'_>, obj: &Obj, cursor: &[u8], at: At) -> PyResult<usize> {
         let read = guard(|| Cursor::try_from(cursor).map_err(|e| Error::InvalidCursor(e.to_string())))
             .map_err(|_| Error::InvalidCursor("not a cursor".into()))?;
         let found = self.quick(py, |d| {
-            guard(|| reading!(d, doc => Ok(doc.get_cursor_position(&obj.id, &read, None)?))).map_err(|e| {
-                match e {
+            guard(|| reading!(d, doc => Ok(doc.get_cursor_position(&obj.id, &read, at.heads())?))).map_err(
+                |e| match e {
                     Error::Crdt(_) => Error::InvalidCursor("the cursor is of another object".into()),
                     other => other,
-                }
-            })
+                },
+            )
         })?;
         Ok(found)
     }
@@ -351,10 +400,19 @@ impl Core {
         unreachable!("the loop ends by returning")
     }
 
-    #[pyo3(signature = (actor=None))]
-    fn fork(&self, py: Python<'_>, actor: Option<Vec<u8>>) -> PyResult<Self> {
+    #[pyo3(signature = (actor=None, at=At::default()))]
+    fn fork(&self, py: Python<'_>, actor: Option<Vec<u8>>, at: At) -> PyResult<Self> {
         let actor = read_actor(actor);
-        let forked = self.heavy(py, |d| Ok(d.idle()?.fork()))?;
+        let forked = self.heavy(py, |d| {
+            let doc = d.idle()?;
+            match at.heads() {
+                None => Ok(doc.fork()),
+                Some(heads) => {
+                    known(doc, heads)?;
+                    Ok(doc.fork_at(heads)?)
+                }
+            }
+        })?;
         Ok(Core::of(forked.with_actor(actor)))
     }
 

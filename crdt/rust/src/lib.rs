@@ -19,6 +19,7 @@ mod shared;
 mod tracker;
 mod trust;
 mod values;
+mod version;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;

@@ -11,6 +11,7 @@ use pyo3::types::{
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};
+use crate::version::At;
 
 pub const ENCODING: TextEncoding = TextEncoding::UnicodeCodePoint;
 
@@ -288,27 +289,27 @@ fn owned(scalar: ScalarValueRef<'_>) -> ScalarValue {
 }
 
 /// The whole of an object as plain data.
-pub fn plain<D: ReadDoc>(doc: &D, id: &ObjId, kind: ObjType) -> Result<Output> {
-    plain_at(doc, id, kind, 0)
+pub fn plain<D: ReadDoc>(doc: &D, id: &ObjId, at: &At) -> Result<Output> {
+    plain_below(doc, id, doc.object_type(id)?, at, 0)
 }
 
-fn plain_at<D: ReadDoc>(doc: &D, id: &ObjId, kind: ObjType, depth: usize) -> Result<Output> {
+fn plain_below<D: ReadDoc>(doc: &D, id: &ObjId, kind: ObjType, at: &At, depth: usize) -> Result<Output> {
     if depth > MAX_DEPTH {
         return Err(Error::Crdt("the document is nested too deeply".into()));
     }
     let inner = |value: Output| match value {
-        Output::Object(id, kind) => plain_at(doc, &id, kind, depth + 1),
+        Output::Object(id, kind) => plain_below(doc, &id, kind, at, depth + 1),
         other => Ok(other),
     };
     match kind {
-        ObjType::Text => Ok(Output::Text(doc.text(id)?)),
-        ObjType::List => doc
-            .list_range(id, ..)
+        ObjType::Text => Ok(Output::Text(at.text(doc, id)?)),
+        ObjType::List => at
+            .items(doc, id)
             .map(|item| inner(Output::from_ref(item.value.clone(), || item.id())))
             .collect::<Result<_>>()
             .map(Output::List),
-        ObjType::Map | ObjType::Table => doc
-            .map_range(id, ..)
+        ObjType::Map | ObjType::Table => at
+            .entries(doc, id)
             .map(|item| {
                 let value = inner(Output::from_ref(item.value.clone(), || item.id()))?;
                 Ok((item.key.into_owned(), value))

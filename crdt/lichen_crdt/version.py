@@ -1,0 +1,69 @@
+"""Documents as they were: read-only views at some heads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from lichen_crdt.errors import ReadOnly
+from lichen_crdt.views import Map
+
+if TYPE_CHECKING:
+    from lichen_crdt._native import Core, Obj
+
+
+class Version(Map):
+    """A document as it was at `heads`, for reading; from `Document.at`.
+
+    It behaves as the document itself does, and so does what lies in it: maps, lists, texts with their marks and
+    cursors, counters. Writing to any of it is `ReadOnly`. It holds on to the document and costs no copy.
+    """
+
+    __slots__ = ("heads",)
+
+    def __init__(self, core: Core, obj: Obj, heads: tuple[bytes, ...]) -> None:
+        super().__init__(cast("Core", _Past(core, heads)), obj)
+        self.heads = heads
+        """What it was read at, sorted."""
+
+
+class _Past:
+    """Stands for the core where views read: answers from some heads, and refuses writes."""
+
+    __slots__ = ("_core", "_heads")
+
+    def __init__(self, core: Core, heads: tuple[bytes, ...]) -> None:
+        self._core = core
+        self._heads = heads
+
+    def get(self, obj: Obj, place: str | int) -> Any:
+        return self._core.get(obj, place, self._heads)
+
+    def get_all(self, obj: Obj, place: str | int) -> list[tuple[Any, bytes]]:
+        return self._core.get_all(obj, place, self._heads)
+
+    def keys(self, obj: Obj) -> list[str]:
+        return self._core.keys(obj, self._heads)
+
+    def length(self, obj: Obj) -> int:
+        return self._core.length(obj, self._heads)
+
+    def text(self, obj: Obj) -> str:
+        return self._core.text(obj, self._heads)
+
+    def to_py(self, obj: Obj) -> Any:
+        return self._core.to_py(obj, self._heads)
+
+    def marks(self, obj: Obj) -> list[tuple[int, int, str, Any]]:
+        return self._core.marks(obj, self._heads)
+
+    def blame(self, obj: Obj) -> list[tuple[int, int, bytes, bytes]]:
+        return self._core.blame(obj, self._heads)
+
+    def cursor(self, obj: Obj, index: int, before: bool) -> bytes:
+        return self._core.cursor(obj, index, before, self._heads)
+
+    def position(self, obj: Obj, cursor: bytes) -> int:
+        return self._core.position(obj, cursor, self._heads)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise ReadOnly(f"{name}: a document as it was cannot be changed; change the document itself")

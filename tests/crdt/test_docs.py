@@ -10,10 +10,10 @@ import lichen_crdt
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "crdt.md"
 
 PUBLIC = """
-ActorReused ChangeInfo ConflictPatch Counter CounterPatch CrdtError Document DocumentBusy InvalidChange
+ActorReused Blame ChangeInfo Conflict ConflictPatch Counter CounterPatch CrdtError Document DocumentBusy InvalidChange
 InvalidCursor InvalidDocument InvalidTrace List ListDelete ListInsert ListPut MAX_OPERATIONS Map MapDelete MapPut Mark
-MarkPatch MissingDependencies NoTransaction Patch Text TextPatch Transaction TransactionError TransactionOpen Unknown
-apply_patches change_info from_utf16 to_utf16 utf16_length
+MarkPatch MissingDependencies NoTransaction Patch ReadOnly Text TextPatch Transaction TransactionError TransactionOpen
+Unknown Version apply_patches change_info from_utf16 to_utf16 utf16_length
 """
 
 
@@ -27,10 +27,12 @@ def test_the_example_of_the_package_works() -> None:
     assert results.failed == 0
 
 
-def test_the_example_of_the_reference_works() -> None:
-    example = REFERENCE.read_text().split("```python\n")[1].split("```")[0]
+def test_the_examples_of_the_reference_work() -> None:
+    first, *others = (part.split("```")[0] for part in REFERENCE.read_text().split("```python\n")[1:])
     names: dict[str, object] = {}
-    exec(compile(example, str(REFERENCE), "exec"), names)
+    exec(compile(first, str(REFERENCE), "exec"), names)
+    for example in others:
+        exec(compile(example, str(REFERENCE), "exec"), {})
     assert names["doc"] == {
         "body": "oat milk, bread",
         "items": [{"count": 6, "name": "eggs"}],

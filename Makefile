@@ -30,7 +30,7 @@ help: ## Show what can be made
 setup: $(VENV)/.lichen-built ## Set up: virtual environment, native parts, notes page, system packages that tests need
 
 $(VENV)/.lichen-environment: $(RECIPES)
-	VENV=$(VENV) PYTHON=$(PYTHON) bash scripts/setup.sh environment
+	@VENV=$(VENV) PYTHON=$(PYTHON) bash scripts/setup.sh environment
 	@touch $@ $(VENV)/.lichen-built
 
 $(VENV)/.lichen-built: $(VENV)/.lichen-environment $(SOURCES)

@@ -15,7 +15,7 @@ WEB=demo_app/web
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 export PYTHONWARNINGS=ignore # setuptools warns of every editable installation with several roots
 
-say() { printf 'setup: %s\n' "$*"; }
+say() { printf 'setup: %s\n' "$*" >&2; }
 
 missing_packages() {
     command -v chromium >/dev/null || echo chromium

@@ -82,7 +82,7 @@ def test_two_devices_meet_at_a_relay(folder: Path) -> None:
         done(folder, "doc", "edit", "Plans", "--append", " bread", "--store", "a.db")
         for store in ("b.db", "a.db", "b.db"):
             synced = done(folder, "sync", "--store", store)
-            assert set(synced) == {"spaces", "peers", "bytes_sent", "bytes_received"}
+            assert set(synced) == {"spaces", "peers", "unreached", "bytes_sent", "bytes_received"}
     a, b = (done(folder, "doc", "show", "Plans", "--store", store) for store in ("a.db", "b.db"))
     assert a == b
     assert sorted(a["content"]["body"].split()) == ["bread", "eggs", "milk"]
@@ -124,3 +124,64 @@ def test_without_json_it_is_for_people(folder: Path) -> None:
     wrong = lichen(folder, "doc", "show", "nothing", "--store", "a.db", as_json=False)
     assert (wrong.returncode, wrong.stdout) == (1, "")
     assert "lichen doc list" in wrong.stderr
+
+
+def test_names_and_texts_are_data_and_no_orders_to_the_terminal(tmp_path: Path) -> None:
+    done(tmp_path, "init", "--store", "a.db")
+    hostile = "[/x] [bold]evil[/bold] \x1b]0;pwn\x07\x1b[2J"
+    assert refused(tmp_path, "space", "create", hostile, "--store", "a.db")["type"] == "ConfigError"
+    done(tmp_path, "space", "create", "[/q]", "--name", hostile, "--store", "a.db")
+    note = done(tmp_path, "doc", "create", hostile, "--text", hostile, "--store", "a.db")["id"]
+    for command in (
+        ("space", "list"),
+        ("space", "show"),
+        ("doc", "list"),
+        ("doc", "show", note),
+        ("doc", "history", note),
+    ):
+        result = lichen(tmp_path, *command, "--store", "a.db", as_json=False)
+        assert (result.returncode, result.stderr) == (0, "")
+        assert not {"\x1b", "\x07"} & set(result.stdout)
+    shown = lichen(tmp_path, "doc", "show", note, "--store", "a.db", as_json=False).stdout
+    assert shown.count("[/x] [bold]evil[/bold]") == 2
+
+
+def test_an_address_where_nobody_is_does_not_keep_the_others_from_syncing(folder: Path) -> None:
+    with running(folder, "relay", "--listen", "ws://127.0.0.1:0", "--store", "sqlite:///relay.db") as relay:
+        both = ("--connect", relay["listening"], "--connect", "ws://127.0.0.1:1")
+        synced = done(folder, "sync", *both, "--store", "a.db")
+        assert (synced["peers"], synced["unreached"]) == (1, ["ws://127.0.0.1:1"])
+        assert done(folder, "sync", "--store", "a.db")["unreached"] == []  # only who answered is remembered
+
+
+def test_a_store_put_back_from_a_backup_is_heard_again(folder: Path) -> None:
+    """What is written after that has positions that no peer has read yet."""
+    with running(folder, "relay", "--listen", "ws://127.0.0.1:0", "--store", "sqlite:///relay.db") as relay:
+        done(folder, "sync", "--connect", relay["listening"], "--store", "a.db")
+        ticket = done(folder, "invite", "--store", "a.db")["ticket"]
+        with running(folder, "serve", "--no-direct", "--store", "a.db"):
+            done(folder, "join", ticket, "--name", "Bob", "--store", "b.db")
+        backup = {name: (folder / name).read_bytes() for name in ("b.db", "b.db.key")}
+        done(folder, "doc", "edit", "Plans", "--append", " later", "--store", "b.db")
+        done(folder, "sync", "--store", "b.db")
+        for name, content in backup.items():
+            (folder / name).write_bytes(content)
+        done(folder, "doc", "edit", "Plans", "--append", " fork", "--store", "b.db")
+        done(folder, "sync", "--store", "b.db")
+        done(folder, "sync", "--store", "a.db")
+    text = done(folder, "doc", "show", "Plans", "--store", "a.db")["content"]["body"]
+    assert sorted(text.split()) == ["eggs", "fork", "later"]
+
+
+def test_a_name_comes_before_the_beginning_of_an_id(tmp_path: Path) -> None:
+    done(tmp_path, "init", "--store", "a.db")
+    first = done(tmp_path, "space", "create", "one", "--store", "a.db")
+    named = done(tmp_path, "space", "create", first["id"][0], "--store", "a.db")
+    assert done(tmp_path, "space", "show", first["id"][0], "--store", "a.db")["id"] == named["id"]
+    done(tmp_path, "space", "create", "one", "--store", "a.db")
+    assert first["id"][:12] in refused(tmp_path, "space", "show", "one", "--store", "a.db")["hint"]
+
+
+def test_an_editor_that_fails_is_told(folder: Path) -> None:
+    error = refused(folder, "doc", "edit", "Plans", "--store", "a.db")
+    assert "terminal" in error["message"]

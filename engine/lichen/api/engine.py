@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
+import unicodedata
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any, Literal
 
@@ -200,6 +201,8 @@ class Engine:
 
         The handle that is returned carries the recovery key as text; it is shown this once, and kept nowhere.
         """
+        if any(unicodedata.category(char) == "Cc" for char in name):
+            raise ConfigError("the name of a space holds control characters", hint="choose one line of text")
         if not name.strip():
             raise ConfigError("a space needs a name", hint="choose one that its members will recognise")
         founded = found_space(
@@ -280,12 +283,16 @@ class Engine:
     async def connect(self, url: str, *, remember: bool = False) -> Connection:
         """Dial an address, a relay's or a device's, from now on and again whenever the link ends.
 
-        With `remember` it is dialled by `connect_remembered` after a restart. Raises `ConfigError`.
+        With `remember`, once it has been reached, `connect_remembered` dials it after a restart. Raises `ConfigError`.
         """
         connection = self._connections.connect(url)
         if remember:
-            await asyncio.wrap_future(self.store.write(lambda conn: rows.remember_address(conn, url)))
+            self._driver.spawn(self._remember(connection), f"remember {url}")
         return connection
+
+    async def _remember(self, connection: Connection) -> None:
+        await connection.connected.wait()
+        await asyncio.wrap_future(self.store.write(lambda conn: rows.remember_address(conn, connection.url)))
 
     async def connect_remembered(self) -> list[Connection]:
         """Dial every remembered address."""
@@ -300,6 +307,17 @@ class Engine:
     def up_to_date(self) -> bool:
         """Every dialled address is connected, has stored all that this device has, and has nothing more for it."""
         return self._driver.up_to_date(len(self._connections.dialled))
+
+    @property
+    def unreached(self) -> list[Connection]:
+        """The dialled addresses that were tried, and are not connected."""
+        return [dialled for dialled in self.connections if dialled.state == "waiting"]
+
+    @property
+    def reached_up_to_date(self) -> bool:
+        """As `up_to_date`, for the addresses that can be reached: every one was tried, and at least one is there."""
+        away = len(self.unreached)
+        return len(self.connections) - away > 0 and self._driver.up_to_date(len(self.connections) - away)
 
     @property
     def connections(self) -> list[Connection]:

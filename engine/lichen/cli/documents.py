@@ -14,7 +14,7 @@ from rich.table import Table
 from lichen.api.document import Document
 from lichen.cli.names import SHORT, find_document, find_space
 from lichen.cli.options import JsonOption, PassphraseFileOption, StoreOption, VerboseOption, opened
-from lichen.cli.output import Report, configure_logs, run, stdout
+from lichen.cli.output import Report, configure_logs, line, lines, run, stdout
 from lichen.errors import ConfigError
 
 app = typer.Typer(help="Documents: what a space holds.", no_args_is_help=True)
@@ -113,7 +113,7 @@ def list_documents(
 def _show_list(rows: list[dict[str, Any]]) -> None:
     table = Table("document", "title", "changed", "space")
     for row in rows:
-        table.add_row(row["id"][:SHORT], row["title"] or "", row["changed"], row["space"][:SHORT])
+        table.add_row(row["id"][:SHORT], line(row["title"] or ""), row["changed"], row["space"][:SHORT])
     stdout.print(table)
 
 
@@ -139,8 +139,8 @@ def show(
 
 def _show_one(document: Document) -> None:
     content = document.doc.to_py()
-    stdout.print(f"[bold]{content.get('title', document.id.hex())}[/bold]", soft_wrap=True)
-    stdout.print(str(content["body"]) if "body" in content else content, soft_wrap=True, markup=False)
+    stdout.print(f"[bold]{line(str(content.get('title', document.id.hex())))}[/bold]", soft_wrap=True)
+    stdout.print(lines(str(content.get("body", content))), soft_wrap=True)
 
 
 @app.command("edit")
@@ -199,8 +199,14 @@ def _text(text: str) -> str:
 
 def _in_editor(text: str) -> str:
     if not sys.stdin.isatty():
-        raise ConfigError("nothing to change was given", hint="use --text, --append or --title")
-    edited = click.edit(text)
+        raise ConfigError(
+            "nothing to change was given, and there is no terminal for an editor",
+            hint="use --text, --append or --title",
+        )
+    try:
+        edited = click.edit(text)
+    except click.ClickException as error:
+        raise ConfigError(f"the editor failed: {error.message}", hint="set EDITOR, or use --text") from None
     if edited is None:
         raise ConfigError("the editor was left without saving: nothing was changed")
     return str(edited)
@@ -243,6 +249,10 @@ def _show_history(rows: list[dict[str, Any]]) -> None:
     table = Table("change", "actor", "seq", "operations", "message")
     for row in rows:
         table.add_row(
-            row["hash"][:SHORT], row["actor"][:SHORT], str(row["seq"]), str(row["operations"]), row["message"] or ""
+            row["hash"][:SHORT],
+            row["actor"][:SHORT],
+            str(row["seq"]),
+            str(row["operations"]),
+            line(row["message"] or ""),
         )
     stdout.print(table)

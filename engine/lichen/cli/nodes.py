@@ -25,7 +25,7 @@ from lichen.cli.options import (
     passphrase_for,
     store_url,
 )
-from lichen.cli.output import Report, configure_logs, run, stderr, stdout
+from lichen.cli.output import Report, configure_logs, line, run, stderr, stdout
 from lichen.cli.spaces import describe
 from lichen.errors import ConfigError, Unreachable
 from lichen.relay import Relay
@@ -133,7 +133,7 @@ def join(
             with stderr.status("waiting for who invited you"):
                 space = await engine.join(ticket, name=name, timeout_s=timeout)
                 await _served(engine, timeout)
-            report.result(describe(space), lambda: stdout.print(f"joined [bold]{space.name}[/bold]"))
+            report.result(describe(space), lambda: stdout.print(f"joined [bold]{line(space.name)}[/bold]"))
 
     run(report, work)
 
@@ -186,22 +186,24 @@ def sync(
             with stderr.status("exchanging change sets"):
                 peers = await _served(engine, timeout)
             await engine.settled()
+            for address in engine.unreached:
+                report.note(f"[yellow]not reached[/yellow] {line(address.url)}: {line(address.error)}")
             report.result(_synced(engine, peers))
 
     run(report, work)
 
 
 async def _served(engine: Engine, timeout: float) -> int:
-    """Wait until each address has everything from us and we everything from it; returns how many there are."""
+    """Wait until each address that can be reached has all that we have, and we what it has; how many they are."""
     try:
         async with asyncio.timeout(timeout):
             async with contextlib.aclosing(engine.events()) as events:
-                while not engine.up_to_date:
+                while not engine.reached_up_to_date:
                     await anext(events)
     except TimeoutError:
         reasons = "; ".join(f"{c.url}: {c.error or c.state}" for c in engine.connections)
         raise Unreachable(f"not in sync after {timeout:g} s ({reasons})", hint="is the relay running?") from None
-    return len(engine.connections)
+    return len(engine.connections) - len(engine.unreached)
 
 
 def _synced(engine: Engine, peers: int) -> dict[str, Any]:
@@ -209,6 +211,7 @@ def _synced(engine: Engine, peers: int) -> dict[str, Any]:
     return {
         "spaces": len(engine.spaces),
         "peers": peers,
+        "unreached": [address.url for address in engine.unreached],
         "bytes_sent": sum(sent for sent, _ in traffic.values()),
         "bytes_received": sum(received for _, received in traffic.values()),
     }

@@ -63,10 +63,12 @@ def _from_file(file: Path) -> str:
         with file.open("rb") as opened:
             data = opened.read(PASSPHRASE_BYTES + 1)
         if len(data) > PASSPHRASE_BYTES:
-            raise ConfigError(f"{file} is larger than {PASSPHRASE_BYTES} bytes: not a passphrase")
+            raise ConfigError(
+                f"{file} is larger than {PASSPHRASE_BYTES} bytes: not a passphrase", hint="name another file"
+            )
         return _not_empty(data.decode().rstrip("\r\n"), str(file))
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the passphrase file {file} cannot be read: {error}") from error
+        raise ConfigError(f"the passphrase file {file} cannot be read: {error}", hint="name another file") from error
 
 
 def _not_empty(passphrase: str, source: str) -> str:

@@ -24,6 +24,20 @@ from lichen.errors import LichenError
 
 T = TypeVar("T")
 
+_CONTROL = dict.fromkeys((*range(32), *range(127, 160)), "�")
+_CONTROL_IN_TEXT = {code: shown for code, shown in _CONTROL.items() if chr(code) not in "\n\t"}
+
+
+def line(text: str) -> str:
+    """Data from anywhere as one line of output: no markup of ours, no control characters for the terminal."""
+    return escape(text.translate(_CONTROL))
+
+
+def lines(text: str) -> str:
+    """Data from anywhere as text of several lines."""
+    return escape(text.translate(_CONTROL_IN_TEXT))
+
+
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
 
@@ -43,7 +57,7 @@ class Report:
             show()
         else:
             for key, item in value.items():
-                stdout.print(f"[bold]{escape(key)}[/bold]  {escape(str(item))}", soft_wrap=True)
+                stdout.print(f"[bold]{line(key)}[/bold]  {lines(str(item))}", soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Something for a person to know on the way; never on stdout under `--json`."""
@@ -58,9 +72,9 @@ class Report:
             sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
             sys.stdout.flush()
         else:
-            stderr.print(f"[bold red]error[/bold red] {escape(message)}", soft_wrap=True)
+            stderr.print(f"[bold red]error[/bold red] {lines(message)}", soft_wrap=True)
             if hint:
-                stderr.print(f"[dim]{escape(hint)}[/dim]", soft_wrap=True)
+                stderr.print(f"[dim]{lines(hint)}[/dim]", soft_wrap=True)
 
 
 def configure_logs(*, verbose: bool) -> None:

@@ -10,7 +10,7 @@ from rich.table import Table
 from lichen.api.space import Space
 from lichen.cli.names import SHORT, find_space
 from lichen.cli.options import JsonOption, PassphraseFileOption, StoreOption, VerboseOption, opened
-from lichen.cli.output import Report, configure_logs, run, stdout
+from lichen.cli.output import Report, configure_logs, line, run, stdout
 
 app = typer.Typer(help="Spaces: the unit of membership and keys.", no_args_is_help=True)
 
@@ -56,7 +56,7 @@ def create(
 
 
 def _show_created(space: Space) -> None:
-    stdout.print(f"[bold]{space.name}[/bold]  {space.id.hex()}", soft_wrap=True)
+    stdout.print(f"[bold]{line(space.name)}[/bold]  {space.id.hex()}", soft_wrap=True)
     stdout.print("\nThe recovery key, shown this once. Write it down and keep it offline:\n")
     stdout.print(f"  [bold]{space.recovery_key}[/bold]\n", soft_wrap=True)
 
@@ -84,7 +84,7 @@ def _show_list(spaces: list[Space]) -> None:
     table = Table("space", "name", "your role", "members")
     for space in spaces:
         role = "none" if space.role is None else space.role.name.lower()
-        table.add_row(space.id.hex()[:SHORT], space.name, role, str(len(space.members())))
+        table.add_row(space.id.hex()[:SHORT], line(space.name), role, str(len(space.members())))
     stdout.print(table)
 
 
@@ -109,9 +109,9 @@ def show(
 
 
 def _show_one(space: Space) -> None:
-    stdout.print(f"[bold]{space.name}[/bold]  {space.id.hex()}", soft_wrap=True)
+    stdout.print(f"[bold]{line(space.name)}[/bold]  {space.id.hex()}", soft_wrap=True)
     table = Table("member", "name", "role", "devices")
     for member in space.members():
         devices = ", ".join(device.hex()[:SHORT] for device in member.devices)
-        table.add_row(member.id.hex()[:SHORT], member.name, member.role.name.lower(), devices)
+        table.add_row(member.id.hex()[:SHORT], line(member.name), member.role.name.lower(), devices)
     stdout.print(table)

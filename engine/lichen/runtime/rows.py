@@ -41,7 +41,12 @@ SMALL_TAIL = 256
 
 
 def load_identity(conn: Connection) -> tuple[Identity, bytes]:
-    """The device in this store, made when there is none, and the store's 16-byte id."""
+    """The device in this store, made when there is none, and the store's 16-byte id.
+
+    From now on positions are above the time in microseconds. A store that was put back from a backup, or is a copy,
+    would else give positions again that its peers have read already, and they would never ask for what it writes.
+    """
+    change_sets.raise_position(conn, time.time_ns() // 1_000)
     held = node.get_meta(conn, IDENTITY)
     store_id = node.get_meta(conn, STORE_ID)
     if held is None or store_id is None:

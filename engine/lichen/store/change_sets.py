@@ -119,6 +119,14 @@ def _by(conn: Connection, column: object, values: Sequence[object]) -> list[tupl
     return sorted(found)
 
 
+def raise_position(conn: Connection, least: int) -> None:
+    """Give what arrives from now on positions above `least`; a position never comes down again."""
+    table = change_sets.name
+    raised = "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?"
+    if not conn.exec_driver_sql(raised, (least, table)).rowcount:
+        conn.exec_driver_sql("INSERT INTO sqlite_sequence (seq, name) VALUES (?, ?)", (least, table))
+
+
 def last_num(conn: Connection, space: bytes) -> int:
     """The newest position in a space, 0 when it is empty."""
     found = select(func.max(change_sets.c.num)).where(change_sets.c.space == space)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -155,3 +156,10 @@ def test_every_order_of_the_past_is_kept_as_it_came(
         assert ids(store) == [one.id for one in rows]
     finally:
         store.close()
+
+
+def test_positions_rise_and_never_come_down(store: Store) -> None:
+    for least in (1_000, 50):
+        store.write(partial(sets.raise_position, least=least)).result()
+    add(store, row(1))
+    assert store.read(lambda conn: sets.last_num(conn, SPACE)).result() == 1_001

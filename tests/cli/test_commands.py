@@ -126,6 +126,11 @@ def test_without_json_it_is_for_people(folder: Path) -> None:
     assert "lichen doc list" in wrong.stderr
 
 
+def test_the_version_is_told(tmp_path: Path) -> None:
+    result = lichen(tmp_path, "--version", as_json=False)
+    assert (result.returncode, result.stdout[:7]) == (0, "lichen ")
+
+
 def test_names_and_texts_are_data_and_no_orders_to_the_terminal(tmp_path: Path) -> None:
     done(tmp_path, "init", "--store", "a.db")
     hostile = "[/x] [bold]evil[/bold] \x1b]0;pwn\x07\x1b[2J"
@@ -152,6 +157,19 @@ def test_an_address_where_nobody_is_does_not_keep_the_others_from_syncing(folder
         synced = done(folder, "sync", *both, "--store", "a.db")
         assert (synced["peers"], synced["unreached"]) == (1, ["ws://127.0.0.1:1"])
         assert done(folder, "sync", "--store", "a.db")["unreached"] == []  # only who answered is remembered
+
+
+def test_a_relay_that_asks_for_a_token_says_so_and_the_token_is_not_shown(folder: Path) -> None:
+    arguments = ("relay", "--listen", "ws://127.0.0.1:0", "--store", "sqlite:///relay.db", "--token", "s3cret")
+    with running(folder, *arguments) as relay:
+        address = relay["listening"]
+        for shown in (address, f"{address}?token=wr0ng"):
+            error = refused(folder, "sync", "--connect", shown, "--timeout", "2", "--store", "a.db")
+            assert "token" in error["message"]
+            assert "?token=" in error["hint"]
+            assert "wr0ng" not in error["message"]
+        with running(folder, "serve", "--connect", f"{address}?token=s3cret", "--store", "a.db") as serving:
+            assert serving["connecting"] == [address]
 
 
 def test_a_store_put_back_from_a_backup_is_heard_again(folder: Path) -> None:

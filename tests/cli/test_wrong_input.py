@@ -82,8 +82,11 @@ def test_relays_that_do_not_answer_as_one(folder: Path, garbage: str) -> None:
     noise = refused(folder, "sync", "--connect", garbage, "--timeout", "1", "--store", "a.db")
     assert noise["type"] == "Unreachable"
     assert garbage in noise["message"]
-    for wrong in ("127.0.0.1:9", "ws://127.0.0.1:99999", "gopher://host"):
+    for wrong in ("127.0.0.1:9", "gopher://host"):
         assert refused(folder, "relay", "--listen", wrong, "--store", "sqlite:///r.db")["type"] == "ConfigError"
+    assert not (folder / "r.db").exists()
+    wrong = "ws://127.0.0.1:99999"
+    assert refused(folder, "relay", "--listen", wrong, "--store", "sqlite:///r.db")["type"] == "ConfigError"
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ from lichen.runtime.driver import Driver
 from lichen.runtime.epochs import author_epoch
 from lichen.runtime.joining import Joining
 from lichen.runtime.sealer import Sealer, SessionLog
-from lichen.runtime.transports import signalled
+from lichen.runtime.transports import signalled, split_token
 from lichen.runtime.unlock import open_store
 from lichen.store import Store
 from lichen.wire.changeset import doc_id
@@ -295,9 +295,10 @@ class Engine:
         await asyncio.wrap_future(self.store.write(lambda conn: rows.remember_address(conn, connection.url)))
 
     async def connect_remembered(self) -> list[Connection]:
-        """Dial every remembered address."""
+        """Dial every remembered address that is not dialled already."""
         urls = await asyncio.wrap_future(self.store.write(rows.remembered_addresses))
-        return [self._connections.connect(url) for url in urls]
+        dialled = {connection.address for connection in self.connections}
+        return [self._connections.connect(url) for url in urls if split_token(url)[0] not in dialled]
 
     async def remembered(self) -> list[str]:
         """The addresses that are dialled after a restart."""
@@ -318,6 +319,11 @@ class Engine:
         """As `up_to_date`, for the addresses that can be reached: every one was tried, and at least one is there."""
         away = len(self.unreached)
         return len(self.connections) - away > 0 and self._driver.up_to_date(len(self.connections) - away)
+
+    @property
+    def refusals(self) -> list[str]:
+        """Why peers that are connected will not serve spaces of this device, in their own words."""
+        return self._driver.refusals()
 
     @property
     def connections(self) -> list[Connection]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from lichen.cli import devices, documents, nodes, replay, spaces
@@ -13,6 +16,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"lichen {version('lichen')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Data on its users' own devices: offline, merging, encrypted, with no server that owns it."""
+
+
 app.command("init")(devices.init)
 app.command("id")(devices.show_id)
 app.add_typer(spaces.app, name="space")

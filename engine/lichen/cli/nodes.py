@@ -29,6 +29,7 @@ from lichen.cli.output import Report, configure_logs, line, run, stderr, stdout
 from lichen.cli.spaces import describe
 from lichen.errors import ConfigError, Unreachable
 from lichen.relay import Relay
+from lichen.runtime.transports import transport_for
 from lichen.wire.operation import Role
 from lichen.wire.ticket import Ticket
 
@@ -158,12 +159,20 @@ def serve(
             value = {
                 "device": engine.device.hex(),
                 "listening": address,
-                "connecting": [connection.url for connection in engine.connections],
+                "connecting": [connection.address for connection in engine.connections],
             }
-            report.result(value)
+            report.result(value, lambda: _show_serving(value))
             await stop.wait()
 
     run(report, work)
+
+
+def _show_serving(value: dict[str, Any]) -> None:
+    stdout.print(f"[bold]device[/bold]  {value['device']}", soft_wrap=True)
+    for word, addresses in (("listening at", [value["listening"]]), ("dialling", value["connecting"])):
+        for address in filter(None, addresses):
+            stdout.print(f"[bold]{word}[/bold]  {line(address)}", soft_wrap=True)
+    stdout.print("online until Ctrl-C", style="dim")
 
 
 def sync(
@@ -187,7 +196,7 @@ def sync(
                 peers = await _served(engine, timeout)
             await engine.settled()
             for address in engine.unreached:
-                report.note(f"[yellow]not reached[/yellow] {line(address.url)}: {line(address.error)}")
+                report.note(f"[yellow]not reached[/yellow] {line(address.address)}: {line(address.error)}")
             report.result(_synced(engine, peers))
 
     run(report, work)
@@ -201,8 +210,13 @@ async def _served(engine: Engine, timeout: float) -> int:
                 while not engine.reached_up_to_date:
                     await anext(events)
     except TimeoutError:
-        reasons = "; ".join(f"{c.url}: {c.error or c.state}" for c in engine.connections)
-        raise Unreachable(f"not in sync after {timeout:g} s ({reasons})", hint="is the relay running?") from None
+        reasons = [f"{c.address}: {c.error or c.state}" for c in engine.connections] + engine.refusals
+        hint = (
+            "a relay's token is part of its address: ws://HOST?token=TOKEN"
+            if engine.refusals
+            else "is the relay running?"
+        )
+        raise Unreachable(f"not in sync after {timeout:g} s ({'; '.join(reasons)})", hint=hint) from None
     return len(engine.connections) - len(engine.unreached)
 
 
@@ -211,7 +225,7 @@ def _synced(engine: Engine, peers: int) -> dict[str, Any]:
     return {
         "spaces": len(engine.spaces),
         "peers": peers,
-        "unreached": [address.url for address in engine.unreached],
+        "unreached": [address.address for address in engine.unreached],
         "bytes_sent": sum(sent for sent, _ in traffic.values()),
         "bytes_received": sum(received for _, received in traffic.values()),
     }
@@ -238,6 +252,7 @@ def relay(
     report = Report(as_json=as_json)
 
     async def work() -> None:
+        transport_for(listen)  # before a store is made for it
         passphrase = passphrase_for(passphrase_file) if passphrase_file is not None else None
         async with (
             Relay.open(store_url(store), passphrase=passphrase, token=token, capture=capture) as node,

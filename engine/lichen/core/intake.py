@@ -207,6 +207,7 @@ class Intake:
         space = self._state.spaces.get(message.space)
         if space is not None and self._state.may_listen(link, space):
             link.on(space.id).peer_position = message.position
+            link.on(space.id).refusal = ""
             self.settle_positions(space)
 
     def settle_positions(self, space: SpaceState) -> None:

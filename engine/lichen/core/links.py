@@ -50,6 +50,8 @@ class SpaceOnLink:
     """Short ids that the peer announced and that are not here, with the time to ask for them."""
     peer_position: int | None = None
     """A position in the peer's store that is reached when nothing is missing any more."""
+    refusal: str = ""
+    """Why the peer will not serve this space, or not yet, in its own words."""
     caught_up: bool = False
     """Everything that the peer had when we pulled is here."""
     pull_again: float | None = None

@@ -113,8 +113,13 @@ class Node:
             frames.Peers: self._direct.peers,
             frames.Mail: self._mail,
             frames.Beat: lambda _link, _message: None,
-            frames.Refused: lambda _link, _message: None,
+            frames.Refused: self._refused,
         }
+
+    def _refused(self, link: LinkState, message: frames.Refused) -> None:
+        """The peer will not serve a space: kept, so that who waits for it can be told why."""
+        if message.space in self.state.spaces:
+            link.on(message.space).refusal = message.reason
 
     def handle(self, event: happened.Event, now: float) -> list[Effect]:
         """Change the state by one event at the time `now`, in monotonic seconds, and return the effects, in order."""

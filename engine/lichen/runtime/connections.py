@@ -27,6 +27,8 @@ class Connection:
 
     def __init__(self, url: str, changed: Callable[[], None]) -> None:
         self.url = url
+        self.address = split_token(url)[0]
+        """The URL without the token that a relay asks for: what may be shown."""
         self.state = "connecting"
         """`connecting`, `connected`, `waiting` (for the next try) or `closed`."""
         self.error = ""
@@ -74,13 +76,16 @@ class Connections:
     # Dialling
 
     def connect(self, url: str) -> Connection:
-        """Dial an address from now on. Raises `ConfigError` for one that no transport can dial."""
+        """Dial an address, with its token, from now on. Raises `ConfigError` for one that no transport can dial."""
         existing = self.dialled.get(url)
         if existing is not None and existing.state != "closed":
             return existing
         address, token = split_token(url)
         transport_for(address)
         connection = Connection(url, self._changed)
+        for other in [other for other in self.dialled.values() if other.address == address]:
+            other.close()
+            del self.dialled[other.url]
         self.dialled[url] = connection
         connection.run_as(self._driver.spawn(self._keep(connection, address, token), f"connect {address}"))
         return connection

@@ -328,6 +328,11 @@ class Driver:
         on_link = [link.spaces.get(space_id) for space_id in spaces]
         return all(s is not None and s.served and s.caught_up for s in on_link)
 
+    def refusals(self) -> list[str]:
+        """Why peers that are connected will not serve spaces of this node, in their own words."""
+        on_links = (on_link for link in self.node.state.links.values() for on_link in link.spaces.values())
+        return sorted({on_link.refusal for on_link in on_links if on_link.refusal})
+
     def bytes_by_path(self) -> dict[str, tuple[int, int]]:
         """Bytes sent and received over each kind of path since the start, frames as sealed."""
         total = {path: list(counts) for path, counts in self.traffic.items()}

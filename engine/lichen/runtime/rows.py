@@ -23,6 +23,7 @@ from lichen.crypto.identity import Identity
 from lichen.errors import TicketError
 from lichen.ids import DeviceKey, DocId, EpochId, OpId, Session, SetId, SpaceId
 from lichen.runtime.sealer import SessionLog, Unsealed
+from lichen.runtime.transports import split_token
 from lichen.store import change_sets, documents, mailbox, membership, node
 from lichen.wire.changeset import ChangeSet
 from lichen.wire.operation import Operation, Role
@@ -343,7 +344,11 @@ def list_documents(conn: Connection, space: SpaceId) -> list[ListedDocument]:
 
 
 def remember_address(conn: Connection, url: str) -> None:
-    """Dial this after a restart."""
+    """Dial this after a restart, in place of the same address with another token."""
+    address, _ = split_token(url)
+    for known in node.list_addresses(conn):
+        if known != url and split_token(known)[0] == address:
+            node.drop_address(conn, known)
     node.add_address(conn, url)
 
 

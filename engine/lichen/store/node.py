@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from lichen.store.schema import addresses, meta, peers
@@ -36,6 +36,11 @@ def set_cursor(conn: Connection, peer: bytes, space: bytes, store: bytes, positi
 def add_address(conn: Connection, url: str) -> None:
     """Dial this after a restart."""
     conn.execute(insert(addresses).prefix_with("OR IGNORE").values(url=url))
+
+
+def drop_address(conn: Connection, url: str) -> None:
+    """Do not dial this any more."""
+    conn.execute(delete(addresses).where(addresses.c.url == url))
 
 
 def list_addresses(conn: Connection) -> list[str]:

@@ -197,9 +197,16 @@ def sync(
             await engine.settled()
             for address in engine.unreached:
                 report.note(f"[yellow]not reached[/yellow] {line(address.address)}: {line(address.error)}")
-            report.result(_synced(engine, peers))
+            report.result(found := _synced(engine, peers), lambda: _show_synced(found))
 
     run(report, work)
+
+
+def _show_synced(found: dict[str, Any]) -> None:
+    stdout.print(
+        f"{found['spaces']} spaces in sync with {found['peers']} peers: "
+        f"{found['bytes_sent']} bytes sent, {found['bytes_received']} received"
+    )
 
 
 async def _served(engine: Engine, timeout: float) -> int:

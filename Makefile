@@ -4,10 +4,11 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 WEB := demo_app/web
+INTEROP := tests/interop
 ARGS ?=
 
 # What a build of the native parts and the page is made of; when it changes, it is built again, without downloads.
-RECIPES := pyproject.toml Cargo.toml Cargo.lock $(wildcard $(WEB)/package-lock.json) scripts/setup.sh
+RECIPES := pyproject.toml Cargo.toml Cargo.lock $(wildcard $(WEB)/package-lock.json $(INTEROP)/package-lock.json) scripts/setup.sh
 SOURCES := $(shell find crdt/rust engine/rust build_backend $(wildcard $(WEB)) -type f \
     -not -path '*/node_modules/*' -not -name '*.pyc')
 
@@ -71,5 +72,5 @@ format: setup ## Format all code
 	cargo fmt --all
 
 clean: ## Remove what was built, and the environment
-	rm -rf $(VENV) target build site *.egg-info $(WEB)/node_modules demo_app/lichen_notes/static/bundle
+	rm -rf $(VENV) target build site *.egg-info $(WEB)/node_modules $(INTEROP)/node_modules demo_app/lichen_notes/static/bundle
 	rm -f crdt/lichen_crdt/*.so engine/lichen/*.so

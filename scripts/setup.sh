@@ -12,6 +12,7 @@ cd "$(dirname "$0")/.."
 VENV=${VENV:-.venv}
 PYTHON=${PYTHON:-python3}
 WEB=demo_app/web
+INTEROP=tests/interop
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 export PYTHONWARNINGS=ignore # setuptools warns of every editable installation with several roots
 
@@ -58,10 +59,21 @@ page_packages() {
     npm --prefix "$WEB" ci --silent --prefer-offline --no-audit --no-fund
 }
 
+interop_packages() {
+    [ -f "$INTEROP/package-lock.json" ] || return 0
+    if ! command -v npm >/dev/null; then
+        say "npm is not here: the tests against Automerge for JavaScript will be skipped, which in CI is a failure"
+        return 0
+    fi
+    say "installing Automerge for JavaScript, which the tests compare with"
+    npm --prefix "$INTEROP" ci --silent --prefer-offline --no-audit --no-fund
+}
+
 environment() {
     system_packages
     python_packages
     page_packages
+    interop_packages
     say "building lichen (the native parts take some minutes the first time)"
     "$VENV/bin/python" -m pip install --quiet --no-build-isolation --editable '.[all]'
 }

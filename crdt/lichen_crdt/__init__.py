@@ -22,7 +22,7 @@ from datetime import datetime
 from lichen_crdt import _native
 from lichen_crdt.changes import MAX_OPERATIONS as MAX_OPERATIONS
 from lichen_crdt.changes import ChangeInfo as ChangeInfo
-from lichen_crdt.changes import change_info as change_info
+from lichen_crdt.changes import inspect as inspect
 from lichen_crdt.counter import Counter as Counter
 from lichen_crdt.document import Document as Document
 from lichen_crdt.document import Transaction as Transaction
@@ -99,8 +99,8 @@ __all__ = [
     "Unknown",
     "Version",
     "apply_patches",
-    "change_info",
     "from_utf16",
+    "inspect",
     "to_utf16",
     "utf16_length",
 ]

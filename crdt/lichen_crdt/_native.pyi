@@ -1,7 +1,7 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar, final
 
-__all__ = ["MAX_OPERATIONS", "Core", "Obj", "change_info", "register"]
+__all__ = ["MAX_OPERATIONS", "Core", "Obj", "inspect", "register"]
 
 MAX_OPERATIONS: int
 
@@ -55,7 +55,7 @@ class Core:
     def missing(self, hashes: list[bytes]) -> tuple[bytes, ...]: ...
     def stats(self) -> tuple[int, int, int]: ...
 
-def change_info(
+def inspect(
     data: bytes,
 ) -> tuple[bytes, int, int, int, list[bytes], int, str | None, bytes, int]: ...
 def register(*, text: Any, counter: Any, unknown: Any, datetime: Any, to_ms: Any, from_ms: Any) -> None: ...

@@ -34,11 +34,11 @@ class ChangeInfo:
     """The length of its bytes."""
 
 
-def change_info(change: bytes) -> ChangeInfo:
+def inspect(change: bytes) -> ChangeInfo:
     """Read the header of one change, in time and memory in proportion to its bytes.
 
     Nothing is built of the operations: a few bytes that stand for a million of them are an
     `InvalidChange`, as is whatever is not exactly one uncompressed change chunk with its right checksum.
     """
-    actor, seq, start_op, operations, deps, time, message, digest, size = _native.change_info(change)
+    actor, seq, start_op, operations, deps, time, message, digest, size = _native.inspect(change)
     return ChangeInfo(actor, seq, start_op, operations, tuple(deps), time, message, digest, size)

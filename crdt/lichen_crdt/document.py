@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from lichen_crdt._native import Core
-from lichen_crdt.changes import ChangeInfo, change_info
+from lichen_crdt.changes import ChangeInfo, inspect
 from lichen_crdt.errors import MissingDependencies
 from lichen_crdt.patches import Patch, from_native
 from lichen_crdt.version import Version
@@ -160,7 +160,7 @@ class Document(Map):
 
     def history(self, since: Iterable[bytes] | None = None) -> list[ChangeInfo]:
         """Who changed the document when, and what they said about it: as `changes`, but without the contents."""
-        return [change_info(change) for change in self.changes(since)]
+        return [inspect(change) for change in self.changes(since)]
 
     def at(self, heads: Iterable[bytes]) -> Version:
         """The document as it was at `heads`, for reading; `MissingDependencies` if one of them is not here."""

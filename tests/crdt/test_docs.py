@@ -13,7 +13,7 @@ PUBLIC = """
 ActorReused Blame ChangeInfo Conflict ConflictPatch Counter CounterPatch CrdtError Document DocumentBusy InvalidChange
 InvalidCursor InvalidDocument InvalidTrace List ListDelete ListInsert ListPut MAX_OPERATIONS Map MapDelete MapPut Mark
 MarkPatch MissingDependencies NoTransaction Patch ReadOnly Text TextPatch Transaction TransactionError TransactionOpen
-Unknown Version apply_patches change_info from_utf16 to_utf16 utf16_length
+Unknown Version apply_patches inspect from_utf16 to_utf16 utf16_length
 """
 
 

@@ -13,7 +13,7 @@ from lichen_crdt import (
     Text,
     TransactionOpen,
     Unknown,
-    change_info,
+    inspect,
 )
 
 
@@ -254,7 +254,7 @@ def test_a_change_says_who_when_and_why() -> None:
     with doc.change("first", time=1_700_000_000) as tx:
         doc["a"] = [1, 2]
     assert tx.bytes is not None
-    info = change_info(tx.bytes)
+    info = inspect(tx.bytes)
     assert info.actor == b"\x05" * 16
     assert (info.seq, info.start_op, info.operations) == (1, 1, 3)
     assert (info.deps, info.time, info.message) == ((), 1_700_000_000, "first")
@@ -269,7 +269,7 @@ def test_a_transaction_beyond_the_limit_becomes_several_changes() -> None:
         doc.text("body").splice(10, 70_000, "y" * 70_000)
         doc["rows"] = [{"n": n} for n in range(40_000)]
     assert len(tx.changes) > 3
-    assert all(change_info(data).operations <= 65_536 for _, data in tx.changes)
+    assert all(inspect(data).operations <= 65_536 for _, data in tx.changes)
     assert doc["body"] == "x" * 10 + "y" * 70_000 + "x" * 29_990
     assert len(doc["rows"]) == 40_000
     other = filled()
@@ -352,7 +352,7 @@ def test_a_change_whose_past_is_missing_changes_nothing() -> None:
     other = Document()
     with pytest.raises(MissingDependencies) as caught:
         other.apply_changes(doc.changes()[1:])
-    assert caught.value.hashes == (change_info(doc.changes()[0]).hash,)
+    assert caught.value.hashes == (inspect(doc.changes()[0]).hash,)
     assert other.to_py() == {}
     assert other.heads == ()
 

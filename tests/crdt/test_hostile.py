@@ -33,7 +33,7 @@ from lichen_crdt import (
     Document,
     InvalidChange,
     MissingDependencies,
-    change_info,
+    inspect,
 )
 
 ALICE, MALLORY, BOB = b"\x11" * 16, b"\x66" * 16, b"\x22" * 16
@@ -206,7 +206,7 @@ def test_bytes_after_the_columns_are_kept() -> None:
     change = NEXT.but(extra=b"\x00more").encode()
     doc.apply_changes([change])
     loaded = Document.load(doc.save())
-    assert loaded.change_by_hash(change_info(change).hash) == change
+    assert loaded.change_by_hash(inspect(change).hash) == change
 
 
 def test_a_second_change_of_one_actor_and_seq_is_refused() -> None:
@@ -252,7 +252,7 @@ def refuse_quickly(bomb: bytes) -> None:
     tracemalloc.start()
     began = time.process_time()
     with pytest.raises(InvalidChange):
-        change_info(bomb)
+        inspect(bomb)
     with pytest.raises(InvalidChange):
         doc.apply_changes([bomb])
     assert time.process_time() - began < 0.05

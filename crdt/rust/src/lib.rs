@@ -28,7 +28,7 @@ use pyo3::types::PyBytes;
 type Info = (Py<PyBytes>, u64, u64, u64, Vec<Py<PyBytes>>, i64, Option<String>, Py<PyBytes>, usize);
 
 #[pyfunction]
-fn change_info(py: Python<'_>, data: &[u8]) -> PyResult<Info> {
+fn inspect(py: Python<'_>, data: &[u8]) -> PyResult<Info> {
     let head = error::guard(|| chunk::Head::parse(data))?;
     Ok((
         PyBytes::new(py, &head.actor).unbind(),
@@ -49,7 +49,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     std::panic::set_hook(Box::new(|_| {}));
     m.add_class::<core::Core>()?;
     m.add_class::<values::Obj>()?;
-    m.add_function(wrap_pyfunction!(change_info, m)?)?;
+    m.add_function(wrap_pyfunction!(inspect, m)?)?;
     m.add_function(wrap_pyfunction!(values::register, m)?)?;
     m.add("MAX_OPERATIONS", chunk::MAX_OPERATIONS)?;
     Ok(())

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import cbor2
-from lichen_crdt import ChangeInfo, change_info
+from lichen_crdt import ChangeInfo, inspect
 from lichen_crdt import Document as CrdtDocument
 
 from lichen.api.feed import Feed
@@ -137,7 +137,7 @@ class Document:
 
     def history(self, since: Iterable[bytes] = ()) -> list[ChangeInfo]:
         """The changes that are not in the past of the heads `since`, oldest first."""
-        return [change_info(change) for change in self._opened.crdt.changes(since)]
+        return [inspect(change) for change in self._opened.crdt.changes(since)]
 
     # Presence
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 
-from lichen_crdt import ChangeInfo, InvalidChange, change_info
+from lichen_crdt import ChangeInfo, InvalidChange, inspect
 
 from lichen.core.access.log import AccessLog
 from lichen.core.actors import actor_id
@@ -98,7 +98,7 @@ def check_changes(header: Header, changes: Sequence[bytes], known: Lookup) -> by
     if not changes:
         return None
     try:
-        infos = [change_info(change) for change in changes]
+        infos = [inspect(change) for change in changes]
     except InvalidChange as error:
         raise InvalidChangeSet(f"it holds a change that is not one: {error}") from error
     if infos[0].actor != actor_id(header.author, header.doc, header.session):

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from lichen_crdt import CrdtError, Document, InvalidDocument, Patch, TransactionError, change_info
+from lichen_crdt import CrdtError, Document, InvalidDocument, Patch, TransactionError, inspect
 
 from lichen.core.effects import AcceptedSet
 from lichen.core.events import SetSealed
@@ -352,7 +352,7 @@ class OpenDocument:
     def _continues(self, batch: list[AcceptedSet]) -> bool:
         """Whether a batch begins exactly at our heads, so that it can be replayed."""
         first = batch[0].changes
-        return first is not None and change_info(first[0]).deps == self.crdt.heads
+        return first is not None and inspect(first[0]).deps == self.crdt.heads
 
     def _apply_here(self, batch: list[AcceptedSet]) -> None:
         del self._incoming[: len(batch)]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lichen_crdt import change_info
+from lichen_crdt import inspect
 from sqlalchemy import Connection
 
 from lichen.config import Limits
@@ -289,7 +289,7 @@ def _unsealed(pending: Sequence[documents.UnsealedRow]) -> list[Unsealed]:
     found: list[Unsealed] = []
     before: dict[bytes, bytes] = {}
     for row in pending:
-        info = change_info(row.change)
+        info = inspect(row.change)
         plain = list(info.deps) == [before.get(row.session)]
         found.append(Unsealed(Session(row.session), info.hash, row.change, None if plain else tuple(info.deps)))
         before[row.session] = info.hash

@@ -273,13 +273,13 @@ def test_operations_that_overlap_those_of_the_change_before_are_invalid(
 ) -> None:
     change_set = Pen(desk).create("a", "b")
     assert checked(desk, change_set) is not None
-    real = admission.change_info
+    real = admission.inspect
 
     def overlapping(change: bytes) -> ChangeInfo:
         info = real(change)
         return info if info.seq == 1 else dataclasses.replace(info, start_op=info.start_op - 1)
 
-    monkeypatch.setattr(admission, "change_info", overlapping)
+    monkeypatch.setattr(admission, "inspect", overlapping)
     with pytest.raises(InvalidChangeSet, match="operations of its changes"):
         checked(desk, change_set)
 

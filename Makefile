@@ -23,7 +23,7 @@ endif
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check check-rust check-page demo bench docs format clean
+.PHONY: help setup test props check check-rust check-page demo bench docs format clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,6 +40,9 @@ $(VENV)/.lichen-built: $(VENV)/.lichen-environment $(SOURCES)
 
 test: setup ## Run the whole test suite (ARGS="tests/engine -k word" for a part)
 	$(BIN)/pytest $(ARGS)
+
+props: setup ## Random replicas hold the promises of lichen_crdt (EXAMPLES=n SEED=n)
+	EXAMPLES=$(EXAMPLES) SEED=$(SEED) $(BIN)/pytest -q -s --timeout 0 tests/crdt/test_properties.py
 
 check: setup check-rust check-page ## Format, lint, types, layers, docs
 	$(BIN)/ruff format --check

@@ -1,29 +1,44 @@
-"""Random edits of random documents, shared by the property tests of lichen_crdt."""
+"""Random edits of random documents, shared by the property tests of lichen_crdt.
+
+The same edit can be done to a document and to plain Python data (`as_python`), which must then read alike.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from hypothesis import strategies as st
-from lichen_crdt import Counter, Document, List, Map, Text
+from lichen_crdt import Counter, Document, List, Map, Text, Unknown
 
 KEYS = ("a", "b", "c")
 ALPHABET = "ab🥚é\u0301\n"
+MARKS = ("bold", "link")
+EXPANDS = ("both", "none", "after", "before")
 
-scalars = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-3, 3),
-    st.floats(allow_nan=False, width=16),
-    st.text(ALPHABET, max_size=3),
-    st.binary(max_size=3),
+# One draw for one scalar: strategies of strategies would take most of the time of a run.
+SCALARS: tuple[Any, ...] = (
+    *(None, True, False, 0, 1, -1, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1),
+    *(0.5, -0.0, 1.0, 1e308, float("inf"), float("nan"), b"", b"\x00\xff"),
+    *("", "a", "é", "🥚b", "e\u0301", "\x00"),
+    *(datetime(1, 1, 1, tzinfo=UTC), datetime(2026, 11, 24, 3, 4, 5, 6000, tzinfo=UTC)),
+    Unknown(12, b"abc"),
 )
-values = st.recursive(
-    st.one_of(scalars, st.builds(Text, st.text(ALPHABET, max_size=5)), st.builds(Counter, st.integers(0, 3))),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(KEYS), inner, max_size=3)),
-    max_leaves=4,
+
+scalars = st.sampled_from(SCALARS)
+leaves = st.one_of(
+    scalars,
+    st.builds(Text, st.sampled_from(("", "a", "milk", "🥚é\u0301", "ab\nab"))),
+    st.builds(Counter, st.integers(-3, 3)),
 )
+nested = st.one_of(
+    st.lists(leaves, max_size=3),
+    st.dictionaries(st.sampled_from(KEYS), leaves, max_size=2),
+    st.builds(lambda value: {"c": [value]}, leaves),
+    st.builds(lambda value: [{"a": value}, [value]], scalars),
+)
+values = st.one_of(leaves, leaves, nested)
 
 
 @dataclass(frozen=True)
@@ -45,66 +60,91 @@ edits = st.builds(
     kind=st.integers(0, 5),
     value=values,
 )
-transactions = st.lists(edits, min_size=1, max_size=5)
+transactions = st.lists(edits, min_size=1, max_size=4)
 
 
 def containers(view: Any) -> list[Any]:
     """Every map, list and text of a document, outermost first."""
     found = [view]
-    if isinstance(view, (Map, List)):
-        places = list(view) if isinstance(view, Map) else range(len(view))
-        for place in places:
-            value = view[place]
-            if isinstance(value, (Map, List, Text)):
-                found += containers(value)
+    for value in _items(view):
+        if isinstance(value, (Map, List, Text, dict, list)):
+            found += containers(value)
     return found
 
 
-def perform(doc: Document, edit: Edit) -> None:
+def _items(view: Any) -> list[Any]:
+    if isinstance(view, (Map, dict)):
+        return [view[key] for key in sorted(view)]
+    return list(view) if isinstance(view, (List, list)) else []
+
+
+def as_python(view: Any) -> Any:
+    """A copy in Python's own dicts and lists, with texts and counters that are in no document."""
+    if isinstance(view, (Map, dict)):
+        return {key: as_python(view[key]) for key in view}
+    if isinstance(view, (List, list, tuple)):
+        return [as_python(value) for value in view]
+    if isinstance(view, Text):
+        return Text(str(view))
+    return Counter(view.value) if isinstance(view, Counter) else view
+
+
+def perform(doc: Document | dict[str, Any], edit: Edit) -> None:
     """Do one edit; whatever the numbers in it, it fits the document."""
     all_containers = containers(doc)
     target = all_containers[edit.where % len(all_containers)]
-    if isinstance(target, Map):
-        _edit_map(target, edit)
-    elif isinstance(target, List):
-        _edit_list(target, edit)
+    value = edit.value if isinstance(doc, Document) else as_python(edit.value)
+    if isinstance(target, (Map, dict)):
+        _edit_map(target, edit, value)
+    elif isinstance(target, (List, list)):
+        _edit_list(target, edit, value)
     else:
         _edit_text(target, edit)
 
 
-def _edit_map(target: Map, edit: Edit) -> None:
+def _edit_map(target: Any, edit: Edit, value: Any) -> None:
     key = KEYS[edit.at % len(KEYS)]
     if edit.kind == 0 and key in target:
         del target[key]
-    elif edit.kind == 1 and key in target and isinstance(target[key], Counter):
-        target[key] += edit.count
+    elif edit.kind in (1, 2) and key in target and isinstance(target[key], Counter):
+        target[key] += edit.count - 1
     else:
-        target[key] = edit.value
+        target[key] = value
 
 
-def _edit_list(target: List, edit: Edit) -> None:
+def _edit_list(target: Any, edit: Edit, value: Any) -> None:
     at = edit.at % (len(target) + 1)
     if at == len(target) or edit.kind >= 4:
-        target.insert(at, edit.value)
+        target.insert(at, value)
     elif edit.kind == 0:
         del target[at : at + edit.count]
     elif edit.kind == 1 and isinstance(target[at], Counter):
         target[at] += edit.count
     elif edit.kind == 2:
-        target[at : at + edit.count] = [edit.value, edit.count]
+        target[at : at + edit.count] = [value, edit.count]
     else:
-        target[at] = edit.value
+        target[at] = value
 
 
 def _edit_text(target: Text, edit: Edit) -> None:
     at = edit.at % (len(target) + 1)
     count = min(edit.count, len(target) - at)
-    insert = ALPHABET[: edit.where % 4]
     if edit.kind == 0:
         target.splice(at, count)
     elif edit.kind == 1:
         target.update(str(target)[::-1])
     elif edit.kind == 2 and count:
-        target.mark(at, at + count, "bold", edit.count == 1 or None, expand=("both", "none", "after", "before")[at % 4])
+        if target._core is not None:  # marks are for texts of documents, and change no character
+            value = (True, None, "x", 1)[edit.where % 4]
+            target.mark(at, at + count, MARKS[edit.where % 2], value, expand=EXPANDS[at % 4])
     else:
-        target.splice(at, count, insert)
+        target.splice(at, count, ALPHABET[: edit.where % 4])
+
+
+def exact(value: Any) -> Any:
+    """Plain data with the types of its scalars, so that 1, 1.0 and True differ and not-a-number is itself."""
+    if isinstance(value, dict):
+        return {key: exact(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [exact(item) for item in value]
+    return type(value).__name__, repr(value)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from crdt_strategies import perform, transactions
-from hypothesis import given
-from hypothesis import strategies as st
 from lichen_crdt import (
     Counter,
     Document,
@@ -14,58 +11,7 @@ from lichen_crdt import (
     ReadOnly,
     Text,
     TransactionOpen,
-    apply_patches,
 )
-
-histories = st.lists(st.tuples(st.integers(0, 1), transactions, st.booleans()), min_size=1, max_size=6)
-
-
-def versions(history: list[tuple[int, list, bool]]) -> tuple[Document, list[tuple[tuple[bytes, ...], object]]]:
-    """A document of two writers who merge now and then, and what it read as at each step."""
-    docs = [Document(actor=bytes([1]) * 16), Document(actor=bytes([2]) * 16)]
-    seen: list[tuple[tuple[bytes, ...], object]] = [((), {})]
-    for who, edits, merges in history:
-        with docs[who].change():
-            for edit in edits:
-                perform(docs[who], edit)
-        if merges:
-            docs[who].merge(docs[1 - who])
-        seen.append((docs[who].heads, docs[who].to_py()))
-    docs[0].merge(docs[1])
-    seen.append((docs[0].heads, docs[0].to_py()))
-    return docs[0], seen
-
-
-@given(histories)
-def test_every_version_reads_as_it_read_then(history: list[tuple[int, list, bool]]) -> None:
-    doc, seen = versions(history)
-    for heads, content in seen:
-        was = doc.at(heads)
-        assert was.to_py() == content
-        assert was == content
-        assert doc.fork(at=heads).to_py() == content
-
-
-@given(histories, st.data())
-def test_a_difference_leads_from_one_version_to_another(
-    history: list[tuple[int, list, bool]], data: st.DataObject
-) -> None:
-    doc, seen = versions(history)
-    before, content = data.draw(st.sampled_from(seen))
-    after, wanted = data.draw(st.sampled_from(seen))
-    assert apply_patches(doc.at(before).to_py(), doc.diff(before, after)) == wanted
-    assert apply_patches(doc.at(after).to_py(), doc.diff(after, before)) == content
-
-
-@given(histories)
-def test_every_character_has_its_writer(history: list[tuple[int, list, bool]]) -> None:
-    doc, _ = versions(history)
-    writers = {info.hash: info.actor for info in doc.history()}
-    for text in (value for value in doc.values() if isinstance(value, Text)):
-        runs = text.blame()
-        assert [run.start for run in runs] == [0, *(run.end for run in runs[:-1])][: len(runs)]
-        assert (runs[-1].end if runs else 0) == len(text)
-        assert all(writers[run.change] == run.actor for run in runs)
 
 
 def two_versions() -> tuple[Document, tuple[bytes, ...]]:

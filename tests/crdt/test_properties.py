@@ -1,0 +1,30 @@
+"""The promises of lichen_crdt, held by random replicas: `make props EXAMPLES=n SEED=n`."""
+
+from __future__ import annotations
+
+import os
+import random
+
+from crdt_machine import SEEN, Replicas
+from hypothesis import HealthCheck, seed, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+EXAMPLES = int(os.environ.get("EXAMPLES") or 500)
+SEED = int(os.environ.get("SEED") or random.randrange(2**32))
+
+
+def test_replicas_keep_every_promise() -> None:
+    print(f"make props EXAMPLES={EXAMPLES} SEED={SEED}")
+    SEEN.clear()
+    rules = settings(
+        max_examples=EXAMPLES,
+        stateful_step_count=20,
+        deadline=None,
+        database=None,
+        print_blob=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(seed(SEED)(Replicas), settings=rules)
+    print(", ".join(f"{what} {count}" for what, count in sorted(SEEN.items())))
+    met = {"applied", "conflict", "converged", "cursor", "looked back", "refused", "replayed"}
+    assert EXAMPLES < 100 or met <= {what for what, count in SEEN.items() if count}

@@ -15,7 +15,7 @@ CHUNK = 500
 """Parameters of one statement."""
 
 _INSERT = (
-    "INSERT OR IGNORE INTO change_sets"
+    "INSERT OR IGNORE INTO lichen_change_sets"
     " (id, space, doc, author, session, seq, deps, access, time, last_hash, size, body)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
@@ -80,7 +80,7 @@ def _check_past(conn: Connection, rows: Sequence[ChangeSetRow]) -> None:
     wanted = list(needed)
     for start in range(0, len(wanted), CHUNK):
         chunk = tuple(wanted[start : start + CHUNK])
-        query = f"SELECT count(*) FROM change_sets WHERE id IN ({','.join('?' * len(chunk))})"
+        query = f"SELECT count(*) FROM lichen_change_sets WHERE id IN ({','.join('?' * len(chunk))})"
         if conn.exec_driver_sql(query, chunk).scalar_one() != len(chunk):
             raise StoreError("a change set was to be kept before one that it depends on")
 

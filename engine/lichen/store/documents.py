@@ -13,10 +13,10 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from lichen.store.schema import changes, documents, sessions
 
-_APPEND = "INSERT INTO changes (doc, session, body) VALUES (?, ?, ?)"
+_APPEND = "INSERT INTO lichen_changes (doc, session, body) VALUES (?, ?, ?)"
 _MARK = (
-    "UPDATE changes SET session = NULL WHERE num IN"
-    " (SELECT num FROM changes WHERE doc = ? AND session = ? ORDER BY num LIMIT ?)"
+    "UPDATE lichen_changes SET session = NULL WHERE num IN"
+    " (SELECT num FROM lichen_changes WHERE doc = ? AND session = ? ORDER BY num LIMIT ?)"
 )
 
 
@@ -76,7 +76,7 @@ def list_documents(conn: Connection, space: bytes) -> list[DocumentRow]:
 def set_heads(conn: Connection, doc: bytes, heads: bytes, title: str | None, now_ms: int) -> None:
     """Note what lists show."""
     conn.exec_driver_sql(
-        "UPDATE documents SET heads = ?, title = ?, changed_ms = ? WHERE doc = ?", (heads, title, now_ms, doc)
+        "UPDATE lichen_documents SET heads = ?, title = ?, changed_ms = ? WHERE doc = ?", (heads, title, now_ms, doc)
     )
 
 

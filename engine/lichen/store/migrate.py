@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent / "migrations"
 REVISION = "0001"
 """The newest revision in `migrations/versions`."""
 
-_VERSION = table("alembic_version", column("version_num"))
+_VERSION = table("lichen_version", column("version_num"))
 
 
 def config(conn: Connection) -> Config:

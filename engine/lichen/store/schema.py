@@ -21,10 +21,12 @@ metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 )
 
-meta = Table("meta", metadata, Column("key", String, primary_key=True), Column("value", LargeBinary, nullable=False))
+meta = Table(
+    "lichen_meta", metadata, Column("key", String, primary_key=True), Column("value", LargeBinary, nullable=False)
+)
 
 spaces = Table(
-    "spaces",
+    "lichen_spaces",
     metadata,
     Column("space", LargeBinary, primary_key=True),
     Column("joined_ms", BigInteger, nullable=False),
@@ -32,7 +34,7 @@ spaces = Table(
 )
 
 operations = Table(
-    "operations",
+    "lichen_operations",
     metadata,
     Column("num", Number, primary_key=True, autoincrement=True),
     Column("id", LargeBinary, nullable=False),
@@ -43,7 +45,7 @@ operations = Table(
 )
 
 epoch_keys = Table(
-    "epoch_keys",
+    "lichen_epoch_keys",
     metadata,
     Column("space", LargeBinary, primary_key=True),
     Column("epoch", LargeBinary, primary_key=True),
@@ -51,7 +53,7 @@ epoch_keys = Table(
 )
 
 change_sets = Table(
-    "change_sets",
+    "lichen_change_sets",
     metadata,
     Column("num", Number, primary_key=True, autoincrement=True),
     Column("id", LargeBinary, nullable=False),
@@ -73,7 +75,7 @@ change_sets = Table(
 )
 
 documents = Table(
-    "documents",
+    "lichen_documents",
     metadata,
     Column("doc", LargeBinary, primary_key=True),
     Column("space", LargeBinary, nullable=False, index=True),
@@ -86,19 +88,19 @@ documents = Table(
 )
 
 changes = Table(
-    "changes",
+    "lichen_changes",
     metadata,
     Column("num", Number, primary_key=True, autoincrement=True),
     Column("doc", LargeBinary, nullable=False),
     Column("session", LargeBinary),
     Column("body", LargeBinary, nullable=False),
     Index(None, "doc", "num"),
-    Index("ix_changes_unsealed", "doc", "num", sqlite_where=Column("session").isnot(None)),
+    Index("ix_lichen_changes_unsealed", "doc", "num", sqlite_where=Column("session").isnot(None)),
     sqlite_autoincrement=True,
 )
 
 sessions = Table(
-    "sessions",
+    "lichen_sessions",
     metadata,
     Column("doc", LargeBinary, primary_key=True),
     Column("session", LargeBinary, primary_key=True),
@@ -108,7 +110,7 @@ sessions = Table(
 )
 
 peers = Table(
-    "peers",
+    "lichen_peers",
     metadata,
     Column("peer", LargeBinary, primary_key=True),
     Column("space", LargeBinary, primary_key=True),
@@ -116,10 +118,10 @@ peers = Table(
     Column("position", BigInteger, nullable=False),
 )
 
-addresses = Table("addresses", metadata, Column("url", String, primary_key=True))
+addresses = Table("lichen_addresses", metadata, Column("url", String, primary_key=True))
 
 tickets = Table(
-    "tickets",
+    "lichen_tickets",
     metadata,
     Column("id", LargeBinary, primary_key=True),
     Column("space", LargeBinary, nullable=False),
@@ -131,7 +133,7 @@ tickets = Table(
 )
 
 redemptions = Table(
-    "redemptions",
+    "lichen_redemptions",
     metadata,
     Column("ticket", LargeBinary, primary_key=True),
     Column("device", LargeBinary, primary_key=True),
@@ -139,7 +141,7 @@ redemptions = Table(
 )
 
 mail = Table(
-    "mail",
+    "lichen_mail",
     metadata,
     Column("num", Number, primary_key=True, autoincrement=True),
     Column("receiver", LargeBinary, nullable=False, index=True),

@@ -140,7 +140,7 @@ async def type_until_full(note: Note) -> int:
 
 
 def sealed(conn: Connection) -> list[tuple[bytes, bytes, int]]:
-    return [tuple(row) for row in conn.exec_driver_sql("SELECT doc, session, seq FROM change_sets").all()]
+    return [tuple(row) for row in conn.exec_driver_sql("SELECT doc, session, seq FROM lichen_change_sets").all()]
 
 
 async def test_when_there_is_room_again_a_document_opened_again_goes_on(tmp_path: Path) -> None:

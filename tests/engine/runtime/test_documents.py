@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 
 def sealed(conn: Connection) -> list[tuple[bytes, bytes, int]]:
-    return [tuple(row) for row in conn.exec_driver_sql("SELECT doc, session, seq FROM change_sets").all()]
+    return [tuple(row) for row in conn.exec_driver_sql("SELECT doc, session, seq FROM lichen_change_sets").all()]
 
 
 async def test_a_document_that_left_memory_goes_on_with_its_session(tmp_path: Path) -> None:

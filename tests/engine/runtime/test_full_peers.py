@@ -23,7 +23,7 @@ def limit_pages(more: int | None) -> Callable[[Connection], None]:
 
 
 def known(conn: Connection) -> list[bytes]:
-    return sorted(conn.exec_driver_sql("SELECT id FROM change_sets").scalars())
+    return sorted(conn.exec_driver_sql("SELECT id FROM lichen_change_sets").scalars())
 
 
 async def until(holds: Callable[[], bool]) -> None:

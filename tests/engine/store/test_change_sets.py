@@ -118,7 +118,7 @@ def test_an_empty_space_has_position_zero(store: Store) -> None:
 def test_a_position_is_not_reused_after_its_set_is_gone(store: Store) -> None:
     add(store, row(1), row(2))
     last = store.read(lambda conn: sets.last_num(conn, SPACE)).result()
-    store.write(lambda conn: conn.exec_driver_sql("DELETE FROM change_sets")).result()
+    store.write(lambda conn: conn.exec_driver_sql("DELETE FROM lichen_change_sets")).result()
     add(store, row(3))
     assert store.read(lambda conn: sets.last_num(conn, SPACE)).result() > last
 

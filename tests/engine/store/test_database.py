@@ -239,10 +239,10 @@ def test_the_file_is_no_plain_database_and_holds_no_plain_word(path: Path, opene
     store.write(put("a word in clear", b"another word in clear")).result()
     content = b"".join(Path(f"{path}{suffix}").read_bytes() for suffix in ("", "-wal"))
     store.close()
-    for part in (b"in clear", b"SQLite format", b"CREATE TABLE", b"meta"):
+    for part in (b"in clear", b"SQLite format", b"CREATE TABLE", b"lichen_meta"):
         assert part not in content + path.read_bytes()
     with pytest.raises(sqlite3.DatabaseError):
-        sqlite3.connect(path).execute("SELECT * FROM meta")
+        sqlite3.connect(path).execute("SELECT * FROM lichen_meta")
 
 
 def test_another_key_opens_nothing_and_changes_nothing(

@@ -106,7 +106,7 @@ def test_folding_replaces_the_sealed_tail_by_a_snapshot(store: Store) -> None:
     append(store, None, b"3")
     do(store, lambda conn: docs.replace_snapshot(conn, DOC, b"1 and 2", upto))
     assert tail(store) == (b"1 and 2", [b"3"])
-    left = do(store, lambda conn: conn.exec_driver_sql("SELECT body FROM changes").scalars().all())
+    left = do(store, lambda conn: conn.exec_driver_sql("SELECT body FROM lichen_changes").scalars().all())
     assert left == [b"3"]
 
 
@@ -131,7 +131,7 @@ def test_folding_again_removes_what_was_sealed_since(store: Store) -> None:
     append(store, None, b"2")
     do(store, lambda conn: docs.replace_snapshot(conn, DOC, b"1 and 2", docs.tail_position(conn, DOC)))
     assert tail(store) == (b"1 and 2", [])
-    assert do(store, lambda conn: conn.exec_driver_sql("SELECT count(*) FROM changes").scalar_one()) == 0
+    assert do(store, lambda conn: conn.exec_driver_sql("SELECT count(*) FROM lichen_changes").scalar_one()) == 0
 
 
 def test_a_position_is_not_reused_after_folding(store: Store) -> None:
@@ -162,7 +162,7 @@ def plan(store: Store, query: str) -> str:
 
 def test_finding_what_to_seal_does_not_read_long_tails(store: Store) -> None:
     marking = docs._MARK.replace("?", "1")
-    assert "ix_changes_unsealed" in plan(store, marking)
-    assert "ix_changes_unsealed" in plan(
-        store, "SELECT DISTINCT doc FROM changes WHERE session IS NOT NULL ORDER BY doc"
+    assert "ix_lichen_changes_unsealed" in plan(store, marking)
+    assert "ix_lichen_changes_unsealed" in plan(
+        store, "SELECT DISTINCT doc FROM lichen_changes WHERE session IS NOT NULL ORDER BY doc"
     )

@@ -40,7 +40,7 @@ def put(key: str, size: int = BLOB) -> Callable[[Connection], None]:
 
 
 def keys(store: Store) -> set[str]:
-    return set(store.read(lambda conn: conn.exec_driver_sql("SELECT key FROM meta").scalars().all()).result())
+    return set(store.read(lambda conn: conn.exec_driver_sql("SELECT key FROM lichen_meta").scalars().all()).result())
 
 
 def hold(store: Store) -> threading.Event:
@@ -241,7 +241,7 @@ def damage(path: Path, change: Callable[[bytearray], None]) -> None:
 
 
 def read_all(conn: Connection) -> int:
-    return len(conn.exec_driver_sql("SELECT value FROM meta").all())
+    return len(conn.exec_driver_sql("SELECT value FROM lichen_meta").all())
 
 
 def flip(content: bytearray) -> None:

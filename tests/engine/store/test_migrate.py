@@ -34,13 +34,15 @@ def conn(path: Path) -> Iterator[Connection]:
 
 def schema(conn: Connection) -> dict[str, str]:
     """The statements that made the database, by name."""
-    query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT IN ('alembic_version')"
+    query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT IN ('lichen_version')"
     return {name: " ".join(sql.split()) for name, sql in conn.exec_driver_sql(query).all()}
 
 
 def test_migrating_from_nothing_makes_what_the_tables_say(conn: Connection) -> None:
     migrate(conn)
-    context = MigrationContext.configure(conn, opts={"compare_type": True, "compare_server_default": True})
+    context = MigrationContext.configure(
+        conn, opts={"compare_type": True, "compare_server_default": True, "version_table": "lichen_version"}
+    )
     assert compare_metadata(context, metadata) == []
 
 
@@ -50,8 +52,8 @@ def test_every_statement_is_the_same_as_the_tables_make(conn: Connection, tmp_pa
     with database._engine(tmp_path / "other.db", KEY, "process").connect() as other:
         metadata.create_all(other)
         assert schema(conn) == schema(other)
-    assert "AUTOINCREMENT" in schema(conn)["change_sets"]
-    assert "WHERE session IS NOT NULL" in schema(conn)["ix_changes_unsealed"]
+    assert "AUTOINCREMENT" in schema(conn)["lichen_change_sets"]
+    assert "WHERE session IS NOT NULL" in schema(conn)["ix_lichen_changes_unsealed"]
 
 
 def test_the_revision_in_the_code_is_the_newest_script() -> None:
@@ -69,7 +71,7 @@ def test_migrating_again_does_nothing(conn: Connection) -> None:
 
 def test_the_schema_of_a_newer_version_is_refused_and_kept(path: Path, opened: Callable[..., Store]) -> None:
     store = opened()
-    store.write(lambda conn: conn.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")).result()
+    store.write(lambda conn: conn.exec_driver_sql("UPDATE lichen_version SET version_num = '9999'")).result()
     store.close()
     before = path.read_bytes()
     with pytest.raises(StoreDamaged, match="schema 9999") as raised:

@@ -8,6 +8,7 @@ from lichen.store.schema import metadata
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
+    version_table="lichen_version",
     transactional_ddl=False,
     render_as_batch=True,
 )

@@ -34,10 +34,10 @@ def upgrade() -> None:
 
 
 def _make_node_tables() -> None:
-    op.create_table("meta", sa.Column("key", sa.String, primary_key=True), _bytes("value", nullable=False))
-    op.create_table("addresses", sa.Column("url", sa.String, primary_key=True))
+    op.create_table("lichen_meta", sa.Column("key", sa.String, primary_key=True), _bytes("value", nullable=False))
+    op.create_table("lichen_addresses", sa.Column("url", sa.String, primary_key=True))
     op.create_table(
-        "peers",
+        "lichen_peers",
         _bytes("peer", primary_key=True),
         _bytes("space", primary_key=True),
         _bytes("store", nullable=False),
@@ -46,25 +46,25 @@ def _make_node_tables() -> None:
 
 
 def _make_space_tables() -> None:
-    op.create_table("spaces", _bytes("space", primary_key=True), _number("joined_ms"), _bytes("inviter"))
+    op.create_table("lichen_spaces", _bytes("space", primary_key=True), _number("joined_ms"), _bytes("inviter"))
     op.create_table(
-        "operations",
+        "lichen_operations",
         _num(),
         _bytes("id", nullable=False),
         _bytes("space", nullable=False),
         _bytes("body", nullable=False),
-        sa.UniqueConstraint("id", name="uq_operations_id"),
+        sa.UniqueConstraint("id", name="uq_lichen_operations_id"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_operations_space", "operations", ["space"])
+    op.create_index("ix_lichen_operations_space", "lichen_operations", ["space"])
     op.create_table(
-        "epoch_keys",
+        "lichen_epoch_keys",
         _bytes("space", primary_key=True),
         _bytes("epoch", primary_key=True),
         _bytes("key", nullable=False),
     )
     op.create_table(
-        "tickets",
+        "lichen_tickets",
         _bytes("id", primary_key=True),
         _bytes("space", nullable=False),
         _bytes("seed", nullable=False),
@@ -74,13 +74,16 @@ def _make_space_tables() -> None:
         sa.Column("mode", sa.String, nullable=False),
     )
     op.create_table(
-        "redemptions", _bytes("ticket", primary_key=True), _bytes("device", primary_key=True), _number("redeemed_ms")
+        "lichen_redemptions",
+        _bytes("ticket", primary_key=True),
+        _bytes("device", primary_key=True),
+        _number("redeemed_ms"),
     )
 
 
 def _make_document_tables() -> None:
     op.create_table(
-        "change_sets",
+        "lichen_change_sets",
         _num(),
         *(_bytes(name, nullable=False) for name in ("id", "space", "doc", "author", "session")),
         _number("seq"),
@@ -90,13 +93,13 @@ def _make_document_tables() -> None:
         _bytes("last_hash"),
         sa.Column("size", sa.Integer, nullable=False),
         _bytes("body", nullable=False),
-        sa.UniqueConstraint("id", name="uq_change_sets_id"),
+        sa.UniqueConstraint("id", name="uq_lichen_change_sets_id"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_change_sets_space_num", "change_sets", ["space", "num"])
-    op.create_index("ix_change_sets_doc", "change_sets", ["doc"])
+    op.create_index("ix_lichen_change_sets_space_num", "lichen_change_sets", ["space", "num"])
+    op.create_index("ix_lichen_change_sets_doc", "lichen_change_sets", ["doc"])
     op.create_table(
-        "documents",
+        "lichen_documents",
         _bytes("doc", primary_key=True),
         _bytes("space", nullable=False),
         _number("created_ms"),
@@ -106,19 +109,21 @@ def _make_document_tables() -> None:
         _bytes("snapshot"),
         _number("folded"),
     )
-    op.create_index("ix_documents_space", "documents", ["space"])
+    op.create_index("ix_lichen_documents_space", "lichen_documents", ["space"])
     op.create_table(
-        "changes",
+        "lichen_changes",
         _num(),
         _bytes("doc", nullable=False),
         _bytes("session"),
         _bytes("body", nullable=False),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_changes_doc_num", "changes", ["doc", "num"])
-    op.create_index("ix_changes_unsealed", "changes", ["doc", "num"], sqlite_where=sa.text("session IS NOT NULL"))
+    op.create_index("ix_lichen_changes_doc_num", "lichen_changes", ["doc", "num"])
+    op.create_index(
+        "ix_lichen_changes_unsealed", "lichen_changes", ["doc", "num"], sqlite_where=sa.text("session IS NOT NULL")
+    )
     op.create_table(
-        "sessions",
+        "lichen_sessions",
         _bytes("doc", primary_key=True),
         _bytes("session", primary_key=True),
         _bytes("nonce"),
@@ -129,7 +134,7 @@ def _make_document_tables() -> None:
 
 def _make_mail() -> None:
     op.create_table(
-        "mail",
+        "lichen_mail",
         _num(),
         _bytes("receiver", nullable=False),
         _bytes("sender", nullable=False),
@@ -137,4 +142,4 @@ def _make_mail() -> None:
         _number("received_ms"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_mail_receiver", "mail", ["receiver"])
+    op.create_index("ix_lichen_mail_receiver", "lichen_mail", ["receiver"])

@@ -147,7 +147,10 @@ class Document(Map):
         return from_native(patches)
 
     def changes(self, since: Iterable[bytes] | None = None) -> list[bytes]:
-        """The changes that are not in the past of `since` (heads), each after what it builds on."""
+        """The changes that are not in the past of `since` (heads), each after what it builds on.
+
+        Heads that are not here are `MissingDependencies`: ask since a version that both sides have.
+        """
         return self._core.changes([*since] if since is not None else [])
 
     def change_by_hash(self, digest: bytes) -> bytes | None:

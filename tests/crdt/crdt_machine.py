@@ -120,11 +120,12 @@ class Replicas(RuleBasedStateMachine):
     def roll_back(self, on: int, edits: list[Edit]) -> None:
         """An exception takes back all that its transaction wrote."""
         replica = self.replicas[on]
-        before = replica.doc.heads, replica.doc.save()
+        before = replica.doc.heads, everything(replica.doc)
         with pytest.raises(ZeroDivisionError):
             self.fail_after(replica.doc, edits)
         replica.follow([])
-        assert (replica.doc.heads, replica.doc.save()) == before
+        assert (replica.doc.heads, everything(replica.doc)) == before
+        replica.check()
 
     def fail_after(self, doc: Document, edits: list[Edit]) -> None:
         with doc.change():

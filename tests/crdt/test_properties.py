@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 
+import pytest
 from crdt_machine import SEEN, Replicas
 from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
@@ -13,6 +14,7 @@ EXAMPLES = int(os.environ.get("EXAMPLES") or 500)
 SEED = int(os.environ.get("SEED") or random.randrange(2**32))
 
 
+@pytest.mark.timeout(900)  # a failure takes minutes to become small
 def test_replicas_keep_every_promise() -> None:
     print(f"make props EXAMPLES={EXAMPLES} SEED={SEED}")
     SEEN.clear()

@@ -32,12 +32,17 @@ from lichen_crdt.errors import DocumentBusy as DocumentBusy
 from lichen_crdt.errors import InvalidChange as InvalidChange
 from lichen_crdt.errors import InvalidCursor as InvalidCursor
 from lichen_crdt.errors import InvalidDocument as InvalidDocument
+from lichen_crdt.errors import InvalidModel as InvalidModel
 from lichen_crdt.errors import InvalidTrace as InvalidTrace
+from lichen_crdt.errors import InvalidValue as InvalidValue
 from lichen_crdt.errors import MissingDependencies as MissingDependencies
+from lichen_crdt.errors import NewerDocument as NewerDocument
 from lichen_crdt.errors import NoTransaction as NoTransaction
 from lichen_crdt.errors import ReadOnly as ReadOnly
+from lichen_crdt.errors import SchemaError as SchemaError
 from lichen_crdt.errors import TransactionError as TransactionError
 from lichen_crdt.errors import TransactionOpen as TransactionOpen
+from lichen_crdt.errors import UnreadableField as UnreadableField
 from lichen_crdt.patches import ConflictPatch as ConflictPatch
 from lichen_crdt.patches import CounterPatch as CounterPatch
 from lichen_crdt.patches import ListDelete as ListDelete
@@ -77,7 +82,9 @@ __all__ = [
     "InvalidChange",
     "InvalidCursor",
     "InvalidDocument",
+    "InvalidModel",
     "InvalidTrace",
+    "InvalidValue",
     "List",
     "ListDelete",
     "ListInsert",
@@ -88,15 +95,18 @@ __all__ = [
     "Mark",
     "MarkPatch",
     "MissingDependencies",
+    "NewerDocument",
     "NoTransaction",
     "Patch",
     "ReadOnly",
+    "SchemaError",
     "Text",
     "TextPatch",
     "Transaction",
     "TransactionError",
     "TransactionOpen",
     "Unknown",
+    "UnreadableField",
     "Version",
     "apply_patches",
     "from_utf16",

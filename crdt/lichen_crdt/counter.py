@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
     from lichen_crdt._native import Core, Obj
 
 
@@ -23,6 +26,12 @@ class Counter:
         self._core: Core | None = None
         self._obj: Obj | None = None
         self._place: str | int = ""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from lichen_crdt.typed.pydantic_schema import collaborative  # pydantic asks, so it is there
+
+        return collaborative(Counter, int, source, handler)
 
     def bind(self, core: Core, obj: Obj, place: str | int) -> Self:
         """Make this the view of the counter at a place of a document; for the views of this package."""

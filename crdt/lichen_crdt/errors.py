@@ -9,6 +9,11 @@
     ├── MissingDependencies    a change builds on changes that are not here (`.hashes`)
     ├── InvalidCursor          not a cursor, or not one of this text or list
     ├── InvalidTrace           a recorded editing trace is malformed
+    ├── SchemaError
+    │   ├── InvalidModel       a class cannot be a view of documents, or a step between its versions breaks a rule
+    │   ├── InvalidValue       what a program writes does not fit its model (`.path`)
+    │   ├── UnreadableField    a field without a default is read, and what is stored does not fit (`.name`)
+    │   └── NewerDocument      a field is written that may be elsewhere in the document's newer version
     └── TransactionError
         ├── NoTransaction      a write outside `with document.change():`
         ├── TransactionOpen    not possible while a transaction is open
@@ -67,6 +72,36 @@ class InvalidTrace(CrdtError):
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
         self.hint = "a trace is (gzipped) JSON in a format of github.com/josephg/editing-traces"
+
+
+class SchemaError(CrdtError):
+    """A model, a value and a document do not fit together."""
+
+
+class InvalidModel(SchemaError):
+    """A class cannot be a view of documents, or a step between its versions breaks a rule."""
+
+
+class InvalidValue(SchemaError):
+    """What a program writes does not fit its model; `path` says where, in keys and indexes from the view."""
+
+    path: tuple[str | int, ...]
+
+    def __init__(self, message: str, path: tuple[str | int, ...]) -> None:
+        super().__init__(f"{'.'.join(map(str, path))}: {message}" if path else message)
+        self.path = path
+
+
+class UnreadableField(SchemaError, AttributeError):
+    """A field without a default is read, and what the document holds there does not fit, or nothing is there."""
+
+    def __init__(self, message: str, name: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+class NewerDocument(SchemaError):
+    """A field is written that is not there, in a document of a newer version, where it may be elsewhere."""
 
 
 class TransactionError(CrdtError):

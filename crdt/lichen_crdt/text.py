@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from lichen_crdt.utf16 import from_utf16, to_utf16
 
 if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
     from lichen_crdt._native import Core, Obj
 
 
@@ -54,6 +57,12 @@ class Text:
         self._value = value
         self._core: Core | None = None
         self._obj: Obj | None = None
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        from lichen_crdt.typed.pydantic_schema import collaborative  # pydantic asks, so it is there
+
+        return collaborative(Text, str, source, handler)
 
     def bind(self, core: Core, obj: Obj) -> Self:
         """Make this the view of a text of a document; for the views of this package."""

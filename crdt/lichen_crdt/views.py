@@ -12,6 +12,7 @@ from lichen_crdt.text import Text
 
 if TYPE_CHECKING:
     from lichen_crdt._native import Core
+    from lichen_crdt.typed.view import View
 
 _T = TypeVar("_T")
 
@@ -120,6 +121,15 @@ class Map(MutableMapping[str, Any]):
     def counter(self, key: str) -> Counter:
         """The counter at `key`; `TypeError` if something else is there."""
         return _expect(self[key], Counter, key)
+
+    def view(self, model: type[_T]) -> View[_T]:
+        """This map as a dataclass or a pydantic model (see `lichen_crdt.typed`).
+
+        Raises `InvalidModel` if the class can be no view.
+        """
+        from lichen_crdt.typed.view import View  # above this module; and most programs need none of it
+
+        return View(self, model)
 
     def conflicts(self, key: str) -> tuple[Conflict, ...]:
         """Every value that concurrent writers left at `key`; the last one is what reads give.

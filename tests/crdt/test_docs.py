@@ -12,9 +12,10 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "crdt.md"
 
 PUBLIC = """
 ActorReused Blame ChangeInfo Conflict ConflictPatch Counter CounterPatch CrdtError Document DocumentBusy InvalidChange
-InvalidCursor InvalidDocument InvalidTrace List ListDelete ListInsert ListPut MAX_OPERATIONS Map MapDelete MapPut Mark
-MarkPatch MissingDependencies NoTransaction Patch ReadOnly Text TextPatch Transaction TransactionError TransactionOpen
-Unknown Version apply_patches inspect from_utf16 to_utf16 utf16_length
+InvalidCursor InvalidDocument InvalidModel InvalidTrace InvalidValue List ListDelete ListInsert ListPut MAX_OPERATIONS
+Map MapDelete MapPut Mark MarkPatch MissingDependencies NewerDocument NoTransaction Patch ReadOnly SchemaError Text
+TextPatch Transaction TransactionError TransactionOpen Unknown UnreadableField Version apply_patches from_utf16
+inspect to_utf16 utf16_length
 """
 
 

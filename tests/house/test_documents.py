@@ -48,7 +48,7 @@ def test_the_examples_of_a_page_run_from_top_to_bottom(
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "example"}
     for example in examples(page):
-        exec(compile(example, page, "exec"), names)
+        exec(compile(example, page, "exec", dont_inherit=True), names)
 
 
 @pytest.mark.parametrize("name", modules())

@@ -1,0 +1,111 @@
+"""The typed values that concurrent writers left at one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lichen_crdt.errors import InvalidValue
+from lichen_crdt.typed.containers import DictShape, ListShape, UnionShape
+from lichen_crdt.typed.leaves import Shape
+from lichen_crdt.typed.nodes import ListNode, MapNode, Misfit, Node, Path, Place, Problem
+from lichen_crdt.typed.records import RecordShape, converted
+from lichen_crdt.typed.steps import Source
+from lichen_crdt.views import Conflict, List, Map, plain
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One of the values that concurrent writers left at one place."""
+
+    value: Any
+    """As the model has it; plain data if it does not fit at all."""
+    actor: bytes
+    """Who wrote it."""
+    problems: tuple[Problem, ...] = ()
+    """What in it does not fit."""
+
+
+@dataclass(slots=True)
+class _Step:
+    """Where a path has led to so far: the object of the document, and the value, tree and shape of it."""
+
+    container: Any
+    value: Any
+    node: Node
+    shape: Shape
+
+
+def candidates(source: Map, shape: Shape, value: Any, node: Node, path: Path) -> tuple[Candidate, ...]:
+    """What lies at the end of a path, the value that is read last. Raises `LookupError`."""
+    if not path:
+        raise LookupError("a path names a field")
+    at = _Step(source, value, node, shape)
+    for step in path[:-1]:
+        at = _go(at, step)
+    return _at_end(at, path)
+
+
+def _resolved(at: _Step) -> Shape:
+    shape: Shape | None = at.shape
+    while isinstance(shape, UnionShape):
+        shape = shape.choose(at.value)
+    if shape is None:
+        raise LookupError("nothing of the model is there")
+    return shape
+
+
+def _go(at: _Step, step: str | int) -> _Step:
+    match _resolved(at), at.node:
+        case RecordShape() as shape, MapNode(entries=entries):
+            field = shape.field(str(step))
+            entry = entries.get(field.key)
+            value = getattr(at.value, field.name, None)
+            inner = field.shape
+        case DictShape() as shape, MapNode(entries=entries):
+            entry = entries.get(_stored_key(shape, step))
+            value = at.value.get(step)
+            inner = shape.item
+        case ListShape() as shape, ListNode() as node if isinstance(step, int):
+            return _Step(at.container[node.indexes[step]], at.value[step], node.items[step], shape.item)
+        case _:
+            raise LookupError(f"there is nothing below {step!r}")
+    if entry is None or entry.stored is None or not isinstance(at.container, Map):
+        raise LookupError(f"nothing is stored at {step!r}")
+    return _Step(at.container[entry.stored], value, entry.node, inner)
+
+
+def _at_end(at: _Step, path: Path) -> tuple[Candidate, ...]:
+    step = path[-1]
+    match _resolved(at), at.container:
+        case RecordShape() as shape, Map() as container:
+            field = shape.field(str(step))
+            found = [
+                (source, conflict) for source in reversed(field.sources) for conflict in container.conflicts(source.key)
+            ]
+            found.sort(key=lambda one: not one[0].is_default(plain(one[1].value)))
+            return tuple(_candidate(conflict, field.shape, path, source) for source, conflict in found)
+        case DictShape() as shape, Map() as container:
+            key = _stored_key(shape, step)
+            return tuple(_candidate(conflict, shape.item, path) for conflict in container.conflicts(key))
+        case ListShape() as shape, List() as container if isinstance(step, int) and isinstance(at.node, ListNode):
+            index = at.node.indexes[step]
+            return tuple(_candidate(conflict, shape.item, path) for conflict in container.conflicts(index))
+    raise LookupError(f"there is nothing at {step!r}")
+
+
+def _stored_key(shape: DictShape, step: str | int) -> str:
+    try:
+        return str(shape.key.write(step, ()))
+    except InvalidValue as error:
+        raise LookupError(str(error)) from None
+
+
+def _candidate(conflict: Conflict, shape: Shape, path: Path, source: Source | None = None) -> Candidate:
+    raw = plain(conflict.value)
+    problems: list[Problem] = []
+    try:
+        value, _ = shape.read(raw if source is None else converted(source, raw), Place(path, problems))
+    except Misfit as why:
+        return Candidate(raw, conflict.actor, (Problem(path, raw, str(why)),))
+    return Candidate(value, conflict.actor, tuple(problems))

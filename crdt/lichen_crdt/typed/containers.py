@@ -1,0 +1,185 @@
+"""Shapes of lists, dicts and unions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from lichen_crdt.errors import InvalidValue
+from lichen_crdt.typed.leaves import Plain, Shape, check_depth, misfit, wrong
+from lichen_crdt.typed.nodes import Entry, ListNode, MapNode, Misfit, Node, Path, Place
+
+_NOTHING = object()
+
+
+@dataclass(slots=True)
+class ListShape:
+    """A list, or with `kind=tuple` a tuple of any length. Items that do not fit are left out, and stay."""
+
+    item: Shape
+    kind: type = list
+    wrap: str | None = None
+    """An item that is no map is read as a map with it at this key (`WrapItems`)."""
+
+    def read(self, stored: Any, place: Place) -> tuple[Any, Node]:
+        if not isinstance(stored, list):
+            raise misfit(stored, "a list")
+        place.check_depth()
+        values: list[Any] = []
+        node = ListNode([], [], len(stored))
+        for index, raw in enumerate(stored):
+            try:
+                value, item = self._item(index, raw, place)
+            except Misfit as why:
+                place.report(index, raw, str(why))
+                continue
+            values.append(value)
+            node.items.append(item)
+            node.indexes.append(index)
+        return self.kind(values), node
+
+    def _item(self, index: int, raw: Any, place: Place) -> tuple[Any, Node]:
+        inside = place.inside(index)
+        if self.wrap is None or isinstance(raw, dict):
+            return self.item.read(raw, inside)
+        trial = inside.trial()
+        found = self.item.read({self.wrap: raw}, trial)
+        for problem in trial.problems:  # of a map that is not there
+            place.report(index, raw, problem.why)
+        return found
+
+    def write(self, value: Any, path: Path) -> Node:
+        check_depth(path)
+        if not isinstance(value, (list, tuple)):
+            raise wrong(value, "a list", path)
+        return ListNode([self.item.write(item, (*path, index)) for index, item in enumerate(value)])
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, (list, tuple))
+
+
+@dataclass(slots=True)
+class DictShape:
+    """A dict whose keys are strings, or are stored as strings. Entries that do not fit are left out, and stay."""
+
+    key: Shape
+    item: Shape
+
+    def read(self, stored: Any, place: Place) -> tuple[Any, Node]:
+        if not isinstance(stored, dict):
+            raise misfit(stored, "a map")
+        place.check_depth()
+        values: dict[Any, Any] = {}
+        node = MapNode({})
+        for key, raw in stored.items():
+            try:
+                name, _ = self.key.read(key, place)
+                value, item = self.item.read(raw, place.inside(key))
+            except Misfit as why:
+                place.report(key, raw, str(why))
+                continue
+            values[name] = value
+            node.entries[key] = Entry(item, key)
+        return values, node
+
+    def write(self, value: Any, path: Path) -> Node:
+        check_depth(path)
+        if not isinstance(value, dict):
+            raise wrong(value, "a dict", path)
+        node = MapNode({})
+        for name, item in value.items():
+            key = self.key.write(name, path)
+            if not isinstance(key, str):
+                raise InvalidValue("the keys of a map are strings", path)
+            node.entries[key] = Entry(self.item.write(item, (*path, key)))
+        return node
+
+    def accepts(self, value: Any) -> bool:
+        return isinstance(value, dict)
+
+
+@runtime_checkable
+class Tagged(Protocol):
+    """A record that a union can tell by the value of a field."""
+
+    def tags(self) -> dict[str, frozenset[Any]]:
+        """The keys of fields that can have but few values, with these."""
+
+
+class UnionShape:
+    """One of several shapes: the record whose tag is there, else the first that fits without a problem."""
+
+    def __init__(self, members: Sequence[Shape]) -> None:
+        self.members = members
+        self._tag: tuple[str, dict[Any, Shape]] | None = None
+        self._looked = False
+
+    def read(self, stored: Any, place: Place) -> tuple[Any, Node]:
+        tagged = self._by_tag(stored)
+        if tagged is not None:
+            return tagged.read(stored, place)
+        best: tuple[Any, Node, Place] | None = None
+        reasons: list[str] = []
+        for member in self.members:
+            trial = place.trial()
+            try:
+                value, node = member.read(stored, trial)
+            except Misfit as why:
+                reasons.append(str(why))
+                continue
+            if not trial.problems:
+                return value, node
+            if best is None or len(trial.problems) < len(best[2].problems):
+                best = value, node, trial
+        if best is None:
+            raise Misfit("; or ".join(dict.fromkeys(reasons)))
+        place.problems.extend(best[2].problems)
+        return best[:2]
+
+    def _by_tag(self, stored: Any) -> Shape | None:
+        if not isinstance(stored, dict):
+            return None
+        if not self._looked:  # not earlier: the fields of a record are known after those that refer to it
+            self._tag, self._looked = self._find_tag(), True
+        if self._tag is None:
+            return None
+        key, shapes = self._tag
+        tag = stored.get(key, _NOTHING)
+        shape = None if isinstance(tag, (dict, list)) else shapes.get(tag)
+        if shape is None and not any(isinstance(member, (DictShape, Plain)) for member in self.members):
+            there = "nothing" if tag is _NOTHING else repr(tag)[:80]
+            raise Misfit(f"at {key!r} one of {', '.join(map(repr, shapes))} is needed, and {there} is there")
+        return shape
+
+    def _find_tag(self) -> tuple[str, dict[Any, Shape]] | None:
+        records = [(member, member.tags()) for member in self.members if isinstance(member, Tagged)]
+        if len(records) < 2:
+            return None
+        for key in records[0][1]:
+            shapes: dict[Any, Shape] = {}
+            total = 0
+            for record, tags in records:
+                values = tags.get(key, frozenset())
+                total += len(values) or 1
+                shapes |= dict.fromkeys(sorted(values, key=repr), record)
+            if len(shapes) == total:
+                return key, shapes
+        return None
+
+    def choose(self, value: Any) -> Shape | None:
+        """The member that a Python value is of."""
+        return next((member for member in self.members if member.accepts(value)), None)
+
+    def write(self, value: Any, path: Path) -> Node:
+        refused: InvalidValue | None = None
+        for member in self.members:
+            if member.accepts(value):
+                try:
+                    return member.write(value, path)
+                except InvalidValue as error:
+                    refused = refused or error
+        raise refused or wrong(value, "one of the types of the union", path)
+
+    def accepts(self, value: Any) -> bool:
+        return self.choose(value) is not None

@@ -1,0 +1,195 @@
+"""From the annotations of a model to its shape."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sys
+import types
+from enum import Enum
+from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
+
+from lichen_crdt.counter import Counter
+from lichen_crdt.errors import InvalidModel
+from lichen_crdt.text import Text
+from lichen_crdt.typed.containers import DictShape, ListShape, UnionShape
+from lichen_crdt.typed.dataclass_models import Dataclasses
+from lichen_crdt.typed.leaves import (
+    NATIVES,
+    SPELLED,
+    Choice,
+    CounterShape,
+    Plain,
+    Shape,
+    TextShape,
+    enum_shape,
+)
+from lichen_crdt.typed.records import Declared, Field, Kind, RecordShape
+from lichen_crdt.typed.steps import Drop, SetDefault, Source, check_model, versions_of
+
+_MARKED: dict[Any, Shape] = {Text: TextShape(as_str=True), Counter: CounterShape(as_int=True)}
+
+
+def shape_of(model: type) -> RecordShape:
+    """The shape of the model of a document: a dataclass or a pydantic model. Raises `InvalidModel`."""
+    if not isinstance(model, type) or _kind(model) is None:
+        raise InvalidModel(f"{model!r} is neither a dataclass nor a pydantic model")
+    return _known(model)
+
+
+@functools.lru_cache(maxsize=256)
+def _known(model: type) -> RecordShape:
+    return _Plan().record(model)
+
+
+def _is_pydantic(model: type) -> bool:
+    loaded = sys.modules.get("pydantic")  # a model can only be one of its if it was imported
+    return loaded is not None and issubclass(model, loaded.BaseModel)
+
+
+def _kind(model: type) -> Kind | None:
+    if _is_pydantic(model):
+        from lichen_crdt.typed.pydantic_models import PydanticModels
+
+        return PydanticModels()
+    return Dataclasses() if dataclasses.is_dataclass(model) else None
+
+
+class _Plan:
+    """The shapes of one model and of what lies in it, which may be itself."""
+
+    def __init__(self) -> None:
+        self._records: dict[type, RecordShape] = {}
+
+    def record(self, model: type) -> RecordShape:
+        if model in self._records:
+            self._check_nested(model)
+            return self._records[model]
+        kind = _kind(model)
+        if kind is None:
+            raise InvalidModel(f"{model.__name__} is neither a dataclass nor a pydantic model")
+        if self._records:
+            self._check_nested(model)
+        shape = self._records[model] = RecordShape(model, kind, versions_of(model))
+        shape.fields.extend(self._field(shape, declared) for declared in kind.declared(model))
+        self._check(shape)
+        return shape
+
+    def _field(self, record: RecordShape, declared: Declared) -> Field:
+        try:
+            shape = self._shape(declared.annotation, _is_pydantic(record.model))
+        except InvalidModel as error:
+            raise InvalidModel(f"{record.model.__name__}.{declared.name}: {error}") from error
+        sources: tuple[Source, ...] = (Source(declared.key),)
+        if record.versions is not None:
+            sources = record.versions.sources(declared.key)
+            wrap = record.versions.wraps(declared.key)
+            if wrap is not None:
+                shape = _wrapping(shape, wrap)
+        return Field(declared, shape, sources, _is_structural(shape))
+
+    def _check(self, record: RecordShape) -> None:
+        keys = [field.key for field in record.fields]
+        if len({*keys}) < len(keys):
+            raise InvalidModel(f"{record.model.__name__}: two fields have one key")
+        if record.versions is not None:
+            check_model(record.versions, record.model.__name__, keys)
+
+    def _check_nested(self, model: type) -> None:
+        versions = versions_of(model)
+        for _, step in versions.steps if versions is not None else ():
+            if isinstance(step, (SetDefault, Drop)):
+                raise InvalidModel(f"{model.__name__}: {step} is for the model of a whole document")
+
+    def _shape(self, annotation: Any, pydantic: bool) -> Shape:
+        origin = get_origin(annotation)
+        if origin is Annotated:
+            return self._annotated(annotation, pydantic)
+        if origin in (Union, types.UnionType):
+            return UnionShape([self._shape(member, pydantic) for member in get_args(annotation)])
+        if origin is not None:
+            return self._generic(origin, get_args(annotation), annotation, pydantic)
+        if isinstance(annotation, NewType):
+            return self._shape(annotation.__supertype__, pydantic)
+        if hasattr(annotation, "__value__"):  # `type Name = ...`
+            return self._shape(annotation.__value__, pydantic)
+        return self._single(annotation, pydantic)
+
+    def _annotated(self, annotation: Any, pydantic: bool) -> Shape:
+        base, *marks = get_args(annotation)
+        for mark in marks:
+            if isinstance(mark, type) and mark in _MARKED:
+                return _MARKED[mark]
+        inner = self._shape(base, pydantic)
+        return _adapted(annotation) if pydantic and not _is_structural(inner) else inner
+
+    def _generic(self, origin: Any, arguments: tuple[Any, ...], annotation: Any, pydantic: bool) -> Shape:
+        if origin is Literal:
+            return Choice({_stored(value): value for value in arguments}, ", ".join(map(repr, arguments)))
+        if origin is list:
+            return ListShape(self._shape(arguments[0], pydantic))
+        if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
+            return ListShape(self._shape(arguments[0], pydantic), tuple)
+        if origin is dict:
+            return DictShape(self._key(arguments[0], pydantic), self._shape(arguments[1], pydantic))
+        return self._other(annotation, pydantic)
+
+    def _key(self, annotation: Any, pydantic: bool) -> Shape:
+        shape = self._shape(annotation, pydantic)
+        if _is_structural(shape) or shape in (NATIVES[int], NATIVES[float], NATIVES[bool], NATIVES[bytes]):
+            raise InvalidModel(f"the keys of a dict are strings, or stored as strings, not {annotation}")
+        return shape
+
+    def _single(self, annotation: Any, pydantic: bool) -> Shape:
+        found = _SINGLE.get(annotation)
+        if found is not None:
+            return found
+        if isinstance(annotation, type):
+            if issubclass(annotation, Enum):
+                return enum_shape(annotation)
+            if _kind(annotation) is not None:
+                return self.record(annotation)
+        return self._other(annotation, pydantic)
+
+    def _other(self, annotation: Any, pydantic: bool) -> Shape:
+        if pydantic:
+            return _adapted(annotation)
+        raise InvalidModel(f"a document has no form for {annotation}; lists, dicts, models and single values have one")
+
+
+_SINGLE: dict[Any, Shape] = {
+    **NATIVES,
+    **SPELLED,
+    Text: TextShape(),
+    Counter: CounterShape(),
+    Any: Plain(),
+    object: Plain(),
+    dict: Plain(dict),
+    list: Plain(list),
+}
+
+
+def _adapted(annotation: Any) -> Shape:
+    from lichen_crdt.typed.pydantic_models import Adapted
+
+    return Adapted(annotation)
+
+
+def _stored(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
+
+
+def _is_structural(shape: Shape) -> bool:
+    if isinstance(shape, UnionShape):
+        return any(map(_is_structural, shape.members))
+    return isinstance(shape, (RecordShape, ListShape, DictShape, Plain, TextShape, CounterShape))
+
+
+def _wrapping(shape: Shape, field: str) -> Shape:
+    """The shape of a list whose items once were no maps."""
+    if isinstance(shape, ListShape) and isinstance(shape.item, RecordShape):
+        # A model that lies in itself is not known whole yet: its fields are looked at by their declarations.
+        keys = [declared.key for declared in shape.item.kind.declared(shape.item.model)]
+        if field in keys:
+            return ListShape(shape.item, shape.kind, field)
+    raise InvalidModel(f"WrapItems needs a list of models here, with a field at {field!r}")

@@ -1,0 +1,450 @@
+"""What is written through a view: the fewest changes, and nothing but them."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lichen_crdt import (
+    Counter,
+    Document,
+    InvalidValue,
+    NoTransaction,
+    ReadOnly,
+    Text,
+    TransactionError,
+    TransactionOpen,
+    inspect,
+)
+from lichen_crdt.typed import View
+from lichen_crdt.typed.nodes import frozen
+from lichen_crdt.typed.plan import shape_of
+from pydantic import BaseModel, Field
+
+
+@dataclass
+class Item:
+    name: str
+    count: int = 1
+    tags: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Note:
+    title: str = ""
+    body: Text = field(default_factory=Text)
+    votes: Counter = field(default_factory=Counter)
+    items: list[Item] = field(default_factory=list)
+    meta: dict[str, Any] = field(default_factory=dict)
+    notes: Annotated[str, Text] = ""
+    likes: Annotated[int, Counter] = 0
+    made: datetime | None = None
+
+
+def notebook() -> Document:
+    doc = Document(actor=b"a" * 16)
+    items = [Item("eggs", 6), Item("milk", 2, ["cold", "white"]), Item("bread")]
+    doc.view(Note).write(Note("Groceries", Text("milk"), Counter(1), items, {"deep": {"x": [1, 2, 3]}}))
+    return doc
+
+
+def operations(doc: Document, edit: Callable[[Note], object]) -> int:
+    """How many operations an edit became; the draft after it is what is read."""
+    change = doc.view(Note).change()
+    with change as note:
+        edit(note)
+        expected = dataclasses.replace(note, body=str(note.body), votes=int(note.votes))  # type: ignore[arg-type]
+    found = doc.view(Note).value
+    assert dataclasses.replace(found, body=str(found.body), votes=int(found.votes)) == expected  # type: ignore[arg-type]
+    data = change.transaction.bytes
+    return inspect(data).operations if data else 0
+
+
+def assigned(**values: Any) -> Callable[[Note], object]:
+    def assign(note: Note) -> None:
+        for name, value in values.items():
+            setattr(note, name, value)
+
+    return assign
+
+
+def edited(doc: Document, *edits: Callable[[Note], object]) -> None:
+    with doc.view(Note).change() as note:
+        for edit in edits:
+            edit(note)
+
+
+def rows(*names: str) -> list[Item]:
+    known = {"eggs": Item("eggs", 6), "milk": Item("milk", 2, ["cold", "white"]), "bread": Item("bread")}
+    return [known.get(name, Item(name)) for name in names]
+
+
+# An item that is put in a list takes an operation for itself, one for its list and one for each of the other fields.
+@pytest.mark.parametrize(
+    ("edit", "count"),
+    [
+        (assigned(), 0),
+        (assigned(title="Groceries"), 0),
+        (assigned(title="Food"), 1),
+        (assigned(body="oat milk"), 4),
+        (lambda note: note.body.insert(0, "x"), 1),
+        (assigned(body=Text("milky")), 1),
+        (assigned(votes=4), 1),
+        (assigned(votes=Counter(1)), 0),
+        (lambda note: note.votes.increment(2), 1),
+        (assigned(likes=2, notes="ab"), 3),
+        (assigned(made=datetime(2026, 1, 1, microsecond=5_000, tzinfo=UTC)), 1),
+        (lambda note: setattr(note.items[1], "count", 3), 1),
+        (lambda note: note.items[1].tags.append("x"), 1),
+        (lambda note: note.items[1].tags.remove("cold"), 1),
+        (lambda note: note.items[1].tags.__setitem__(0, "warm"), 1),
+        (lambda note: note.items.pop(0), 1),
+        (lambda note: note.items.insert(1, Item("salt")), 4),
+        (lambda note: note.items.append(Item("salt", 1, ["x"])), 5),
+        (assigned(items=rows("eggs", "milk", "bread")), 0),
+        (assigned(items=rows("eggs", "bread")), 1),
+        (assigned(items=rows("eggs", "salt", "milk", "bread")), 4),
+        (assigned(items=[Item("eggs", 7), *rows("milk", "bread")]), 1),
+        (assigned(items=[]), 3),
+        (lambda note: note.meta["deep"]["x"].append(4), 1),
+        (assigned(meta={"deep": {"x": [1, 9, 3]}}), 1),
+        (assigned(meta={"deep": {"x": [1, 2, 3]}, "y": None}), 1),
+        (lambda note: note.meta.clear(), 1),
+    ],
+)
+def test_only_what_changed_is_written(edit: Callable[[Note], object], count: int) -> None:
+    assert operations(notebook(), edit) == count
+
+
+tags = st.lists(st.sampled_from("abc"), max_size=6)
+trees = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(0, 2), st.floats(allow_nan=True, width=16), st.sampled_from("ab")),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.sampled_from("xyz"), inner, max_size=3)),
+    max_leaves=8,
+)
+items = st.lists(st.builds(Item, st.sampled_from("pq"), st.integers(0, 2), tags), max_size=5)
+texts = st.text("ab🥚", max_size=5)
+notes = st.builds(
+    Note,
+    title=texts,
+    body=texts.map(Text),
+    votes=st.integers(0, 3).map(Counter),
+    items=items,
+    meta=st.dictionaries(st.sampled_from("xyz"), trees, max_size=3),
+    notes=texts,
+    likes=st.integers(0, 3),
+)
+
+
+def content(note: Note) -> object:
+    return frozen(shape_of(Note).write(note, ()))  # nan equals nan here, and 1 is not True
+
+
+@given(st.lists(notes, min_size=1, max_size=4))
+def test_whatever_is_written_is_read_and_written_again_it_is_no_change(values: list[Note]) -> None:
+    doc = Document()
+    for value in values:
+        doc.view(Note).write(value)
+        assert content(doc.view(Note).value) == content(value)
+        heads = doc.heads
+        doc.view(Note).write(value)
+        assert doc.heads == heads
+
+
+@given(items, st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["drop", "edit", "tag", "new", "swap"]))))
+def test_edits_of_a_list_end_as_the_list_was_left(before: list[Item], edits: list[tuple[int, str]]) -> None:
+    doc = Document()
+    doc.view(Note).write(Note(items=before))
+    with doc.change():  # strangers among the items, which stay
+        for index in range(len(doc["items"]), -1, -2):
+            doc["items"].insert(index, index)
+    strangers = [item for item in doc["items"] if isinstance(item, int)]
+    with doc.view(Note).change() as note:
+        for at, kind in edits:
+            _edit(note.items, at, kind)
+        expected = [dataclasses.replace(item, tags=[*item.tags]) for item in note.items]
+    assert doc.view(Note).value.items == expected
+    assert [item for item in doc["items"] if isinstance(item, int)] == strangers
+
+
+def _edit(rows: list[Item], at: int, kind: str) -> None:
+    if kind == "new" or not rows:
+        rows.insert(at, Item("new", at))
+    elif kind == "drop":
+        del rows[at % len(rows)]
+    elif kind == "edit":
+        rows[at % len(rows)].count += 1
+    elif kind == "tag":
+        rows[at % len(rows)].tags.append("t")
+    else:
+        rows.append(rows.pop(at % len(rows)))
+
+
+def test_concurrent_edits_of_one_item_and_of_the_list_merge() -> None:
+    doc = notebook()
+    copy = doc.fork()
+    with doc.view(Note).change() as ours:
+        ours.items[1].count = 9
+        ours.items[1].tags.append("organic")
+        ours.body.append(", eggs")
+        ours.votes += 2
+        ours.likes += 1
+    with copy.view(Note).change() as theirs:
+        del theirs.items[0]
+        theirs.items[0].tags.insert(0, "fresh")
+        theirs.body = "oat milk"  # type: ignore[assignment]
+        theirs.votes = 4  # type: ignore[assignment]
+        theirs.likes += 1
+    doc.merge(copy)
+    found = doc.view(Note).value
+    assert found.items == [Item("milk", 9, ["fresh", "cold", "white", "organic"]), Item("bread")]
+    assert (found.body, found.votes) == ("oat milk, eggs", 6)
+    assert found.likes == 2
+
+
+def test_what_does_not_fit_and_what_is_not_known_survive_writes_elsewhere() -> None:
+    doc = notebook()
+    with doc.change():
+        doc.update(title=7, later={"a": 1}, meta={"x": 1})
+        doc["items"][0].update(count="six", later=True)
+        doc["items"].insert(0, "stranger")
+    with doc.view(Note).change() as note:
+        note.items[0].name = "brown eggs"
+        note.items.append(Item("salt"))
+        note.body.append("!")
+        note.meta = {"y": 2}
+    assert (doc["title"], doc["later"], doc["meta"]) == (7, {"a": 1}, {"y": 2})
+    assert doc["items"][:2] == ["stranger", {"name": "brown eggs", "count": "six", "tags": [], "later": True}]
+    assert [item.name for item in doc.view(Note).value.items] == ["brown eggs", "milk", "bread", "salt"]
+    with doc.view(Note).change() as note:
+        note.title = "mended"
+    assert doc["title"] == "mended"
+
+
+def test_a_model_whose_required_field_is_missing_can_be_edited() -> None:
+    class Person(BaseModel):
+        name: str
+        email: str = Field(min_length=3)
+        age: int = 0
+
+    doc = Document()
+    with doc.change():
+        doc["name"] = "Ada"
+        doc["email"] = 5
+    with doc.view(Person).change() as person:
+        person.age = 36
+    assert doc == {"name": "Ada", "email": 5, "age": 36}
+    with pytest.raises(InvalidValue, match="at least 3"), doc.view(Person).change() as person:
+        person.email = "x"
+    with doc.view(Person).change() as person:
+        person.email = "ada@example.org"
+        del person.name
+    assert doc == {"email": "ada@example.org", "age": 36}
+
+
+def test_the_first_write_of_an_empty_document_stores_every_field_so_that_they_are_made_once() -> None:
+    doc = Document()
+    with doc.view(Note).change() as note:
+        note.title = "T"
+    copy = doc.fork()
+    for each, text in ((doc, "ours "), (copy, "theirs ")):
+        with each.view(Note).change() as note:
+            note.body.append(text)
+            note.items.append(Item(text))
+    doc.merge(copy)
+    found = doc.view(Note).value
+    assert sorted(str(found.body).split()) == ["ours", "theirs"]
+    assert len(found.items) == 2
+
+
+def test_a_string_becomes_a_text_when_it_is_edited_and_a_number_a_counter() -> None:
+    doc = Document()
+    with doc.change():
+        doc.update(body="plain", votes=3, notes="n", likes=1)
+    with doc.view(Note).change() as note:
+        note.title = "T"
+    assert (doc["body"], doc["votes"]) == ("plain", 3)
+    assert isinstance(doc["body"], str)
+    with doc.view(Note).change() as note:
+        note.body.append("!")
+        note.votes += 1
+        note.notes += "!"
+        note.likes += 1
+    assert (doc.text("body"), doc.counter("votes"), doc.text("notes"), doc.counter("likes")) == ("plain!", 4, "n!", 2)
+
+
+def test_instants_have_milliseconds() -> None:
+    doc = notebook()
+    made = datetime(2026, 1, 1, microsecond=5_999, tzinfo=UTC)
+    for _ in range(2):
+        with doc.view(Note).change() as note:
+            note.made = made
+        heads = doc.heads
+    assert doc.heads == heads
+    assert doc["made"] == made.replace(microsecond=5_000)
+
+
+def test_marks_and_cursors_of_a_text_in_a_draft_are_those_of_the_document() -> None:
+    doc = notebook()
+    with doc.view(Note).change() as note:
+        note.body.mark(0, 4, "bold", True)
+    assert [mark.name for mark in doc["body"].marks()] == ["bold"]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        assigned(title=5),
+        assigned(title="\ud800"),
+        assigned(items=[{"name": "eggs"}]),
+        assigned(items=5),
+        assigned(body=5),
+        assigned(votes="many"),
+        assigned(votes=2**63),
+        assigned(likes=True),
+        assigned(made=datetime(2026, 1, 1)),  # noqa: DTZ001
+        assigned(meta={1: 2}),
+        assigned(meta={"x": {3}}),
+        assigned(meta={"x": 2**64}),
+        lambda note: setattr(note.items[0], "count", 2**64),
+        lambda note: setattr(note.items[0], "count", "six"),
+        lambda note: note.meta.update(me=note.meta),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_nothing_of_the_draft_is_written(edit: Callable[[Note], object]) -> None:
+    doc = notebook()
+    heads = doc.heads
+    with pytest.raises(InvalidValue) as caught:
+        edited(doc, lambda note: note.body.append("!"), assigned(likes=9), edit)
+    assert (doc.heads, str(doc["body"]), doc.in_transaction) == (heads, "milk", False)
+    assert isinstance(caught.value.path, tuple)
+
+
+def test_a_model_that_holds_itself_is_refused() -> None:
+    @dataclass
+    class Tree:
+        children: list[Any]
+
+    tree = Tree([])
+    tree.children.append(tree.children)
+    with pytest.raises(InvalidValue):
+        View(Document(), Tree).write(tree)
+
+
+def test_an_exception_in_the_block_takes_everything_back() -> None:
+    doc = notebook()
+    heads = doc.heads
+    with pytest.raises(KeyError):
+        edited(doc, lambda note: note.body.append("!"), assigned(title="x"), lambda note: note.meta["none"])
+    assert (doc.heads, str(doc["body"])) == (heads, "milk")
+
+
+def test_a_change_has_its_message_and_bytes_and_does_not_nest() -> None:
+    doc = notebook()
+    change = doc.view(Note).change("rename", 9)
+    with change as note:
+        note.title = "Food"
+        with pytest.raises(TransactionOpen), doc.view(Note).change():
+            pass
+    assert change.transaction.bytes is not None
+    info = inspect(change.transaction.bytes)
+    assert (info.message, info.time) == ("rename", 9)
+
+
+def test_a_draft_inside_a_transaction_is_part_of_it() -> None:
+    doc = notebook()
+    with doc.change("both") as tx:
+        with doc.view(Note).edit() as note:
+            note.title = "Food"
+        tx.view(Note).write(dataclasses.replace(tx.view(Note).value, likes=3))
+        with doc["items"][0].view(Item).edit() as item:
+            item.count = 12
+    assert len(tx.changes) == 1
+    assert (doc["title"], doc["likes"], doc["items"][0]["count"]) == ("Food", 3, 12)
+    with pytest.raises(ValueError, match="message"), doc.change():
+        doc.view(Note).write(Note(), "late")
+    with pytest.raises(TypeError):
+        doc["items"][0].view(Item).change()
+
+
+def test_a_draft_outside_a_transaction_and_one_of_the_past_are_refused() -> None:
+    doc = notebook()
+    with pytest.raises(NoTransaction), doc.view(Note).edit() as note:
+        note.title = "x"
+    with pytest.raises(ReadOnly), doc.at(doc.heads).view(Note).edit() as note:
+        note.title = "x"
+
+
+def test_a_list_that_is_also_changed_beside_the_draft_is_refused() -> None:
+    doc = notebook()
+    with pytest.raises(TransactionError, match="beside"):
+        edited(doc, lambda _: doc["items"].pop(0), lambda note: note.items.append(Item("x")))
+    assert doc.view(Note).value.items[0] == Item("eggs", 6)
+
+
+def test_frozen_models_are_written_whole() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Point:
+        x: int
+        y: int = 0
+
+    doc = Document()
+    view = View(doc, Point)
+    view.write(Point(1))
+    view.write(dataclasses.replace(view.value, y=2), "move")
+    assert doc == {"x": 1, "y": 2}
+    with doc.change():
+        doc["x"] = "left"
+    assert view.value.y == 2
+    assert not hasattr(view.value, "x")
+
+
+def test_pydantic_changes_what_is_written_as_it_does_what_is_read() -> None:
+    class Person(BaseModel):
+        age: int = 0
+        nick: Annotated[str, Field(max_length=4)] = ""
+
+    doc = Document()
+    with doc.view(Person).change() as person:
+        person.age = "36"  # type: ignore[assignment]
+    assert doc["age"] == 36
+    assert type(doc["age"]) is int
+
+
+def test_long_lists_are_compared_in_bounded_time() -> None:
+    @dataclass
+    class Numbers:
+        values: list[int]
+
+    doc = Document()
+    view = View(doc, Numbers)
+    view.write(Numbers([*range(5_000)]))
+    view.write(Numbers([*reversed(range(5_000))]))
+    assert view.value.values == [*reversed(range(5_000))]
+
+
+def test_pydantic_is_not_needed_and_not_imported() -> None:
+    script = (
+        "import sys, lichen_crdt, lichen_crdt.typed, dataclasses\n"
+        "@dataclasses.dataclass\nclass Note: title: str\n"
+        "doc = lichen_crdt.Document(); doc.view(Note).write(Note('x')); print(doc.view(Note).value.title)\n"
+        "assert not [name for name in sys.modules if name.startswith('pydantic')]"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("x\n", "")
+
+
+def test_what_is_appended_comes_last_also_behind_what_does_not_fit() -> None:
+    doc = notebook()
+    with doc.change():
+        doc["items"].append("stranger")
+    edited(doc, lambda note: note.items.append(Item("salt")))
+    assert [item if isinstance(item, str) else item["name"] for item in doc["items"]][-2:] == ["stranger", "salt"]

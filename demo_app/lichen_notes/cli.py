@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvicorn
 from lichen import Engine
 from lichen.cli.nodes import interruptible
-from lichen.cli.options import JsonOption, PassphraseFileOption, VerboseOption, passphrase_for, store_url
+from lichen.cli.options import JsonOption, PassphraseFileOption, VerboseOption, is_new, passphrase_for, store_url
 from lichen.cli.output import Report, configure_logs, run, stdout
 from lichen.errors import ConfigError, Unreachable
 
@@ -41,10 +40,10 @@ def notes(
 
     async def work() -> None:
         listening = _listen(host, port)
-        passphrase = passphrase_for(passphrase_file, confirm=not Path(store.removeprefix("sqlite:///")).exists())
-        async with Engine.open(store_url(store), passphrase=passphrase) as engine:
-            for url in relay or ():
-                await engine.connect(url, remember=True)
+        url = store_url(store)
+        async with Engine.open(url, passphrase=passphrase_for(passphrase_file, confirm=is_new(url))) as engine:
+            for address in relay or ():
+                await engine.connect(address, remember=True)
             await engine.connect_remembered()
             if direct:
                 _use_direct(engine, report)

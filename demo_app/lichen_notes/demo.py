@@ -287,8 +287,11 @@ class Story:
         writing = asyncio.create_task(self.write(ben, 10_000))
         other = asyncio.create_task(self.write(ada, WORDS))
         before = len(self.acked)
-        while len(self.acked) < before + WORDS:
-            await asyncio.sleep(0.005)
+
+        async def writes() -> bool:
+            return len(self.acked) >= before + WORDS
+
+        await self.until("both write", writes)
         await ben.kill()
         self.kills.append("device")
         with contextlib.suppress(LichenError):

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from lichen import Engine, Space, Text
-from lichen.api.events import PresenceChanged
+from lichen import Document, Engine, Space, Text
+from lichen.api.events import DocumentChanged, PresenceChanged
 from lichen.errors import ConfigError
 from lichen.ids import DeviceKey, DocId, SpaceId
 
 from lichen_notes.room import Room
+
+log = logging.getLogger("lichen.notes")
 
 STATE_PAUSE_S = 0.1
 """Changes of the state are gathered this long before the pages are told."""
@@ -53,8 +56,11 @@ class Desk:
             async with contextlib.aclosing(self.engine.events()) as events:
                 async for event in events:
                     self._state_due.set()
-                    if isinstance(event, PresenceChanged):
-                        self._tell_people(event.space, event.doc)
+                    match event:
+                        case PresenceChanged():
+                            self._tell_people(event.space, event.doc)
+                        case DocumentChanged():
+                            await self._renew(event.doc)
         finally:
             teller.cancel()
 
@@ -94,14 +100,31 @@ class Desk:
 
     async def room(self, page: Page, note_id: str) -> Room:
         """The room of a note, opened when it is not, with this page in it. Raises `LichenError`."""
-        doc = parse_id(note_id, 16)
-        note = await self.engine.document(DocId(doc))
-        room = self._rooms.get(note.id)
-        if room is None:
-            room = Room(note, lambda message: self._tell_room(note.id, message))
-            self._rooms[note.id] = room
-        page.notes.add(note.id)
+        room = self._open(await self.engine.document(DocId(parse_id(note_id, 16))))
+        page.notes.add(room.note.id)
         return room
+
+    def _open(self, note: Document) -> Room:
+        """The note's room; another one when the document in the old one is of no more use."""
+        room = self._rooms.get(note.id)
+        if room is not None and room.note.failure is None:
+            return room
+        if room is not None:
+            room.close()
+        self._rooms[note.id] = Room(note, lambda message: self._tell_room(note.id, message))
+        return self._rooms[note.id]
+
+    async def _renew(self, doc: DocId) -> None:
+        """After a failure, as of a full disk, the pages go on from what is on disk."""
+        room = self._rooms.get(doc)
+        if room is None or room.note.failure is None:
+            return
+        try:
+            note = await self.engine.document(doc)
+            if doc in self._rooms:
+                self._tell_room(doc, await self._open(note).opened("", []))
+        except Exception:
+            log.exception("note %s could not be opened again", doc.hex())
 
     def _tell_room(self, doc: DocId, message: dict[str, Any]) -> None:
         for page in list(self._pages):

@@ -196,10 +196,14 @@ class Server:
     async def _receive(self, socket: WebSocket, page: Page) -> None:
         while True:
             text = await socket.receive_text()
+            note = ""
             try:
-                await self._message(page, _parse(text))
+                message = _parse(text)
+                note = _string(message, "note")
+                await self._message(page, message)
             except (LichenError, CrdtError, BadUpdate) as error:
-                page.tell({"type": "error", "message": str(error), "hint": getattr(error, "hint", "")})
+                hint = getattr(error, "hint", "")
+                page.tell({"type": "error", "note": note, "message": str(error), "hint": hint})
 
     async def _message(self, page: Page, message: dict[str, Any]) -> None:
         kind = message.get("type")
@@ -232,9 +236,10 @@ class Server:
             page.tell(await room.opened(_string(message, "client"), []))
 
     async def _push(self, page: Page, room: Room, message: dict[str, Any]) -> None:
-        if message.get("epoch") != room.epoch:
-            return
         client = _string(message, "client")
+        if message.get("epoch") != room.epoch:
+            page.tell(await room.opened(client, []))
+            return
         updates = [Update(client, _changes(item)) for item in _list(message, "updates")]
         pushed = await room.push(client, _integer(message, "version"), _integer(message, "last"), updates)
         page.tell(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,7 +14,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+import pytest
 from lichen.testing.commands import done, lichen, refused
+
+AT_A_TERMINAL = """
+import fcntl, termios
+from lichen.cli import main
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # where Ctrl-C comes from
+main()
+"""
+
+
+def at_prompts(folder: Path, arguments: tuple[str, ...], answers: list[bytes]) -> tuple[int, int]:
+    """Run a command at a terminal; returns its exit code, and how often it asked for something."""
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    here, there = pty.openpty()
+    command = [sys.executable, "-c", AT_A_TERMINAL, *arguments]
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdin=there, stdout=there, stderr=there, start_new_session=True
+    )
+    os.close(there)
+    shown, asked = b"", 0
+    with contextlib.suppress(OSError):  # the terminal ends with its last process
+        while part := os.read(here, 4096):
+            shown += part
+            if shown.count(b": ") > asked:
+                os.write(here, answers[asked])
+                asked += 1
+    os.close(here)
+    assert b"Traceback" not in shown
+    return process.wait(20), asked
 
 
 class SmallDisk(Protocol):
@@ -203,3 +234,22 @@ def test_a_name_comes_before_the_beginning_of_an_id(tmp_path: Path) -> None:
 def test_an_editor_that_fails_is_told(folder: Path) -> None:
     error = refused(folder, "doc", "edit", "Plans", "--store", "a.db")
     assert "terminal" in error["message"]
+
+
+def test_json_is_utf8_whatever_the_terminal_takes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    done(folder, "doc", "create", "漢字 😀", "--store", "a.db")
+    monkeypatch.delenv("PYTHONIOENCODING")
+    titles = [row["title"] for row in done(folder, "doc", "list", "--store", "a.db")["documents"]]
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    shown = lichen(folder, "doc", "list", "--store", "a.db", as_json=False)
+    assert "漢字 😀" in titles
+    assert (shown.returncode, shown.stderr) == (0, "")
+
+
+def test_a_new_store_s_passphrase_is_asked_for_twice_and_any_other_once(tmp_path: Path) -> None:
+    assert at_prompts(tmp_path, ("init", "--store", "p.db"), [b"word\n", b"word\n"]) == (0, 2)
+    assert at_prompts(tmp_path, ("init", "--store", "p.db"), [b"word\n"]) == (0, 1)
+    assert at_prompts(tmp_path, ("id", "--store", "p.db"), [b"wrong\n"]) == (1, 1)
+    for key in (b"\x03", b"\x04"):
+        assert at_prompts(tmp_path, ("id", "--store", "p.db"), [key]) == (1, 1)

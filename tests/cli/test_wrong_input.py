@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lichen.cli.output import Report
+from lichen.errors import ConfigError
 from lichen.testing.commands import done, lichen, refused
 
 
@@ -123,3 +125,27 @@ def test_wrong_usage_ends_with_two(tmp_path: Path, arguments: tuple[str, ...]) -
     result = lichen(tmp_path, *arguments)
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
+
+
+def test_names_that_are_no_line_of_text_make_no_space(tmp_path: Path) -> None:
+    done(tmp_path, "init", "--store", "a.db")
+    for name in ("\udcff\udcfe", "two\nlines", " "):
+        assert refused(tmp_path, "space", "create", name, "--store", "a.db")["type"] == "ConfigError"
+    assert refused(tmp_path, "space", "create", "F", "--name", "\x1b", "--store", "a.db")["type"] == "ConfigError"
+    assert done(tmp_path, "space", "list", "--store", "a.db") == {"spaces": []}
+
+
+def test_text_in_another_encoding_makes_no_document(folder: Path) -> None:
+    before = done(folder, "doc", "list", "--store", "a.db")
+    assert refused(folder, "doc", "create", "\udcff", "--store", "a.db")["type"] == "ConfigError"
+    assert refused(folder, "doc", "create", "New", "--text", "\udcff", "--store", "a.db")["type"] == "ConfigError"
+    assert done(folder, "doc", "list", "--store", "a.db") == before
+
+
+def test_an_error_after_the_result_is_no_second_object(capfd: pytest.CaptureFixture[str]) -> None:
+    report = Report(as_json=True)
+    report.result({"listening": "here"})
+    report.error(ConfigError("late"))
+    printed, told = capfd.readouterr()
+    assert json.loads(printed) == {"listening": "here"}
+    assert "late" in told

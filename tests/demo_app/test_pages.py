@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from lichen.testing.commands import done
 from lichen_notes.demo import Device, Process
 from playwright.async_api import Browser, Page, async_playwright
 
@@ -181,6 +182,76 @@ async def test_a_page_that_stays_open_while_its_program_is_killed_loses_and_doub
         found = text.split()
         assert sorted(found) == sorted([*(f"ada-{each}" for each in range(round_ + 1)), *map(str, range(words))]), text
         assert [word for word in found if not word.startswith("ada")] == [str(each) for each in range(words)]
+
+
+@pytest.mark.browser
+async def test_another_note_opened_in_the_middle_of_a_word_takes_nothing_of_it(
+    browser: Browser, devices: list[Device]
+) -> None:
+    """Its text and its title are still on their way then."""
+    ada, _ben = await together(browser, devices)
+    first = (await ada.evaluate("location.hash"))[1:]
+    await ada.click("[title='New note']")
+    await ada.wait_for_function("first => location.hash.slice(1) !== first", arg=first)
+    second = (await ada.evaluate("location.hash"))[1:]
+    await ada.click(".cm-content")
+    hurry = """async ([id, title]) => {
+        for (let i = 0; i < 60; i++) {
+            document.execCommand('insertText', false, i + ' ');
+            await Promise.resolve();  // the editor takes it, but no answer comes in between
+        }
+        const field = document.querySelector('#title');
+        field.value = title;
+        field.dispatchEvent(new Event('input'));
+        document.getElementById('note-' + id).click();
+    }"""
+    await ada.evaluate(hurry, [first, "Sunday"])
+    assert (await ada.evaluate("location.hash"))[1:] == first
+    words = [str(each) for each in range(60)]
+    for _ in range(400):
+        found = await devices[0].note(second)
+        if found["text"].split() == words and found["title"] == "Sunday":
+            break
+        await asyncio.sleep(0.05)
+    assert (found["text"].split(), found["title"]) == (words, "Sunday")
+    assert (await devices[0].note(first))["title"] == "Saturday"
+    await ada.click(f"#note-{second}")
+    await ada.wait_for_function("document.querySelector('.cm-content').textContent.startsWith('0 1 2')")
+    assert await ada.input_value("#title") == "Sunday"
+
+
+@pytest.mark.browser
+async def test_the_recovery_key_stays_until_it_is_written_down(browser: Browser, devices: list[Device]) -> None:
+    ada = await opened(browser, devices[0], "light")
+    await ada.click("dialog >> text=Start a space")
+    await ada.fill("#field-name", "Family")
+    await ada.click("dialog button.primary")
+    await ada.wait_for_selector("code.key")
+    for _ in range(3):
+        await ada.keyboard.press("Escape")
+    assert await ada.is_visible("code.key")
+
+
+@pytest.mark.browser
+async def test_who_may_only_read_can_write_nothing(browser: Browser, devices: list[Device], tmp_path: Path) -> None:
+    ada, ben = devices
+    space = (await ada.ask("/api/spaces", {"name": "Family", "me": "Ada"}))["space"]
+    await ada.ask(f"/api/spaces/{space}/notes", {"title": "Rules", "body": "שלום\nread me"})
+    await ada.stop()
+    arguments = ("invite", "--role", "reader", "--store", str(tmp_path / "a.db"))
+    ticket = (await asyncio.to_thread(done, tmp_path, *arguments, passphrase="demo"))["ticket"]
+    await ada.start()
+    await ben.ask("/api/join", {"ticket": ticket, "me": "Ben"})
+    page = await opened(browser, ben, "light")
+    await page.click(".note-link")
+    await page.wait_for_selector(".cm-line >> text=read me")
+    await page.click(".cm-content")
+    await page.keyboard.type("not this")
+    assert await shown(page) == "שלום\nread me"
+    assert await page.is_disabled("#title")
+    assert not await page.query_selector("[title='New note'], [title=Invite]")
+    directions = "[...document.querySelectorAll('.cm-line')].map(line => getComputedStyle(line).direction)"
+    assert await page.evaluate(directions) == ["rtl", "ltr"]
 
 
 @pytest.mark.browser

@@ -1,6 +1,6 @@
 // The few questions that the page asks, in the browser's own dialog element.
 
-import { ask, Refusal } from "./protocol";
+import { ask, reason } from "./protocol";
 
 const dialog = () => document.querySelector<HTMLDialogElement>("#dialog")!;
 
@@ -25,7 +25,13 @@ interface Field {
 }
 
 /** Show a form; `work` is called with what was filled in, and may refuse. */
-function form(title: string, lead: string, fields: Field[], action: string, work: (values: Record<string, string>) => Promise<void>): void {
+function form(
+  title: string,
+  lead: string,
+  fields: Field[],
+  action: string,
+  work: (values: Record<string, string>, made: HTMLElement) => Promise<void>,
+): void {
   const inputs = new Map<string, HTMLInputElement | HTMLTextAreaElement>();
   const body = fields.map((field) => {
     const input = field.long
@@ -53,8 +59,9 @@ function form(title: string, lead: string, fields: Field[], action: string, work
     submit.disabled = true;
     submit.textContent = "One moment…";
     problem.textContent = "";
-    work(Object.fromEntries([...inputs].map(([key, input]) => [key, input.value.trim()]))).catch((error: unknown) => {
-      problem.textContent = error instanceof Refusal ? `${error.message}. ${error.hint}` : String(error);
+    const values = Object.fromEntries([...inputs].map(([key, input]) => [key, input.value.trim()]));
+    work(values, made).catch((error: unknown) => {
+      problem.textContent = reason(error);
       submit.disabled = false;
       submit.textContent = action;
     });
@@ -63,9 +70,15 @@ function form(title: string, lead: string, fields: Field[], action: string, work
   [...inputs.values()].find((input) => !input.value)?.focus();
 }
 
-function show(content: HTMLElement): void {
+/** Show something to ask or to tell; `kept` stays when Escape is pressed. */
+function show(content: HTMLElement, kept = false): void {
+  dialog().setAttribute("closedby", kept ? "none" : "closerequest");
+  dialog().oncancel = (event) => {
+    if (kept) event.preventDefault(); // for browsers that do not know the attribute
+  };
   dialog().replaceChildren(content);
   if (!dialog().open) dialog().showModal();
+  content.querySelector<HTMLElement>("button.primary")?.focus();
 }
 
 export function newSpace(me: string, done: (space: string) => void): void {
@@ -94,6 +107,7 @@ function recovery(key: string, done: () => void): void {
       element("code", { class: "key" }, key),
       element("div", { class: "actions" }, copyButton(key), close),
     ),
+    true,
   );
 }
 
@@ -103,9 +117,9 @@ export function joinSpace(me: string, done: (space: string) => void): void {
     { key: "ticket", label: "The ticket", long: true },
   ];
   const lead = "Paste the ticket that somebody has sent you. Whoever made it must be online, or come online.";
-  form("Join with a ticket", lead, fields, "Join", async (values) => {
+  form("Join with a ticket", lead, fields, "Join", async (values, made) => {
     const joined = await ask<{ space: string }>("/api/join", values);
-    dialog().close();
+    if (made.isConnected) dialog().close();
     done(joined.space);
   });
 }

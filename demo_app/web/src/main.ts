@@ -2,21 +2,28 @@
 
 import { element, invite, joinSpace, newSpace } from "./dialogs";
 import { OpenNote } from "./note";
-import { ask, FromProgram, Live, Peer, Person, Refusal, Space, State } from "./protocol";
+import { ask, FromProgram, Live, Peer, Person, reason, Space, State } from "./protocol";
 
 const find = <T extends HTMLElement>(selector: string) => document.querySelector<T>(selector)!;
 const title = find<HTMLInputElement>("#title");
 
 let state: State | undefined;
 let note: OpenNote | undefined;
+/** The open note, and those that were left while their last words are on their way to the disk. */
+const notes = new Map<string, OpenNote>();
 let welcomed = false;
 let people: Person[] = [];
 let titleTimer: number | undefined;
+/** The title was changed here, and the program has not been told. */
+let titleChanged = false;
 
 const live = new Live(received, (open) => {
   document.body.classList.toggle("away", !open);
-  if (open) note?.ask();
-  else saved("The program is not running; what you type is kept here");
+  if (!open) saved("The program is not running; what you type is kept here");
+  else {
+    for (const one of notes.values()) one.ask();
+    sendTitle();
+  }
 });
 
 function received(message: FromProgram): void {
@@ -26,31 +33,35 @@ function received(message: FromProgram): void {
       render();
       break;
     case "error":
-      toast(`${message.message}. ${message.hint}`);
+      toast(reason(message));
+      notes.get(message.note)?.refused();
       break;
-    default:
-      if (message.note === note?.id) ofNote(message);
+    default: {
+      const found = notes.get(message.note);
+      if (found) ofNote(found, message);
+    }
   }
 }
 
-function ofNote(message: Exclude<FromProgram, { type: "state" } | { type: "error" }>): void {
+function ofNote(of: OpenNote, message: Exclude<FromProgram, { type: "state" } | { type: "error" }>): void {
   switch (message.type) {
     case "note":
-      note!.opened(message);
-      if (document.activeElement !== title) title.value = message.title;
+      of.opened(message);
+      if (of === note) showTitle(message.title);
       break;
     case "updates":
-      note!.updates(message);
+      of.updates(message);
       break;
     case "pushed":
-      note!.pushed(message);
+      of.pushed(message);
       break;
     case "title":
-      if (document.activeElement !== title || titleTimer === undefined) title.value = message.title;
+      if (of === note) showTitle(message.title);
       break;
     case "people":
+      if (of !== note) break;
       people = message.people;
-      note!.people(people);
+      of.people(people);
       renderPeople();
       break;
   }
@@ -60,17 +71,40 @@ function ofNote(message: Exclude<FromProgram, { type: "state" } | { type: "error
 
 function open(id: string): void {
   if (note?.id === id) return;
-  note?.close();
+  sendTitle();
+  const left = note;
   people = [];
   find("#editor").replaceChildren();
-  note = new OpenNote(id, live, find("#editor"), { saving: (saving) => saved(saving ? "Saving…" : "Saved"), counted });
-  note.ask();
-  title.disabled = false;
+  note = notes.get(id) ?? begin(id);
+  find("#editor").replaceChildren(note.view.dom);
+  if (left && !left.unsaved) close(left);
+  titleChanged = false;
+  title.disabled = !mayWrite(space());
   title.value = listed(id)?.title ?? "";
   document.body.classList.remove("side-open");
   location.hash = id;
   render();
   note.view.focus();
+}
+
+function begin(id: string): OpenNote {
+  const made: OpenNote = new OpenNote(id, live, mayWrite(spaceOf(id)), find("#editor"), {
+    saving: (saving) => {
+      if (made === note) saved(saving ? "Saving…" : "Saved");
+      else if (!saving) close(made);
+    },
+    counted: (words) => {
+      if (made === note) counted(words);
+    },
+  });
+  notes.set(id, made);
+  made.ask();
+  return made;
+}
+
+function close(left: OpenNote): void {
+  notes.delete(left.id);
+  left.close();
 }
 
 function listed(id: string) {
@@ -86,12 +120,20 @@ function saved(text: string): void {
 }
 
 title.oninput = () => {
+  titleChanged = true;
   window.clearTimeout(titleTimer);
-  titleTimer = window.setTimeout(() => {
-    titleTimer = undefined;
-    if (note) live.send({ type: "title", note: note.id, title: title.value });
-  }, 250);
+  titleTimer = window.setTimeout(sendTitle, 250);
 };
+
+function sendTitle(): void {
+  if (note && titleChanged) titleChanged = !live.send({ type: "title", note: note.id, title: title.value });
+}
+
+/** The title as the program has it, unless another one is being typed here. */
+function showTitle(text: string): void {
+  if (!titleChanged && title.value !== text) title.value = text;
+}
+
 title.onkeydown = (event) => {
   if (event.key === "Enter") note?.view.focus();
 };
@@ -107,29 +149,37 @@ async function create(space: string): Promise<void> {
 function render(): void {
   if (!state) return;
   if (!state.spaces.length && !welcomed) welcome();
-  find("#spaces").replaceChildren(...state.spaces.map(renderSpace));
-  find("#relays").replaceChildren(...relayLines());
+  show(find("#spaces"), state.spaces.map(renderSpace));
+  show(find("#relays"), relayLines());
   find("#empty").hidden = note !== undefined;
-  find("#paths").replaceChildren(...pathLines());
+  show(find("#paths"), pathLines());
   const wanted = location.hash.slice(1);
   if (!note && wanted && listed(wanted)) open(wanted);
   const info = note && listed(note.id);
-  if (info && titleTimer === undefined && document.activeElement !== title) title.value = info.title;
+  if (info) showTitle(info.title);
   document.title = info?.title ? `${info.title} – lichen notes` : "lichen notes";
   renderPeople();
 }
 
+/** Put what is new in place of what is shown, unless it looks the same: a click or the focus in it is not lost. */
+function show(place: HTMLElement, made: Node[]): void {
+  if (element("div", {}, ...made).innerHTML === place.innerHTML) return;
+  const focused = place.contains(document.activeElement) ? document.activeElement!.id : "";
+  place.replaceChildren(...made);
+  if (focused) document.getElementById(focused)?.focus();
+}
+
 function renderSpace(space: Space): HTMLElement {
-  const add = element("button", { class: "quiet", "aria-label": `New note in ${space.name}`, title: "New note" }, "+ New");
+  const add = element("button", { id: `new-${space.id}`, class: "quiet", "aria-label": `New note in ${space.name}`, title: "New note" }, "+ New");
   add.onclick = () => attempt(create(space.id));
-  const ticket = element("button", { class: "quiet", "aria-label": `Invite to ${space.name}`, title: "Invite" }, "Invite");
+  const ticket = element("button", { id: `invite-${space.id}`, class: "quiet", "aria-label": `Invite to ${space.name}`, title: "Invite" }, "Invite");
   ticket.onclick = () => attempt(invite(space.id, space.name));
-  const buttons = space.role === "owner" || space.role === "admin" ? [ticket, add] : [add];
+  const buttons = [...(space.role === "owner" || space.role === "admin" ? [ticket] : []), ...(mayWrite(space) ? [add] : [])];
   const notes = space.notes.map((info) => {
-    const link = element("a", { href: `#${info.id}`, class: "note-link" });
+    const link = element("a", { id: `note-${info.id}`, href: `#${info.id}`, class: "note-link" });
     if (note?.id === info.id) link.setAttribute("aria-current", "page");
-    link.append(element("span", { class: "note-title" }, info.title || "Untitled"));
-    link.append(element("time", { datetime: new Date(info.changed).toISOString() }, ago(info.changed)));
+    link.append(element("span", { class: "note-title", dir: "auto", title: info.title }, info.title || "Untitled"));
+    link.append(element("time", { datetime: new Date(info.changed).toISOString().slice(0, 16) + "Z" }, ago(info.changed)));
     link.onclick = (event) => {
       event.preventDefault();
       open(info.id);
@@ -140,7 +190,7 @@ function renderSpace(space: Space): HTMLElement {
   return element(
     "section",
     { class: "space" },
-    element("header", {}, element("h2", {}, space.name || "A space"), element("span", { class: "buttons" }, ...buttons)),
+    element("header", {}, element("h2", { title: space.name }, space.name || "A space"), element("span", { class: "buttons" }, ...buttons)),
     list,
   );
 }
@@ -163,8 +213,17 @@ function relayLines(): Node[] {
   });
 }
 
+function spaceOf(id: string | undefined): Space | undefined {
+  return state?.spaces.find((one) => one.notes.some((info) => info.id === id));
+}
+
 function space(): Space | undefined {
-  return state?.spaces.find((one) => one.notes.some((info) => info.id === note?.id));
+  return spaceOf(note?.id);
+}
+
+/** In a space that is not known yet, the program is the judge. */
+function mayWrite(space: Space | undefined): boolean {
+  return space === undefined || (space.role !== "" && space.role !== "reader");
 }
 
 const PATHS: Record<Peer["via"], string> = { direct: "direct", relay: "through the relay", none: "away" };
@@ -179,7 +238,7 @@ function pathLines(): Node[] {
 function renderPeople(): void {
   const here = people.map((person) => badge(person.name, person.colour, `${person.name} is here`));
   const me = state?.name ? [badge(state.name, state.colour, "You")] : [];
-  find("#people").replaceChildren(...(note ? [...me, ...here] : []));
+  show(find("#people"), note ? [...me, ...here] : []);
 }
 
 function badge(name: string, colour: string, label: string): HTMLElement {
@@ -213,7 +272,7 @@ function begun(id: string): void {
 }
 
 function attempt(work: Promise<void>): void {
-  work.catch((error: unknown) => toast(error instanceof Refusal ? `${error.message}. ${error.hint}` : String(error)));
+  work.catch((error: unknown) => toast(reason(error)));
 }
 
 let toastTimer: number | undefined;
@@ -225,6 +284,13 @@ function toast(text: string): void {
   toastTimer = window.setTimeout(() => (shown.hidden = true), 6000);
 }
 
+window.onhashchange = () => {
+  const wanted = location.hash.slice(1);
+  if (listed(wanted)) open(wanted);
+};
+window.onbeforeunload = (event) => {
+  if ([...notes.values()].some((one) => one.unsaved)) event.preventDefault();
+};
 find("#new-space").onclick = () => newSpace(state?.name ?? "", begun);
 find("#join").onclick = () => joinSpace(state?.name ?? "", begun);
 find("#open-side").onclick = () => document.body.classList.add("side-open");

@@ -6,6 +6,7 @@ import { markdown } from "@codemirror/lang-markdown";
 import { HighlightStyle, syntaxHighlighting } from "@codemirror/language";
 import { Annotation, ChangeSet, EditorState, Extension, Text } from "@codemirror/state";
 import { EditorView, drawSelection, keymap, placeholder } from "@codemirror/view";
+import { eachLineItsDirection } from "./direction";
 import { tags } from "@lezer/highlight";
 import { others, showPeople } from "./people";
 import type { FromProgram, Live, Person } from "./protocol";
@@ -35,6 +36,9 @@ export interface Watcher {
   counted(words: number): void;
 }
 
+/** Until a push that the program could not take is tried again. */
+const AGAIN_MS = 3000;
+
 export class OpenNote {
   readonly view: EditorView;
   /** This page's name in the collab protocol: another one for every note that is opened. */
@@ -47,14 +51,21 @@ export class OpenNote {
   /** How many updates of this page the program has confirmed. */
   private confirmed = 0;
   private cursorTimer: number | undefined;
+  private againTimer: number | undefined;
 
   constructor(
     readonly id: string,
     private readonly live: Live,
+    private readonly writable: boolean,
     parent: HTMLElement,
     private readonly watcher: Watcher,
   ) {
     this.view = new EditorView({ parent, state: this.fresh("", 0) });
+  }
+
+  /** Something that was typed is not on disk yet. */
+  get unsaved(): boolean {
+    return sendableUpdates(this.view.state).length > 0 || this.pushing;
   }
 
   private fresh(text: string, version: number): EditorState {
@@ -66,7 +77,9 @@ export class OpenNote {
       collab({ startVersion: version, clientID: this.client }),
       history(),
       drawSelection(),
+      EditorState.readOnly.of(!this.writable),
       EditorView.lineWrapping,
+      eachLineItsDirection(),
       EditorState.lineSeparator.of("\n"),
       markdown(),
       syntaxHighlighting(look),
@@ -175,6 +188,12 @@ export class OpenNote {
     this.tell();
   }
 
+  /** The program could not do what it was last asked: ask it again a little later. */
+  refused(): void {
+    window.clearTimeout(this.againTimer);
+    this.againTimer = window.setTimeout(() => this.ask(), AGAIN_MS);
+  }
+
   people(people: Person[]): void {
     showPeople(this.view, people);
   }
@@ -187,7 +206,7 @@ export class OpenNote {
   }
 
   private tell(): void {
-    this.watcher.saving(sendableUpdates(this.view.state).length > 0 || this.pushing);
+    this.watcher.saving(this.unsaved);
   }
 
   private push(): void {
@@ -219,6 +238,7 @@ export class OpenNote {
 
   close(): void {
     window.clearTimeout(this.cursorTimer);
+    window.clearTimeout(this.againTimer);
     this.live.send({ type: "leave", note: this.id });
     this.view.destroy();
   }

@@ -61,7 +61,7 @@ export type FromProgram =
   | { type: "pushed"; note: string; taken: boolean; version: number; heads: string[] }
   | { type: "title"; note: string; title: string }
   | { type: "people"; note: string; people: Person[] }
-  | { type: "error"; message: string; hint: string };
+  | { type: "error"; note: string; message: string; hint: string };
 
 export class Refusal extends Error {
   constructor(
@@ -70,6 +70,12 @@ export class Refusal extends Error {
   ) {
     super(message);
   }
+}
+
+/** What went wrong, and what to do about it, for a person to read. */
+export function reason(error: unknown): string {
+  const { message, hint } = error as { message?: string; hint?: string };
+  return [message || String(error), hint].filter(Boolean).map((said) => said![0]!.toUpperCase() + said!.slice(1)).join(". ");
 }
 
 /** Ask the program for something. Throws `Refusal` with what it says when it will not. */

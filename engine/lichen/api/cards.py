@@ -6,8 +6,10 @@ creates with the nonce 0, so every member can compute its id.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 
+from lichen.errors import ConfigError
 from lichen.ids import DocId, MemberId, SpaceId
 from lichen.runtime.document import OpenDocument
 from lichen.wire.changeset import doc_id
@@ -22,6 +24,13 @@ MOST_MEMBERS = 65_536
 def card_id(genesis: Operation) -> DocId:
     """The id of a space's card."""
     return doc_id(genesis.space, genesis.author, CARD_NONCE)
+
+
+def checked_name(name: str, whose: str) -> str:
+    """A name as a card takes it: one line, cut to 64 characters. Raises `ConfigError`."""
+    if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in name):
+        raise ConfigError(f"the name of {whose} holds characters that are no text", hint="choose one line of text")
+    return name.strip()[:NAME_CHARACTERS]
 
 
 class Cards:

@@ -102,6 +102,15 @@ class Document:
         """The hashes of the changes that no other depends on, sorted."""
         return tuple(self._opened.crdt.heads)
 
+    @property
+    def failure(self) -> BaseException | None:
+        """Why this handle is of no more use, as after a full disk; None while all is well.
+
+        Its listeners and events are told once, by an event in which nothing has changed. Open the document again:
+        that loads what is on disk.
+        """
+        return self._opened.failure
+
     def change(self, message: str | None = None) -> Transaction:
         """A transaction: `async with note.change("why") as doc: doc["body"].insert(0, "hi")`.
 

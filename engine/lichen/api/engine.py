@@ -6,13 +6,12 @@ import asyncio
 import contextlib
 import os
 import time
-import unicodedata
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any, Literal
 
 import cbor2
 
-from lichen.api.cards import CARD_NONCE, NAME_CHARACTERS, Cards, card_id
+from lichen.api.cards import CARD_NONCE, Cards, card_id, checked_name
 from lichen.api.document import Document
 from lichen.api.events import (
     CaughtUp,
@@ -201,9 +200,8 @@ class Engine:
 
         The handle that is returned carries the recovery key as text; it is shown this once, and kept nowhere.
         """
-        if any(unicodedata.category(char) == "Cc" for char in name):
-            raise ConfigError("the name of a space holds control characters", hint="choose one line of text")
-        if not name.strip():
+        name, member_name = checked_name(name, "a space"), checked_name(member_name, "a member")
+        if not name:
             raise ConfigError("a space needs a name", hint="choose one that its members will recognise")
         founded = found_space(
             self.identity,
@@ -217,15 +215,14 @@ class Engine:
         await asyncio.wrap_future(self.store.write(lambda conn: rows.add_founded(conn, founded, epoch_key, now_ms)))
         keys = ((founded.epoch, epoch_key),)
         self._driver.feed(happened.SpaceLoaded(founded.space, founded.operations, (), keys))
-        content: dict[str, Any] = {"title": name.strip()[:NAME_CHARACTERS], "members": {}}
-        if member_name:
-            content["members"][founded.member.hex()] = member_name[:NAME_CHARACTERS]
+        members = {founded.member.hex(): member_name} if member_name else {}
+        content = {"title": name, "members": members}
         await self._create(founded.space, content, CARD_NONCE)
         await self._load_card(founded.space)
         return Space(self, self._state(founded.space), founded.recovery_key.text)
 
     async def create_document(self, space_id: SpaceId, content: Mapping[str, Any]) -> Document:
-        """A new document in a space."""
+        """A new document in a space. Content that cannot be in a document is refused, and makes none."""
         return Document(self, await self._create(space_id, content, os.urandom(16)))
 
     async def _create(self, space_id: SpaceId, content: Mapping[str, Any], nonce: bytes) -> OpenDocument:
@@ -233,32 +230,40 @@ class Engine:
             raise AccessDenied(f"this device may not write in space {space_id.hex()[:12]}")
         doc = doc_id(space_id, self.device, nonce)
         now_ms = _now_ms()
+        opened = self._documents.new(doc, space_id, SessionLog(self.session, nonce=nonce))
+        with opened.crdt.change("create", now_ms // 1000) as made:
+            for key, value in content.items():
+                opened.crdt[key] = value
+            if not content:
+                opened.crdt["created"] = now_ms
         await asyncio.wrap_future(
             self.store.write(lambda conn: rows.create_document(conn, doc, space_id, self.session, nonce, now_ms))
         )
-        opened = self._documents.begin(doc, space_id, SessionLog(self.session, nonce=nonce))
-        async with Document(self, opened).change("create") as crdt:
-            for key, value in content.items():
-                crdt[key] = value
-            if not content:
-                crdt["created"] = now_ms
+        self._documents.adopt(opened)
+        opened.record(made.changes, ())
+        await opened.saved()
         return opened
 
     async def name_member(self, space_id: SpaceId, name: str) -> None:
-        """Write on a space's card what this member calls itself. Raises `NotFound` while the card is not here."""
+        """Write on a space's card what this member calls itself.
+
+        Raises `NotFound` while the card is not here, and `ConfigError`.
+        """
+        name = checked_name(name, "a member")
         state = self._state(space_id)
         member = state.log.member_of(self.device)
         if state.log.genesis is None or member is None:
             raise NotFound(f"this device is not in space {space_id.hex()[:12]} yet")
         card = Document(self, await self._documents.get(card_id(state.log.genesis)))
         async with card.change("name") as crdt:
-            crdt["members"][member.hex()] = name[:NAME_CHARACTERS]
+            crdt["members"][member.hex()] = name
 
     async def join(self, ticket: str, *, name: str = "", timeout_s: float | None = None) -> Space:
         """Join the space of a ticket: waits until its issuer has answered and the space's card is here.
 
-        Raises `TicketError`, and `Unreachable` when nobody has answered after `timeout_s` seconds.
+        Raises `TicketError`, `ConfigError`, and `Unreachable` when nobody has answered after `timeout_s` seconds.
         """
+        name = checked_name(name, "a member")
         space_id = await self.joining.join(ticket, name, timeout_s or self.limits.join_s)
         try:
             async with asyncio.timeout(self.limits.join_s), contextlib.aclosing(self.events()) as events:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -42,6 +43,11 @@ def store_url(store: str) -> str:
     return store if "://" in store else f"sqlite:///{store}"
 
 
+def is_new(url: str) -> bool:
+    """Whether a store in a file is about to be made."""
+    return url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists()
+
+
 def passphrase_for(file: Path | None, *, confirm: bool = False) -> str:
     """The passphrase: from a file, else from LICHEN_PASSPHRASE, else from a prompt on a terminal.
 
@@ -55,7 +61,18 @@ def passphrase_for(file: Path | None, *, confirm: bool = False) -> str:
         raise ConfigError(
             "the store's passphrase is needed", hint="set LICHEN_PASSPHRASE, give --passphrase-file, or use a terminal"
         )
-    return str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True))
+    with _ctrl_c_at_once():
+        return str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True))
+
+
+@contextlib.contextmanager
+def _ctrl_c_at_once() -> Iterator[None]:
+    """A running loop would take the first Ctrl-C to its next turn, which a prompt does not come to."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _from_file(file: Path) -> str:
@@ -81,6 +98,6 @@ def _not_empty(passphrase: str, source: str) -> str:
 async def opened(store: str, passphrase_file: Path | None, *, create: bool = False) -> AsyncIterator[Engine]:
     """The engine of a store. Raises `StoreError`, `ConfigError`."""
     url = store_url(store)
-    passphrase = passphrase_for(passphrase_file, confirm=create)
+    passphrase = passphrase_for(passphrase_file, confirm=create and is_new(url))
     async with Engine.open(url, passphrase=passphrase, create=create) as engine:
         yield engine

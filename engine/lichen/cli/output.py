@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -20,7 +22,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 
-from lichen.errors import LichenError
+from lichen.errors import ConfigError, LichenError
 
 T = TypeVar("T")
 
@@ -47,12 +49,22 @@ class Report:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
+        self._printed = False
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # JSON is UTF-8; a terminal shows what it can
+                stream.reconfigure(encoding="utf-8" if as_json else None, errors="replace")
+
+    def _print_object(self, value: dict[str, Any]) -> None:
+        """The one object on stdout; an error that comes after it goes to stderr."""
+        stream = sys.stderr if self._printed else sys.stdout
+        self._printed = True
+        stream.write(json.dumps(value, ensure_ascii=False) + "\n")
+        stream.flush()
 
     def result(self, value: dict[str, Any], show: Callable[[], None] | None = None) -> None:
         """The command's result: the object itself, or what `show` prints; without it one line a key."""
         if self.as_json:
-            sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-            sys.stdout.flush()
+            self._print_object(value)
         elif show is not None:
             show()
         else:
@@ -68,9 +80,7 @@ class Report:
         hint = getattr(error, "hint", "")
         message = str(error) or type(error).__name__
         if self.as_json:
-            body = {"error": {"type": type(error).__name__, "message": message, "hint": hint}}
-            sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
-            sys.stdout.flush()
+            self._print_object({"error": {"type": type(error).__name__, "message": message, "hint": hint}})
         else:
             stderr.print(f"[bold red]error[/bold red] {lines(message)}", soft_wrap=True)
             if hint:
@@ -90,6 +100,9 @@ def run(report: Report, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a command's coroutine; errors of ours become output and exit code 1, Ctrl-C 130."""
     try:
         return asyncio.run(_terminable(work()))
+    except BrokenPipeError:  # whoever read our output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
     except (KeyboardInterrupt, asyncio.CancelledError):
         raise typer.Exit(130) from None
     except BaseException as error:
@@ -114,7 +127,11 @@ def _ours(error: BaseException) -> BaseException | None:
     if isinstance(error, LichenError | CrdtError):
         return error
     if isinstance(error, OSError):
-        return LichenError(f"the system refused: {error}")
+        return LichenError(f"the system refused: {error}", hint="see that file, folder and rights are right")
+    if isinstance(error, UnicodeError):
+        return ConfigError("what was given is not text in UTF-8", hint="convert it to UTF-8 first")
+    if isinstance(error, typer.Abort):
+        return ConfigError("nothing was entered at the prompt", hint="see --help for other ways to give it")
     if isinstance(error, BaseExceptionGroup):
         return next((found for inner in error.exceptions if (found := _ours(inner)) is not None), None)
     return None

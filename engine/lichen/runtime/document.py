@@ -241,12 +241,18 @@ class OpenDocument:
         log.error("document %s could not be saved: %s", self.id.hex(), error)
         self.fail(error)
 
+    def _apply_failed(self, error: Exception) -> None:
+        log.error("document %s could not take what came", self.id.hex(), exc_info=error)
+        failure = StoreError(f"document {self.id.hex()} could not take what came", hint="open the document again")
+        failure.__cause__ = error
+        self.fail(failure)
+
     def fail(self, error: BaseException) -> None:
-        """Something in memory will never be on disk: everyone who waits hears of it, and nothing more is done.
+        """Memory and disk have parted: everyone who waits or listens hears of it, and nothing more is done.
 
         What is on disk and not sealed yet is left to the object that is loaded instead.
         """
-        self.failure = error
+        first, self.failure = self.failure is None, error
         self._unsaved.clear()
         self._incoming.clear()
         while self._waiters:
@@ -254,6 +260,8 @@ class OpenDocument:
             if not waiter.done():
                 waiter.set_exception(error)
         self._progress.set()
+        if first:
+            self._tell(Applied((), False, ()))
 
     async def ended(self) -> None:
         """After a failure: return when nothing of this object is under way. To load it before that could seal twice."""
@@ -356,7 +364,12 @@ class OpenDocument:
 
     def _apply_here(self, batch: list[AcceptedSet]) -> None:
         del self._incoming[: len(batch)]
-        self._finish(batch, self._apply(batch))
+        try:
+            patches = self._apply(batch)
+        except Exception as error:
+            self._apply_failed(error)
+            return
+        self._finish(batch, patches)
         if self._incoming:
             asyncio.get_running_loop().call_soon(self.apply_soon)
 
@@ -366,12 +379,13 @@ class OpenDocument:
                 batch, self._incoming = self._incoming, []
                 self._merged = True
                 try:
-                    self._finish(batch, await asyncio.to_thread(self._apply, batch))
+                    patches = await asyncio.to_thread(self._apply, batch)
                 except TransactionError:  # a plain `with` on this loop holds the document for long
                     self._incoming[:0] = batch
                 except Exception as error:
-                    self.fail(error)
-                    raise
+                    self._apply_failed(error)
+                else:
+                    self._finish(batch, patches)
         finally:
             self._applying = False
             self._progress.set()

@@ -53,11 +53,9 @@ class Documents:
         """Every document in memory."""
         return list(self._alive.values())
 
-    def begin(self, doc: DocId, space: SpaceId, session: SessionLog) -> OpenDocument:
-        """A document that is being created here: empty, and already known to the store."""
-        document = self._open(doc, space, Document(actor=actor_id(self._device, doc, self._session)), [session])
-        self._adopt(document)
-        return document
+    def new(self, doc: DocId, space: SpaceId, session: SessionLog) -> OpenDocument:
+        """A document that is being created here: empty, and to be adopted once the store knows it."""
+        return self._open(doc, space, Document(actor=actor_id(self._device, doc, self._session)), [session])
 
     def _open(self, doc: DocId, space: SpaceId, crdt: Document, sessions: Sequence[SessionLog]) -> OpenDocument:
         return OpenDocument(
@@ -72,7 +70,8 @@ class Documents:
             fold_bytes=self._limits.fold_bytes,
         )
 
-    def _adopt(self, document: OpenDocument) -> None:
+    def adopt(self, document: OpenDocument) -> None:
+        """This is the document's one object in memory."""
         self._alive[document.id] = document
         self._use(document)
 
@@ -108,7 +107,7 @@ class Documents:
             loading.set_exception(error)
             return
         del self._loading[doc]
-        self._adopt(document)
+        self.adopt(document)
         document.take(self._late.pop(doc, []))
         loading.set_result(document)
 

@@ -27,9 +27,9 @@ def lichen(
     )
 
 
-def done(folder: Path, *arguments: str) -> Any:
+def done(folder: Path, *arguments: str, passphrase: str = "right") -> Any:
     """The one object that a command prints which succeeds."""
-    result = lichen(folder, *arguments)
+    result = lichen(folder, *arguments, passphrase=passphrase)
     assert result.returncode == 0, result.stdout + result.stderr
     return json.loads(result.stdout)
 

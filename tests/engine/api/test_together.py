@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from lichen import Document, Engine, Relay, Text
 from lichen.api.events import DocumentChanged, PresenceChanged
+from lichen.errors import StoreError
+from lichen.runtime.document import OpenDocument
 from lichen.testing.waiting import until
+from lichen_crdt import Patch
 
 from .conftest import Devices
 
@@ -128,3 +131,35 @@ async def test_what_comes_while_a_plain_transaction_is_open_is_applied_after_it(
         raise ZeroDivisionError
     await until(lambda: copy.heads == note.heads)
     assert str(copy.doc["body"]) == "eggs and milk"
+
+
+@pytest.mark.parametrize("on_thread", [False, True], ids=["on the loop", "on a thread"])
+async def test_what_could_not_be_applied_is_there_when_the_document_is_opened_again(
+    relay: Relay, devices: Devices, monkeypatch: pytest.MonkeyPatch, on_thread: bool
+) -> None:
+    """An error that nobody foresaw: whoever listens is told, and nothing of what came is lost."""
+    ann, bob = await devices("ann", "bob")
+    note, copy = await shared_note(ann, bob, await relay.listen("ws://127.0.0.1:0"))
+    if on_thread:
+        monkeypatch.setattr("lichen.runtime.document.SMALL_OPERATIONS", 0)
+        monkeypatch.setattr(OpenDocument, "_continues", lambda _self, _batch: False)
+
+    def broken(_document: OpenDocument, _batch: object) -> list[Patch]:
+        raise RuntimeError("nobody foresaw this")
+
+    events = copy.events()
+    heard = asyncio.ensure_future(anext(events))
+    await asyncio.sleep(0)
+    with monkeypatch.context() as breaking:
+        breaking.setattr(OpenDocument, "_apply", broken)
+        await write(note, " and milk")
+        await until(lambda: copy.failure)
+    assert (await heard).patches == ()
+    await events.aclose()
+    with pytest.raises(StoreError, match="could not take"):
+        await write(copy, " lost")
+    again = await bob.document(note.id)
+    assert str(again.doc["body"]) == "eggs and milk"
+    await write(again, " and bread")
+    await until(lambda: note.heads == again.heads)
+    assert str(note.doc["body"]) == "eggs and milk and bread"

@@ -1,0 +1,61 @@
+"""What the program keeps for its pages: a note goes on after its document had to be loaded anew."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lichen import Engine, Text
+from lichen.errors import StoreFull
+from lichen.testing.waiting import until
+from lichen_notes.authority import Update
+from lichen_notes.desk import Desk, Page
+from lichen_notes.room import Room
+from sqlalchemy import Connection
+
+
+def fill_disk(conn: Connection) -> None:
+    conn.exec_driver_sql(f"PRAGMA max_page_count = {conn.exec_driver_sql('PRAGMA page_count').scalar_one()}")
+
+
+def free_disk(conn: Connection) -> None:
+    conn.exec_driver_sql("PRAGMA max_page_count = 4294967294")
+
+
+async def type_here(room: Room, text: str) -> None:
+    """As a page pushes it: at the end."""
+    length = len(room.authority.text)
+    await room.push("c", room.authority.version, 1, [Update("c", [length, [0, text]] if length else [[0, text]])])
+
+
+async def type_until_full(room: Room) -> None:
+    while True:
+        await type_here(room, "x" * 1_000)
+
+
+async def test_after_a_full_disk_the_pages_go_on_from_what_is_on_disk(tmp_path: Path) -> None:
+    async with Engine.open(f"sqlite:///{tmp_path}/a.db") as engine:
+        space = await engine.create_space("Family")
+        note = await space.create({"title": "Plans", "body": Text("")})
+        desk = Desk(engine, "Ada")
+        running = asyncio.create_task(desk.run())
+        told: list[dict[str, Any]] = []
+        page = Page(told.append)
+        desk.add(page)
+        room = await desk.room(page, note.id.hex())
+        await asyncio.wrap_future(engine.store.write(fill_disk))
+        with pytest.raises(StoreFull):
+            await type_until_full(room)
+        await until(lambda: [message for message in told if message["type"] == "note"])
+        renewed = next(message for message in told if message["type"] == "note")
+        assert renewed["epoch"] != room.epoch
+        assert set(renewed["text"]) <= {"x"}
+        await asyncio.wrap_future(engine.store.write(free_disk))
+        again = await desk.room(page, note.id.hex())
+        await type_here(again, "later")
+        assert str((await engine.document(note.id)).doc["body"]) == renewed["text"] + "later"
+        desk.remove(page)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

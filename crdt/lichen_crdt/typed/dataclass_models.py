@@ -48,12 +48,13 @@ class Dataclasses:
         return {name: getattr(made, name) for name in values}
 
 
-def _required(model: Any) -> list[str]:
-    return [
+@functools.lru_cache(maxsize=1024)
+def _required(model: Any) -> tuple[str, ...]:
+    return tuple(
         found.name
         for found in dataclasses.fields(model)
         if found.init and found.default is dataclasses.MISSING and found.default_factory is dataclasses.MISSING
-    ]
+    )
 
 
 def _declared(field: dataclasses.Field[Any], annotation: Any) -> Declared:

@@ -9,7 +9,7 @@ from typing import Any
 from lichen_crdt.counter import Counter
 from lichen_crdt.errors import NewerDocument, TransactionError
 from lichen_crdt.text import Text
-from lichen_crdt.typed.nodes import CounterNode, Entry, ListNode, MapNode, Node, TextNode, content, frozen
+from lichen_crdt.typed.nodes import CounterNode, Entry, ListNode, MapNode, Node, TextNode, content, frozen, same
 from lichen_crdt.views import List, Map
 
 _MOST_PAIRS = 4_000_000
@@ -28,7 +28,7 @@ class Writer:
         wrote = False
         for key, entry in after.entries.items():
             old = before.entries.get(key)
-            if old is not None and frozen(old.node) == frozen(entry.node):
+            if old is not None and same(old.node, entry.node):
                 continue
             wrote |= self._entry(target, key, old, entry.node, is_record=after.is_record)
         for key, old in before.entries.items():
@@ -78,9 +78,9 @@ class Writer:
             raise TransactionError("a list was changed beside the draft of it, in the same block")
         wrote = False
         # From the end, so that the indexes before stay what they were.
-        for same, start, stop, new_start, new_stop in reversed([*_stretches(before.items, after.items)]):
+        for kept, start, stop, new_start, new_stop in reversed([*_stretches(before.items, after.items)]):
             old, new = before.items[start:stop], after.items[new_start:new_stop]
-            if same:
+            if kept:
                 indexes = before.indexes[start:stop]
                 for index, was, now in reversed([*zip(indexes, old, new, strict=True)]):
                     wrote |= self._item(target, index, was, now)
@@ -91,7 +91,7 @@ class Writer:
         return wrote
 
     def _item(self, target: List, index: int, before: Node, after: Node) -> bool:
-        if frozen(before) == frozen(after):
+        if same(before, after):
             return False
         done = self._inside(target, index, before, after)
         if done is None:
@@ -170,7 +170,7 @@ def _is_edit(was: Node, now: Node, known: set[int]) -> bool:
         return False
     fields = {*was.entries, *now.entries}
     alike = sum(
-        key in was.entries and key in now.entries and frozen(was.entries[key].node) == frozen(now.entries[key].node)
+        key in was.entries and key in now.entries and same(was.entries[key].node, now.entries[key].node)
         for key in fields
     )
     return alike * 2 >= len(fields)

@@ -179,8 +179,23 @@ def content(node: Node) -> Any:
             return node
 
 
+def same(one: Node, other: Node) -> bool:
+    """Whether two trees have equal content of equal types; nan is the same as nan, and 0.0 not as -0.0."""
+    if type(one) is not type(other):
+        return False
+    match one, other:
+        case MapNode(entries=mine), MapNode(entries=theirs):
+            return mine.keys() == theirs.keys() and all(same(mine[key].node, theirs[key].node) for key in mine)
+        case ListNode(items=items), ListNode(items=others):
+            return len(items) == len(others) and all(map(same, items, others))
+        case float(), float():
+            return repr(one) == repr(other)
+        case _:
+            return one == other
+
+
 def frozen(node: Node) -> object:
-    """A hashable stand-in: equal for nodes with equal content of equal types."""
+    """A hashable stand-in: equal for nodes that are the same."""
     match node:
         case MapNode(entries=entries):
             return MapNode, tuple((key, frozen(entries[key].node)) for key in sorted(entries))

@@ -86,7 +86,7 @@ class _Plan:
             wrap = record.versions.wraps(declared.key)
             if wrap is not None:
                 shape = _wrapping(shape, wrap)
-        return Field(declared, shape, sources, _is_structural(shape))
+        return Field(declared.name, declared.key, declared.default, shape, sources, _is_structural(shape))
 
     def _check(self, record: RecordShape) -> None:
         keys = [field.key for field in record.fields]

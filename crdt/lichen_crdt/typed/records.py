@@ -54,19 +54,13 @@ class Kind(Protocol):
 class Field:
     """One field of a record: the class's name for it, its keys (the present one last), and its shape."""
 
-    declared: Declared
+    name: str
+    key: str
+    default: Callable[[], Any] | None
     shape: Shape
     sources: tuple[Source, ...]
     structural: bool
-    """Whether its value keeps its identity while it is edited: a model, a list, a dict."""
-
-    @property
-    def name(self) -> str:
-        return self.declared.name
-
-    @property
-    def key(self) -> str:
-        return self.declared.key
+    """Whether its value keeps its identity while it is edited: a model, a list, a dict, a text."""
 
     def meant(self, version: int | None) -> Any:
         """The default that a step sets where a document is of an older version, as plain data; else `NOTHING`."""
@@ -166,13 +160,15 @@ class _Reading:
 
     def read(self, field: Field) -> None:
         found = self._source(field)
-        older = tuple(source.key for source in field.sources[:-1] if source.key in self.stored)
         if found is None:
             self._absent(field)
             return
         source, raw = found
+        older = tuple(source.key for source in field.sources[:-1] if source.key in self.stored)
+        # A single value knows no places inside it.
+        place = self.place.inside(source.key) if field.structural else self.place
         try:
-            value, node = field.shape.read(converted(source, raw), self.place.inside(source.key))
+            value, node = field.shape.read(converted(source, raw), place)
         except Misfit as why:
             self.place.report(source.key, raw, str(why))
             self._default(field, older)
@@ -207,17 +203,17 @@ class _Reading:
                 raise InvalidModel(f"{self.shape.model.__name__}.{field.name}: its SetDefault: {why}") from None
             self.values[field.name], self.entries[field.key] = value, Entry(node)
             return
-        if field.declared.default is None:
+        if field.default is None:
             self.place.report(field.key, None, "it is required, and not there")
         self._default(field, ())
 
     def _default(self, field: Field, replaced: tuple[str, ...]) -> None:
         """Take the default for what is not there or does not fit; nothing, where there is none."""
-        if field.declared.default is None:
+        if field.default is None:
             self.values.pop(field.name, None)
             self.entries.pop(field.key, None)
             return
-        value = field.declared.default()
+        value = field.default()
         try:
             node = field.shape.write(value, (field.key,))
         except InvalidValue as error:
@@ -228,19 +224,18 @@ class _Reading:
     def build(self) -> Any:
         """The instance; what its class's own rules refuse is reported too."""
         model, kind = self.shape.model, self.shape.kind
-        fields = {field.name: field for field in self.shape.fields}
-        for _ in range(len(fields) + 1):
+        for _ in range(len(self.shape.fields) + 1):
             try:
                 self.built = kind.build(model, self.values)
             except Rejected as error:
-                if not self._refuse(error, fields):
+                if not self._refuse(error):
                     break
                 continue
             return self.built
         self.built = kind.part(model, self.values)
         return self.built
 
-    def _refuse(self, error: Rejected, fields: dict[str, Field]) -> bool:
+    def _refuse(self, error: Rejected) -> bool:
         """Report what was refused and take defaults there; whether another try has a chance."""
         again = False
         reasons = [name for name, _ in error.reasons if name is None or name in self.values]
@@ -249,7 +244,7 @@ class _Reading:
             if name is None:
                 self.place.problems.append(Problem(self.place.path, self.stored, why))
                 continue
-            field = fields[name]
+            field = self.shape.field(name)
             entry = self.entries[field.key]
             if entry.stored is None:  # its default was refused: there is nothing else to try
                 self.place.report(field.key, None, why)

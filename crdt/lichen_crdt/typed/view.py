@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from lichen_crdt.errors import CrdtError, InvalidValue, TransactionError
 from lichen_crdt.typed.candidates import Candidate, candidates
 from lichen_crdt.typed.difference import Writer
-from lichen_crdt.typed.nodes import MapNode, Place, Problem, Root, Unreadable, frozen
+from lichen_crdt.typed.nodes import MapNode, Place, Problem, Root, Unreadable, same
 from lichen_crdt.typed.plan import shape_of
 from lichen_crdt.typed.stamp import Stamp
 from lichen_crdt.views import Map, plain
@@ -174,7 +174,7 @@ class Draft(Generic[T]):
         if self._before is None:
             raise TransactionError("the draft was not begun")
         after = view._shape.write(value, ())  # noqa: SLF001
-        first = self._is_first and (whole or frozen(after) != frozen(self._before))
+        first = self._is_first and (whole or not same(after, self._before))
         before = MapNode({}) if first else self._before
         try:
             wrote = Writer(newer=self._stamp.is_newer).map(view._source, before, after)  # noqa: SLF001

@@ -140,10 +140,22 @@ def test_an_empty_document_is_of_the_version_that_writes_first() -> None:
 
 def test_a_user_who_wrote_before_hearing_of_another_migration_is_not_overwritten_by_it() -> None:
     ours, theirs = two_devices()
-    edit(theirs, 1, "body", 1)  # so that their migration has the later operations
+    for value in range(9):  # so that their migration has the later operations
+        edit(theirs, 1, "tags", value)
     migrate(theirs, Two)
     migrate(ours, Two)
     edit(ours, 2, "name", 7)
+    ours.merge(theirs)
+    assert ours.view(Two).value.title == "7"
+
+
+def test_a_value_that_was_overwritten_does_not_return_with_the_migration_of_who_had_not_heard_of_it() -> None:
+    ours, theirs = two_devices()
+    for value in range(5):  # so that our migration has the later operations
+        edit(ours, 1, "tags", value)
+    edit(theirs, 1, "name", 7)
+    migrate(ours, Two)
+    migrate(theirs, Two)
     ours.merge(theirs)
     assert ours.view(Two).value.title == "7"
 

@@ -62,6 +62,8 @@ class Limits:
     """How long an announced change set may stay away before it is fetched from who announced it."""
     frontier_ids: int = 1_024
     """Most ids in the frontier sample of one pull."""
+    unchecked_bytes: int = 64 * MIB
+    """Most bytes of change sets of one space that wait for their check; what comes above is pulled again."""
     waiting_sets: int = 4_096
     """Most change sets of one space that may wait for something not yet here."""
     waiting_bytes: int = 32 * MIB

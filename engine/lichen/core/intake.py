@@ -26,9 +26,9 @@ from lichen.core.links import LinkState, SpaceOnLink
 from lichen.core.space import SpaceState, short_id
 from lichen.core.state import NodeState
 from lichen.errors import InvalidChangeSet
-from lichen.ids import SpaceId
+from lichen.ids import OpId, SetId
 from lichen.wire.changeset import ChangeSet
-from lichen.wire.frames import Position, Prune, Sets
+from lichen.wire.frames import Position, Prune, Pull, Sets
 
 BATCH_SETS = 512
 """Most sets in one check."""
@@ -64,10 +64,19 @@ class Intake:
         if change_set.header.space != space.id:
             raise InvalidChangeSet("a change set of another space was sent for this one")
         if space.seen(change_set.id):
+            if change_set.id in space.pending:
+                space.pending[change_set.id].add(link.id)
             self._duplicate(link, space, change_set)
             return
-        space.in_flight.add(change_set.id)
-        space.queued.append((link.id, change_set))
+        if space.queued_bytes + change_set.size_bytes > self._state.limits.unchecked_bytes:
+            link.on(space.id).gap = True
+            return
+        space.pending[change_set.id] = {link.id}
+        self._queue(space, link.id, change_set)
+
+    def _queue(self, space: SpaceState, link: int, change_set: ChangeSet) -> None:
+        space.queued.append((link, change_set))
+        space.queued_bytes += change_set.size_bytes
 
     def _duplicate(self, link: LinkState, space: SpaceState, change_set: ChangeSet) -> None:
         """A new set came over two links: let the farther one only announce its author from now on."""
@@ -93,6 +102,7 @@ class Intake:
                 break
             batch.append((link, change_set, space.keys.get(change_set.header.epoch)))
         del space.queued[: len(batch)]
+        space.queued_bytes -= sum(change_set.size_bytes for _, change_set, _ in batch)
         space.checking = True
         self._state.emit(CheckSets(space.id, tuple(batch)))
 
@@ -103,9 +113,9 @@ class Intake:
         liars = []
         ready = []
         for checked in event.checked:
-            space.in_flight.discard(checked.set.id)
             if not checked.verified:
                 liars.append(checked.link)
+                self._drop(space, checked.set.id)  # over another link it may have come with a good signature
             else:
                 ready.append(checked)
         self.judge(space, ready)
@@ -121,17 +131,19 @@ class Intake:
             checked = pending.pop()
             set_id = checked.set.id
             if set_id in space.known:
+                space.pending.pop(set_id, None)
                 continue
             outcome = self._judge_one(space, checked)
             if outcome is None:
                 if set_id in space.invalid:
-                    pending.extend(reversed(space.release({set_id})))
+                    pending.extend(reversed(space.waiting.failed(set_id)))
                 continue
+            space.pending.pop(set_id, None)
             space.add(set_id, known_of(checked.set, outcome.last_hash))
             space.remember_recent(set_id, checked.link)
             accepted.append(outcome)
             sources[set_id] = checked.link
-            pending.extend(reversed(space.release({set_id})))
+            pending.extend(reversed(space.waiting.arrived(set_id)))
         if accepted:
             self._state.emit(StoreSets(space.id, tuple(accepted)))
             self._arrived_everywhere(space, accepted)
@@ -156,7 +168,7 @@ class Intake:
                 self._invalid(space, checked, reason)
                 return None
             case Waiting(deps, operations):
-                self._wait(space, checked, frozenset([*deps, *operations]), deps_missing=bool(deps))
+                self._wait(space, checked, [*deps, *operations], deps_missing=bool(deps))
                 return None
             case Admitted():
                 pass
@@ -175,26 +187,47 @@ class Intake:
     def _recheck_or_wait(self, space: SpaceState, checked: CheckedSet) -> None:
         epoch = checked.set.header.epoch
         if epoch in space.keys:
-            space.in_flight.add(checked.set.id)
-            space.queued.append((checked.link, checked.set))
+            self._queue(space, checked.link, checked.set)
         else:
-            self._wait(space, checked, frozenset([epoch]), deps_missing=False)
+            self._wait(space, checked, [epoch], deps_missing=False)
 
-    def _wait(self, space: SpaceState, checked: CheckedSet, needs: frozenset[bytes], *, deps_missing: bool) -> None:
-        space.wait(checked, needs)
+    def _wait(self, space: SpaceState, checked: CheckedSet, needs: list[bytes], *, deps_missing: bool) -> None:
+        for forgotten in space.waiting.put(checked.set.id, checked, checked.set.size_bytes, needs):
+            self._drop(space, forgotten)
         link = self._state.links.get(checked.link)
         if deps_missing and link is not None:
             on_link = link.on(space.id)
             if on_link.pull_again is None:
                 on_link.pull_again = self._state.now + self._state.limits.graft_after_s
 
+    def _drop(self, space: SpaceState, set_id: SetId) -> None:
+        """A set is not kept, and nothing is known of it: it must come again over the links that brought it."""
+        for number in space.pending.pop(set_id, ()):
+            link = self._state.links.get(number)
+            if link is not None:
+                link.on(space.id).gap = True
+
+    def lost(self, space: SpaceState, ids: tuple[SetId, ...]) -> None:
+        """The store could not keep these: fetch them again, but not at once, since the disk may be full for long."""
+        space.forget(ids)
+        for _, on_link in self._state.on_space(space.id):
+            on_link.gap = True
+            on_link.pull_again = self._state.now + self._state.limits.reconnect_max_s
+
     def _invalid(self, space: SpaceState, checked: CheckedSet, reason: str) -> None:
+        space.pending.pop(checked.set.id, None)
         space.mark_invalid(checked.set.id, reason)
         self._state.emit(TellInvalid(space.id, checked.set.id, reason))
 
-    def released(self, space: SpaceState, arrived: set[bytes]) -> None:
+    def released(self, space: SpaceState) -> None:
         """Access operations or epoch keys came: judge what waited for them."""
-        self.judge(space, space.release(arrived))
+        ready: list[CheckedSet] = []
+        for need in space.waiting.needs:
+            if need in space.log.invalid:
+                ready += space.waiting.failed(need)
+            elif space.log.known(OpId(need)) or need in space.keys:
+                ready += space.waiting.arrived(need)
+        self.judge(space, ready)
         self.check_next(space)
 
     def _arrived_everywhere(self, space: SpaceState, accepted: list[AcceptedSet]) -> None:
@@ -211,16 +244,27 @@ class Intake:
             self.settle_positions(space)
 
     def settle_positions(self, space: SpaceState) -> None:
-        """Move the cursors of peers that have nothing more for us."""
-        if not space.idle:
+        """Move the cursors of peers that have nothing more for us; what another peer sent holds nobody up."""
+        told = [
+            (link, on_link) for link, on_link in self._state.on_space(space.id) if on_link.peer_position is not None
+        ]
+        if not told or space.queued or space.checking:
             return
-        for link, on_link in self._state.on_space(space.id):
-            self._settle(space.id, link, on_link)
+        owed = space.owed()
+        for link, on_link in told:
+            if link.id not in owed and not on_link.missing:
+                self._settle(space, link, on_link)
 
-    def _settle(self, space: SpaceId, link: LinkState, on_link: SpaceOnLink) -> None:
-        if on_link.peer_position is None or on_link.missing or link.hello is None:
+    def _settle(self, space: SpaceState, link: LinkState, on_link: SpaceOnLink) -> None:
+        if on_link.peer_position is None or link.hello is None:
             return
-        self._state.emit(StoreCursor(link.id, link.peer, space, link.hello.store, on_link.peer_position))
-        self._state.emit(TellCaughtUp(space, link.peer))
+        if on_link.gap:
+            if on_link.pull_again is None:
+                on_link.gap = False
+                on_link.peer_position = None
+                self._state.emit(Send(link.id, Pull(space.id, 0, space.sample())))
+            return
+        self._state.emit(StoreCursor(link.id, link.peer, space.id, link.hello.store, on_link.peer_position))
+        self._state.emit(TellCaughtUp(space.id, link.peer))
         on_link.peer_position = None
         on_link.caught_up = True

@@ -56,6 +56,8 @@ class SpaceOnLink:
     """Everything that the peer had when we pulled is here."""
     pull_again: float | None = None
     """When to pull from the beginning, because something depends on sets that are not here."""
+    gap: bool = False
+    """Something that came over this link was dropped: pull from the beginning before the cursor moves."""
     online: tuple[DeviceKey, ...] = ()
     """The devices that a relay says are there."""
 

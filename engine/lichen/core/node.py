@@ -82,7 +82,7 @@ class Node:
             happened.OperationsAuthored: self._operations_authored,
             happened.SetSealed: self._set_sealed,
             happened.SetsChecked: self._sets_checked,
-            happened.SetsNotStored: lambda event: self.state.spaces[event.space].forget(event.ids),
+            happened.SetsNotStored: lambda event: self._intake.lost(self.state.spaces[event.space], event.ids),
             happened.CursorRead: self._push.cursor_read,
             happened.CursorStored: self._push.cursor_stored,
             happened.CatchUpRead: self._push.catch_up_read,
@@ -208,14 +208,16 @@ class Node:
             self.state.emit(ReadMail(link.id, link.peer))
 
     def _access(self, link: LinkState, message: frames.Access) -> None:
-        space = self._greeting.access(link, message)
-        if space is not None:
-            self._log_grown(space)
+        grown = self._greeting.access(link, message)
+        space = self.state.spaces.get(message.space)
+        if grown is not None:
+            self._log_grown(grown)
+        elif space is not None and message.operations:  # an operation may have been found invalid
+            self._intake.released(space)
 
     def _log_grown(self, space: SpaceState) -> None:
         self._greeting.grown(space)
-        arrived: set[bytes] = {operation.id for operation in space.log.operations()}
-        self._intake.released(space, arrived | set(space.keys))
+        self._intake.released(space)
         self._direct.tell_peers(space)
         self._direct.evaluate()
 

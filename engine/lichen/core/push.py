@@ -139,8 +139,12 @@ class Push:
         on_link = link.on(space.id)
         due = self._state.now + self._state.limits.graft_after_s
         for short in message.short_ids:
-            if short not in space.short_ids and len(on_link.missing) < self._state.limits.waiting_sets:
+            if short in space.short_ids:
+                continue
+            if len(on_link.missing) < self._state.limits.waiting_sets:
                 on_link.missing.setdefault(short, due)
+            else:
+                on_link.gap = True
 
     def graft(self, link: LinkState, message: Graft) -> None:
         """The peer wants these sets, and their authors' next ones, over this link again."""
@@ -174,7 +178,8 @@ class Push:
             self._state.emit(Send(link.id, Graft(on_link.space, tuple(due), ())))
         if on_link.pull_again is not None and on_link.pull_again <= now:
             on_link.pull_again = None
-            if space.waiting:
+            if space.waiting or on_link.gap:
+                on_link.gap = False
                 self._state.emit(Send(link.id, Pull(space.id, 0, space.sample())))
 
     def link_lost(self, lost: LinkState) -> None:

@@ -5,9 +5,9 @@ Invariants:
 1. Every known set's dependencies are known, so the known sets are closed under ancestry and their order of
    arrival is a topological order.
 2. The frontier is exactly the known sets that no known set depends on.
-3. A set is at most one of known, in flight and waiting.
-4. What waits is bounded by number and bytes; the oldest is forgotten first, and is fetched again because no
-   cursor moves past it.
+3. A set is at most one of known, pending (queued, being checked or waiting) and remembered as invalid.
+4. What is pending is bounded by number and bytes. What is dropped for that is fetched again: no cursor moves past it,
+   on any link over which it came.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from lichen.core.access.log import AccessLog
 from lichen.core.events import CheckedSet
 from lichen.core.known import KnownSet
 from lichen.core.splits import SplitBook
+from lichen.core.waiting import Waiting
 from lichen.ids import DeviceKey, EpochId, SetId, SpaceId
 from lichen.wire.changeset import ChangeSet
 from lichen.wire.frames import SHORT_ID_BYTES
@@ -31,15 +32,6 @@ RECENT_SETS = 4_096
 def short_id(set_id: SetId) -> bytes:
     """The first 8 bytes, as used in announcements."""
     return set_id[:SHORT_ID_BYTES]
-
-
-@dataclass(slots=True)
-class Waiting:
-    """A change set for which something is not here yet."""
-
-    checked: CheckedSet
-    needs: frozenset[bytes]
-    """Ids of sets, operations or epochs that are missing."""
 
 
 @dataclass(slots=True)
@@ -59,10 +51,11 @@ class SpaceState:
     """Arrived, and not yet handed out to be checked."""
     checking: bool = False
     """A batch is being checked."""
-    in_flight: set[SetId] = field(default_factory=set)
-    """Queued or being checked."""
-    waiting: OrderedDict[SetId, Waiting] = field(default_factory=OrderedDict)
-    waiting_bytes: int = 0
+    queued_bytes: int = 0
+    pending: dict[SetId, set[int]] = field(default_factory=dict)
+    """The links over which each set came that is queued, being checked or waiting."""
+    waiting: Waiting[SetId, CheckedSet] = field(init=False)
+    """Checked sets by the sets, operations and epochs that are missing for them."""
     recent: OrderedDict[SetId, int] = field(default_factory=OrderedDict)
     """The link over which each of the newest sets arrived first."""
     splits: SplitBook = field(init=False)
@@ -71,6 +64,7 @@ class SpaceState:
     """Sets were pushed since the last position was reported to the links."""
 
     def __post_init__(self) -> None:
+        self.waiting = Waiting(self.limits.waiting_sets, self.limits.waiting_bytes)
         self.splits = SplitBook(self.known)
 
     def add(self, set_id: SetId, known: KnownSet) -> None:
@@ -96,7 +90,7 @@ class SpaceState:
 
     def seen(self, set_id: SetId) -> bool:
         """Whether a set needs no further look."""
-        return set_id in self.known or set_id in self.in_flight or set_id in self.invalid or set_id in self.waiting
+        return set_id in self.known or set_id in self.pending or set_id in self.invalid
 
     def remember_recent(self, set_id: SetId, link: int) -> None:
         """Note over which link a set came first."""
@@ -109,24 +103,6 @@ class SpaceState:
         self.invalid[set_id] = reason
         if len(self.invalid) > self.limits.waiting_sets:
             self.invalid.popitem(last=False)
-
-    def wait(self, checked: CheckedSet, needs: frozenset[bytes]) -> None:
-        """Keep a set until what it needs is here; forgets the oldest above the limits."""
-        self.waiting[checked.set.id] = Waiting(checked, needs)
-        self.waiting_bytes += len(checked.set.ciphertext)
-        while len(self.waiting) > self.limits.waiting_sets or self.waiting_bytes > self.limits.waiting_bytes:
-            _, dropped = self.waiting.popitem(last=False)
-            self.waiting_bytes -= len(dropped.checked.set.ciphertext)
-
-    def release(self, arrived: set[bytes]) -> list[CheckedSet]:
-        """The waiting sets for which something in `arrived` was missing, taken out of the wait."""
-        ready = [set_id for set_id, waiting in self.waiting.items() if not waiting.needs.isdisjoint(arrived)]
-        released = []
-        for set_id in ready:
-            waiting = self.waiting.pop(set_id)
-            self.waiting_bytes -= len(waiting.checked.set.ciphertext)
-            released.append(waiting.checked)
-        return released
 
     def sample(self) -> tuple[SetId, ...]:
         """Ids for a pull: the newest part of the frontier, then known sets at doubling distance.
@@ -144,7 +120,6 @@ class SpaceState:
             step *= 2
         return tuple(dict.fromkeys([*newest, *older]))
 
-    @property
-    def idle(self) -> bool:
-        """Nothing is queued, being checked or waiting."""
-        return not (self.queued or self.checking or self.waiting)
+    def owed(self) -> set[int]:
+        """The links over which something came that is not decided yet."""
+        return set().union(*self.pending.values())

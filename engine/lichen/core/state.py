@@ -46,7 +46,7 @@ class NodeState:
 
     def begin(self, space: SpaceId, inviter: DeviceKey | None = None) -> SpaceState:
         """Start to hold a space of which nothing is known yet."""
-        state = SpaceState(space, self.limits, AccessLog(space), inviter)
+        state = SpaceState(space, self.limits, AccessLog(space, self.limits), inviter)
         self.spaces[space] = state
         return state
 

@@ -159,6 +159,11 @@ class ChangeSet:
         """What the signature is over."""
         return domains.CHANGE_SET_SIGNATURE + self.id
 
+    @property
+    def size_bytes(self) -> int:
+        """How long the whole set is."""
+        return len(self.prefix) + _HASH_AND_SIGNATURE_BYTES + len(self.ciphertext)
+
     def encode(self) -> bytes:
         """The bytes of the whole set."""
         return b"".join((self.prefix, self.ciphertext_hash, self.signature, self.ciphertext))

@@ -23,7 +23,7 @@ from lichen.core.access.dag import Dag
 from lichen.core.access.epochs import EpochBook
 from lichen.core.access.membership import Member, Membership
 from lichen.core.access.rules import Reject, acts_as_admin, check
-from lichen.core.access.waiting import WaitingOperations
+from lichen.core.waiting import Waiting
 from lichen.ids import DeviceKey, EpochId, MemberId, OpId, SpaceId
 from lichen.wire.epochs import Epoch
 from lichen.wire.membership import DeviceRecord, Role
@@ -53,7 +53,7 @@ class AccessLog:
         """Members, roles and devices, in any past."""
         self.epoch_book = EpochBook()
         """Epochs and their wraps."""
-        self._waiting = WaitingOperations(limits.waiting_operations, limits.waiting_operation_bytes)
+        self._waiting: Waiting[OpId, Operation] = Waiting(limits.waiting_operations, limits.waiting_operation_bytes)
         self._invalid: OrderedDict[OpId, str] = OrderedDict()
         self._rights: dict[tuple[DeviceKey, tuple[OpId, ...]], Role | None] = {}
         self._required: frozenset[bytes] | None = None
@@ -84,7 +84,7 @@ class AccessLog:
             self._check_place(operation)
             missing = [parent for parent in operation.parents if parent not in self._dag]
             if missing:
-                self._waiting.put(operation, missing)
+                self._waiting.put(operation.id, operation, len(operation.encode()), missing)
                 return Outcome.WAITING
             past = self._dag.past(operation.parents)
             check(operation, self, past)
@@ -161,7 +161,7 @@ class AccessLog:
         return self._invalid.keys()
 
     @property
-    def missing(self) -> tuple[OpId, ...]:
+    def missing(self) -> tuple[bytes, ...]:
         """What waiting operations need that is not here at all, sorted: to be fetched."""
         return self._waiting.missing
 

@@ -94,6 +94,8 @@ class Limits:
     """Largest mail."""
     mail_per_device: int = 64
     """Most mails kept for one device."""
+    mail_in_all: int = 65_536
+    """Most mails kept at once; the oldest gives way."""
     mail_s: float = 7 * 86_400.0
     """How long a mail is kept."""
 

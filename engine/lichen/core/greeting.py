@@ -13,13 +13,13 @@ from lichen.core.links import LinkState, SpaceOnLink
 from lichen.core.space import SpaceState
 from lichen.core.state import NodeState, blinded
 from lichen.crypto.signing import verify_many
-from lichen.errors import InvalidOperation
+from lichen.errors import InvalidOperation, ProtocolError
 from lichen.ids import SpaceId
 from lichen.wire.frames import Access, Hello, Refused
 from lichen.wire.operation import Operation, OperationKind
 
 MESSAGE_BYTES = 256 * 1024
-"""A message of operations is closed when it reaches this size."""
+"""A message of operations is closed when it reaches this size; only a single larger one may be longer."""
 
 
 class Greeting:
@@ -84,18 +84,24 @@ class Greeting:
         genesis = Operation.decode(message.operations[0])
         if genesis.kind is not OperationKind.GENESIS or SpaceId(genesis.id) != message.space:
             return None
+        self._verified(message.operations)
         state.emit(StoreSpace(message.space))
         return state.begin(message.space)
 
     def _take(self, link: LinkState, space: SpaceState, bodies: tuple[bytes, ...]) -> bool:
         if not bodies or not (self._state.may_listen(link, space) or not space.log.heads):
             return False
+        return self.add(space, self._verified(bodies, space))
+
+    def _verified(self, bodies: tuple[bytes, ...], space: SpaceState | None = None) -> list[Operation]:
+        """The operations in a message, but for those that the space knows. Raises `ProtocolError`."""
+        if len(bodies) > 1 and sum(map(len, bodies)) > MESSAGE_BYTES:
+            raise ProtocolError(f"a message carries more than {MESSAGE_BYTES} bytes of access operations")
         operations = [Operation.decode(body) for body in bodies]
-        fresh = [operation for operation in operations if not space.log.known(operation.id)]
-        verified = verify_many([check for operation in fresh for check in operation.signature_checks()])
-        if not all(verified):
+        fresh = [operation for operation in operations if space is None or not space.log.known(operation.id)]
+        if not all(verify_many([check for operation in fresh for check in operation.signature_checks()])):
             raise InvalidOperation("a signature in an access operation does not verify")
-        return self.add(space, fresh)
+        return fresh
 
     def add(self, space: SpaceState, operations: list[Operation]) -> bool:
         """Add verified operations to the log; store those that became part of it. True when it has grown."""
@@ -149,8 +155,20 @@ class Greeting:
             on_link.pulled = True
             state.emit(ReadCursor(link.id, link.peer, space.id))
 
+    def drained(self, link: LinkState) -> None:
+        """A congested link can take more."""
+        for on_link in link.spaces.values():
+            space = self._state.spaces.get(on_link.space)
+            if space is not None and on_link.greeted and self._state.may_serve(link, space):
+                self._continue(link, space, on_link)
+
     def _send_missing(self, link: LinkState, space: SpaceState, on_link: SpaceOnLink) -> None:
-        """Send what the peer lacks, in messages of bounded size, each with the heads that it then has."""
+        """Send what the peer lacks, in messages of bounded size, each with the heads that it then has.
+
+        To a congested link nothing: it is looked at again when it has drained.
+        """
+        if link.congested:
+            return
         heads = dict.fromkeys(head for head in on_link.peer_heads if space.log.known(head))
         batch: list[bytes] = []
         size = 0

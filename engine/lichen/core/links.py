@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from lichen.ids import DeviceKey, OpId, SpaceId
+from lichen.ids import DeviceKey, OpId, SetId, SpaceId
 from lichen.wire.changeset import ChangeSet
 from lichen.wire.frames import Hello
 
@@ -31,6 +31,8 @@ class SpaceOnLink:
     subscribed: bool = False
     """The peer pulled: it gets what is new."""
     catching_up: bool = False
+    next_pull: tuple[int, tuple[SetId, ...]] | None = None
+    """The newest pull that came during a catch-up: position and sample. It is served after it."""
     position: int = 0
     """Our store's position up to which the peer was sent everything."""
     told_position: int = -1

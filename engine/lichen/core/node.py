@@ -181,8 +181,12 @@ class Node:
 
     def _drained(self, event: happened.LinkDrained) -> None:
         link = self.state.links.get(event.link)
-        if link is not None:
-            self._push.drained(link)
+        if link is None:
+            return
+        self._push.drained(link)
+        self._greeting.drained(link)
+        if self.state.relay:
+            self.state.emit(ReadMail(link.id, link.peer))
 
     # Messages
 
@@ -198,6 +202,9 @@ class Node:
     def _message(self, link: LinkState, message: frames.Message) -> None:
         if link.hello is None and not isinstance(message, frames.Hello):
             raise ProtocolError("a message came before the peer said hello")
+        space = getattr(message, "space", None)
+        if space is not None and space not in link.spaces and len(link.spaces) >= self.state.limits.spaces:
+            raise ProtocolError(f"the peer names more than {self.state.limits.spaces} spaces")
         self._messages[type(message)](link, message)
 
     def _hello(self, link: LinkState, message: frames.Hello) -> None:
@@ -238,7 +245,7 @@ class Node:
 
     def _forward_mail(self, mail: frames.Mail) -> None:
         for link in self.state.links.values():
-            if link.peer == mail.to:
+            if link.peer == mail.to and not link.congested:
                 self.state.emit(Send(link.id, mail))
                 return
         self.state.emit(StoreMail(mail.to, mail.sender, mail.body))

@@ -65,6 +65,8 @@ class Presence:
 
     def newcomer(self, link: LinkState, space: SpaceState) -> None:
         """Someone came: show them who is here."""
+        if link.congested:
+            return
         for (space_id, doc), payload in self._own.items():
             if space_id == space.id:
                 self._send(space, doc, payload, EphemeralKind.PRESENCE, TO_ALL, [link])

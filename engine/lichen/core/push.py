@@ -13,11 +13,14 @@ from lichen.core.events import CatchUpRead, CursorRead, CursorStored, PositionRe
 from lichen.core.links import LinkState, SpaceOnLink
 from lichen.core.space import SpaceState, short_id
 from lichen.core.state import NodeState
+from lichen.ids import SetId
 from lichen.wire.changeset import ChangeSet
 from lichen.wire.frames import Announce, Graft, Position, Prune, Pull, Sets, Settled
 
 MESSAGE_BYTES = 256 * 1024
 """A message of change sets is closed when it reaches this size."""
+GRAFTED_SETS = 1_024
+"""Most announced sets that are sent for one graft."""
 
 
 class Push:
@@ -46,14 +49,17 @@ class Push:
             return
         on_link = link.on(space.id)
         on_link.subscribed = True
-        self._begin_catch_up(link, on_link, message.since, message.sample)
+        if on_link.catching_up:
+            on_link.next_pull = message.since, message.sample
+        else:
+            self._begin_catch_up(link, on_link, message.since, message.sample)
 
-    def _begin_catch_up(self, link: LinkState, on_link: SpaceOnLink, since: int, sample: tuple[bytes, ...]) -> None:
+    def _begin_catch_up(self, link: LinkState, on_link: SpaceOnLink, since: int, sample: tuple[SetId, ...]) -> None:
         on_link.catching_up = True
         on_link.behind = False
         on_link.missed.clear()
         on_link.missed_bytes = 0
-        self._state.emit(ReadCatchUp(link.id, on_link.space, since, sample))  # type: ignore[arg-type]
+        self._state.emit(ReadCatchUp(link.id, on_link.space, since, sample))
 
     def catch_up_read(self, event: CatchUpRead) -> None:
         """Send a batch; after the last one, what was accepted meanwhile."""
@@ -65,6 +71,10 @@ class Push:
         if not event.done:
             return
         on_link.position = event.position
+        if on_link.next_pull is not None:
+            (since, sample), on_link.next_pull = on_link.next_pull, None
+            self._begin_catch_up(link, on_link, since, sample)
+            return
         if on_link.behind:
             self._begin_catch_up(link, on_link, event.position, ())
             return
@@ -75,9 +85,9 @@ class Push:
         self._tell_position(link, on_link, event.position)
 
     def sets_read(self, event: SetsRead) -> None:
-        """Send single sets that were asked for."""
+        """Send single sets that were asked for; to a congested link none, since the peer asks again."""
         link = self._state.links.get(event.link)
-        if link is not None and event.space in link.spaces:
+        if link is not None and event.space in link.spaces and not link.congested:
             self._send_bodies(link, link.spaces[event.space], list(event.sets))
 
     def _send_bodies(self, link: LinkState, on_link: SpaceOnLink, bodies: list[bytes]) -> None:
@@ -156,8 +166,8 @@ class Push:
         ids = [space.short_ids[short] for short in message.short_ids if short in space.short_ids]
         for set_id in ids:
             on_link.lazy.discard(space.known[set_id].author)
-        if ids:
-            self._state.emit(ReadSets(link.id, space.id, tuple(ids)))
+        if ids and not link.congested:  # the peer asks again for what does not come
+            self._state.emit(ReadSets(link.id, space.id, tuple(ids[:GRAFTED_SETS])))
 
     def graft_due(self) -> None:
         """Ask for announced sets that stayed away, and pull again where dependencies did."""

@@ -214,7 +214,7 @@ class Driver:
             case do.ReadCursor():
                 self._ask(lambda conn: rows.read_cursor(conn, effect))
             case do.ReadSets():
-                self._ask(lambda conn: rows.read_sets(conn, effect))
+                self._ask(lambda conn: rows.read_sets(conn, effect, self.limits))
             case do.ReadPosition():
                 self._ask(lambda conn: rows.read_position(conn, effect))
             case do.ReadMail():

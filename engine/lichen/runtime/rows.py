@@ -160,9 +160,10 @@ def save_sealed(conn: Connection, change_set: ChangeSet, last_hash: bytes, chang
     documents.put_session(conn, header.doc, documents.SessionRow(header.session, None, header.seq, change_set.id))
 
 
-def read_sets(conn: Connection, effect: do.ReadSets) -> happened.SetsRead:
-    """Single sets by id, ancestors first."""
-    return happened.SetsRead(effect.link, effect.space, tuple(change_sets.by_ids(conn, effect.ids)))
+def read_sets(conn: Connection, effect: do.ReadSets, limits: Limits) -> happened.SetsRead:
+    """Single sets by id, ancestors first, as many as one batch of a catch-up may hold."""
+    found = change_sets.by_ids(conn, effect.ids, limits.catch_up_batch_bytes)
+    return happened.SetsRead(effect.link, effect.space, tuple(found))
 
 
 def read_position(conn: Connection, effect: do.ReadPosition) -> happened.PositionRead:
@@ -400,7 +401,8 @@ def redeem(conn: Connection, ticket_id: bytes, device: DeviceKey, now_ms: int) -
 
 def store_mail(conn: Connection, effect: do.StoreMail, limits: Limits) -> None:
     """Keep a mail. Raises `LimitExceeded` above the bounds of its receiver."""
-    mailbox.put_mail(conn, effect.to, effect.sender, effect.body, _now_ms(), limits.mail_per_device)
+    bounds = {"most": limits.mail_per_device, "most_in_all": limits.mail_in_all}
+    mailbox.put_mail(conn, effect.to, effect.sender, effect.body, _now_ms(), **bounds)
 
 
 def take_mail(conn: Connection, effect: do.ReadMail) -> happened.MailRead:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -102,21 +103,25 @@ def scan(conn: Connection, space: bytes, since: int) -> list[tuple[int, bytes, b
 
 def bodies(conn: Connection, numbers: Sequence[int]) -> list[bytes]:
     """The sets at these positions, in the order of arrival."""
-    return [body for _, body in _by(conn, change_sets.c.num, numbers)]
-
-
-def by_ids(conn: Connection, ids: Sequence[bytes]) -> list[bytes]:
-    """The sets with these ids that are here, in the order of arrival."""
-    return [body for _, body in _by(conn, change_sets.c.id, ids)]
-
-
-def _by(conn: Connection, column: object, values: Sequence[object]) -> list[tuple[int, bytes]]:
     found: list[tuple[int, bytes]] = []
-    for start in range(0, len(values), CHUNK):
-        chunk = values[start : start + CHUNK]
-        query = select(change_sets.c.num, change_sets.c.body).where(column.in_(chunk))  # type: ignore[attr-defined]
+    for start in range(0, len(numbers), CHUNK):
+        chunk = numbers[start : start + CHUNK]
+        query = select(change_sets.c.num, change_sets.c.body).where(change_sets.c.num.in_(chunk))
         found.extend((row.num, row.body) for row in conn.execute(query))
-    return sorted(found)
+    return [body for _, body in sorted(found)]
+
+
+def by_ids(conn: Connection, ids: Sequence[bytes], most_bytes: int) -> list[bytes]:
+    """The sets with these ids that are here, in the order of arrival: as many as fit, but at least one."""
+    c = change_sets.c
+    sizes: list[tuple[int, int]] = []
+    for start in range(0, len(ids), CHUNK):
+        found = conn.execute(select(c.num, c.size).where(c.id.in_(ids[start : start + CHUNK])))
+        sizes.extend((row.num, row.size) for row in found)
+    sizes.sort()
+    totals = itertools.accumulate(size for _, size in sizes)
+    fitting = [num for (num, _), total in zip(sizes, totals, strict=True) if total <= most_bytes]
+    return bodies(conn, fitting or [num for num, _ in sizes[:1]])
 
 
 def raise_position(conn: Connection, least: int) -> None:

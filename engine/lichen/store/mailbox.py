@@ -8,10 +8,13 @@ from lichen.errors import LimitExceeded
 from lichen.store.schema import mail
 
 
-def put_mail(conn: Connection, receiver: bytes, sender: bytes, body: bytes, now_ms: int, most: int) -> None:
+def put_mail(
+    conn: Connection, receiver: bytes, sender: bytes, body: bytes, now_ms: int, *, most: int, most_in_all: int
+) -> None:
     """Keep a mail. One that is kept already only becomes as young as this: who waits for an answer repeats it.
 
-    Raises `LimitExceeded` when `most` are kept for its receiver already.
+    Raises `LimitExceeded` when `most` are kept for its receiver already. Where `most_in_all` are kept, the oldest gives
+    way: receivers cost a sender nothing, so the bound of one receiver bounds no disk.
     """
     same = (mail.c.receiver == receiver, mail.c.sender == sender, mail.c.body == body)
     if conn.execute(update(mail).where(*same).values(received_ms=now_ms)).rowcount:
@@ -19,6 +22,8 @@ def put_mail(conn: Connection, receiver: bytes, sender: bytes, body: bytes, now_
     kept = conn.execute(select(func.count()).where(mail.c.receiver == receiver)).scalar_one()
     if kept >= most:
         raise LimitExceeded(f"{most} mails are kept for device {receiver.hex()[:12]} already")
+    if conn.execute(select(func.count()).select_from(mail)).scalar_one() >= most_in_all:
+        conn.execute(delete(mail).where(mail.c.num == select(func.min(mail.c.num)).scalar_subquery()))
     conn.execute(insert(mail).values(receiver=receiver, sender=sender, body=body, received_ms=now_ms))
 
 

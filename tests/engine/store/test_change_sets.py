@@ -71,7 +71,7 @@ def test_a_set_that_is_held_already_is_passed_over(store: Store) -> None:
     before = store.read(lambda conn: sets.scan(conn, SPACE, 0)).result()
     add(store, replace(row(1), body=b"another"), row(2))
     assert store.read(lambda conn: sets.scan(conn, SPACE, 0)).result() == before
-    assert store.read(lambda conn: sets.by_ids(conn, [id_of(1)])).result() == [b"body 1"]
+    assert store.read(lambda conn: sets.by_ids(conn, [id_of(1)], 99)).result() == [b"body 1"]
 
 
 def test_keeping_no_sets_is_nothing(store: Store) -> None:
@@ -128,12 +128,14 @@ def test_bodies_come_in_the_order_of_arrival_whatever_was_asked(store: Store) ->
     numbers = [num for num, *_ in store.read(lambda conn: sets.scan(conn, SPACE, 0)).result()]
     bodies = [b"body %d" % number for number in range(1_100)]
     assert store.read(lambda conn: sets.bodies(conn, numbers[::-1])).result() == bodies
-    assert store.read(lambda conn: sets.by_ids(conn, [id_of(n) for n in range(1_099, -1, -1)])).result() == bodies
+    assert (
+        store.read(lambda conn: sets.by_ids(conn, [id_of(n) for n in range(1_099, -1, -1)], 99_999)).result() == bodies
+    )
 
 
 def test_what_is_not_here_is_left_out(store: Store) -> None:
     add(store, row(1))
-    assert store.read(lambda conn: sets.by_ids(conn, [id_of(9), id_of(1)])).result() == [b"body 1"]
+    assert store.read(lambda conn: sets.by_ids(conn, [id_of(9), id_of(1)], 99)).result() == [b"body 1"]
     assert store.read(lambda conn: sets.bodies(conn, [77])).result() == []
 
 

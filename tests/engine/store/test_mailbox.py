@@ -9,8 +9,9 @@ from lichen.store import Store, mailbox
 ALICE, BOB, CAROL = b"a" * 32, b"b" * 32, b"c" * 32
 
 
-def put(store: Store, receiver: bytes, body: bytes, now_ms: int = 0, most: int = 3) -> None:
-    store.write(lambda conn: mailbox.put_mail(conn, receiver, CAROL, body, now_ms, most)).result()
+def put(store: Store, receiver: bytes, body: bytes, now_ms: int = 0, most_in_all: int = 99) -> None:
+    bounds = {"most": 3, "most_in_all": most_in_all}
+    store.write(lambda conn: mailbox.put_mail(conn, receiver, CAROL, body, now_ms, **bounds)).result()
 
 
 def take(store: Store, receiver: bytes) -> list[bytes]:
@@ -58,3 +59,9 @@ def test_old_mail_is_dropped(store: Store) -> None:
     put(store, ALICE, b"new", now_ms=100)
     store.write(lambda conn: mailbox.expire_mail(conn, 100)).result()
     assert take(store, ALICE) == [b"new"]
+
+
+def test_mail_to_receivers_without_end_is_bounded_and_the_oldest_gives_way(store: Store) -> None:
+    for number in range(10):
+        put(store, bytes((number,)) * 32, b"%d" % number, most_in_all=4)
+    assert [take(store, bytes((number,)) * 32) for number in range(10)] == [[]] * 6 + [[b"6"], [b"7"], [b"8"], [b"9"]]

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from lichen_crdt.errors import InvalidValue
 from lichen_crdt.typed.leaves import Plain, Shape, check_depth, misfit, wrong
-from lichen_crdt.typed.nodes import Entry, ListNode, MapNode, Misfit, Node, Path, Place
+from lichen_crdt.typed.nodes import Entry, ListNode, MapNode, Misfit, Node, Path, Place, Problem
 
 _NOTHING = object()
 
@@ -116,26 +116,38 @@ class UnionShape:
         self._looked = False
 
     def read(self, stored: Any, place: Place) -> tuple[Any, Node]:
-        tagged = self._by_tag(stored)
-        if tagged is not None:
-            return tagged.read(stored, place)
-        best: tuple[Any, Node, Place] | None = None
+        key = (id(self), place.path)
+        if not isinstance(stored, (dict, list)):
+            outcome = self._read(stored, place)
+        elif key in place.known:
+            outcome = place.known[key]
+        else:
+            outcome = place.known[key] = self._read(stored, place)
+        if isinstance(outcome, Misfit):
+            raise Misfit(*outcome.args)
+        value, node, problems = outcome
+        place.problems.extend(problems)
+        return value, node
+
+    def _read(self, stored: Any, place: Place) -> tuple[Any, Node, list[Problem]] | Misfit:
+        best: tuple[Any, Node, list[Problem]] | None = None
         reasons: list[str] = []
-        for member in self.members:
+        try:
+            tagged = self._by_tag(stored)
+        except Misfit as why:
+            return why
+        for member in self.members if tagged is None else [tagged]:
             trial = place.trial()
             try:
                 value, node = member.read(stored, trial)
             except Misfit as why:
                 reasons.append(str(why))
                 continue
+            if best is None or len(trial.problems) < len(best[2]):
+                best = value, node, trial.problems
             if not trial.problems:
-                return value, node
-            if best is None or len(trial.problems) < len(best[2].problems):
-                best = value, node, trial
-        if best is None:
-            raise Misfit("; or ".join(dict.fromkeys(reasons)))
-        place.problems.extend(best[2].problems)
-        return best[:2]
+                break
+        return best or Misfit("; or ".join(dict.fromkeys(reasons)))
 
     def _by_tag(self, stored: Any) -> Shape | None:
         if not isinstance(stored, dict):

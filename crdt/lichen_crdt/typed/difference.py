@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterator
 from difflib import SequenceMatcher
 from typing import Any
@@ -12,8 +13,10 @@ from lichen_crdt.text import Text
 from lichen_crdt.typed.nodes import CounterNode, Entry, ListNode, MapNode, Node, TextNode, content, frozen, same
 from lichen_crdt.views import List, Map
 
-_MOST_PAIRS = 4_000_000
-"""Longer stretches of lists than this many pairs of items are replaced as a whole."""
+_MOST_PAIRS = 1_000_000
+_MOST_EQUAL_PAIRS = 50_000
+"""Stretches of lists with more pairs of items, or of equal ones, are replaced as a whole: the time of `difflib` grows
+with both."""
 
 
 class Writer:
@@ -130,7 +133,7 @@ def _stretches(before: list[Node], after: list[Node]) -> Iterator[tuple[bool, in
     end, new_end = len(old) - tail, len(new) - tail
     if head:
         yield True, 0, head, 0, head
-    if (end - head) * (new_end - head) > _MOST_PAIRS:
+    if _is_too_long(old[head:end], new[head:new_end]):
         yield False, head, end, head, new_end
     else:
         matcher = SequenceMatcher(None, old[head:end], new[head:new_end], autojunk=False)
@@ -141,6 +144,13 @@ def _stretches(before: list[Node], after: list[Node]) -> Iterator[tuple[bool, in
             yield tag == "equal" or edited, i, j, k, m
     if tail:
         yield True, end, len(old), new_end, len(new)
+
+
+def _is_too_long(old: list[object], new: list[object]) -> bool:
+    if len(old) * len(new) > _MOST_PAIRS:
+        return True
+    counts, others = collections.Counter(old), collections.Counter(new)
+    return sum(count * others[item] for item, count in counts.items()) > _MOST_EQUAL_PAIRS
 
 
 def _origins(nodes: list[Node]) -> set[int]:

@@ -98,7 +98,9 @@ class Native:
             if value.tzinfo is None:
                 raise InvalidValue("an instant needs a time zone", path)
             return from_milliseconds(to_milliseconds(value))
-        plain: Node = self.kind(value) if self.kind is not type(None) else None  # a subclass is stored as its base
+        if self.kind is type(None):
+            return None
+        plain: Node = str.__str__(value) if self.kind is str else self.kind(value)  # a subclass is stored as its base
         return plain
 
     def accepts(self, value: Any) -> bool:
@@ -164,6 +166,8 @@ class Choice:
         return self.members[_typed(stored)], stored
 
     def write(self, value: Any, path: Path) -> Node:
+        if not isinstance(value, (dict, list)) and _typed(value) in self.members:
+            return cast("Node", value)  # the value of a member, as models with `use_enum_values` have it
         if not self.accepts(value):
             raise InvalidValue(f"one of {self.name} is needed, not {str(value)[:80]!r}", path)
         node: Node = self.stored[_typed(value)]

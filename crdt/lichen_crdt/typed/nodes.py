@@ -106,11 +106,14 @@ class Place:
     live: Callable[[], Any] | None = None
     root: Root | None = None
     """The document, where this is its root."""
+    known: dict[tuple[int, Path], Any] = field(default_factory=dict)
+    """What unions read at which path, so that nested ones do not read it again for each of their members."""
 
     def inside(self, step: str | int) -> Place:
         """The place of a key or an index of what is here."""
         live = self.live
-        return Place((*self.path, step), self.problems, None if live is None else lambda: _inside(live(), step))
+        deeper = None if live is None else lambda: _inside(live(), step)
+        return Place((*self.path, step), self.problems, deeper, None, self.known)
 
     def check_depth(self) -> None:
         """Refuse a map or list that is nested too deeply. Raises `Misfit`."""
@@ -119,7 +122,7 @@ class Place:
 
     def trial(self) -> Place:
         """The same place with problems of its own."""
-        return Place(self.path, [], self.live, self.root)
+        return Place(self.path, [], self.live, self.root, self.known)
 
     def report(self, step: str | int, value: Any, why: str) -> None:
         """Say that what is at a key or an index here does not fit."""

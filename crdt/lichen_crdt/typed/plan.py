@@ -44,7 +44,8 @@ def _known(model: type) -> RecordShape:
 
 def _is_pydantic(model: type) -> bool:
     loaded = sys.modules.get("pydantic")  # a model can only be one of its if it was imported
-    return loaded is not None and issubclass(model, loaded.BaseModel)
+    # A RootModel is no map: it is dumped as what is in it.
+    return loaded is not None and issubclass(model, loaded.BaseModel) and not issubclass(model, loaded.RootModel)
 
 
 def _kind(model: type) -> Kind | None:

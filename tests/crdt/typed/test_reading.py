@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from lichen_crdt import Counter, Document, InvalidModel, Text, UnreadableField
 from lichen_crdt.typed import Problem, View
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, RootModel, field_validator, model_validator
 
 
 class Color(Enum):
@@ -266,6 +266,17 @@ def test_unions_without_a_tag_take_what_fits_best() -> None:
     assert View(document(value=None), Holder).value.value is None
 
 
+def test_the_keys_of_a_dict_may_be_of_several_types() -> None:
+    @dataclass
+    class Holder:
+        values: dict[date | UUID, int]
+
+    written = Holder({date(2026, 1, 2): 1, UUID(int=5): 2, date(2026, 1, 3): 3})
+    doc = Document()
+    View(doc, Holder).write(written)
+    assert View(doc, Holder).value == written
+
+
 def test_a_pydantic_union_with_a_discriminator() -> None:
     class Cat(BaseModel):
         kind: Literal["cat"] = "cat"
@@ -286,6 +297,50 @@ def test_a_pydantic_union_with_a_discriminator() -> None:
         home.pet = Cat(lives=3)
         home.key = UUID(int=1)
     assert doc == {"pet": {"kind": "cat", "lives": 3}, "site": "ftp:", "key": str(UUID(int=1))}
+
+
+def test_pydantic_models_of_many_kinds() -> None:
+    class Mood(str, Enum):  # noqa: UP042  # its str() is not its value
+        GOOD = "good"
+
+    class Tags(RootModel[list[str]]):
+        pass
+
+    class Node(BaseModel):
+        model_config = ConfigDict(use_enum_values=True, extra="forbid", validate_assignment=True)
+        mood: Mood = Mood.GOOD
+        word: str = ""
+        tags: Tags = Tags(["a"])
+        body: Text | None = None
+        children: list[Node] = []
+        _seen: int = PrivateAttr(default=3)
+
+    doc = Document()
+    view = View(doc, Node)
+    view.write(Node(word="w", children=[Node(body=Text("b"))]))
+    with view.change() as node:
+        node.word = Mood.GOOD
+        assert node.children[0].body is not None
+        node.children[0].body.append("!")
+        node.tags = Tags(["b", "c"])
+    assert (doc["mood"], doc["word"], doc["tags"]) == ("good", "good", ["b", "c"])
+    assert doc["children"][0]["body"] == "b!"
+    with doc.change():
+        doc["later"] = 1
+        doc["tags"] = [1]
+        doc["children"].append({"word": 5})
+    assert view.value.children[1].word == ""
+    assert [problem.path for problem in view.problems] == [("tags",), ("children", 1, "word")]
+
+
+def test_a_model_that_is_read_in_part_has_its_private_attributes() -> None:
+    class Person(BaseModel):
+        name: str
+        _seen: int = PrivateAttr(default=3)
+
+    person = View(document(name=5), Person).value
+    assert person._seen == 3
+    assert person.model_dump() == {}
 
 
 def test_a_version_of_the_past_is_read_as_the_document_is() -> None:

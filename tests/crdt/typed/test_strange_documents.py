@@ -137,6 +137,26 @@ def test_a_document_that_is_nested_as_deeply_as_a_view_reads_is_read() -> None:
     assert found.problems == ()
 
 
+@dataclass
+class Left:
+    child: Left | Right | None = None
+    leaf: int = 0
+
+
+@dataclass
+class Right:
+    child: Left | Right | None = None
+    leaf: int = 0
+
+
+def test_nested_unions_are_read_once_however_many_members_there_are() -> None:
+    content: dict[str, Any] = {"leaf": "bad"}
+    for _ in range(60):
+        content = {"child": content}
+    found = document(content).view(Left).read()
+    assert [(len(problem.path), problem.value) for problem in found.problems] == [(61, "bad")]
+
+
 def test_many_strange_items_cost_no_more_than_themselves() -> None:
     doc = document({"c": 1, "kind": "tree", "a": [7] * 20_000})
     found = doc.view(Tree).read()

@@ -292,6 +292,24 @@ def test_instants_have_milliseconds() -> None:
     assert doc["made"] == made.replace(microsecond=5_000)
 
 
+def test_optional_texts_in_a_draft_are_each_their_own() -> None:
+    @dataclass
+    class Pair:
+        left: Text | None = None
+        right: Text | None = None
+
+    doc = Document()
+    view = View(doc, Pair)
+    view.write(Pair(Text("same"), Text("same")))
+    with view.change() as pair:
+        assert pair.left is not None
+        pair.left.append("!")
+    assert doc == {"left": "same!", "right": "same"}
+    with view.change() as pair:
+        pair.right = None
+    assert doc == {"left": "same!", "right": None}
+
+
 def test_marks_and_cursors_of_a_text_in_a_draft_are_those_of_the_document() -> None:
     doc = notebook()
     with doc.view(Note).change() as note:

@@ -32,7 +32,7 @@ from sqlalchemy import Connection
 
 BODY = bytes(range(100))
 """A one-character change is about this long."""
-INSERT = "INSERT INTO lichen_changes (doc, session, body) VALUES (?, ?, ?)"
+INSERT = "INSERT INTO lichen_changes (doc, session, continues, body) VALUES (?, ?, 0, ?)"
 VALUES = (b"d" * 16, b"n" * 16, BODY)
 SYNCHRONOUS = {"process": "NORMAL", "power": "FULL"}
 DURABILITIES: tuple[Durability, ...] = ("process", "power")
@@ -118,7 +118,10 @@ def _bare(library: ModuleType, key: bytes | None) -> Callable[[Path, Durability]
             connection.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {SYNCHRONOUS[durability]}")
-        connection.execute("CREATE TABLE changes (num INTEGER PRIMARY KEY, doc BLOB, session BLOB, body BLOB)")
+        connection.execute(
+            "CREATE TABLE lichen_changes"
+            " (num INTEGER PRIMARY KEY, doc BLOB, session BLOB, continues BOOLEAN, body BLOB)"
+        )
         connection.execute("CREATE INDEX by_doc ON lichen_changes (doc, num)")
 
         def once() -> None:

@@ -149,7 +149,7 @@ def store_sets(conn: Connection, effect: do.StoreSets) -> None:
             by_document.setdefault(item.set.header.doc, []).extend(item.changes)
     for doc, changes in by_document.items():
         documents.create_document(conn, doc, effect.space, now_ms)
-        documents.append_changes(conn, doc, [(change, None) for change in changes])
+        documents.append_changes(conn, doc, changes)
 
 
 def save_sealed(conn: Connection, change_set: ChangeSet, last_hash: bytes, changes: int) -> None:
@@ -292,15 +292,16 @@ def _unsealed(pending: Sequence[documents.UnsealedRow]) -> list[Unsealed]:
     for row in pending:
         info = inspect(row.change)
         plain = list(info.deps) == [before.get(row.session)]
-        found.append(Unsealed(Session(row.session), info.hash, row.change, None if plain else tuple(info.deps)))
+        deps = None if plain else tuple(info.deps)
+        found.append(Unsealed(Session(row.session), info.hash, row.change, deps, row.continues))
         before[row.session] = info.hash
     return found
 
 
 def save_changes(conn: Connection, doc: DocId, changes: Sequence[Unsealed]) -> None:
     """Local changes, not sealed yet."""
-    if changes:
-        documents.append_changes(conn, doc, [(item.change, item.session) for item in changes])
+    rows = [documents.UnsealedRow(doc, item.session, item.change, item.continues) for item in changes]
+    documents.append_unsealed(conn, rows)
 
 
 def save_heads(conn: Connection, doc: DocId, heads: Sequence[bytes], title: str | None, now_ms: int) -> None:

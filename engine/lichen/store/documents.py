@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 
 from lichen.store.schema import changes, documents, sessions
 
-_APPEND = "INSERT INTO lichen_changes (doc, session, body) VALUES (?, ?, ?)"
+_APPEND = "INSERT INTO lichen_changes (doc, session, continues, body) VALUES (?, ?, ?, ?)"
 _MARK = (
     "UPDATE lichen_changes SET session = NULL WHERE num IN"
     " (SELECT num FROM lichen_changes WHERE doc = ? AND session = ? ORDER BY num LIMIT ?)"
@@ -39,6 +39,8 @@ class UnsealedRow:
     doc: bytes
     session: bytes
     change: bytes
+    continues: bool = False
+    """It belongs to the same transaction as the change before it: both go into one change set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +82,16 @@ def set_heads(conn: Connection, doc: bytes, heads: bytes, title: str | None, now
     )
 
 
-def append_changes(conn: Connection, doc: bytes, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
-    """Add `(change, session)` to the tail; the session is None for a change that lies in a change set."""
+def append_changes(conn: Connection, doc: bytes, changes: Sequence[bytes]) -> None:
+    """Add changes that lie in change sets to the tail."""
+    if changes:
+        conn.exec_driver_sql(_APPEND, [(doc, None, False, change) for change in changes])
+
+
+def append_unsealed(conn: Connection, rows: Sequence[UnsealedRow]) -> None:
+    """Add local changes that are in no change set yet to the tails of their documents."""
     if rows:
-        conn.exec_driver_sql(_APPEND, [(doc, session, change) for change, session in rows])
+        conn.exec_driver_sql(_APPEND, [(row.doc, row.session, row.continues, row.change) for row in rows])
 
 
 def mark_sealed(conn: Connection, doc: bytes, session: bytes, count: int) -> None:
@@ -113,7 +121,7 @@ def replace_snapshot(conn: Connection, doc: bytes, snapshot: bytes, upto: int) -
 def unsealed(conn: Connection, doc: bytes) -> list[UnsealedRow]:
     """Local changes of a document in no change set yet, in order."""
     c = changes.c
-    query = select(c.doc, c.session, c.body).where(c.session.isnot(None), c.doc == doc).order_by(c.num)
+    query = select(c.doc, c.session, c.body, c.continues).where(c.session.isnot(None), c.doc == doc).order_by(c.num)
     return [UnsealedRow(*row) for row in conn.execute(query)]
 
 

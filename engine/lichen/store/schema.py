@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Index,
     Integer,
@@ -93,6 +94,7 @@ changes = Table(
     Column("num", Number, primary_key=True, autoincrement=True),
     Column("doc", LargeBinary, nullable=False),
     Column("session", LargeBinary),
+    Column("continues", Boolean, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Index(None, "doc", "num"),
     Index("ix_lichen_changes_unsealed", "doc", "num", sqlite_where=Column("session").isnot(None)),

@@ -25,7 +25,10 @@ def begin(store: Store) -> None:
 
 
 def append(store: Store, session: bytes | None, *changes: bytes, doc: bytes = DOC) -> None:
-    do(store, lambda conn: docs.append_changes(conn, doc, [(change, session) for change in changes]))
+    if session is None:
+        do(store, lambda conn: docs.append_changes(conn, doc, changes))
+    else:
+        do(store, lambda conn: docs.append_unsealed(conn, [UnsealedRow(doc, session, one) for one in changes]))
 
 
 def tail(store: Store) -> tuple[bytes | None, list[bytes]]:

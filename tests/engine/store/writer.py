@@ -22,7 +22,7 @@ OUTSTANDING = threading.BoundedSemaphore(64)
 def write(conn: Connection, number: int) -> int:
     """Append a change and its number; now and then fold what is sealed."""
     body = b"%d:" % number + os.urandom(200)
-    documents.append_changes(conn, DOC, [(body, SESSION)])
+    documents.append_unsealed(conn, [documents.UnsealedRow(DOC, SESSION, body)])
     documents.set_heads(conn, DOC, b"%d" % number, str(number), number)
     if number % FOLD_EVERY == 0:
         documents.mark_sealed(conn, DOC, SESSION, FOLD_EVERY)

@@ -115,6 +115,7 @@ def _make_document_tables() -> None:
         _num(),
         _bytes("doc", nullable=False),
         _bytes("session"),
+        sa.Column("continues", sa.Boolean, nullable=False),
         _bytes("body", nullable=False),
         sqlite_autoincrement=True,
     )

@@ -230,6 +230,8 @@ async def test_the_recovery_key_stays_until_it_is_written_down(browser: Browser,
     for _ in range(3):
         await ada.keyboard.press("Escape")
     assert await ada.is_visible("code.key")
+    await ada.keyboard.press("Enter")  # what is meant to be pressed has the focus
+    await ada.wait_for_selector("dialog", state="hidden")
 
 
 @pytest.mark.browser
@@ -270,8 +272,12 @@ async def test_the_page_shows_who_is_here_and_over_which_path(browser: Browser, 
     if PICTURES:
         await ada.screenshot(path=f"{PICTURES}/light.png")
         await ben.screenshot(path=f"{PICTURES}/dark.png")
-        await ben.set_viewport_size({"width": 420, "height": 800})
+    await ben.set_viewport_size({"width": 420, "height": 800})
+    await ben.wait_for_selector(".note-link", state="hidden")  # also from the keyboard
+    if PICTURES:
         await ben.screenshot(path=f"{PICTURES}/small.png")
+    await ben.click("#open-side")
+    await ben.wait_for_selector(".note-link", state="visible")
 
 
 async def test_only_this_computer_s_own_page_may_ask(devices: list[Device]) -> None:

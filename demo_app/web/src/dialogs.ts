@@ -70,12 +70,13 @@ function form(
   [...inputs.values()].find((input) => !input.value)?.focus();
 }
 
-/** Show something to ask or to tell; `kept` stays when Escape is pressed. */
-function show(content: HTMLElement, kept = false): void {
+/** Show something to ask or to tell, under its heading; `kept` stays when Escape is pressed. */
+export function show(content: HTMLElement, kept = false): void {
   dialog().setAttribute("closedby", kept ? "none" : "closerequest");
   dialog().oncancel = (event) => {
     if (kept) event.preventDefault(); // for browsers that do not know the attribute
   };
+  dialog().setAttribute("aria-label", content.querySelector("h2")?.textContent ?? "");
   dialog().replaceChildren(content);
   if (!dialog().open) dialog().showModal();
   content.querySelector<HTMLElement>("button.primary")?.focus();
@@ -137,7 +138,7 @@ export async function invite(space: string, name: string): Promise<void> {
       element("h2", {}, `Invite to ${name}`),
       element("p", { class: "lead" }, "Good for one person, for one day. Send it by a way that only that person reads."),
       picture,
-      element("textarea", { class: "ticket", readonly: "", rows: "4", "aria-label": "The ticket" }, made.ticket),
+      element("textarea", { class: "ticket", readonly: "", rows: "5", "aria-label": "The ticket" }, made.ticket),
       element("div", { class: "actions" }, copyButton(made.ticket), close),
     ),
   );

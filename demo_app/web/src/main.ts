@@ -1,6 +1,6 @@
 // The page: a list of spaces and notes, and the note that is open.
 
-import { element, invite, joinSpace, newSpace } from "./dialogs";
+import { element, invite, joinSpace, newSpace, show } from "./dialogs";
 import { OpenNote } from "./note";
 import { ask, FromProgram, Live, Peer, Person, reason, Space, State } from "./protocol";
 
@@ -149,10 +149,12 @@ async function create(space: string): Promise<void> {
 function render(): void {
   if (!state) return;
   if (!state.spaces.length && !welcomed) welcome();
-  show(find("#spaces"), state.spaces.map(renderSpace));
-  show(find("#relays"), relayLines());
+  update(find("#spaces"), state.spaces.map(renderSpace));
+  update(find("#relays"), relayLines());
   find("#empty").hidden = note !== undefined;
-  show(find("#paths"), pathLines());
+  find("#empty").textContent = state.spaces.length ? "Choose a note, or begin one." : "Start a space, or join one with a ticket.";
+  title.hidden = note === undefined;
+  update(find("#paths"), pathLines());
   const wanted = location.hash.slice(1);
   if (!note && wanted && listed(wanted)) open(wanted);
   const info = note && listed(note.id);
@@ -162,7 +164,7 @@ function render(): void {
 }
 
 /** Put what is new in place of what is shown, unless it looks the same: a click or the focus in it is not lost. */
-function show(place: HTMLElement, made: Node[]): void {
+function update(place: HTMLElement, made: Node[]): void {
   if (element("div", {}, ...made).innerHTML === place.innerHTML) return;
   const focused = place.contains(document.activeElement) ? document.activeElement!.id : "";
   place.replaceChildren(...made);
@@ -238,7 +240,7 @@ function pathLines(): Node[] {
 function renderPeople(): void {
   const here = people.map((person) => badge(person.name, person.colour, `${person.name} is here`));
   const me = state?.name ? [badge(state.name, state.colour, "You")] : [];
-  show(find("#people"), note ? [...me, ...here] : []);
+  update(find("#people"), note ? [...me, ...here] : []);
 }
 
 function badge(name: string, colour: string, label: string): HTMLElement {
@@ -253,17 +255,17 @@ function welcome(): void {
   start.onclick = () => newSpace(state?.name ?? "", begun);
   const join = element("button", { class: "quiet" }, "Join with a ticket");
   join.onclick = () => joinSpace(state?.name ?? "", begun);
-  const dialog = find<HTMLDialogElement>("#dialog");
-  dialog.replaceChildren(
-    element("h2", {}, "Notes that are yours"),
+  const lead =
+    "They live on this device, encrypted, work offline, and merge with the people you share them with. Nobody in between can read them.";
+  show(
     element(
-      "p",
-      { class: "lead" },
-      "They live on this device, encrypted, work offline, and merge with the people you share them with. Nobody in between can read them.",
+      "div",
+      {},
+      element("h2", {}, "Notes that are yours"),
+      element("p", { class: "lead" }, lead),
+      element("div", { class: "actions" }, join, start),
     ),
-    element("div", { class: "actions" }, join, start),
   );
-  if (!dialog.open) dialog.showModal();
 }
 
 function begun(id: string): void {

@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 import typer
 from lichen_crdt import CrdtError
@@ -54,17 +54,11 @@ class Report:
             if isinstance(stream, io.TextIOWrapper):  # JSON is UTF-8; a terminal shows what it can
                 stream.reconfigure(encoding="utf-8" if as_json else None, errors="replace")
 
-    def _print_object(self, value: dict[str, Any]) -> None:
-        """The one object on stdout; an error that comes after it goes to stderr."""
-        stream = sys.stderr if self._printed else sys.stdout
-        self._printed = True
-        stream.write(json.dumps(value, ensure_ascii=False) + "\n")
-        stream.flush()
-
     def result(self, value: dict[str, Any], show: Callable[[], None] | None = None) -> None:
         """The command's result: the object itself, or what `show` prints; without it one line a key."""
         if self.as_json:
-            self._print_object(value)
+            self._printed = True
+            _print_object(value, sys.stdout)
         elif show is not None:
             show()
         else:
@@ -76,15 +70,21 @@ class Report:
         (stderr if self.as_json else stdout).print(text, soft_wrap=True)
 
     def error(self, error: BaseException) -> None:
-        """An error, as the command's only output under `--json`."""
+        """An error, as the command's only output under `--json`; after its result, on stderr."""
         hint = getattr(error, "hint", "")
         message = str(error) or type(error).__name__
         if self.as_json:
-            self._print_object({"error": {"type": type(error).__name__, "message": message, "hint": hint}})
+            body = {"error": {"type": type(error).__name__, "message": message, "hint": hint}}
+            _print_object(body, sys.stderr if self._printed else sys.stdout)
         else:
             stderr.print(f"[bold red]error[/bold red] {lines(message)}", soft_wrap=True)
             if hint:
                 stderr.print(f"[dim]{lines(hint)}[/dim]", soft_wrap=True)
+
+
+def _print_object(value: dict[str, Any], stream: TextIO) -> None:
+    stream.write(json.dumps(value, ensure_ascii=False) + "\n")
+    stream.flush()
 
 
 def configure_logs(*, verbose: bool) -> None:

@@ -48,6 +48,9 @@ check: setup check-rust check-page ## Format, lint, types, layers, docs
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/mypy typing_tests
+	$(BIN)/basedpyright
+	$(BIN)/stubtest --mypy-config-file pyproject.toml lichen_crdt._native lichen._native
 	$(BIN)/lint-imports
 	$(BIN)/mkdocs build --strict
 

@@ -60,7 +60,10 @@ from lichen_crdt.text import Text as Text
 from lichen_crdt.utf16 import from_utf16 as from_utf16
 from lichen_crdt.utf16 import to_utf16 as to_utf16
 from lichen_crdt.utf16 import utf16_length as utf16_length
+from lichen_crdt.values import Plain as Plain
+from lichen_crdt.values import Scalar as Scalar
 from lichen_crdt.values import Unknown as Unknown
+from lichen_crdt.values import Value as Value
 from lichen_crdt.values import from_milliseconds, to_milliseconds
 from lichen_crdt.version import Version as Version
 from lichen_crdt.views import Conflict as Conflict
@@ -98,7 +101,9 @@ __all__ = [
     "NewerDocument",
     "NoTransaction",
     "Patch",
+    "Plain",
     "ReadOnly",
+    "Scalar",
     "SchemaError",
     "Text",
     "TextPatch",
@@ -107,6 +112,7 @@ __all__ = [
     "TransactionOpen",
     "Unknown",
     "UnreadableField",
+    "Value",
     "Version",
     "apply_patches",
     "from_utf16",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from lichen_crdt._native import Core
 from lichen_crdt.changes import ChangeInfo, inspect
@@ -203,7 +203,7 @@ class Document(Map):
         return f"Document({self.to_py()!r})"
 
 
-def _actor(actor: Any) -> bytes | None:
+def _actor(actor: object) -> bytes | None:
     if actor is None or isinstance(actor, bytes):
         return actor
     if isinstance(actor, str):

@@ -9,10 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lichen_crdt.utf16 import to_utf16, utf16_length
 from lichen_crdt.views import plain
+
+if TYPE_CHECKING:
+    from lichen_crdt.counter import Counter
+    from lichen_crdt.text import Text
+    from lichen_crdt.values import Plain, Scalar
+
+_Data = TypeVar("_Data", bound="Plain")
 
 Path = tuple[str | int, ...]
 
@@ -38,7 +45,7 @@ class MapPut:
 
     path: Path
     key: str
-    value: Any
+    value: Plain | Text | Counter
     conflict: bool
 
 
@@ -56,7 +63,7 @@ class ListPut:
 
     path: Path
     index: int
-    value: Any
+    value: Plain | Text | Counter
     conflict: bool
 
 
@@ -66,7 +73,7 @@ class ListInsert:
 
     path: Path
     index: int
-    values: tuple[Any, ...]
+    values: tuple[Plain | Text | Counter, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +110,11 @@ class MarkPatch:
     start: int
     end: int
     name: str
-    value: Any
+    value: Scalar
 
 
 Patch = TextPatch | MapPut | MapDelete | ListPut | ListInsert | ListDelete | CounterPatch | ConflictPatch | MarkPatch
+"""One thing that changed; `match` tells which."""
 
 # In the order of the tags of the native core.
 _KINDS: tuple[type[Patch], ...] = (
@@ -127,23 +135,23 @@ def from_native(patches: Iterable[tuple[Any, ...]]) -> list[Patch]:
     return [_KINDS[tag](*fields) for tag, *fields in patches]
 
 
-def apply_patches(value: Any, patches: Iterable[Patch]) -> Any:
+def apply_patches(value: _Data, patches: Iterable[Patch]) -> _Data:
     """Apply patches to plain data (what `to_py()` gave); `value` itself is changed, and returned."""
     for patch in patches:
-        value = _apply(value, patch)
+        _apply(value, patch)
     return value
 
 
-def _apply(value: Any, patch: Patch) -> Any:
+# From here on plain data is `Any`: a path leads to what the patch says is there, or is an error.
+
+
+def _apply(value: Any, patch: Patch) -> None:
     if isinstance(patch, TextPatch):
-        if not patch.path:
-            return value
         parent = _at(value, patch.path[:-1])
         old: str = parent[patch.path[-1]]
         parent[patch.path[-1]] = old[: patch.index] + patch.inserted + old[patch.index + patch.deleted :]
-        return value
-    _apply_to(_at(value, patch.path), patch)
-    return value
+    else:
+        _apply_to(_at(value, patch.path), patch)
 
 
 def _apply_to(target: Any, patch: Patch) -> None:

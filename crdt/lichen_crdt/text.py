@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from lichen_crdt.utf16 import from_utf16, to_utf16
 
@@ -14,9 +13,7 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
     from lichen_crdt._native import Core, Obj
-
-
-Scalar = None | bool | int | float | str | bytes | datetime
+    from lichen_crdt.values import Scalar
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +23,7 @@ class Mark:
     start: int
     end: int
     name: str
-    value: Any
+    value: Scalar
 
 
 @dataclass(frozen=True, slots=True)

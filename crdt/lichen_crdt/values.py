@@ -1,9 +1,14 @@
-"""Values of a document that Python has no type for, and instants in time."""
+"""What a document holds, as types; values of it that Python has no type for; and instants in time."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+from lichen_crdt.counter import Counter
+from lichen_crdt.text import Text
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -20,6 +25,19 @@ class Unknown:
 
     type_code: int
     data: bytes
+
+
+Scalar: TypeAlias = bool | int | float | str | bytes | datetime | Unknown | None
+"""A value that is replaced as a whole."""
+
+Plain: TypeAlias = "Scalar | list[Plain] | dict[str, Plain]"
+"""The plain data that `to_py()` gives: nested to any depth, no views."""
+
+Value: TypeAlias = "Scalar | Text | Counter | Mapping[str, Value] | Sequence[Value]"
+"""What can be assigned in a document: plain data, texts, counters, and copies of what lies in documents.
+
+Of sequences that are no strings or bytes, lists and tuples; another is a `TypeError` when it is assigned.
+"""
 
 
 def to_milliseconds(instant: datetime) -> int:

@@ -13,18 +13,20 @@ from lichen_crdt.text import Text
 if TYPE_CHECKING:
     from lichen_crdt._native import Core
     from lichen_crdt.typed.view import View
+    from lichen_crdt.values import Plain, Value
 
 _T = TypeVar("_T")
 
-# Reads give `Any`: what lies at a key is known only at run time. `text()`, `map()`, `list()` and
-# `counter()` say what is expected there, and are typed.
+# Reads give `Any`: what lies at a key is known only at run time, and a union of all would have to be taken apart at
+# every step of `doc["items"][0]["name"]`. `text()`, `map()`, `list()` and `counter()` say what is expected there, and
+# are typed, as are writes and `to_py()`.
 
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
     """One of the values that concurrent writers left at one place."""
 
-    value: Any
+    value: Any  # as reads are, see above
     """As a read gives it: a view if it is an object."""
     actor: bytes
     """Who wrote it."""
@@ -79,7 +81,7 @@ class Map(MutableMapping[str, Any]):
             raise KeyError(key)
         return wrap(self._core, self._obj, key, value)
 
-    def __setitem__(self, key: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: Value) -> None:
         if type(value) is Counter and value.is_at(self._core, self._obj, key):
             return
         self._core.put(self._obj, _key(key), value)
@@ -143,9 +145,9 @@ class Map(MutableMapping[str, Any]):
         """Where this map is, from the root."""
         return self._core.path(self._obj)
 
-    def to_py(self) -> dict[str, Any]:
+    def to_py(self) -> dict[str, Plain]:
         """The whole content as plain data: texts are `str`, counters `int`, instants `datetime`."""
-        content: dict[str, Any] = self._core.to_py(self._obj)
+        content: dict[str, Plain] = self._core.to_py(self._obj)
         return content
 
 
@@ -183,9 +185,9 @@ class List(MutableSequence[Any]):
         return wrap(self._core, self._obj, at, value)
 
     @overload
-    def __setitem__(self, index: int, value: Any) -> None: ...
+    def __setitem__(self, index: int, value: Value) -> None: ...
     @overload
-    def __setitem__(self, index: slice, value: Iterable[Any]) -> None: ...
+    def __setitem__(self, index: slice, value: Iterable[Value]) -> None: ...
     def __setitem__(self, index: int | slice, value: Any) -> None:
         if isinstance(index, slice):
             start, count = self._range(index)
@@ -215,13 +217,17 @@ class List(MutableSequence[Any]):
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
-    def insert(self, index: int, value: Any) -> None:
+    def insert(self, index: int, value: Value) -> None:
         """Insert before the item at `index`; as with `list`, an index out of range means an end."""
         size = len(self)
         at = max(0, index + size) if index < 0 else min(index, size)
         self._core.insert(self._obj, at, value)
 
-    def extend(self, values: Iterable[Any]) -> None:
+    def append(self, value: Value) -> None:
+        """Add one value at the end."""
+        self.insert(len(self), value)
+
+    def extend(self, values: Iterable[Value]) -> None:
         """Append every value."""
         self._core.splice_list(self._obj, len(self), 0, [*values])
 
@@ -252,9 +258,9 @@ class List(MutableSequence[Any]):
         """Where this list is, from the root."""
         return self._core.path(self._obj)
 
-    def to_py(self) -> list[Any]:
+    def to_py(self) -> list[Plain]:
         """The whole content as plain data: texts are `str`, counters `int`, instants `datetime`."""
-        content: list[Any] = self._core.to_py(self._obj)
+        content: list[Plain] = self._core.to_py(self._obj)
         return content
 
 

@@ -211,8 +211,7 @@ class Desk:
     async def create_note(self, space_id: str, title: str, body: str = "") -> dict[str, Any]:
         """A new note in a space."""
         space = self.engine.space(SpaceId(parse_id(space_id, 32)))
-        content = {"title": Text(title[:200]), "body": Text(body), "created": datetime.now(UTC)}
-        note = await space.create(content)
+        note = await space.create({"title": Text(title[:200]), "body": Text(body), "created": datetime.now(UTC)})
         return {"note": note.id.hex(), "space": space.id.hex()}
 
     async def invite(self, space_id: str) -> dict[str, Any]:

@@ -150,7 +150,7 @@ class Document:
 
     # Presence
 
-    def set_presence(self, data: Mapping[str, Any] | None) -> None:
+    def set_presence(self, data: Mapping[str, object] | None) -> None:
         """Show this to everyone who is there, sealed and never stored; None takes it back.
 
         Raises `LimitExceeded` when it is larger than 8 KiB as CBOR.
@@ -161,8 +161,8 @@ class Document:
         self._engine.set_presence(self.space, self.id, payload)
 
     @property
-    def presence(self) -> Mapping[DeviceKey, Mapping[str, Any]]:
-        """What other devices show in this document now."""
+    def presence(self) -> Mapping[DeviceKey, Mapping[str, Any]]:  # Any: what others sent, whatever CBOR holds
+        """What other devices show in this document now, unchecked: it is as they gave it to `set_presence`."""
         return self._engine.presence(self.space, self.id)
 
     async def settled(self) -> None:

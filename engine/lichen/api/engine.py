@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from typing import Any, Literal
 
 import cbor2
+from lichen_crdt import Value
 
 from lichen.api.cards import CARD_NONCE, Cards, card_id, checked_name
 from lichen.api.document import Document
@@ -216,16 +217,16 @@ class Engine:
         keys = ((founded.epoch, epoch_key),)
         self._driver.feed(happened.SpaceLoaded(founded.space, founded.operations, (), keys))
         members = {founded.member.hex(): member_name} if member_name else {}
-        content = {"title": name, "members": members}
+        content: dict[str, Value] = {"title": name, "members": members}
         await self._create(founded.space, content, CARD_NONCE)
         await self._load_card(founded.space)
         return Space(self, self._state(founded.space), founded.recovery_key.text)
 
-    async def create_document(self, space_id: SpaceId, content: Mapping[str, Any]) -> Document:
+    async def create_document(self, space_id: SpaceId, content: Mapping[str, Value]) -> Document:
         """A new document in a space. Content that cannot be in a document is refused, and makes none."""
         return Document(self, await self._create(space_id, content, os.urandom(16)))
 
-    async def _create(self, space_id: SpaceId, content: Mapping[str, Any], nonce: bytes) -> OpenDocument:
+    async def _create(self, space_id: SpaceId, content: Mapping[str, Value], nonce: bytes) -> OpenDocument:
         if not self.may_write(space_id):
             raise AccessDenied(f"this device may not write in space {space_id.hex()[:12]}")
         doc = doc_id(space_id, self.device, nonce)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
+
+from lichen_crdt import Value
 
 from lichen.api.document import Document
 from lichen.errors import NotFound
@@ -82,7 +84,7 @@ class Space:
         """The documents, most recently changed first."""
         return await self._engine.list_documents(self.id)
 
-    async def create(self, content: Mapping[str, Any] | None = None) -> Document:
+    async def create(self, content: Mapping[str, Value] | None = None) -> Document:
         """A new document with this content, on disk when this returns. Raises `AccessDenied`."""
         return await self._engine.create_document(self.id, content or {})
 

@@ -10,7 +10,18 @@ from typing import Any
 from lichen_crdt.counter import Counter
 from lichen_crdt.errors import NewerDocument, TransactionError
 from lichen_crdt.text import Text
-from lichen_crdt.typed.nodes import CounterNode, Entry, ListNode, MapNode, Node, TextNode, content, frozen, same
+from lichen_crdt.typed.nodes import (
+    CounterNode,
+    Entry,
+    ListNode,
+    MapNode,
+    Node,
+    Respelled,
+    TextNode,
+    content,
+    frozen,
+    same,
+)
 from lichen_crdt.views import List, Map
 
 _MOST_PAIRS = 1_000_000
@@ -57,6 +68,8 @@ class Writer:
 
     def _inside(self, target: Map | List, place: Any, before: Node, after: Node) -> bool | None:
         """Change the object that is at a place; whether anything was written, None if it must be replaced."""
+        if isinstance(before, Respelled):
+            return None
         there = target[place]
         match there, after:
             case Text(), TextNode() | str():

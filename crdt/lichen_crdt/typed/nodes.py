@@ -83,8 +83,15 @@ class ListNode:
     """How many items the list has in the document."""
 
 
+@dataclass(slots=True)
+class Respelled:
+    """What a value would be written as, where the same value is stored in other words: it is replaced as a whole."""
+
+    node: Node
+
+
 Scalar = None | bool | int | float | str | bytes | datetime | Unknown
-Node = Scalar | TextNode | CounterNode | MapNode | ListNode
+Node = Scalar | TextNode | CounterNode | MapNode | ListNode | Respelled
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,12 +185,16 @@ def content(node: Node) -> Any:
             return {key: content(entry.node) for key, entry in entries.items()}
         case ListNode(items=items):
             return [content(item) for item in items]
+        case Respelled(node=inner):
+            return content(inner)
         case _:
             return node
 
 
 def same(one: Node, other: Node) -> bool:
     """Whether two trees have equal content of equal types; nan is the same as nan, and 0.0 not as -0.0."""
+    if isinstance(one, Respelled):
+        return same(one.node, other)
     if type(one) is not type(other):
         return False
     match one, other:
@@ -206,6 +217,8 @@ def frozen(node: Node) -> object:
             return ListNode, tuple(map(frozen, items))
         case TextNode() | CounterNode():
             return type(node), node.value
+        case Respelled(node=inner):
+            return frozen(inner)
         case float():
             return float, repr(node)  # so that nan equals nan, and 0.0 not -0.0
         case _:

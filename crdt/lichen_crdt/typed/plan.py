@@ -53,7 +53,13 @@ def _kind(model: type) -> Kind | None:
         from lichen_crdt.typed.pydantic_models import PydanticModels
 
         return PydanticModels()
-    return Dataclasses() if dataclasses.is_dataclass(model) else None
+    if not dataclasses.is_dataclass(model):
+        return None
+    if hasattr(model, "__pydantic_fields__"):
+        from lichen_crdt.typed.pydantic_models import PydanticDataclasses
+
+        return PydanticDataclasses()
+    return Dataclasses()
 
 
 class _Plan:
@@ -78,7 +84,7 @@ class _Plan:
 
     def _field(self, record: RecordShape, declared: Declared) -> Field:
         try:
-            shape = self._shape(declared.annotation, _is_pydantic(record.model))
+            shape = self._shape(declared.annotation, hasattr(record.model, "__pydantic_fields__"))
         except InvalidModel as error:
             raise InvalidModel(f"{record.model.__name__}.{declared.name}: {error}") from error
         sources: tuple[Source, ...] = (Source(declared.key),)

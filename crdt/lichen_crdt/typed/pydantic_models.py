@@ -14,8 +14,9 @@ from pydantic_core import PydanticUndefined
 from lichen_crdt.counter import Counter
 from lichen_crdt.errors import InvalidModel, InvalidValue
 from lichen_crdt.text import Text
+from lichen_crdt.typed.dataclass_models import Dataclasses
 from lichen_crdt.typed.leaves import describe
-from lichen_crdt.typed.nodes import Misfit, Node, Path, Place, Unreadable, plain_node
+from lichen_crdt.typed.nodes import Misfit, Node, Path, Place, Respelled, Unreadable, plain_node, same
 from lichen_crdt.typed.records import Declared, Rejected, unreadable
 
 
@@ -28,15 +29,14 @@ class PydanticModels:
             model.model_rebuild()
         except (PydanticUserError, NameError) as error:
             raise InvalidModel(f"{model.__name__}: {error}") from error
-        fields = model.model_fields
-        return [_declared(model, name, info) for name, info in fields.items() if not info.exclude]
+        return _stored(model, model.model_fields)
 
     def build(self, model: type[BaseModel], values: dict[str, Any]) -> BaseModel:
         """Validate by field names."""
         try:
             return model.model_validate(values, by_alias=False, by_name=True)
         except ValidationError as error:
-            raise Rejected(_reasons(model, error)) from error
+            raise Rejected(_reasons(model.model_fields, error)) from error
         except Exception as error:  # a validator of the application, on whatever a stranger wrote
             raise Rejected([(None, str(error) or type(error).__name__)]) from error
 
@@ -61,7 +61,34 @@ class PydanticModels:
         return {name: getattr(made, name) for name in values}
 
 
-def _declared(model: type[BaseModel], name: str, info: FieldInfo) -> Declared:
+class PydanticDataclasses(Dataclasses):
+    """Dataclasses that pydantic made (`pydantic.dataclasses`)."""
+
+    def declared(self, model: Any) -> list[Declared]:
+        """The fields that are not excluded, with `init=True`. Raises `InvalidModel`."""
+        fields: dict[str, FieldInfo] = model.__pydantic_fields__
+        return _stored(model, {name: info for name, info in fields.items() if info.init is not False})
+
+    def build(self, model: Any, values: dict[str, Any]) -> Any:
+        """Validate by field names."""
+        try:
+            return TypeAdapter(model).validate_python(values, by_alias=False, by_name=True)
+        except ValidationError as error:
+            raise Rejected(_reasons(model.__pydantic_fields__, error)) from error
+        except Exception as error:  # a validator of the application, on whatever a stranger wrote
+            raise Rejected([(None, str(error) or type(error).__name__)]) from error
+
+    def checked(self, model: Any, values: dict[str, Any]) -> dict[str, Any]:
+        """The values after validation."""
+        made = self.build(model, values)
+        return {name: getattr(made, name) for name in values}
+
+
+def _stored(model: type, fields: dict[str, FieldInfo]) -> list[Declared]:
+    return [_declared(model, name, info) for name, info in fields.items() if not info.exclude]
+
+
+def _declared(model: type, name: str, info: FieldInfo) -> Declared:
     if info.annotation is None:
         raise InvalidModel(f"{model.__name__}.{name} has no annotation")
     annotation: Any = info.annotation
@@ -76,11 +103,11 @@ def _declared(model: type[BaseModel], name: str, info: FieldInfo) -> Declared:
     return Declared(name, info.serialization_alias or info.alias or name, annotation, default)
 
 
-def _reasons(model: type[BaseModel], error: ValidationError) -> list[tuple[str | None, str]]:
+def _reasons(fields: dict[str, FieldInfo], error: ValidationError) -> list[tuple[str | None, str]]:
     found: list[tuple[str | None, str]] = []
     for line in error.errors(include_url=False, include_context=False, include_input=False):
         first, *rest = line["loc"] or (None,)
-        name = first if isinstance(first, str) and first in model.model_fields else None
+        name = first if isinstance(first, str) and first in fields else None
         where = f" (at {'.'.join(map(str, rest))})" if rest else ""
         found.append((name, line["msg"] + where))
     return found
@@ -108,6 +135,8 @@ class Adapted:
             self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
         except (PydanticUserError, NameError) as error:
             raise InvalidModel(str(error)) from error
+        if not self._adapter.pydantic_complete:  # such as a generic model that refers to itself
+            raise InvalidModel(f"{annotation} refers to what is not defined yet")
 
     def read(self, stored: Any, place: Place) -> tuple[Any, Node]:
         """Validate, in pydantic's lax mode."""
@@ -115,7 +144,8 @@ class Adapted:
             raise Misfit(stored.why)
         try:
             value = self._adapter.validate_python(stored)
-            return value, self._node(value, len(place.path))
+            node = self._node(value, len(place.path))
+            return value, node if same(node, plain_node(stored, len(place.path))) else Respelled(node)
         except ValidationError as error:
             raise Misfit("; ".join(line["msg"] for line in error.errors(include_url=False))) from None
         except (TypeError, ValueError) as error:
@@ -143,4 +173,7 @@ class Adapted:
         try:
             return plain_node(self._adapter.dump_python(value), depth)
         except TypeError:
-            return plain_node(self._adapter.dump_python(value, mode="json"), depth)
+            dumped = self._adapter.dump_python(value, mode="json")
+            if isinstance(value, (set, frozenset)) and isinstance(dumped, list):
+                dumped.sort(key=repr)  # the order of a set is none
+            return plain_node(dumped, depth)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import pydantic.dataclasses
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +48,12 @@ class Note:
     notes: Annotated[str, Text] = ""
     likes: Annotated[int, Counter] = 0
     made: datetime | None = None
+
+
+@pydantic.dataclasses.dataclass
+class Checked:
+    size: int = Field(default=3, ge=0)
+    names: list[str] = Field(default_factory=list)
 
 
 def notebook() -> Document:
@@ -435,6 +442,45 @@ def test_pydantic_changes_what_is_written_as_it_does_what_is_read() -> None:
         person.age = "36"  # type: ignore[assignment]
     assert doc["age"] == 36
     assert type(doc["age"]) is int
+
+
+def test_what_pydantic_respells_is_replaced_as_a_whole_and_only_when_it_changes() -> None:
+    class Tagged(BaseModel):
+        tags: set[str] = set()
+        pair: tuple[int, str] = (1, "a")
+        both: set[str] | None = None
+
+    doc = Document()
+    view = View(doc, Tagged)
+    view.write(Tagged(tags={"b", "a"}))
+    assert doc == {"tags": ["a", "b"], "pair": [1, "a"], "both": None}
+    with doc.change():
+        doc["tags"] = ["b", "a", "b"]
+        doc["both"] = ["y", "x", "y"]
+    heads = doc.heads
+    with view.change() as tagged:
+        assert tagged.tags == {"a", "b"}
+    assert doc.heads == heads
+    with view.change() as tagged:
+        tagged.tags.add("c")
+        tagged.both = {"x"}
+        tagged.pair = (2, "a")
+    assert doc == {"tags": ["a", "b", "c"], "pair": [2, "a"], "both": ["x"]}
+
+
+def test_dataclasses_of_pydantic_are_checked_too() -> None:
+    doc = Document()
+    view = View(doc, Checked)
+    view.write(Checked(size=2))
+    assert view.value == Checked(size=2, names=[])
+    with pytest.raises(InvalidValue) as caught, view.change() as checked:
+        checked.size = -1
+    assert caught.value.path == ("size",)
+    with doc.change():
+        doc["size"] = -5
+    found = view.read()
+    assert found.value == Checked(size=3)
+    assert [(problem.path, problem.value) for problem in found.problems] == [(("size",), -5)]
 
 
 def test_long_lists_are_compared_in_bounded_time() -> None:

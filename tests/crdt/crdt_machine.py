@@ -158,21 +158,21 @@ class Replicas(RuleBasedStateMachine):
             self.replicas[to].receive([change], strict=strict)
         self.replicas[to].check()
 
-    @rule(to=who, source=who)
-    def deliver_without_what_it_builds_on(self, to: int, source: int) -> None:
-        """What builds on missing changes is refused, and changes nothing."""
-        missing = self.unknown_to(to, source)
-        late = [change for change in missing[1:] if inspect(missing[0]).hash in inspect(change).deps]
-        replica = self.replicas[to]
-        if late:
-            heads = replica.doc.heads
-            with pytest.raises(MissingDependencies) as refused:
-                replica.receive(late)
-            assert refused.value.hashes == replica.doc.missing(refused.value.hashes) != ()
-            assert replica.doc.heads == heads
-            replica.follow([])
-            SEEN["refused"] += 1
+    @rule(source=who, seed=seeds)
+    def deliver_with_a_gap(self, source: int, seed: int) -> None:
+        """What builds on a missing change is refused, and changes nothing; with that change it is taken."""
+        changes = self.replicas[source].doc.changes()
+        gap = changes.pop(seed % len(changes)) if changes else b""
+        if not any(inspect(gap).hash in inspect(change).deps for change in changes):
+            return
+        replica = Replica(Document(self.actor()))
+        with pytest.raises(MissingDependencies) as refused:
+            replica.doc.apply_changes(changes)
+        assert refused.value.hashes == (inspect(gap).hash,)
+        assert replica.doc.heads == ()
+        replica.receive([*changes, gap])
         replica.check()
+        SEEN["refused"] += 1
 
     @rule(to=who, source=who)
     def merge(self, to: int, source: int) -> None:

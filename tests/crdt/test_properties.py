@@ -29,4 +29,4 @@ def test_replicas_keep_every_promise() -> None:
     run_state_machine_as_test(seed(SEED)(Replicas), settings=rules)
     print(", ".join(f"{what} {count}" for what, count in sorted(SEEN.items())))
     met = {"applied", "conflict", "converged", "cursor", "looked back", "refused", "replayed"}
-    assert EXAMPLES < 100 or met <= {what for what, count in SEEN.items() if count}
+    assert EXAMPLES < 500 or met <= {what for what, count in SEEN.items() if count}

@@ -43,6 +43,7 @@ from lichen_crdt.errors import SchemaError as SchemaError
 from lichen_crdt.errors import TransactionError as TransactionError
 from lichen_crdt.errors import TransactionOpen as TransactionOpen
 from lichen_crdt.errors import UnreadableField as UnreadableField
+from lichen_crdt.patches import BlockInsert as BlockInsert
 from lichen_crdt.patches import ConflictPatch as ConflictPatch
 from lichen_crdt.patches import CounterPatch as CounterPatch
 from lichen_crdt.patches import ListDelete as ListDelete
@@ -54,9 +55,14 @@ from lichen_crdt.patches import MarkPatch as MarkPatch
 from lichen_crdt.patches import Patch as Patch
 from lichen_crdt.patches import TextPatch as TextPatch
 from lichen_crdt.patches import apply_patches as apply_patches
+from lichen_crdt.spans import Block as Block
+from lichen_crdt.spans import Mark as Mark
+from lichen_crdt.spans import RichText as RichText
+from lichen_crdt.spans import Span as Span
 from lichen_crdt.text import Blame as Blame
-from lichen_crdt.text import Mark as Mark
 from lichen_crdt.text import Text as Text
+from lichen_crdt.units import Graphemes as Graphemes
+from lichen_crdt.units import Units as Units
 from lichen_crdt.utf16 import from_utf16 as from_utf16
 from lichen_crdt.utf16 import to_utf16 as to_utf16
 from lichen_crdt.utf16 import utf16_length as utf16_length
@@ -74,6 +80,8 @@ __all__ = [
     "MAX_OPERATIONS",
     "ActorReused",
     "Blame",
+    "Block",
+    "BlockInsert",
     "ChangeInfo",
     "Conflict",
     "ConflictPatch",
@@ -82,6 +90,7 @@ __all__ = [
     "CrdtError",
     "Document",
     "DocumentBusy",
+    "Graphemes",
     "InvalidChange",
     "InvalidCursor",
     "InvalidDocument",
@@ -103,13 +112,16 @@ __all__ = [
     "Patch",
     "Plain",
     "ReadOnly",
+    "RichText",
     "Scalar",
     "SchemaError",
+    "Span",
     "Text",
     "TextPatch",
     "Transaction",
     "TransactionError",
     "TransactionOpen",
+    "Units",
     "Unknown",
     "UnreadableField",
     "Value",
@@ -128,4 +140,7 @@ _native.register(
     datetime=datetime,
     to_ms=to_milliseconds,
     from_ms=from_milliseconds,
+    span=Span,
+    block=Block,
+    rich=RichText,
 )

@@ -38,6 +38,10 @@ class Counter:
         self._core, self._obj, self._place = core, obj, place
         return self
 
+    def detached(self) -> Counter:
+        """A counter of its own, outside any document, with the present value."""
+        return Counter(self.value)
+
     def is_at(self, core: Core, obj: Obj, place: str | int) -> bool:
         """Whether this is the view of the counter at that place."""
         return self._core is core and self._obj == obj and self._place == place

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from lichen_crdt._native import Core
 from lichen_crdt.changes import ChangeInfo, inspect
-from lichen_crdt.errors import MissingDependencies
+from lichen_crdt.errors import CrdtError, MissingDependencies, NoTransaction, TransactionError
 from lichen_crdt.patches import Patch, from_native
 from lichen_crdt.version import Version
 from lichen_crdt.views import Map
@@ -19,9 +21,12 @@ class Transaction(Map):
 
     After the block: `changes` are the changes it made, as (hash, bytes), none if nothing was written,
     several if it had more than 65,536 operations. `patches` are what they changed, if asked for.
+
+    It is entered once. The end of the block ends it from any thread. One that nobody can end any more,
+    because it was entered by hand and dropped, is taken back with a `ResourceWarning`.
     """
 
-    __slots__ = ("_message", "_time", "_wants_patches", "changes", "patches")
+    __slots__ = ("_message", "_state", "_time", "_wants_patches", "changes", "patches")
 
     changes: list[tuple[bytes, bytes]]
     patches: list[Patch]
@@ -31,22 +36,36 @@ class Transaction(Map):
         self._message = message
         self._time = time
         self._wants_patches = patches
+        self._state: Literal["new", "open", "ended"] = "new"
         self.changes = []
         self.patches = []
 
     def __enter__(self) -> Self:
+        if self._state != "new":
+            raise TransactionError("a transaction is entered once: begin another with `document.change()`")
         self._core.begin(self._message, self._time, self._wants_patches)
+        self._state = "open"
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._state != "open":
+            raise NoTransaction("this transaction is not open")
         if kind is not None:
             self._core.rollback()
+            self._state = "ended"
             return
         self.changes, patches = self._core.commit()
+        self._state = "ended"
         if patches:
             self.patches = from_native(patches)
+
+    def __del__(self) -> None:
+        if getattr(self, "_state", "new") == "open":
+            warnings.warn("a transaction never ended: it is taken back", ResourceWarning, source=self, stacklevel=2)
+            with contextlib.suppress(CrdtError):
+                self._core.rollback()
 
     @property
     def hash(self) -> bytes | None:
@@ -86,7 +105,8 @@ class Document(Map):
     def load(cls, data: bytes, actor: bytes | str | None = None) -> Self:
         """Read what `save()`, followed by any number of `save_after()` or changes, gave.
 
-        Raises `InvalidDocument`. Bytes of strangers belong in `apply_changes`, which checks each change.
+        The patches of a load, from an empty document, are `diff(())`. Raises `InvalidDocument`. Bytes of
+        strangers belong in `apply_changes`, which checks each change.
         """
         return cls.__new__(cls).bind(Core.load(data, _actor(actor)))
 

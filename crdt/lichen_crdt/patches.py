@@ -2,21 +2,23 @@
 
 A patch has the `path` of the map, list or text that it changes, keys and indexes from the root. Applied
 in order to the plain data of before (`apply_patches`), the patches give that of after. A new map, list or text
-appears empty (`{}`, `[]`, `Text("")`), and further patches fill it.
+appears empty (`{}`, `[]`, `Text("")`), and further patches fill it. Where they lead through a text by an index,
+they are of the block there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lichen_crdt.spans import BLOCK, Block, RichText, Span
+from lichen_crdt.text import Text
 from lichen_crdt.utf16 import to_utf16, utf16_length
 from lichen_crdt.views import plain
 
 if TYPE_CHECKING:
     from lichen_crdt.counter import Counter
-    from lichen_crdt.text import Text
     from lichen_crdt.values import Plain, Scalar
 
 _Data = TypeVar("_Data", bound="Plain")
@@ -32,11 +34,18 @@ class TextPatch:
     index: int
     inserted: str
     deleted: int
+    marks: Mapping[str, Scalar] = field(default_factory=dict)
+    """The marks that the inserted characters have, by their names."""
 
     def utf16(self, before: str) -> tuple[int, int]:
         """`index` and `deleted` in UTF-16 units, given the text before this patch."""
         removed = before[self.index : self.index + self.deleted]
         return to_utf16(before, self.index), utf16_length(removed)
+
+    def utf8(self, before: str) -> tuple[int, int]:
+        """`index` and `deleted` in UTF-8 bytes, given the text before this patch."""
+        removed = before[self.index : self.index + self.deleted]
+        return len(before[: self.index].encode()), len(removed.encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +122,29 @@ class MarkPatch:
     value: Scalar
 
 
-Patch = TextPatch | MapPut | MapDelete | ListPut | ListInsert | ListDelete | CounterPatch | ConflictPatch | MarkPatch
+@dataclass(frozen=True, slots=True)
+class BlockInsert:
+    """In the text at `path`: a new, empty block before `index`.
+
+    Further patches fill it: their paths lead through the text by the block's index. A `TextPatch` deletes it.
+    """
+
+    path: Path
+    index: int
+
+
+Patch = (
+    TextPatch
+    | MapPut
+    | MapDelete
+    | ListPut
+    | ListInsert
+    | ListDelete
+    | CounterPatch
+    | ConflictPatch
+    | MarkPatch
+    | BlockInsert
+)
 """One thing that changed; `match` tells which."""
 
 # In the order of the tags of the native core.
@@ -127,6 +158,7 @@ _KINDS: tuple[type[Patch], ...] = (
     CounterPatch,
     ConflictPatch,
     MarkPatch,
+    BlockInsert,
 )
 
 
@@ -135,44 +167,71 @@ def from_native(patches: Iterable[tuple[Any, ...]]) -> list[Patch]:
     return [_KINDS[tag](*fields) for tag, *fields in patches]
 
 
-def apply_patches(value: _Data, patches: Iterable[Patch]) -> _Data:
-    """Apply patches to plain data (what `to_py()` gave); `value` itself is changed, and returned."""
+def apply_patches(value: _Data, patches: Iterable[Patch], *, rich: bool = False) -> _Data:
+    """Apply patches to plain data (what `to_py()` gave); `value` itself is changed, and returned.
+
+    With `rich`, `value` is what `to_py(rich=True)` gave: marks and blocks follow too.
+    """
     for patch in patches:
-        _apply(value, patch)
+        if isinstance(patch, (TextPatch, BlockInsert, MarkPatch)):
+            _apply_to_text(value, patch)
+        elif (target := _at(value, patch.path)) is not None:
+            _apply_to(target, patch, rich)
     return value
 
 
 # From here on plain data is `Any`: a path leads to what the patch says is there, or is an error.
 
 
-def _apply(value: Any, patch: Patch) -> None:
-    if isinstance(patch, TextPatch):
-        parent = _at(value, patch.path[:-1])
-        old: str = parent[patch.path[-1]]
-        parent[patch.path[-1]] = old[: patch.index] + patch.inserted + old[patch.index + patch.deleted :]
-    else:
-        _apply_to(_at(value, patch.path), patch)
+def _apply_to_text(value: Any, patch: TextPatch | BlockInsert | MarkPatch) -> None:
+    parent = _at(value, patch.path[:-1])
+    if parent is None or not patch.path:
+        return
+    text = parent[patch.path[-1]]
+    if isinstance(text, RichText):
+        _apply_to_rich(text, patch)
+    elif isinstance(patch, TextPatch):
+        parent[patch.path[-1]] = text[: patch.index] + patch.inserted + text[patch.index + patch.deleted :]
+    elif isinstance(patch, BlockInsert):
+        parent[patch.path[-1]] = text[: patch.index] + BLOCK + text[patch.index :]
 
 
-def _apply_to(target: Any, patch: Patch) -> None:
+def _apply_to_rich(text: RichText, patch: TextPatch | BlockInsert | MarkPatch) -> None:
+    match patch:
+        case TextPatch(index=index, inserted=inserted, deleted=deleted, marks=marks):
+            text.splice(index, deleted, Span(inserted, marks) if inserted else None)
+        case BlockInsert(index=index):
+            text.splice(index, 0, Block({}))
+        case MarkPatch(start=start, end=end, name=name, value=value):
+            text.mark(start, end, name, value)
+
+
+def _apply_to(target: Any, patch: Patch, rich: bool) -> None:
     match patch:
         case MapPut(key=key, value=new):
-            target[key] = plain(new)
+            target[key] = _new(new, rich)
         case MapDelete(key=key):
             del target[key]
         case ListPut(index=index, value=new):
-            target[index] = plain(new)
+            target[index] = _new(new, rich)
         case ListInsert(index=index, values=values):
-            target[index:index] = [plain(new) for new in values]
+            target[index:index] = [_new(new, rich) for new in values]
         case ListDelete(index=index, count=count):
             del target[index : index + count]
         case CounterPatch(key=place, by=by):
             target[place] += by
         case _:
-            pass  # conflicts and marks do not show in plain data
+            pass  # a conflict does not show in plain data
+
+
+def _new(value: Any, rich: bool) -> Any:
+    return RichText() if rich and isinstance(value, Text) else plain(value)
 
 
 def _at(value: Any, path: Path) -> Any:
+    """What is at a path; None inside a block of a text that is a `str`, where blocks do not show."""
     for step in path:
-        value = value[step]
+        if isinstance(value, str):
+            return None
+        value = value.block(int(step)).content if isinstance(value, RichText) else value[step]
     return value

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import operator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+from lichen_crdt import _native
+from lichen_crdt.spans import Block, Expand, Mark, RichText, Span
+from lichen_crdt.units import Graphemes, Units
 from lichen_crdt.utf16 import from_utf16, to_utf16
 
 if TYPE_CHECKING:
@@ -13,17 +18,8 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
     from lichen_crdt._native import Core, Obj
-    from lichen_crdt.values import Scalar
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """One mark of a text: `name` has `value` from `start` to before `end`."""
-
-    start: int
-    end: int
-    name: str
-    value: Scalar
+    from lichen_crdt.values import Scalar, Value
+    from lichen_crdt.views import Map
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +62,23 @@ class Text:
         self._core, self._obj = core, obj
         return self
 
+    def is_object(self, core: Core, found: Any) -> bool:
+        """Whether this is the view of an object that was found in a document; for the views of this package."""
+        return self._core is core and self._obj == found
+
     def _bound(self) -> tuple[Core, Obj]:
         if self._core is None or self._obj is None:
             raise ValueError("this text is not in a document")
         return self._core, self._obj
+
+    def _place(self, index: int) -> int:
+        """A position from the start; `IndexError` if it cannot be one."""
+        at = operator.index(index)
+        if at < 0:
+            at += len(self)
+        if not 0 <= at <= sys.maxsize:
+            raise IndexError(f"position {index} is out of range")
+        return at
 
     # Reading
 
@@ -111,10 +120,9 @@ class Text:
 
     def splice(self, index: int, delete: int = 0, insert: str = "") -> None:
         """Delete `delete` code points at `index` and insert `insert` in their place."""
-        if index < 0:
-            index += len(self)
-        if index < 0 or delete < 0:
-            raise IndexError("a position or a count is negative")
+        index = self._place(index)
+        if not 0 <= delete <= sys.maxsize:
+            raise IndexError(f"a count of {delete} is out of range")
         if self._core is not None and self._obj is not None:
             self._core.splice_text(self._obj, index, delete, insert)
             return
@@ -134,6 +142,10 @@ class Text:
         """Insert `text` at the end."""
         self.splice(len(self), 0, text)
 
+    def __iadd__(self, text: str) -> Self:
+        self.append(text)
+        return self
+
     def replace(self, old: str, new: str, count: int = -1) -> int:
         """Replace occurrences of `old`, at most `count` if it is not negative; how many were replaced."""
         if not old:
@@ -147,7 +159,11 @@ class Text:
         return len(found)
 
     def update(self, text: str) -> None:
-        """Make the text equal to `text` with few edits, so that concurrent ones survive."""
+        """Make the text equal to `text` with few edits, so that concurrent ones survive.
+
+        The edits are the fewest where they are up to 500, and take no grapheme apart; beyond that whole
+        words or lines give way, so that the time stays in proportion to the text.
+        """
         if self._core is not None and self._obj is not None:
             self._core.update_text(self._obj, text)
         else:
@@ -169,32 +185,74 @@ class Text:
             raise ValueError("a text is edited in ranges with step 1")
         return start, max(0, stop - start)
 
-    # Marks
+    # Marks and blocks
 
-    def mark(
-        self,
-        start: int,
-        end: int,
-        name: str,
-        value: Scalar,
-        *,
-        expand: Literal["before", "after", "both", "none"] = "after",
-    ) -> None:
+    def mark(self, start: int, end: int, name: str, value: Scalar, *, expand: Expand = "after") -> None:
         """Give the code points from `start` to before `end` a mark, such as `("bold", True)`.
 
-        `expand` says at which edges text that is inserted there later takes the mark too.
+        `expand` says at which edges text that is inserted there later takes the mark too. Where marks
+        of one name overlap, the last one holds; None takes the mark away.
         """
         core, obj = self._bound()
-        core.mark(obj, start, end, name, value, (expand in ("before", "both"), expand in ("after", "both")))
+        core.mark(obj, self._place(start), self._place(end), name, value, _sides(expand))
 
-    def unmark(self, start: int, end: int, name: str) -> None:
-        """Take a mark away from the code points from `start` to before `end`."""
-        self.mark(start, end, name, None, expand="none")
+    def unmark(self, start: int, end: int, name: str, *, expand: Expand = "after") -> None:
+        """Take a mark away from the code points from `start` to before `end`.
+
+        With the `expand` that the mark has, text inserted at the edges later is without it as well.
+        """
+        self.mark(start, end, name, None, expand=expand)
 
     def marks(self) -> list[Mark]:
         """The marks of the text, in the order of their names and places."""
         core, obj = self._bound()
         return [Mark(*fields) for fields in core.marks(obj)]
+
+    def spans(self) -> RichText:
+        """The text as plain data: runs of characters with their marks, and blocks."""
+        core, obj = self._bound()
+        return core.spans(obj)
+
+    def update_spans(
+        self, spans: Iterable[Span | Block | str], *, expand: Expand | Mapping[str, Expand] = "after"
+    ) -> None:
+        """Make the text equal to `spans` with few edits, so that concurrent ones survive.
+
+        Characters change as in `update`, marks and the keys of blocks only where they differ. `expand`
+        is that of the marks it sets: one for all, or by their names (others are "after").
+        """
+        core, obj = self._bound()
+        named = expand if isinstance(expand, Mapping) else {}
+        default: Expand = expand if isinstance(expand, str) else "after"
+        sides = {name: _sides(how) for name, how in named.items()}
+        core.update_spans(obj, [_piece(span) for span in spans], sides, _sides(default))
+
+    def split_block(self, index: int, content: Mapping[str, Value] | None = None) -> Map:
+        """Insert a block with this content before the code point at `index`; its view.
+
+        A block takes up one position, and is `"\ufffc"` where the text is a `str`. What it means is the
+        application's: a paragraph with its kind, a picture. Deleting its position deletes it.
+        """
+        core, obj = self._bound()
+        return _map(core, core.split_block(obj, self._place(index), {} if content is None else content))
+
+    def join_block(self, index: int) -> None:
+        """Delete the block at `index`; `TypeError` if there is none."""
+        core, obj = self._bound()
+        core.join_block(obj, self._place(index))
+
+    def replace_block(self, index: int, content: Mapping[str, Value]) -> Map:
+        """Put another block in place of the one at `index`; to change some keys, write to `block(index)`."""
+        self.join_block(index)
+        return self.split_block(index, content)
+
+    def block(self, index: int) -> Map:
+        """The block at `index` as a map to read and write; `TypeError` if there is none."""
+        core, obj = self._bound()
+        found = core.get(obj, self._place(index))
+        if type(found) is not _native.Obj or found.kind != "map":
+            raise TypeError(f"at {index} is no block")
+        return _map(core, found)
 
     def blame(self) -> list[Blame]:
         """Who wrote which part of the text, in order: one `Blame` for each run of a change's characters.
@@ -206,24 +264,90 @@ class Text:
 
     # Cursors and other units
 
-    def cursor(self, index: int, *, before: bool = False) -> bytes:
+    def cursor(self, index: int | Literal["start", "end"], *, before: bool = False) -> bytes:
         """A position that stays with its character while others edit.
 
-        It is attached to the code point at `index`, or to the end if `index` is the length. When that
-        code point is deleted the cursor moves to the next one, or with `before` to the one before.
+        It is attached to the code point at `index`, or to the end if `index` is the length or "end"; with
+        "start" it stays at the start. When its code point is deleted the cursor moves to the next
+        one, or with `before` to the one before.
         """
         core, obj = self._bound()
-        return core.cursor(obj, index + len(self) if index < 0 else index, before)
+        if index == "start":
+            return core.cursor(obj, None, before)
+        return core.cursor(obj, len(self) if index == "end" else self._place(index), before)
 
     def position(self, cursor: bytes) -> int:
         """Where a cursor is now, in code points; `InvalidCursor` if it is not one of this text."""
         core, obj = self._bound()
         return core.position(obj, cursor)
 
+    @property
+    def utf16(self) -> Units:
+        """The text with positions in UTF-16 units, as browsers and Qt count."""
+        return Units(self, "utf16")
+
+    @property
+    def utf8(self) -> Units:
+        """The text with positions in UTF-8 bytes."""
+        return Units(self, "utf8")
+
+    @property
+    def graphemes(self) -> Graphemes:
+        """The text with positions in graphemes: what a reader sees as one character."""
+        return Graphemes(self)
+
+    def points(self, unit: str, *offsets: int) -> list[int]:
+        """The code points at offsets in a unit, "utf16", "utf8" or "grapheme"; `ValueError` inside a character."""
+        if any(offset < 0 for offset in offsets):
+            length = self.offsets(unit)[0]
+            offsets = tuple(offset + length if offset < 0 else offset for offset in offsets)
+        if not all(0 <= offset <= sys.maxsize for offset in offsets):
+            raise IndexError("a position is out of range")
+        if self._core is None or self._obj is None:
+            return _native.to_points(self._value, unit, [*offsets])
+        return self._core.to_points(self._obj, unit, [*offsets])
+
+    def offsets(self, unit: str, *indexes: int) -> list[int]:
+        """The offsets in a unit of code points; without any, the length of the text in that unit."""
+        places = [self._place(index) for index in indexes] or None
+        if self._core is None or self._obj is None:
+            return _native.from_points(self._value, unit, places)
+        return self._core.from_points(self._obj, unit, places)
+
+    def boundaries(self) -> list[int]:
+        """Where graphemes begin and end; see `Graphemes`."""
+        if self._core is None or self._obj is None:
+            return _native.boundaries(self._value)
+        return self._core.boundaries(self._obj)
+
+    def around(self, index: int) -> tuple[int, int]:
+        """The nearest boundary of graphemes at or before the code point at `index`, and the one after it."""
+        if self._core is None or self._obj is None:
+            return _native.around(self._value, self._place(index))
+        return self._core.around(self._obj, self._place(index))
+
     def index_to_utf16(self, index: int) -> int:
         """The UTF-16 offset of the code point at `index`."""
         return to_utf16(str(self), index)
 
     def utf16_to_index(self, offset: int) -> int:
-        """The index of the code point at a UTF-16 offset."""
+        """The index of the code point at a UTF-16 offset; inside a character, that of the character."""
         return from_utf16(str(self), offset)
+
+
+def _sides(expand: Expand) -> tuple[bool, bool]:
+    if expand not in ("before", "after", "both", "none"):
+        raise ValueError('a mark expands "before", "after", "both" or "none"')
+    return expand in ("before", "both"), expand in ("after", "both")
+
+
+def _piece(span: Span | Block | str) -> tuple[str | None, Mapping[str, Any]]:
+    if isinstance(span, str):
+        return span, {}
+    return (None, span.content) if isinstance(span, Block) else (span.text, span.marks)
+
+
+def _map(core: Core, obj: Obj) -> Map:
+    from lichen_crdt.views import Map  # views are made of texts, and only blocks lead back to them
+
+    return Map(core, obj)

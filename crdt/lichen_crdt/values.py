@@ -36,7 +36,7 @@ Plain: TypeAlias = "Scalar | list[Plain] | dict[str, Plain]"
 Value: TypeAlias = "Scalar | Text | Counter | Mapping[str, Value] | Sequence[Value]"
 """What can be assigned in a document: plain data, texts, counters, and copies of what lies in documents.
 
-Of sequences that are no strings or bytes, lists and tuples; another is a `TypeError` when it is assigned.
+A sequence that is no string and no bytes becomes a list.
 """
 
 

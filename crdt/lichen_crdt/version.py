@@ -9,6 +9,7 @@ from lichen_crdt.views import Map
 
 if TYPE_CHECKING:
     from lichen_crdt._native import Core, Obj
+    from lichen_crdt.spans import RichText
 
 
 class Version(Map):
@@ -50,8 +51,26 @@ class _Past:
     def text(self, obj: Obj) -> str:
         return self._core.text(obj, self._heads)
 
-    def to_py(self, obj: Obj) -> Any:
-        return self._core.to_py(obj, self._heads)
+    def to_py(self, obj: Obj, *, rich: bool = False, typed: bool = False) -> Any:
+        return self._core.to_py(obj, self._heads, rich, typed)
+
+    def items(self, obj: Obj, start: int, stop: int) -> list[Any]:
+        return self._core.items(obj, start, stop, self._heads)
+
+    def spans(self, obj: Obj) -> RichText:
+        return self._core.spans(obj, self._heads)
+
+    def to_points(self, obj: Obj, unit: str, offsets: list[int]) -> list[int]:
+        return self._core.to_points(obj, unit, offsets, self._heads)
+
+    def from_points(self, obj: Obj, unit: str, indexes: list[int] | None) -> list[int]:
+        return self._core.from_points(obj, unit, indexes, self._heads)
+
+    def boundaries(self, obj: Obj) -> list[int]:
+        return self._core.boundaries(obj, self._heads)
+
+    def around(self, obj: Obj, index: int) -> tuple[int, int]:
+        return self._core.around(obj, index, self._heads)
 
     def marks(self, obj: Obj) -> list[tuple[int, int, str, Any]]:
         return self._core.marks(obj, self._heads)
@@ -59,7 +78,7 @@ class _Past:
     def blame(self, obj: Obj) -> list[tuple[int, int, bytes, bytes]]:
         return self._core.blame(obj, self._heads)
 
-    def cursor(self, obj: Obj, index: int, before: bool) -> bytes:
+    def cursor(self, obj: Obj, index: int | None, before: bool) -> bytes:
         return self._core.cursor(obj, index, before, self._heads)
 
     def position(self, obj: Obj, cursor: bytes) -> int:

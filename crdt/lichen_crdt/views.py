@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
+import sys
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, overload
 
 from lichen_crdt._native import Obj
 from lichen_crdt.counter import Counter
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from lichen_crdt.values import Plain, Value
 
 _T = TypeVar("_T")
+_NOTHING: Any = object()
 
 # Reads give `Any`: what lies at a key is known only at run time, and a union of all would have to be taken apart at
 # every step of `doc["items"][0]["name"]`. `text()`, `map()`, `list()` and `counter()` say what is expected there, and
@@ -55,6 +58,19 @@ def wrap(core: Core, obj: Obj, place: str | int, value: Any) -> Any:
     return value
 
 
+def _stays(core: Core, obj: Obj, place: str | int, value: Any) -> bool:
+    """Whether what is assigned to a place is the view of what is there, as after `+=` and `|=`."""
+    if type(value) is Counter:
+        return value.is_at(core, obj, place)
+    return isinstance(value, (Map, List, Text)) and value.is_object(core, core.get(obj, place))
+
+
+def _detached(core: Core, obj: Obj, place: str | int) -> Any:
+    """A copy of what is at a place, outside the document; texts and counters keep their types."""
+    value = core.get(obj, place)
+    return core.to_py(value, typed=True) if type(value) is Obj else value
+
+
 def _expect(found: Any, kind: type[_T], place: str | int) -> _T:
     if not isinstance(found, kind):
         raise TypeError(f"at {place!r} is a {type(found).__name__}, not a {kind.__name__}")
@@ -75,16 +91,19 @@ class Map(MutableMapping[str, Any]):
         self._core = core
         self._obj = obj
 
+    def is_object(self, core: Core, found: Any) -> bool:
+        """Whether this is the view of an object that was found in a document; for the views of this package."""
+        return self._core is core and self._obj == found
+
     def __getitem__(self, key: str) -> Any:
-        value = self._core.get(self._obj, key)
+        value = self._core.get(self._obj, key) if isinstance(key, str) else None
         if value is None and key not in self:
             raise KeyError(key)
         return wrap(self._core, self._obj, key, value)
 
     def __setitem__(self, key: str, value: Value) -> None:
-        if type(value) is Counter and value.is_at(self._core, self._obj, key):
-            return
-        self._core.put(self._obj, _key(key), value)
+        if not _stays(self._core, self._obj, _key(key), value):
+            self._core.put(self._obj, key, value)
 
     def __delitem__(self, key: str) -> None:
         self._core.delete(self._obj, _key(key))
@@ -107,6 +126,40 @@ class Map(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.to_py()!r})"
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**self.to_py(), **plain(other)} if isinstance(other, Mapping) else NotImplemented
+
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return {**plain(other), **self.to_py()} if isinstance(other, Mapping) else NotImplemented
+
+    def __ior__(self, other: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Self:
+        self.update(other)
+        return self
+
+    @overload
+    def pop(self, key: str) -> Any: ...
+    @overload
+    def pop(self, key: str, default: Any) -> Any: ...
+    def pop(self, key: str, default: Any = _NOTHING) -> Any:
+        """Take a value out; a copy of it, with texts and counters as such, so that it can be put elsewhere."""
+        if default is not _NOTHING and key not in self:
+            return default
+        value = _detached(self._core, self._obj, _key(key))
+        del self[key]
+        return value
+
+    def popitem(self) -> tuple[str, Any]:
+        """Take the last key and its value out; keys are in their sorted order."""
+        keys = list(self)
+        if not keys:
+            raise KeyError("the map is empty")
+        return keys[-1], self.pop(keys[-1])
+
+    def clear(self) -> None:
+        """Delete every key."""
+        for key in self:
+            del self[key]
 
     def text(self, key: str) -> Text:
         """The text at `key`; `TypeError` if something else is there."""
@@ -145,17 +198,25 @@ class Map(MutableMapping[str, Any]):
         """Where this map is, from the root."""
         return self._core.path(self._obj)
 
-    def to_py(self) -> dict[str, Plain]:
-        """The whole content as plain data: texts are `str`, counters `int`, instants `datetime`."""
-        content: dict[str, Plain] = self._core.to_py(self._obj)
+    @overload
+    def to_py(self, *, rich: Literal[False] = False) -> dict[str, Plain]: ...
+    @overload
+    def to_py(self, *, rich: bool) -> dict[str, Any]: ...
+    def to_py(self, *, rich: bool = False) -> dict[str, Any]:
+        """The whole content as plain data: texts are `str`, counters `int`, instants `datetime`.
+
+        With `rich`, texts are `RichText`: runs with their marks, and blocks.
+        """
+        content: dict[str, Any] = self._core.to_py(self._obj, rich=rich)
         return content
 
 
 class List(MutableSequence[Any]):
     """A list of a document: a view that reads the present state and writes inside a transaction.
 
-    Behaves as a Python list does: negative indexes, slices (step 1 when writing), `in`, `insert`,
-    `append`, `extend`, `pop`. Compares equal to lists and tuples with equal contents.
+    Behaves as a Python list does: negative indexes, slices, `in`, `insert`, `append`, `extend`, `pop`,
+    `index`, `count`, `remove`. Items cannot be moved, so there is no `sort` and no `reverse`. Compares equal to
+    lists and tuples with equal contents.
     """
 
     __slots__ = ("_core", "_obj")
@@ -165,9 +226,15 @@ class List(MutableSequence[Any]):
         self._core = core
         self._obj = obj
 
+    def is_object(self, core: Core, found: Any) -> bool:
+        """Whether this is the view of an object that was found in a document; for the views of this package."""
+        return self._core is core and self._obj == found
+
     def _index(self, index: int) -> int:
-        at = index + len(self) if index < 0 else index
+        at = operator.index(index)
         if at < 0:
+            at += len(self)
+        if not 0 <= at <= sys.maxsize:
             raise IndexError(f"index {index} is out of range")
         return at
 
@@ -177,7 +244,10 @@ class List(MutableSequence[Any]):
     def __getitem__(self, index: slice) -> list[Any]: ...
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+            places = range(len(self))[index]
+            low, high = min(places, default=0), max(places, default=-1) + 1
+            items = self._core.items(self._obj, low, high)
+            return [wrap(self._core, self._obj, at, items[at - low]) for at in places]
         at = self._index(index)
         value = self._core.get(self._obj, at)
         if value is None and at >= len(self):
@@ -190,36 +260,44 @@ class List(MutableSequence[Any]):
     def __setitem__(self, index: slice, value: Iterable[Value]) -> None: ...
     def __setitem__(self, index: int | slice, value: Any) -> None:
         if isinstance(index, slice):
-            start, count = self._range(index)
-            self._core.splice_list(self._obj, start, count, [*value])
+            self._set_slice(index, [*value])
             return
         at = self._index(index)
-        if type(value) is Counter and value.is_at(self._core, self._obj, at):
+        if not _stays(self._core, self._obj, at, value):
+            self._core.put(self._obj, at, value)
+
+    def _set_slice(self, index: slice, values: list[Any]) -> None:
+        start, stop, step = index.indices(len(self))
+        if step == 1:
+            self._core.splice_list(self._obj, start, max(0, stop - start), values)
             return
-        self._core.put(self._obj, at, value)
+        places = range(start, stop, step)
+        if len(places) != len(values):
+            raise ValueError(f"{len(values)} values for an extended slice of size {len(places)}")
+        for at, value in zip(places, values, strict=True):
+            self[at] = value
 
     def __delitem__(self, index: int | slice) -> None:
-        if isinstance(index, slice):
-            start, count = self._range(index)
-            self._core.splice_list(self._obj, start, count, [])
-        else:
+        if not isinstance(index, slice):
             self._core.delete(self._obj, self._index(index))
-
-    def _range(self, key: slice) -> tuple[int, int]:
-        start, stop, step = key.indices(len(self))
-        if step != 1:
-            raise ValueError("a list is edited in ranges with step 1")
-        return start, max(0, stop - start)
+            return
+        start, stop, step = index.indices(len(self))
+        if step == 1:
+            self._core.splice_list(self._obj, start, max(0, stop - start), [])
+            return
+        for at in sorted(range(start, stop, step), reverse=True):
+            self._core.delete(self._obj, at)
 
     def __len__(self) -> int:
         return self._core.length(self._obj)
 
     def __iter__(self) -> Iterator[Any]:
-        return (self[i] for i in range(len(self)))
+        items = self._core.items(self._obj, 0, sys.maxsize)
+        return (wrap(self._core, self._obj, at, value) for at, value in enumerate(items))
 
     def insert(self, index: int, value: Value) -> None:
         """Insert before the item at `index`; as with `list`, an index out of range means an end."""
-        size = len(self)
+        size, index = len(self), operator.index(index)
         at = max(0, index + size) if index < 0 else min(index, size)
         self._core.insert(self._obj, at, value)
 
@@ -230,6 +308,23 @@ class List(MutableSequence[Any]):
     def extend(self, values: Iterable[Value]) -> None:
         """Append every value."""
         self._core.splice_list(self._obj, len(self), 0, [*values])
+
+    def pop(self, index: int = -1) -> Any:
+        """Take an item out; a copy of it, with texts and counters as such, so that it can be put elsewhere."""
+        at = self._index(index)
+        if at >= len(self):
+            raise IndexError(f"index {index} is out of range")
+        value = _detached(self._core, self._obj, at)
+        self._core.delete(self._obj, at)
+        return value
+
+    def clear(self) -> None:
+        """Delete every item."""
+        del self[:]
+
+    def reverse(self) -> NoReturn:
+        """Not possible: a `TypeError`."""
+        raise TypeError("the items of a list cannot be moved; `items[:] = items[::-1]` puts copies in their place")
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, List):
@@ -245,9 +340,11 @@ class List(MutableSequence[Any]):
         """Every value that concurrent writers put at `index`; the last one is what reads give."""
         return conflicts(self._core, self._obj, self._index(index))
 
-    def cursor(self, index: int, *, before: bool = False) -> bytes:
+    def cursor(self, index: int | Literal["start", "end"], *, before: bool = False) -> bytes:
         """A position that stays with its item while others edit; see `Text.cursor`."""
-        return self._core.cursor(self._obj, self._index(index), before)
+        if index == "start":
+            return self._core.cursor(self._obj, None, before)
+        return self._core.cursor(self._obj, len(self) if index == "end" else self._index(index), before)
 
     def position(self, cursor: bytes) -> int:
         """Where a cursor is now; `InvalidCursor` if it is not one of this list."""
@@ -258,9 +355,16 @@ class List(MutableSequence[Any]):
         """Where this list is, from the root."""
         return self._core.path(self._obj)
 
-    def to_py(self) -> list[Plain]:
-        """The whole content as plain data: texts are `str`, counters `int`, instants `datetime`."""
-        content: list[Plain] = self._core.to_py(self._obj)
+    @overload
+    def to_py(self, *, rich: Literal[False] = False) -> list[Plain]: ...
+    @overload
+    def to_py(self, *, rich: bool) -> list[Any]: ...
+    def to_py(self, *, rich: bool = False) -> list[Any]:
+        """The whole content as plain data: texts are `str`, counters `int`, instants `datetime`.
+
+        With `rich`, texts are `RichText`: runs with their marks, and blocks.
+        """
+        content: list[Any] = self._core.to_py(self._obj, rich=rich)
         return content
 
 

@@ -11,11 +11,11 @@ from lichen_crdt import errors, patches
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "crdt.md"
 
 PUBLIC = """
-ActorReused Blame ChangeInfo Conflict ConflictPatch Counter CounterPatch CrdtError Document DocumentBusy InvalidChange
-InvalidCursor InvalidDocument InvalidModel InvalidTrace InvalidValue List ListDelete ListInsert ListPut MAX_OPERATIONS
-Map MapDelete MapPut Mark MarkPatch MissingDependencies NewerDocument NoTransaction Patch Plain ReadOnly Scalar
-SchemaError Text TextPatch Transaction TransactionError TransactionOpen Unknown UnreadableField Value Version
-apply_patches from_utf16 inspect to_utf16 utf16_length
+ActorReused Blame Block BlockInsert ChangeInfo Conflict ConflictPatch Counter CounterPatch CrdtError Document
+DocumentBusy Graphemes InvalidChange InvalidCursor InvalidDocument InvalidModel InvalidTrace InvalidValue List
+ListDelete ListInsert ListPut MAX_OPERATIONS Map MapDelete MapPut Mark MarkPatch MissingDependencies NewerDocument
+NoTransaction Patch Plain ReadOnly RichText Scalar SchemaError Span Text TextPatch Transaction TransactionError
+TransactionOpen Units Unknown UnreadableField Value Version apply_patches from_utf16 inspect to_utf16 utf16_length
 """
 
 

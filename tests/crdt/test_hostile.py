@@ -297,14 +297,13 @@ def test_exactly_the_most_operations_are_taken() -> None:
         Document().apply_changes([Change(ops=(*ops, Op(key="one more"))).encode()])
 
 
-def test_values_nested_beyond_reading_are_an_error_not_a_crash() -> None:
+def test_values_nested_beyond_reading_are_refused_and_no_crash() -> None:
     ops = [Op(MAKE_LIST, key="deep")]
     ops += [Op(MAKE_LIST, obj=(n, ALICE), key=HEAD, insert=True) for n in range(1, 3_000)]
     doc = Document()
-    doc.apply_changes([Change(actor=ALICE, ops=tuple(ops)).encode()])
-    with pytest.raises(CrdtError):
-        doc.to_py()
-    assert Document.load(doc.save()).heads == doc.heads
+    with pytest.raises(InvalidChange, match="deeper"):
+        doc.apply_changes([Change(actor=ALICE, ops=tuple(ops)).encode()])
+    assert doc.heads == ()
 
 
 def test_foreign_cursors_are_refused() -> None:

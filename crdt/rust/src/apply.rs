@@ -9,6 +9,7 @@ use crate::document::Document;
 use crate::error::Result;
 use crate::incoming::{self, Incoming};
 use crate::job::{Ended, Job};
+use crate::mend;
 use crate::patches::{self, Seen};
 use crate::replay::{self, Outcome};
 
@@ -109,8 +110,10 @@ impl Run {
         match replay::replay(document, &incoming.change)? {
             Outcome::Done(made) => {
                 document.trust.hit();
-                self.heads.get_or_insert(heads);
                 self.report.replayed += 1;
+                let marked = mend::marked(std::slice::from_ref(incoming));
+                let made = mend::step(document.idle()?, &heads, made, &marked)?;
+                self.heads.get_or_insert(heads);
                 patches::read(document.idle()?, made, &mut self.report.seen)?;
                 Ok(true)
             }

@@ -16,6 +16,7 @@ use crate::incoming::Incoming;
 use crate::past::{Action, Fact, Known, OpKey, Past, Place};
 use crate::replay;
 use crate::tracker;
+use crate::values::MAX_DEPTH;
 
 /// Check changes in an order in which dependencies come first.
 pub fn check(doc: &mut Automerge, changes: &[Incoming], strict: bool) -> Result<()> {
@@ -133,6 +134,9 @@ impl Scope<'_, '_> {
         self.mark_pairs(change, index, op)?;
         self.predecessors(op, &fact)?;
         let id: OpKey = (self.actor, self.first + index as u64);
+        if matches!(fact.action, Action::Make(_)) && self.known.nest(id, fact.obj)? > MAX_DEPTH {
+            return invalid(format!("an object nests deeper than {MAX_DEPTH} levels"));
+        }
         self.known.add(id, fact);
         Ok(())
     }

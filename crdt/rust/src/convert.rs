@@ -2,7 +2,7 @@
 
 use automerge::{ActorId, Automerge, ChangeHash, LoadOptions, Prop, ReadDoc};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::document::Done;
 use crate::error::{guard, Error, Result};
@@ -15,8 +15,8 @@ impl<'py> FromPyObject<'_, 'py> for Place {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        if let Ok(key) = value.extract::<String>() {
-            return Ok(Place(Prop::Map(key)));
+        if value.is_instance_of::<PyString>() {
+            return Ok(Place(Prop::Map(value.extract::<String>()?)));
         }
         Ok(Place(Prop::Seq(value.extract::<usize>()?)))
     }

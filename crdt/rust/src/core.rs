@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use automerge::marks::Mark;
-use automerge::{ActorId, Automerge, Cursor, CursorPosition, MoveCursor, ObjId, ObjType, Prop, ReadDoc};
+use automerge::{ActorId, Automerge, ObjId, ObjType, Prop, ReadDoc};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
@@ -13,9 +12,10 @@ use crate::document::{reading, Document, State};
 use crate::error::{guard, Error, Result};
 use crate::incoming;
 use crate::job::Ended;
+use crate::mend;
 use crate::patches;
-use crate::shared::Shared;
-use crate::values::{self, Obj, Output, Style, ENCODING};
+use crate::shared::{Claim, Shared};
+use crate::values::{self, Form, Obj, Output, Style, ENCODING};
 use crate::version::{self, At};
 
 /// How often an apply catches up with other writers before it makes them wait.
@@ -33,14 +33,14 @@ impl Core {
     }
 
     /// A short call, with the GIL held.
-    fn quick<T>(&self, py: Python<'_>, f: impl FnOnce(&mut Document) -> Result<T>) -> PyResult<T> {
+    pub fn quick<T>(&self, py: Python<'_>, f: impl FnOnce(&mut Document) -> Result<T>) -> PyResult<T> {
         let mut claim = self.shared.claim(py)?;
         let document = claim.value();
         Ok(guard(|| f(document))?)
     }
 
     /// A call that may take long, with the GIL released.
-    fn heavy<T: Send>(
+    pub fn heavy<T: Send>(
         &self,
         py: Python<'_>,
         f: impl FnOnce(&mut Document) -> Result<T> + Send,
@@ -51,8 +51,19 @@ impl Core {
     }
 
     /// A call that writes inside a transaction: a panic damages the document.
-    fn write<T>(&self, py: Python<'_>, f: impl FnOnce(&mut Document) -> Result<T>) -> PyResult<T> {
-        let mut claim = self.shared.claim(py)?;
+    pub fn write<T>(&self, py: Python<'_>, f: impl FnOnce(&mut Document) -> Result<T>) -> PyResult<T> {
+        Core::write_in(self.shared.claim(py)?, f)
+    }
+
+    /// A call that ends the transaction, on whichever thread it was opened.
+    fn end<T>(&self, py: Python<'_>, f: impl FnOnce(&mut Document) -> Result<T>) -> PyResult<T> {
+        Core::write_in(self.shared.claim_to_end(py)?, f)
+    }
+
+    fn write_in<T>(
+        mut claim: Claim<'_, Document>,
+        f: impl FnOnce(&mut Document) -> Result<T>,
+    ) -> PyResult<T> {
         let result = write_guarded(claim.value(), f);
         let open = matches!(claim.value().state, State::Open(_));
         claim.set_transaction(open);
@@ -135,12 +146,12 @@ impl Core {
 
     /// End the transaction: its changes as (hash, bytes), and its patches.
     fn commit<'py>(&self, py: Python<'py>) -> PyResult<(PyDone, Vec<Bound<'py, PyTuple>>)> {
-        let (done, seen) = self.write(py, Document::commit)?;
+        let (done, seen) = self.end(py, Document::commit)?;
         Ok((done_to_py(py, done), patches::to_py(py, seen)?))
     }
 
     fn rollback(&self, py: Python<'_>) -> PyResult<()> {
-        self.write(py, Document::rollback)
+        self.end(py, Document::rollback)
     }
 
     #[pyo3(signature = (obj, place, at=At::default()))]
@@ -189,15 +200,34 @@ impl Core {
         self.quick(py, |d| reading!(d, doc => Ok(at.length(doc, &obj.id))))
     }
 
-    #[pyo3(signature = (obj, at=At::default()))]
-    fn text(&self, py: Python<'_>, obj: &Obj, at: At) -> PyResult<String> {
-        self.heavy(py, |d| reading!(d, doc => at.text(doc, &obj.id)))
+    /// The whole content; `rich`: texts with marks and blocks; `typed`: texts and counters keep their types.
+    #[pyo3(signature = (obj, at=At::default(), rich=false, typed=false))]
+    fn to_py<'py>(
+        &self,
+        py: Python<'py>,
+        obj: &Obj,
+        at: At,
+        rich: bool,
+        typed: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let form = if rich { Form::Rich } else { Form::Plain };
+        let style = if typed { Style::Typed } else { Style::Plain };
+        let value = self.heavy(py, |d| reading!(d, doc => values::plain(doc, &obj.id, &at, form)))?;
+        values::to_py(py, value, style)
     }
 
-    #[pyo3(signature = (obj, at=At::default()))]
-    fn to_py<'py>(&self, py: Python<'py>, obj: &Obj, at: At) -> PyResult<Bound<'py, PyAny>> {
-        let value = self.heavy(py, |d| reading!(d, doc => values::plain(doc, &obj.id, &at)))?;
-        values::to_py(py, value, Style::Plain)
+    /// The items of a list in a range, objects as their identities.
+    #[pyo3(signature = (obj, start, stop, at=At::default()))]
+    fn items<'py>(
+        &self,
+        py: Python<'py>,
+        obj: &Obj,
+        start: usize,
+        stop: usize,
+        at: At,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let items = self.heavy(py, |d| reading!(d, doc => values::items(doc, &obj.id, start..stop, &at)))?;
+        items.into_iter().map(|item| values::to_py(py, item, Style::Typed)).collect()
     }
 
     /// Who wrote the items of a text or list: (start, end, actor, hash of the change) for each run.
@@ -224,7 +254,11 @@ impl Core {
             known(doc, &before)?;
             known(doc, &after)?;
             let mut seen = Vec::new();
-            patches::read(doc, doc.diff(&before, &after), &mut seen)?;
+            let made = match before.is_empty() && after == doc.get_heads() {
+                true => doc.current_state(),
+                false => mend::diff(doc, &before, &after, doc.diff(&before, &after))?,
+            };
+            patches::read(doc, made, &mut seen)?;
             Ok(seen)
         })?;
         patches::to_py(py, seen)
@@ -253,91 +287,12 @@ impl Core {
         self.write(py, |d| d.splice_list(&obj.id, index, delete, values))
     }
 
-    fn splice_text(
-        &self,
-        py: Python<'_>,
-        obj: &Obj,
-        index: usize,
-        delete: usize,
-        text: &str,
-    ) -> PyResult<()> {
-        self.write(py, |d| d.splice_text(&obj.id, index, delete, text))
-    }
-
-    fn update_text(&self, py: Python<'_>, obj: &Obj, text: &str) -> PyResult<()> {
-        self.write(py, |d| d.update_text(&obj.id, text))
-    }
-
     fn delete(&self, py: Python<'_>, obj: &Obj, place: Place) -> PyResult<()> {
         self.write(py, |d| d.delete(&obj.id, place.0))
     }
 
     fn increment(&self, py: Python<'_>, obj: &Obj, place: Place, by: i64) -> PyResult<()> {
         self.write(py, |d| d.increment(&obj.id, place.0, by))
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn mark(
-        &self,
-        py: Python<'_>,
-        obj: &Obj,
-        start: usize,
-        end: usize,
-        name: String,
-        value: &Bound<'_, PyAny>,
-        expand: (bool, bool),
-    ) -> PyResult<()> {
-        let Some(value) = values::read_scalar(value)? else {
-            return Err(Error::Type("the value of a mark is a scalar".into()).into());
-        };
-        self.write(py, |d| d.mark(&obj.id, Mark::new(name, value, start, end), expand))
-    }
-
-    #[pyo3(signature = (obj, at=At::default()))]
-    fn marks<'py>(&self, py: Python<'py>, obj: &Obj, at: At) -> PyResult<Vec<Bound<'py, PyTuple>>> {
-        let marks = self.heavy(py, |d| reading!(d, doc => at.marks(doc, &obj.id)))?;
-        let to_py = |mark: Mark| {
-            let value = values::scalar_to_py(py, &mark.value, Style::Plain)?;
-            (mark.start, mark.end, mark.name.to_string(), value).into_pyobject(py)
-        };
-        marks.into_iter().map(to_py).collect()
-    }
-
-    #[pyo3(signature = (obj, index, before, at=At::default()))]
-    fn cursor<'py>(
-        &self,
-        py: Python<'py>,
-        obj: &Obj,
-        index: usize,
-        before: bool,
-        at: At,
-    ) -> PyResult<Bound<'py, PyBytes>> {
-        let side = if before { MoveCursor::Before } else { MoveCursor::After };
-        let cursor = self.quick(py, |d| {
-            reading!(d, doc => {
-                let place = match at.length(doc, &obj.id) {
-                    end if end == index => CursorPosition::End,
-                    _ => CursorPosition::Index(index),
-                };
-                Ok(doc.get_cursor_moving(&obj.id, place, at.heads(), side)?.to_bytes())
-            })
-        })?;
-        Ok(PyBytes::new(py, &cursor))
-    }
-
-    #[pyo3(signature = (obj, cursor, at=At::default()))]
-    fn position(&self, py: Python<'_>, obj: &Obj, cursor: &[u8], at: At) -> PyResult<usize> {
-        let read = guard(|| Cursor::try_from(cursor).map_err(|e| Error::InvalidCursor(e.to_string())))
-            .map_err(|_| Error::InvalidCursor("not a cursor".into()))?;
-        let found = self.quick(py, |d| {
-            guard(|| reading!(d, doc => Ok(doc.get_cursor_position(&obj.id, &read, at.heads())?))).map_err(
-                |e| match e {
-                    Error::Crdt(_) => Error::InvalidCursor("the cursor is of another object".into()),
-                    other => other,
-                },
-            )
-        })?;
-        Ok(found)
     }
 
     fn path<'py>(&self, py: Python<'py>, obj: &Obj) -> PyResult<Bound<'py, PyTuple>> {

@@ -1,16 +1,17 @@
 //! The document: its state, its transactions and what is written in them.
 
-use automerge::marks::{ExpandMark, Mark};
 use automerge::transaction::{CommitOptions, OwnedTransaction, Transactable};
-use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, ObjType, PatchLog, Prop, ReadDoc};
+use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, PatchLog, Prop, ReadDoc, ScalarValue, Value};
 
 use crate::chunk::{MAX_OP, MAX_OPERATIONS};
 use crate::error::{Error, Result};
+use crate::mend;
 use crate::patches::{self, Seen};
 use crate::replay::Hint;
 use crate::tracker::Tracker;
 use crate::trust::Trust;
-use crate::values::Input;
+use crate::units::Mirror;
+use crate::values::{Input, MAX_DEPTH};
 
 /// One committed change: its hash and its bytes.
 pub type Done = ([u8; 32], Vec<u8>);
@@ -21,6 +22,7 @@ pub struct Document {
     pub hint: Hint,
     pub tracker: Tracker,
     pub trust: Trust,
+    pub mirror: Mirror,
 }
 
 // Nearly every document is idle, and there is one state in each: a box would only cost.
@@ -38,6 +40,8 @@ pub struct Writing {
     before: Vec<ChangeHash>,
     actor: ActorId,
     done: Vec<Done>,
+    /// The texts that were marked.
+    marked: Vec<ObjId>,
     message: Option<String>,
     time: i64,
 }
@@ -46,12 +50,12 @@ pub struct Writing {
 macro_rules! reading {
     ($document:expr, $doc:ident => $body:expr) => {
         match &$document.state {
-            State::Idle($doc) => $body,
-            State::Open(writing) => {
+            $crate::document::State::Idle($doc) => $body,
+            $crate::document::State::Open(writing) => {
                 let $doc = &writing.tx;
                 $body
             }
-            State::Damaged => Err($crate::document::damaged()),
+            $crate::document::State::Damaged => Err($crate::document::damaged()),
         }
     };
 }
@@ -70,6 +74,7 @@ impl Document {
             hint: Hint::default(),
             tracker: Tracker::default(),
             trust: Trust::default(),
+            mirror: Mirror::default(),
         }
     }
 
@@ -103,6 +108,7 @@ impl Document {
     pub fn replace(&mut self, doc: Automerge) {
         self.hint.clear();
         self.tracker.forget();
+        self.mirror.forget();
         self.state = State::Idle(doc);
     }
 
@@ -126,8 +132,8 @@ impl Document {
         let actor = doc.get_actor().clone();
         let log = if patches { PatchLog::active() } else { PatchLog::inactive() };
         let tx = open(doc, log)?;
-        let done = Vec::new();
-        self.state = State::Open(Box::new(Writing { tx, before, actor, done, message, time }));
+        let (done, marked) = (Vec::new(), Vec::new());
+        self.state = State::Open(Box::new(Writing { tx, before, actor, done, marked, message, time }));
         Ok(())
     }
 
@@ -141,21 +147,21 @@ impl Document {
 
     /// Commit what is pending as one change, and go on in the same transaction.
     fn split(&mut self) -> Result<()> {
-        let Writing { tx, before, actor, mut done, message, time } = self.take_writing()?;
+        let Writing { tx, before, actor, mut done, marked, message, time } = self.take_writing()?;
         let (doc, hash, log) = tx.commit_with(options(&message, time));
         self.note(&doc, hash, &mut done)?;
         let tx = open(doc, log)?;
-        self.state = State::Open(Box::new(Writing { tx, before, actor, done, message, time }));
+        self.state = State::Open(Box::new(Writing { tx, before, actor, done, marked, message, time }));
         Ok(())
     }
 
     pub fn commit(&mut self) -> Result<(Vec<Done>, Vec<Seen>)> {
-        let Writing { tx, mut done, message, time, .. } = self.take_writing()?;
+        let Writing { tx, before, mut done, marked, message, time, .. } = self.take_writing()?;
         let (doc, hash, mut log) = tx.commit_with(options(&message, time));
         self.note(&doc, hash, &mut done)?;
         let mut seen = Vec::new();
-        let made = doc.make_patches(&mut log);
-        let read = patches::read(&doc, made, &mut seen);
+        let made = mend::step(&doc, &before, doc.make_patches(&mut log), &marked);
+        let read = made.and_then(|made| patches::read(&doc, made, &mut seen));
         self.state = State::Idle(doc);
         read?;
         Ok((done, seen))
@@ -176,6 +182,7 @@ impl Document {
         let Writing { tx, before, actor, done, .. } = self.take_writing()?;
         let (doc, _) = tx.rollback();
         self.hint.clear();
+        self.mirror.forget();
         if done.is_empty() {
             self.state = State::Idle(doc);
         } else {
@@ -184,20 +191,51 @@ impl Document {
         Ok(())
     }
 
-    /// The open transaction, with room for one more operation in its change.
-    fn with_room(&mut self, operations: u64) -> Result<&mut OwnedTransaction> {
-        let pending = self.writing()?.tx.pending_ops() as u64;
-        if pending > 0 && pending + operations > MAX_OPERATIONS {
-            self.split()?;
-        }
+    /// The open transaction.
+    pub fn tx(&mut self) -> Result<&mut OwnedTransaction> {
         Ok(&mut self.writing()?.tx)
     }
 
+    /// Remember that a text was marked.
+    pub fn note_mark(&mut self, obj: &ObjId) {
+        if let State::Open(writing) = &mut self.state {
+            if !writing.marked.contains(obj) {
+                writing.marked.push(obj.clone());
+            }
+        }
+    }
+
+    /// Begin another change if the present one has no room for so many more operations.
+    pub fn make_room(&mut self, operations: u64) -> Result<()> {
+        let pending = self.tx()?.pending_ops() as u64;
+        if pending > 0 && pending + operations > MAX_OPERATIONS {
+            self.split()?;
+        }
+        Ok(())
+    }
+
+    /// The open transaction, with room to write to an object.
+    pub fn with_room(&mut self, obj: &ObjId, operations: u64) -> Result<&mut OwnedTransaction> {
+        self.make_room(operations)?;
+        self.mirror.forget_text(obj);
+        self.tx()
+    }
+
+    /// Whether a value in an object stays within the depth to which documents nest.
+    fn check_depth(&mut self, obj: &ObjId, value: &Input) -> Result<()> {
+        let own = value.depth();
+        if own > 0 && self.tx()?.parents(obj)?.count() + own > MAX_DEPTH {
+            return Err(Error::Value(format!("a document does not nest deeper than {MAX_DEPTH} levels")));
+        }
+        Ok(())
+    }
+
     pub fn put(&mut self, obj: &ObjId, prop: Prop, value: Input) -> Result<()> {
+        self.check_depth(obj, &value)?;
         match value {
-            Input::Scalar(scalar) => Ok(self.with_room(1)?.put(obj, prop, scalar)?),
+            Input::Scalar(scalar) => Ok(self.with_room(obj, 1)?.put(obj, prop, scalar)?),
             other if other.operations() <= MAX_OPERATIONS => {
-                let tx = self.with_room(other.operations())?;
+                let tx = self.with_room(obj, other.operations())?;
                 let is_list = matches!(prop, Prop::Seq(_));
                 if is_list && tx.get(obj, prop.clone())?.is_none() {
                     return Err(Error::Index("index is out of range".into()));
@@ -206,22 +244,23 @@ impl Document {
                 Ok(())
             }
             other => {
-                let made = self.with_room(1)?.put_object(obj, prop, other.kind())?;
+                let made = self.with_room(obj, 1)?.put_object(obj, prop, other.kind())?;
                 self.fill(&made, other)
             }
         }
     }
 
     pub fn insert(&mut self, obj: &ObjId, index: usize, value: Input) -> Result<()> {
+        self.check_depth(obj, &value)?;
         match value {
-            Input::Scalar(scalar) => Ok(self.with_room(1)?.insert(obj, index, scalar)?),
+            Input::Scalar(scalar) => Ok(self.with_room(obj, 1)?.insert(obj, index, scalar)?),
             other if other.operations() <= MAX_OPERATIONS => {
-                let tx = self.with_room(other.operations())?;
+                let tx = self.with_room(obj, other.operations())?;
                 tx.batch_create_object(obj, Prop::Seq(index), &other.into_hydrate(), true)?;
                 Ok(())
             }
             other => {
-                let made = self.with_room(1)?.insert_object(obj, index, other.kind())?;
+                let made = self.with_room(obj, 1)?.insert_object(obj, index, other.kind())?;
                 self.fill(&made, other)
             }
         }
@@ -249,8 +288,9 @@ impl Document {
         delete: usize,
         values: Vec<Input>,
     ) -> Result<()> {
+        values.iter().try_for_each(|value| self.check_depth(obj, value))?;
         let total: u64 = values.iter().map(Input::operations).sum::<u64>() + delete as u64;
-        let tx = self.with_room(total)?;
+        let tx = self.with_room(obj, total)?;
         check_range(index, delete, tx.length(obj))?;
         if total <= MAX_OPERATIONS {
             let values: Vec<_> = values.into_iter().map(Input::into_hydrate).collect();
@@ -261,66 +301,13 @@ impl Document {
             self.insert(obj, index + i, value)?;
         }
         for _ in 0..delete {
-            self.with_room(1)?.delete(obj, index + count)?;
+            self.with_room(obj, 1)?.delete(obj, index + count)?;
         }
         Ok(())
-    }
-
-    /// Delete `delete` code points at `index`, then insert `text` there.
-    pub fn splice_text(&mut self, obj: &ObjId, index: usize, delete: usize, text: &str) -> Result<()> {
-        // Bytes are at least as many as code points: enough to see that a short text fits.
-        let most = text.len() as u64 + delete as u64;
-        let tx = self.with_room(most.min(MAX_OPERATIONS))?;
-        check_range(index, delete, tx.length(obj))?;
-        if most <= MAX_OPERATIONS {
-            return Ok(tx.splice_text(obj, index, delete as isize, text)?);
-        }
-        let inserted = self.insert_pieces(obj, index, text)?;
-        let mut left = delete;
-        while left > 0 {
-            let piece = left.min(MAX_OPERATIONS as usize);
-            let tx = self.with_room(piece as u64)?;
-            tx.splice_text(obj, index + inserted, piece as isize, "")?;
-            left -= piece;
-        }
-        Ok(())
-    }
-
-    /// Insert a long text as several changes; how many code points it has.
-    fn insert_pieces(&mut self, obj: &ObjId, index: usize, text: &str) -> Result<usize> {
-        let mut inserted = 0;
-        let mut rest = text;
-        while !rest.is_empty() {
-            let cut = rest.char_indices().nth(MAX_OPERATIONS as usize).map_or(rest.len(), |(at, _)| at);
-            let (piece, tail) = rest.split_at(cut);
-            let count = piece.chars().count();
-            self.with_room(count as u64)?.splice_text(obj, index + inserted, 0, piece)?;
-            inserted += count;
-            rest = tail;
-        }
-        Ok(inserted)
-    }
-
-    /// Change a text to `new` with few operations.
-    pub fn update_text(&mut self, obj: &ObjId, new: &str) -> Result<()> {
-        let tx = self.with_room(MAX_OPERATIONS)?;
-        if tx.object_type(obj)? != ObjType::Text {
-            return Err(Error::Type("not a text".into()));
-        }
-        if (tx.length(obj) + new.chars().count()) as u64 <= MAX_OPERATIONS {
-            return Ok(tx.update_text(obj, new)?);
-        }
-        let old: Vec<char> = tx.text(obj)?.chars().collect();
-        let new: Vec<char> = new.chars().collect();
-        let head = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
-        let same = old[head..].iter().rev().zip(new[head..].iter().rev());
-        let tail = same.take_while(|(a, b)| a == b).count();
-        let middle: String = new[head..new.len() - tail].iter().collect();
-        self.splice_text(obj, head, old.len() - tail - head, &middle)
     }
 
     pub fn delete(&mut self, obj: &ObjId, prop: Prop) -> Result<()> {
-        let tx = self.with_room(1)?;
+        let tx = self.with_room(obj, 1)?;
         if tx.get(obj, prop.clone())?.is_none() {
             return Err(match prop {
                 Prop::Map(key) => Error::Key(key),
@@ -330,26 +317,16 @@ impl Document {
         Ok(tx.delete(obj, prop)?)
     }
 
-    /// Mark a range of a text; a null value takes the mark away.
-    pub fn mark(&mut self, obj: &ObjId, mark: Mark, sides: (bool, bool)) -> Result<()> {
-        let tx = self.with_room(2)?;
-        if mark.start > mark.end || mark.end > tx.length(obj) {
-            return Err(Error::Index("the range of the mark is beyond the text".into()));
-        }
-        Ok(tx.mark(obj, mark, expand(sides.0, sides.1))?)
-    }
-
     pub fn increment(&mut self, obj: &ObjId, prop: Prop, by: i64) -> Result<()> {
-        Ok(self.with_room(1)?.increment(obj, prop, by)?)
-    }
-}
-
-fn expand(before: bool, after: bool) -> ExpandMark {
-    match (before, after) {
-        (true, true) => ExpandMark::Both,
-        (true, false) => ExpandMark::Before,
-        (false, true) => ExpandMark::After,
-        (false, false) => ExpandMark::None,
+        let tx = self.with_room(obj, 1)?;
+        if let Some((Value::Scalar(scalar), _)) = tx.get(obj, prop.clone())? {
+            if let ScalarValue::Counter(counter) = scalar.as_ref() {
+                i64::from(counter)
+                    .checked_add(by)
+                    .ok_or_else(|| Error::Overflow("a counter must fit 64 bits".into()))?;
+            }
+        }
+        Ok(tx.increment(obj, prop, by)?)
     }
 }
 
@@ -372,7 +349,7 @@ fn last_change(doc: &Automerge, hash: &ChangeHash) -> Result<Change> {
         .ok_or_else(|| Error::Crdt("the committed change is not there".into()))
 }
 
-fn check_range(index: usize, delete: usize, length: usize) -> Result<()> {
+pub fn check_range(index: usize, delete: usize, length: usize) -> Result<()> {
     match index.checked_add(delete) {
         Some(end) if end <= length => Ok(()),
         _ => Err(Error::Index(format!("{index} + {delete} is beyond the length, {length}"))),

@@ -1,7 +1,7 @@
 //! Errors, and the guard that turns a panic of the crate into one.
 
 use automerge::AutomergeError;
-use pyo3::exceptions::{PyIndexError, PyKeyError, PyOverflowError, PyTypeError};
+use pyo3::exceptions::{PyIndexError, PyKeyError, PyOverflowError, PyTypeError, PyValueError};
 use pyo3::PyErr;
 
 mod raised {
@@ -33,6 +33,7 @@ pub enum Error {
     Key(String),
     Type(String),
     Overflow(String),
+    Value(String),
     Python(PyErr),
 }
 
@@ -84,6 +85,7 @@ impl From<Error> for PyErr {
             Error::Key(m) => PyKeyError::new_err(m),
             Error::Type(m) => PyTypeError::new_err(m),
             Error::Overflow(m) => PyOverflowError::new_err(m),
+            Error::Value(m) => PyValueError::new_err(m),
             Error::Python(e) => e,
         }
     }

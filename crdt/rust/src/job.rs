@@ -11,6 +11,7 @@ use crate::check;
 use crate::document::Document;
 use crate::error::{guard, invalid, Error, Result};
 use crate::incoming::Incoming;
+use crate::mend;
 use crate::patches::{self, Seen};
 
 pub struct Job {
@@ -50,7 +51,8 @@ impl Job {
             return invalid("the change was not taken");
         }
         check::mark_order(doc, &self.changes)?;
-        let made = guard(|| Ok(make_patches(doc, &self.base, &mut log)))?;
+        let marked = mend::marked(&self.changes);
+        let made = guard(|| mend::step(doc, &self.base, make_patches(doc, &self.base, &mut log), &marked))?;
         patches::read(doc, made, &mut self.seen)
     }
 

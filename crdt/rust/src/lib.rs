@@ -8,16 +8,22 @@ mod check;
 mod chunk;
 mod convert;
 mod core;
+mod core_text;
+mod diff;
 mod document;
 mod error;
 mod incoming;
 mod job;
+mod mend;
 mod past;
 mod patches;
 mod replay;
 mod shared;
+mod spans;
+mod text;
 mod tracker;
 mod trust;
+mod units;
 mod values;
 mod version;
 
@@ -51,6 +57,10 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<values::Obj>()?;
     m.add_function(wrap_pyfunction!(inspect, m)?)?;
     m.add_function(wrap_pyfunction!(values::register, m)?)?;
+    m.add_function(wrap_pyfunction!(core_text::to_points, m)?)?;
+    m.add_function(wrap_pyfunction!(core_text::from_points, m)?)?;
+    m.add_function(wrap_pyfunction!(core_text::boundaries, m)?)?;
+    m.add_function(wrap_pyfunction!(core_text::around, m)?)?;
     m.add("MAX_OPERATIONS", chunk::MAX_OPERATIONS)?;
     Ok(())
 }

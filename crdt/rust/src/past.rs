@@ -85,6 +85,9 @@ pub struct Placed {
 pub struct Known<'d> {
     doc: &'d Automerge,
     actors: HashMap<ActorId, u32>,
+    names: Vec<ActorId>,
+    /// How deep objects lie below the root.
+    depths: HashMap<OpKey, usize>,
     keys: HashMap<String, u32>,
     facts: HashMap<OpKey, Fact>,
     bases: HashMap<Vec<ChangeHash>, Rc<Base>>,
@@ -98,6 +101,8 @@ impl<'d> Known<'d> {
         let mut known = Known {
             doc,
             actors: HashMap::new(),
+            names: Vec::new(),
+            depths: HashMap::new(),
             keys: HashMap::new(),
             facts: HashMap::new(),
             bases: HashMap::new(),
@@ -118,7 +123,25 @@ impl<'d> Known<'d> {
         }
         let number = self.actors.len() as u32;
         self.actors.insert(actor.clone(), number);
+        self.names.push(actor.clone());
         number
+    }
+
+    /// Take note of a new object in another one; how deep it lies.
+    pub fn nest(&mut self, id: OpKey, inside: ObjKey) -> Result<usize> {
+        let depth = 1 + inside.map_or(Ok(0), |inside| self.depth(inside))?;
+        self.depths.insert(id, depth);
+        Ok(depth)
+    }
+
+    fn depth(&mut self, obj: OpKey) -> Result<usize> {
+        if let Some(depth) = self.depths.get(&obj) {
+            return Ok(*depth);
+        }
+        let name = self.names[obj.0 as usize].clone();
+        let depth = self.doc.parents(ObjId::Id(obj.1, name, 0))?.count();
+        self.depths.insert(obj, depth);
+        Ok(depth)
     }
 
     /// Whether a change of the batch has this actor and seq.

@@ -1,11 +1,16 @@
 //! Patches of the crate, made into values without a borrow of the document.
 
-use automerge::{Automerge, ObjType, Patch, PatchAction, Prop, ReadDoc};
+use automerge::marks::MarkSet;
+use automerge::{Automerge, ObjType, Patch, PatchAction, Prop, ReadDoc, ScalarValue};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
 use crate::error::Result;
+use crate::spans::Marks;
 use crate::values::{self, Output, Style};
+
+/// What stands in a text for a value that is no character.
+const PLACEHOLDER: &str = "\u{fffc}";
 
 /// One patch on its way to Python, where it becomes a dataclass by its tag.
 pub struct Seen {
@@ -19,7 +24,8 @@ enum What {
     PutItem(usize, Output, bool),
     InsertItems(usize, Vec<Output>),
     DeleteItems(usize, usize),
-    Text(usize, String, usize),
+    Text(usize, String, usize, Marks),
+    Block(usize),
     Increment(Prop, i64),
     Conflict(Prop),
     Mark(usize, usize, String, Output),
@@ -29,11 +35,11 @@ enum What {
 pub fn read(doc: &Automerge, patches: Vec<Patch>, out: &mut Vec<Seen>) -> Result<()> {
     for patch in patches {
         let path: Vec<Prop> = patch.path.into_iter().map(|(_, prop)| prop).collect();
-        if in_block(doc, &patch.obj, &path)? {
-            continue;
+        if doc.object_type(&patch.obj)? == ObjType::Text {
+            read_text(path, patch.action, out);
+        } else {
+            read_action(path, patch.action, out);
         }
-        let is_text = doc.object_type(&patch.obj)? == ObjType::Text;
-        read_action(path, patch.action, is_text, out);
     }
     Ok(())
 }
@@ -48,58 +54,87 @@ pub fn is_clash(patch: &Patch) -> bool {
     }
 }
 
-/// Whether the object lies inside a block of a text, which plain data does not show.
-fn in_block(doc: &Automerge, obj: &automerge::ObjId, path: &[Prop]) -> Result<bool> {
-    // A numbered step into a text leads to a block; without numbered steps there is none.
-    if !path.iter().any(|prop| matches!(prop, Prop::Seq(_))) {
-        return Ok(false);
-    }
-    for parent in doc.parents(obj)? {
-        if doc.object_type(&parent.obj)? == ObjType::Text {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-fn read_action(path: Vec<Prop>, action: PatchAction, is_text: bool, out: &mut Vec<Seen>) {
+fn read_action(path: Vec<Prop>, action: PatchAction, out: &mut Vec<Seen>) {
     let what = match action {
         PatchAction::PutMap { key, value, conflict } => What::PutKey(key, Output::fresh(value.0), conflict),
         PatchAction::DeleteMap { key } => What::DeleteKey(key),
-        PatchAction::PutSeq { index, value, .. } if is_text => What::Text(index, shown(value.0), 1),
         PatchAction::PutSeq { index, value, conflict } => {
             What::PutItem(index, Output::fresh(value.0), conflict)
         }
-        PatchAction::Insert { index, values } if is_text => {
-            What::Text(index, values.iter().map(|v| shown(v.0.clone())).collect(), 0)
-        }
         PatchAction::Insert { index, values } => {
-            What::InsertItems(index, values.iter().map(|v| Output::fresh(v.0.clone())).collect())
-        }
-        PatchAction::DeleteSeq { index, length } if is_text => What::Text(index, String::new(), length),
-        PatchAction::DeleteSeq { index, length } => What::DeleteItems(index, length),
-        PatchAction::SpliceText { index, value, .. } => What::Text(index, value.make_string(), 0),
-        PatchAction::Increment { prop, value } => What::Increment(prop, value),
-        PatchAction::Conflict { prop } => What::Conflict(prop),
-        PatchAction::Mark { marks } => {
-            out.extend(marks.into_iter().map(|mark| Seen {
-                path: path.clone(),
-                what: What::Mark(mark.start, mark.end, mark.name.to_string(), Output::Scalar(mark.value)),
-            }));
+            let conflicts: Vec<usize> =
+                values.iter().enumerate().filter(|(_, v)| v.2).map(|(i, _)| index + i).collect();
+            let items = values.iter().map(|v| Output::fresh(v.0.clone())).collect();
+            out.push(Seen { path: path.clone(), what: What::InsertItems(index, items) });
+            out.extend(
+                conflicts
+                    .into_iter()
+                    .map(|at| Seen { path: path.clone(), what: What::Conflict(Prop::Seq(at)) }),
+            );
             return;
         }
+        PatchAction::DeleteSeq { index, length } => What::DeleteItems(index, length),
+        PatchAction::Increment { prop, value } => What::Increment(prop, value),
+        PatchAction::Conflict { prop } => What::Conflict(prop),
+        PatchAction::SpliceText { .. } | PatchAction::Mark { .. } => return,
     };
-    if !joined(&path, &what, out) {
-        out.push(Seen { path, what });
+    out.push(Seen { path, what });
+}
+
+fn read_text(path: Vec<Prop>, action: PatchAction, out: &mut Vec<Seen>) {
+    let mut add = |what: What| {
+        if !joined(&path, &what, out) {
+            out.push(Seen { path: path.clone(), what });
+        }
+    };
+    match action {
+        PatchAction::SpliceText { index, value, marks } => {
+            add(What::Text(index, value.make_string(), 0, read_marks(marks.as_ref())))
+        }
+        PatchAction::DeleteSeq { index, length } => {
+            add(What::Text(index, String::new(), length, Marks::new()))
+        }
+        PatchAction::Insert { index, values } => {
+            let mut at = index;
+            for (value, _, _) in values.iter() {
+                add(inserted(at, value));
+                at += value.as_str().map_or(1, |text| text.chars().count());
+            }
+        }
+        PatchAction::PutSeq { index, value, .. } => {
+            add(What::Text(index, String::new(), 1, Marks::new()));
+            add(inserted(index, &value.0));
+        }
+        PatchAction::Mark { marks } => {
+            for mark in marks {
+                add(What::Mark(mark.start, mark.end, mark.name.to_string(), Output::Scalar(mark.value)));
+            }
+        }
+        _ => {}
     }
+}
+
+/// A value inside a text: characters, or a block.
+fn inserted(index: usize, value: &automerge::Value<'_>) -> What {
+    match value {
+        automerge::Value::Object(ObjType::Map) => What::Block(index),
+        other => What::Text(index, other.as_str().unwrap_or(PLACEHOLDER).to_owned(), 0, Marks::new()),
+    }
+}
+
+/// The marks of inserted characters; those taken away are left out.
+pub fn read_marks(marks: Option<&MarkSet>) -> Marks {
+    let named = |(name, value): (&str, &ScalarValue)| (name.to_owned(), value.clone());
+    let all = marks.into_iter().flat_map(|marks| marks.iter().map(named));
+    all.filter(|(_, value)| *value != ScalarValue::Null).collect()
 }
 
 /// Make one patch of an insertion and a deletion at the same place.
 fn joined(path: &[Prop], what: &What, out: &mut [Seen]) -> bool {
-    let (Some(last), What::Text(index, inserted, deleted)) = (out.last_mut(), what) else {
+    let (Some(last), What::Text(index, inserted, deleted, marks)) = (out.last_mut(), what) else {
         return false;
     };
-    let What::Text(at, text, gone) = &mut last.what else {
+    let What::Text(at, text, gone, active) = &mut last.what else {
         return false;
     };
     if last.path != path || *index != *at + text.chars().count() {
@@ -112,17 +147,10 @@ fn joined(path: &[Prop], what: &What, out: &mut [Seen]) -> bool {
     // After a deletion alone, an insertion at the same place fills the gap.
     if text.is_empty() && *deleted == 0 {
         text.push_str(inserted);
+        active.clone_from(marks);
         return true;
     }
     false
-}
-
-/// What stands for a value inside a text.
-fn shown(value: automerge::Value<'_>) -> String {
-    match value.as_str() {
-        Some(text) => text.to_owned(),
-        None => "\u{fffc}".to_owned(),
-    }
 }
 
 fn prop_to_py<'py>(py: Python<'py>, prop: Prop) -> PyResult<Bound<'py, PyAny>> {
@@ -147,7 +175,9 @@ fn patch_to_py<'py>(py: Python<'py>, patch: Seen) -> PyResult<Bound<'py, PyTuple
     let path = path_to_py(py, patch.path)?;
     let typed = |value| values::to_py(py, value, Style::Typed);
     match patch.what {
-        What::Text(index, inserted, deleted) => (0, path, index, inserted, deleted).into_pyobject(py),
+        What::Text(index, inserted, deleted, marks) => {
+            (0, path, index, inserted, deleted, values::marks_to_py(py, &marks)?).into_pyobject(py)
+        }
         What::PutKey(key, value, conflict) => (1, path, key, typed(value)?, conflict).into_pyobject(py),
         What::DeleteKey(key) => (2, path, key).into_pyobject(py),
         What::PutItem(index, value, conflict) => (3, path, index, typed(value)?, conflict).into_pyobject(py),
@@ -159,5 +189,6 @@ fn patch_to_py<'py>(py: Python<'py>, patch: Seen) -> PyResult<Bound<'py, PyTuple
         What::Increment(prop, by) => (6, path, prop_to_py(py, prop)?, by).into_pyobject(py),
         What::Conflict(prop) => (7, path, prop_to_py(py, prop)?).into_pyobject(py),
         What::Mark(start, end, name, value) => (8, path, start, end, name, typed(value)?).into_pyobject(py),
+        What::Block(index) => (9, path, index).into_pyobject(py),
     }
 }

@@ -16,6 +16,7 @@ use automerge::{
 
 use crate::document::{Document, State};
 use crate::error::{guard, Error, Result};
+use crate::values::MAX_DEPTH;
 
 /// Where the last replayed operation was: the next one is likely to be beside it.
 #[derive(Default)]
@@ -66,6 +67,7 @@ pub fn replay(document: &mut Document, change: &Change) -> Result<Outcome> {
         Ok(Some((hash, patches))) if hash == change.hash() => {
             document.tracker.add(change);
             document.hint = hint;
+            document.mirror.forget();
             Ok(Outcome::Done(patches))
         }
         Ok(None) => Ok(Outcome::NotPossible),
@@ -164,6 +166,11 @@ impl<'a> Player<'a, '_> {
         Ok(())
     }
 
+    /// Whether an object in this one lies within the depth to which documents nest.
+    fn nests(&self, obj: &ObjId) -> Step<()> {
+        possible(self.tx.parents(obj)?.count() < MAX_DEPTH)
+    }
+
     fn id(&self, index: usize) -> OpId {
         self.first.increment_by(index as u64)
     }
@@ -187,7 +194,10 @@ impl<'a> Player<'a, '_> {
         match &op.action {
             OpType::Put(value) => self.tx.put(obj, prop, value.clone())?,
             OpType::Make(ObjType::Table) => return Err(Stop::Impossible),
-            OpType::Make(kind) => drop(self.tx.put_object(obj, prop, *kind)?),
+            OpType::Make(kind) => {
+                self.nests(obj)?;
+                self.tx.put_object(obj, prop, *kind)?;
+            }
             OpType::Delete => self.tx.delete(obj, prop)?,
             OpType::Increment(by) => self.tx.increment(obj, prop, *by)?,
             OpType::MarkBegin(_) | OpType::MarkEnd(_) => return Err(Stop::Impossible),
@@ -225,7 +235,12 @@ impl<'a> Player<'a, '_> {
             }
             OpType::Make(ObjType::Table) => return Err(Stop::Impossible),
             OpType::Make(kind) => {
-                self.tx.insert_object(obj, index, *kind)?;
+                self.nests(obj)?;
+                if *kind == ObjType::Map && self.tx.object_type(obj)? == ObjType::Text {
+                    self.tx.split_block(obj, index)?; // the same operation, whose patch says that it is a block
+                } else {
+                    self.tx.insert_object(obj, index, *kind)?;
+                }
                 1
             }
             OpType::MarkBegin(_) => self.mark(op, obj, index)?,

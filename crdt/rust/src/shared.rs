@@ -54,21 +54,30 @@ impl<T: Send> Shared<T> {
 
     /// Take the value, waiting for other threads with the GIL released.
     pub fn claim(&self, py: Python<'_>) -> Result<Claim<'_, T>> {
+        self.claim_as(py, false)
+    }
+
+    /// Take the value to end its transaction, whichever thread opened that.
+    pub fn claim_to_end(&self, py: Python<'_>) -> Result<Claim<'_, T>> {
+        self.claim_as(py, true)
+    }
+
+    fn claim_as(&self, py: Python<'_>, any: bool) -> Result<Claim<'_, T>> {
         let me = thread::current().id();
         {
             let mut slot = self.lock();
-            if let Some(claim) = self.try_take(&mut slot, me) {
+            if let Some(claim) = self.try_take(&mut slot, me, any) {
                 return Ok(claim);
             }
             if slot.user == Some(me) {
                 return Err(Error::Busy(REENTERED));
             }
         }
-        py.detach(|| self.wait(me))
+        py.detach(|| self.wait(me, any))
     }
 
-    fn try_take(&self, slot: &mut Slot<T>, me: ThreadId) -> Option<Claim<'_, T>> {
-        if slot.transaction.is_some_and(|owner| owner != me) {
+    fn try_take(&self, slot: &mut Slot<T>, me: ThreadId, any: bool) -> Option<Claim<'_, T>> {
+        if !any && slot.transaction.is_some_and(|owner| owner != me) {
             return None;
         }
         let value = slot.value.take()?;
@@ -76,11 +85,11 @@ impl<T: Send> Shared<T> {
         Some(Claim { shared: self, value: Some(value), transaction: slot.transaction })
     }
 
-    fn wait(&self, me: ThreadId) -> Result<Claim<'_, T>> {
+    fn wait(&self, me: ThreadId, any: bool) -> Result<Claim<'_, T>> {
         let mut slot = self.lock();
         let deadline = Instant::now() + slot.wait;
         loop {
-            if let Some(claim) = self.try_take(&mut slot, me) {
+            if let Some(claim) = self.try_take(&mut slot, me, any) {
                 return Ok(claim);
             }
             let left = deadline.saturating_duration_since(Instant::now());

@@ -6,17 +6,19 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple,
+    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PySequence, PyString, PyTuple,
 };
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::error::{Error, Result};
+use crate::spans::{self, Marks, NewPiece, Piece};
 use crate::version::At;
 
 pub const ENCODING: TextEncoding = TextEncoding::UnicodeCodePoint;
 
-/// Deepest nesting of values that is read or written.
-const MAX_DEPTH: usize = 200;
+/// How deep a document nests: this many maps, lists and texts, one in the other, below the root.
+pub const MAX_DEPTH: usize = 200;
 
 /// The Python classes and functions that the binding builds values with.
 struct Types {
@@ -26,13 +28,17 @@ struct Types {
     datetime: Py<PyAny>,
     to_ms: Py<PyAny>,
     from_ms: Py<PyAny>,
+    span: Py<PyAny>,
+    block: Py<PyAny>,
+    rich: Py<PyAny>,
 }
 
 static TYPES: PyOnceLock<Types> = PyOnceLock::new();
 
 /// Make the pure-Python classes known: called once by `lichen_crdt`.
 #[pyfunction]
-#[pyo3(signature = (*, text, counter, unknown, datetime, to_ms, from_ms))]
+#[pyo3(signature = (*, text, counter, unknown, datetime, to_ms, from_ms, span, block, rich))]
+#[allow(clippy::too_many_arguments)]
 pub fn register(
     py: Python<'_>,
     text: Py<PyAny>,
@@ -41,8 +47,12 @@ pub fn register(
     datetime: Py<PyAny>,
     to_ms: Py<PyAny>,
     from_ms: Py<PyAny>,
+    span: Py<PyAny>,
+    block: Py<PyAny>,
+    rich: Py<PyAny>,
 ) {
-    let _ = TYPES.set(py, Types { text, counter, unknown, datetime, to_ms, from_ms });
+    let types = Types { text, counter, unknown, datetime, to_ms, from_ms, span, block, rich };
+    let _ = TYPES.set(py, types);
 }
 
 fn types(py: Python<'_>) -> PyResult<&'static Types> {
@@ -67,7 +77,7 @@ impl Obj {
 impl Obj {
     /// "map", "list" or "text".
     #[getter]
-    fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         kind_name(self.kind)
     }
 
@@ -96,6 +106,7 @@ pub fn kind_name(kind: ObjType) -> &'static str {
 }
 
 /// A value on its way into a document.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Input {
     Scalar(ScalarValue),
     Text(String),
@@ -111,6 +122,16 @@ impl Input {
             Input::Text(text) => 1 + text.chars().count() as u64,
             Input::Map(items) => 1 + items.iter().map(|(_, v)| v.operations()).sum::<u64>(),
             Input::List(items) => 1 + items.iter().map(Input::operations).sum::<u64>(),
+        }
+    }
+
+    /// How many objects lie in one another in it.
+    pub fn depth(&self) -> usize {
+        match self {
+            Input::Scalar(_) => 0,
+            Input::Text(_) => 1,
+            Input::Map(items) => 1 + items.iter().map(|(_, v)| v.depth()).max().unwrap_or(0),
+            Input::List(items) => 1 + items.iter().map(Input::depth).max().unwrap_or(0),
         }
     }
 
@@ -146,7 +167,7 @@ pub fn read(value: &Bound<'_, PyAny>) -> PyResult<Input> {
 
 fn read_at(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Input> {
     if depth > MAX_DEPTH {
-        return Err(PyValueError::new_err("the value is nested too deeply"));
+        return Err(PyValueError::new_err("the value is nested too deeply, or contains itself"));
     }
     if let Some(scalar) = read_scalar(value)? {
         return Ok(Input::Scalar(scalar));
@@ -165,11 +186,36 @@ fn read_at(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Input> {
     if let Ok(mapping) = value.cast::<PyMapping>() {
         return read_mapping(mapping, depth);
     }
-    if let Ok(plain) = value.call_method0("to_py") {
-        return read_at(&plain, depth + 1);
+    if value.cast::<PySequence>().is_ok() {
+        return read_items(value.try_iter()?.collect::<PyResult<Vec<_>>>()?.into_iter(), depth);
     }
     let name = value.get_type().name()?;
     Err(PyTypeError::new_err(format!("a document cannot hold a value of type {name}")))
+}
+
+/// Read the content of a map.
+pub fn read_map(value: &Bound<'_, PyMapping>) -> PyResult<Vec<(String, Input)>> {
+    match read_mapping(value, 0)? {
+        Input::Map(items) => Ok(items),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Read the parts of a rich text: (text, marks) for a run, (None, content) for a block.
+pub fn read_pieces(pieces: Vec<(Option<String>, Bound<'_, PyMapping>)>) -> PyResult<Vec<NewPiece>> {
+    let read = |(text, rest): (Option<String>, Bound<'_, PyMapping>)| match text {
+        None => Ok(Piece::Block(read_map(&rest)?)),
+        Some(text) => {
+            let scalar = |(name, value)| match value {
+                Input::Scalar(scalar) => Ok((name, scalar)),
+                _ => Err(PyTypeError::new_err("the value of a mark is a scalar")),
+            };
+            let mut marks: Marks = read_map(&rest)?.into_iter().map(scalar).collect::<PyResult<_>>()?;
+            marks.retain(|_, value| *value != ScalarValue::Null);
+            Ok(Piece::Text(text, marks))
+        }
+    };
+    pieces.into_iter().map(read).collect()
 }
 
 fn read_items<'py>(items: impl Iterator<Item = Bound<'py, PyAny>>, depth: usize) -> PyResult<Input> {
@@ -253,6 +299,8 @@ pub enum Output {
     /// An object by its identity, to be wrapped in a view.
     Object(ObjId, ObjType),
     Text(String),
+    /// A text with its marks and blocks.
+    Rich(Vec<Piece<Output>>),
     Map(Vec<(String, Output)>),
     List(Vec<Output>),
 }
@@ -276,6 +324,31 @@ impl Output {
         }
     }
 
+    /// Whether this is what plain data shows of a value.
+    pub fn shows(&self, value: &Input) -> bool {
+        match (self, value) {
+            (Output::Scalar(ScalarValue::Counter(a)), Input::Scalar(ScalarValue::Int(b))) => {
+                i64::from(a) == *b
+            }
+            (Output::Scalar(a), Input::Scalar(b)) => a == b,
+            (Output::Text(a), Input::Scalar(ScalarValue::Str(b))) => a == b,
+            (Output::Text(a), Input::Text(b)) => a == b,
+            (Output::List(a), Input::List(b)) => {
+                a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.shows(b))
+            }
+            (_, Input::Map(b)) => self.shows_map(b),
+            _ => false,
+        }
+    }
+
+    /// Whether this is what plain data shows of a map, whose keys are sorted as those here are.
+    pub fn shows_map(&self, items: &[(String, Input)]) -> bool {
+        let Output::Map(own) = self else {
+            return false;
+        };
+        own.len() == items.len() && own.iter().zip(items).all(|(a, b)| a.0 == b.0 && a.1.shows(&b.1))
+    }
+
     fn from_ref(value: ValueRef<'_>, id: impl FnOnce() -> ObjId) -> Output {
         match value {
             ValueRef::Object(kind) => Output::Object(id(), kind),
@@ -288,34 +361,78 @@ fn owned(scalar: ScalarValueRef<'_>) -> ScalarValue {
     scalar.into()
 }
 
-/// The whole of an object as plain data.
-pub fn plain<D: ReadDoc>(doc: &D, id: &ObjId, at: &At) -> Result<Output> {
-    plain_below(doc, id, doc.object_type(id)?, at, 0)
+/// Which form the texts of plain data have.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Form {
+    /// Characters alone.
+    Plain,
+    /// Runs with their marks, and blocks.
+    Rich,
 }
 
-fn plain_below<D: ReadDoc>(doc: &D, id: &ObjId, kind: ObjType, at: &At, depth: usize) -> Result<Output> {
-    if depth > MAX_DEPTH {
-        return Err(Error::Crdt("the document is nested too deeply".into()));
+/// The whole of an object as plain data.
+pub fn plain<D: ReadDoc>(doc: &D, id: &ObjId, at: &At, form: Form) -> Result<Output> {
+    Below { doc, at, form }.read(id, doc.object_type(id)?, 0)
+}
+
+/// The parts of a text, its blocks with their content.
+pub fn rich<D: ReadDoc>(doc: &D, id: &ObjId, at: &At) -> Result<Vec<Piece<Output>>> {
+    Below { doc, at, form: Form::Plain }.rich(id, 0)
+}
+
+struct Below<'a, D> {
+    doc: &'a D,
+    at: &'a At,
+    form: Form,
+}
+
+impl<D: ReadDoc> Below<'_, D> {
+    fn read(&self, id: &ObjId, kind: ObjType, depth: usize) -> Result<Output> {
+        if depth > MAX_DEPTH {
+            return Err(Error::Crdt(format!("the document nests deeper than {MAX_DEPTH} levels")));
+        }
+        let inner = |value: Output| match value {
+            Output::Object(id, kind) => self.read(&id, kind, depth + 1),
+            other => Ok(other),
+        };
+        match kind {
+            ObjType::Text if self.form == Form::Rich => Ok(Output::Rich(self.rich(id, depth)?)),
+            ObjType::Text => Ok(Output::Text(self.at.text(self.doc, id)?)),
+            ObjType::List => self
+                .at
+                .items(self.doc, id)
+                .map(|item| inner(Output::from_ref(item.value.clone(), || item.id())))
+                .collect::<Result<_>>()
+                .map(Output::List),
+            ObjType::Map | ObjType::Table => self
+                .at
+                .entries(self.doc, id)
+                .map(|item| {
+                    let value = inner(Output::from_ref(item.value.clone(), || item.id()))?;
+                    Ok((item.key.into_owned(), value))
+                })
+                .collect::<Result<_>>()
+                .map(Output::Map),
+        }
     }
-    let inner = |value: Output| match value {
-        Output::Object(id, kind) => plain_below(doc, &id, kind, at, depth + 1),
-        other => Ok(other),
-    };
-    match kind {
-        ObjType::Text => Ok(Output::Text(at.text(doc, id)?)),
-        ObjType::List => at
-            .items(doc, id)
-            .map(|item| inner(Output::from_ref(item.value.clone(), || item.id())))
-            .collect::<Result<_>>()
-            .map(Output::List),
-        ObjType::Map | ObjType::Table => at
-            .entries(doc, id)
-            .map(|item| {
-                let value = inner(Output::from_ref(item.value.clone(), || item.id()))?;
-                Ok((item.key.into_owned(), value))
-            })
-            .collect::<Result<_>>()
-            .map(Output::Map),
+
+    fn rich(&self, id: &ObjId, depth: usize) -> Result<Vec<Piece<Output>>> {
+        let content = |piece| match piece {
+            Piece::Text(text, marks) => Ok(Piece::Text(text, marks)),
+            Piece::Block(block) => Ok(Piece::Block(self.read(&block, ObjType::Map, depth + 1)?)),
+        };
+        spans::read(self.doc, id, self.at)?.into_iter().map(content).collect()
+    }
+}
+
+/// The items of a list in a range, objects as their identities.
+pub fn items<D: ReadDoc>(doc: &D, id: &ObjId, range: Range<usize>, at: &At) -> Result<Vec<Output>> {
+    match doc.object_type(id)? {
+        ObjType::List => {
+            let items = at.items_in(doc, id, range);
+            Ok(items.map(|item| Output::from_ref(item.value.clone(), || item.id())).collect())
+        }
+        _ => Err(Error::Type("not a list".into())),
     }
 }
 
@@ -334,12 +451,10 @@ pub fn to_py<'py>(py: Python<'py>, value: Output, style: Style) -> PyResult<Boun
         Output::Object(id, kind) => Ok(Bound::new(py, Obj::new(id, kind))?.into_any()),
         Output::Text(text) if style == Style::Typed => types(py)?.text.bind(py).call1((text,)),
         Output::Text(text) => Ok(PyString::new(py, &text).into_any()),
+        Output::Rich(pieces) => rich_to_py(py, pieces, style),
         Output::List(items) => {
-            let list = PyList::empty(py);
-            for item in items {
-                list.append(to_py(py, item, style)?)?;
-            }
-            Ok(list.into_any())
+            let items: PyResult<Vec<_>> = items.into_iter().map(|item| to_py(py, item, style)).collect();
+            Ok(PyList::new(py, items?)?.into_any())
         }
         Output::Map(items) => {
             let dict = PyDict::new(py);
@@ -349,6 +464,27 @@ pub fn to_py<'py>(py: Python<'py>, value: Output, style: Style) -> PyResult<Boun
             Ok(dict.into_any())
         }
     }
+}
+
+fn rich_to_py(py: Python<'_>, pieces: Vec<Piece<Output>>, style: Style) -> PyResult<Bound<'_, PyAny>> {
+    let types = types(py)?;
+    let list = PyList::empty(py);
+    for piece in pieces {
+        list.append(match piece {
+            Piece::Text(text, marks) => types.span.bind(py).call1((text, marks_to_py(py, &marks)?))?,
+            Piece::Block(content) => types.block.bind(py).call1((to_py(py, content, style)?,))?,
+        })?;
+    }
+    types.rich.bind(py).call1((list,))
+}
+
+/// Marks by their names.
+pub fn marks_to_py<'py>(py: Python<'py>, marks: &Marks) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (name, value) in marks {
+        dict.set_item(name, scalar_to_py(py, value, Style::Plain)?)?;
+    }
+    Ok(dict)
 }
 
 pub fn scalar_to_py<'py>(py: Python<'py>, scalar: &ScalarValue, style: Style) -> PyResult<Bound<'py, PyAny>> {

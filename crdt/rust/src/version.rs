@@ -1,10 +1,11 @@
 //! Reading a document as it is now, or as it was at some heads; and who wrote what is there.
 
 use std::collections::HashMap;
+use std::ops;
 
 use automerge::iter::{ListRangeItem, MapRangeItem};
 use automerge::marks::Mark;
-use automerge::{ActorId, Automerge, ChangeHash, ObjId, Prop, ReadDoc, Value};
+use automerge::{ActorId, Automerge, ChangeHash, ObjId, Parents, Prop, ReadDoc, Value};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -25,6 +26,17 @@ impl<'py> FromPyObject<'_, 'py> for At {
 }
 
 impl At {
+    pub fn heads_of(heads: &[ChangeHash]) -> Self {
+        At(Some(heads.to_vec()))
+    }
+
+    pub fn parents<'d, D: ReadDoc>(&self, doc: &'d D, obj: &ObjId) -> Result<Parents<'d>> {
+        Ok(match self.heads() {
+            None => doc.parents(obj)?,
+            Some(heads) => doc.parents_at(obj, heads)?,
+        })
+    }
+
     pub fn heads(&self) -> Option<&[ChangeHash]> {
         self.0.as_deref()
     }
@@ -82,9 +94,18 @@ impl At {
     }
 
     pub fn items<'d, D: ReadDoc>(&self, doc: &'d D, obj: &ObjId) -> impl Iterator<Item = ListRangeItem<'d>> {
+        self.items_in(doc, obj, 0..usize::MAX)
+    }
+
+    pub fn items_in<'d, D: ReadDoc>(
+        &self,
+        doc: &'d D,
+        obj: &ObjId,
+        range: ops::Range<usize>,
+    ) -> impl Iterator<Item = ListRangeItem<'d>> {
         match self.heads() {
-            None => doc.list_range(obj, ..),
-            Some(heads) => doc.list_range_at(obj, .., heads),
+            None => doc.list_range(obj, range),
+            Some(heads) => doc.list_range_at(obj, range, heads),
         }
     }
 

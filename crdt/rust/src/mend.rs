@@ -1,0 +1,182 @@
+//! Patches of marks, put right where the crate's are not.
+//!
+//! The crate's log adds the marks of one text to those of the text before it: where several texts are
+//! marked in one step, a mark may be shown in the wrong one. Then the marks are worked out anew, from
+//! those of before, what the patches insert, and those of after.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use automerge::legacy::OpType;
+use automerge::marks::Mark;
+use automerge::{Automerge, ChangeHash, ObjId, ObjType, Patch, PatchAction, Prop, Value, ValueRef};
+
+use crate::error::Result;
+use crate::incoming::Incoming;
+use crate::patches::read_marks;
+use crate::replay::object;
+use crate::spans::{self, places, Marks};
+use crate::version::At;
+
+/// The texts that changes set marks in.
+pub fn marked(changes: &[Incoming]) -> Vec<ObjId> {
+    let mut texts = Vec::new();
+    for incoming in changes.iter().filter(|incoming| incoming.head.has_marks) {
+        for op in incoming.change.decode().operations {
+            let obj = object(&op.obj);
+            if matches!(op.action, OpType::MarkBegin(_)) && !texts.contains(&obj) {
+                texts.push(obj);
+            }
+        }
+    }
+    texts
+}
+
+/// The patches of a step in which these texts were marked.
+pub fn step(
+    doc: &Automerge,
+    before: &[ChangeHash],
+    made: Vec<Patch>,
+    marked: &[ObjId],
+) -> Result<Vec<Patch>> {
+    if marked.len() < 2 {
+        return Ok(made);
+    }
+    again(doc, &At::heads_of(before), &At::default(), made, marked)
+}
+
+/// The patches between two versions of a document, in any of whose texts marks may differ.
+pub fn diff(
+    doc: &Automerge,
+    before: &[ChangeHash],
+    after: &[ChangeHash],
+    made: Vec<Patch>,
+) -> Result<Vec<Patch>> {
+    let (before, after) = (At::heads_of(before), At::heads_of(after));
+    let mut marked = Vec::new();
+    for text in texts(doc, &after)? {
+        if !after.marks(doc, &text)?.is_empty() || !before.marks(doc, &text)?.is_empty() {
+            marked.push(text);
+        }
+    }
+    again(doc, &before, &after, made, &marked)
+}
+
+fn again(
+    doc: &Automerge,
+    before: &At,
+    after: &At,
+    mut made: Vec<Patch>,
+    marked: &[ObjId],
+) -> Result<Vec<Patch>> {
+    made.retain(|patch| !matches!(patch.action, PatchAction::Mark { .. }));
+    let new = created(&made);
+    for text in marked {
+        let Some(path) = path(doc, text, after)? else {
+            continue;
+        };
+        let mut now = match new.contains(text) {
+            true => Vec::new(),
+            false => places(&spans::read(doc, text, before)?),
+        };
+        made.iter().filter(|patch| patch.obj == *text).for_each(|patch| follow(&mut now, &patch.action));
+        let wanted = places(&spans::read(doc, text, after)?);
+        let marks: Vec<Mark> = spans::strokes(&now, &wanted)
+            .into_iter()
+            .map(|stroke| Mark::new(stroke.name, stroke.value, stroke.start, stroke.end))
+            .collect();
+        if !marks.is_empty() {
+            made.push(Patch { obj: text.clone(), path, action: PatchAction::Mark { marks } });
+        }
+    }
+    Ok(made)
+}
+
+/// The objects that patches show for the first time.
+fn created(made: &[Patch]) -> HashSet<ObjId> {
+    let mut created = HashSet::new();
+    for patch in made {
+        match &patch.action {
+            PatchAction::PutMap { value: (Value::Object(_), id), .. }
+            | PatchAction::PutSeq { value: (Value::Object(_), id), .. } => {
+                created.insert(id.clone());
+            }
+            PatchAction::Insert { values, .. } => {
+                created.extend(values.iter().filter(|v| v.0.is_object()).map(|v| v.1.clone()));
+            }
+            _ => {}
+        }
+    }
+    created
+}
+
+/// Where an object is, None if it does not show.
+fn path(doc: &Automerge, obj: &ObjId, at: &At) -> Result<Option<Vec<(ObjId, Prop)>>> {
+    let mut path = Vec::new();
+    for parent in at.parents(doc, obj)? {
+        if !parent.visible {
+            return Ok(None);
+        }
+        path.push((parent.obj, parent.prop));
+    }
+    path.reverse();
+    Ok(Some(path))
+}
+
+/// Let places follow an edit of their text.
+fn follow(places: &mut Vec<Option<Rc<Marks>>>, action: &PatchAction) {
+    let none = || Some(Rc::new(Marks::new()));
+    let (index, delete, insert): (usize, usize, Vec<_>) = match action {
+        PatchAction::SpliceText { index, value, marks } => {
+            let marks = Some(Rc::new(read_marks(marks.as_ref())));
+            (*index, 0, vec![marks; value.make_string().chars().count()])
+        }
+        PatchAction::DeleteSeq { index, length } => (*index, *length, Vec::new()),
+        PatchAction::Insert { index, values } => {
+            let each = |value: &Value<'_>| match value {
+                Value::Object(ObjType::Map) => vec![None],
+                other => vec![none(); other.as_str().map_or(1, |text| text.chars().count())],
+            };
+            (*index, 0, values.iter().flat_map(|v| each(&v.0)).collect())
+        }
+        PatchAction::PutSeq { index, value: (Value::Object(ObjType::Map), _), .. } => (*index, 1, vec![None]),
+        PatchAction::PutSeq { index, .. } => (*index, 1, vec![none()]),
+        _ => return,
+    };
+    if index + delete <= places.len() {
+        places.splice(index..index + delete, insert);
+    }
+}
+
+/// Every text of a document.
+fn texts(doc: &Automerge, at: &At) -> Result<Vec<ObjId>> {
+    let mut found = Vec::new();
+    let mut ahead = vec![(ObjId::Root, ObjType::Map)];
+    while let Some((obj, kind)) = ahead.pop() {
+        match kind {
+            ObjType::Map | ObjType::Table => {
+                let entries = at.entries(doc, &obj);
+                ahead.extend(entries.filter_map(|item| Some((item.id(), kind_of(&item.value)?))));
+            }
+            ObjType::List => {
+                let items = at.items(doc, &obj);
+                ahead.extend(items.filter_map(|item| Some((item.id(), kind_of(&item.value)?))));
+            }
+            ObjType::Text => {
+                for (index, _) in at.text(doc, &obj)?.chars().enumerate().filter(|(_, c)| *c == spans::BLOCK)
+                {
+                    ahead.extend(spans::block_at(doc, &obj, index, at)?.map(|id| (id, ObjType::Map)));
+                }
+                found.push(obj);
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn kind_of(value: &ValueRef<'_>) -> Option<ObjType> {
+    match value {
+        ValueRef::Object(kind) => Some(*kind),
+        ValueRef::Scalar(_) => None,
+    }
+}

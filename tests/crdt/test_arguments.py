@@ -1,0 +1,133 @@
+"""Every public method takes odd arguments: a documented error, and the document goes on."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from crdt_strategies import exact
+from lichen_crdt import Block, Counter, CrdtError, Document, Span, Text, _native
+
+# What the documentation allows; `ValueError` has `UnicodeEncodeError` below it.
+ALLOWED = (CrdtError, TypeError, ValueError, LookupError, OverflowError, AttributeError)
+
+ODD: tuple[Any, ...] = (
+    *(None, True, -1, 0, 1, 3, 2**31, 2**63, 2**64, -(2**70), 0.5, float("nan"), b"", b"\x00" * 32, b"x" * 5),
+    *("", "a\0b", "\ud800", "\ufffc", "text", "map", "e\u0301", "start", [], {}, (), [b"n" * 32], [b"\x00"], object()),
+    *(slice(None, None, -1), slice(5, 1), [Span("\ud800")], [Block({"": 1})], [Span("x", {"": []})], range(3)),
+    *(Counter(3), Text("z"), {"": {"": None}}),
+)
+NOT_CALLED = {
+    "bind",
+    "wait_at_most",
+    "__class__",
+    "__init__",
+    "__new__",
+    "__reduce__",
+    "__reduce_ex__",
+    "__subclasshook__",
+}
+
+
+def made() -> Document:
+    doc = Document(actor=b"\x01" * 16)
+    with doc.change():
+        doc.update(text=Text("a🥚e\u0301c"), map={"x": 1}, list=[1, Text("y"), {}], n=Counter(1), **{"": None, "\0": 0})
+        doc["text"].mark(0, 2, "bold", True)
+        doc["text"].split_block(1, {"deep": [1]})
+    return doc
+
+
+def methods(target: Any) -> list[Callable[..., Any]]:
+    names = [name for name in dir(type(target)) if name not in NOT_CALLED]
+    own = [name for name in names if not name.startswith("_") or name in ("__getitem__", "__setitem__", "__delitem__")]
+    return [getattr(target, name) for name in own if callable(getattr(target, name, None))]
+
+
+def tried(call: Callable[..., Any], *arguments: Any) -> None:
+    said = ""
+    try:
+        call(*arguments)
+    except ALLOWED as error:
+        said = str(error)
+    assert "native core failed" not in said, (call, arguments)  # a panic that was caught
+
+
+def views(doc: Document) -> list[Any]:
+    text = doc.get("text")
+    found: list[Any] = [doc, *(doc.get(key) for key in ("text", "map", "list", "n"))]
+    if isinstance(text, Text):
+        found += [text.utf16, text.utf8, text.graphemes]
+    return [view for view in found if view is not None]
+
+
+def is_whole(doc: Document) -> None:
+    with doc.change():
+        doc["goes"] = "on"
+    assert exact(Document.load(doc.save()).to_py()) == exact(doc.to_py())
+
+
+@pytest.mark.parametrize("which", range(8))
+@pytest.mark.parametrize("open_", [False, True])
+def test_methods_of_views_take_odd_arguments(which: int, open_: bool) -> None:
+    for call in [call.__name__ for call in methods(views(made())[which])]:
+        doc = made()
+        target = views(doc)[which]
+        tx = doc.change()
+        if open_:
+            tx.__enter__()
+        for one, two in itertools.product(ODD, (0, "x")):
+            tried(getattr(target, call))
+            tried(getattr(target, call), one)
+            tried(getattr(target, call), one, two)
+            tried(getattr(target, call), two, one)
+            tried(getattr(target, call), 0, 1, one, two)
+        if open_:
+            tx.__exit__(None, None, None)
+        is_whole(doc)
+
+
+def objects() -> list[Any]:
+    """Objects of every kind, of this document, of one that is not there, and of another document."""
+    doc, other = made(), Document(actor=b"\x01" * 16)
+    with doc.change():
+        doc["gone"] = [1]
+        gone = doc._core.get(doc._obj, "gone")
+        del doc["gone"]
+    with other.change():
+        other["a"] = [{}, Text("z"), []]
+        other["a"].extend([[]] * 30)
+    found = [doc._core.get(doc._obj, key) for key in ("text", "map", "list")]
+    strange = [other._core.get(other["a"]._obj, at) for at in (0, 1, 2, 32)]
+    return [_native.Core.root, *found, gone, *strange]
+
+
+@pytest.mark.parametrize("which", range(9))
+def test_native_methods_take_objects_of_any_kind_and_document(which: int) -> None:
+    obj = objects()[which]
+    names = [name for name in dir(_native.Core) if not name.startswith("_") and name not in ("set_wait", "root")]
+    for name in names:
+        doc = made()
+        with doc.change():
+            call = getattr(doc._core, name)
+            if name not in ("begin", "commit", "rollback"):
+                for arguments in itertools.product((0, 1, 2**63, "x", ""), (0, 2**63, "y", None, {}, [], True)):
+                    tried(call, obj)
+                    tried(call, obj, arguments[0])
+                    tried(call, obj, *arguments)
+                    tried(call, obj, *arguments, "z")
+                    tried(call, obj, *arguments, [])
+                    tried(call, obj, *arguments, "bold", True, (True, True))
+        is_whole(doc)
+
+
+def test_functions_take_odd_arguments() -> None:
+    for one, two in itertools.product(ODD, ODD):
+        tried(Document.load, one)
+        tried(Document, one)
+        for call in (_native.to_points, _native.from_points, _native.around, _native.boundaries, _native.inspect):
+            tried(call, one, two)
+            tried(call, "text🥚", "utf16", two)
+            tried(call, one)

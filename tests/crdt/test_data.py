@@ -1,0 +1,216 @@
+"""Documents as the dicts and lists that a Python programmer expects."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from automerge import core
+from hypothesis import given
+from hypothesis import strategies as st
+from lichen_crdt import Counter, CrdtError, Document, InvalidChange, Text, apply_patches
+
+DEEPEST = 200
+
+
+@pytest.fixture
+def doc() -> Iterator[Document]:
+    """A document with an open transaction."""
+    doc = Document()
+    with doc.change():
+        yield doc
+
+
+slices = st.builds(slice, *[st.none() | st.integers(-7, 7)] * 2, st.none() | st.integers(-3, 3).filter(bool))
+
+
+few = st.lists(st.integers(-9, 9), max_size=6)
+
+
+@given(few, slices, few, st.booleans())
+def test_slices_do_what_those_of_a_list_do(start: list[int], where: slice, new: list[int], delete: bool) -> None:
+    doc, wanted = Document(), [*start]
+    with doc.change():
+        doc["items"] = start
+        items = doc.list("items")
+        assert items[where] == wanted[where]
+        if delete:
+            del wanted[where]
+            del items[where]
+        elif where.step in (None, 1) or len(wanted[where]) == len(new):
+            wanted[where] = new
+            items[where] = new
+        else:
+            with pytest.raises(ValueError, match="extended slice"):
+                items[where] = new
+    assert items == wanted
+
+
+def test_a_list_searches_counts_and_takes_out_as_a_list_does(doc: Document) -> None:
+    doc.update(items=[1, "a", [2], "a", {"k": Text("x")}])
+    items = doc.list("items")
+    assert (items.index("a"), items.index("a", 2), items.count("a"), items.index([2])) == (1, 3, 2, 2)
+    items.remove("a")
+    assert items.pop(1) == [2]
+    taken = items.pop()
+    assert isinstance(taken["k"], Text)
+    items += [taken, *range(2)]
+    assert items == [1, "a", {"k": "x"}, 0, 1]
+    assert isinstance(items[2]["k"], Text)
+    assert next(reversed(items)) == 1
+    with pytest.raises(TypeError, match="cannot be moved"):
+        items.reverse()
+    with pytest.raises(ValueError):  # noqa: PT011  # Python's own, without words
+        items.remove("none")
+    items[:] = items[::-1]
+    assert items[2] == {"k": "x"}
+    assert isinstance(items[2]["k"], Text)
+    items.clear()
+    with pytest.raises(IndexError):
+        items.pop()
+
+
+def test_a_map_merges_and_takes_out_as_a_dict_does(doc: Document) -> None:
+    doc.update(a=1, m={"x": Counter(2)}, t=Text("t"))
+    doc |= {"b": 2}
+    assert doc | {"a": 5} == {"a": 5, "b": 2, "m": {"x": 2}, "t": "t"}
+    assert {"z": 1} | doc["m"] == {"z": 1, "x": 2}
+    assert doc.popitem() == ("t", "t")
+    taken = doc.pop("m")
+    assert isinstance(taken["x"], Counter)
+    assert doc.pop("m", None) is None
+    assert doc.setdefault("m", {}) == {}
+    with pytest.raises(KeyError):
+        doc.pop("none")
+    with pytest.raises(KeyError):
+        doc[1]  # type: ignore[index]
+    doc.clear()
+    assert doc.to_py() == {}
+    with pytest.raises(KeyError):
+        doc.popitem()
+
+
+def test_assigning_in_place_keeps_the_object() -> None:
+    doc = Document()
+    with doc.change():
+        doc.update(items=[1], m={"a": 1}, t=Text("x"), deep=[[1]])
+    copy = doc.fork()
+    with copy.change():
+        copy["items"].append(3)
+        copy["m"]["c"] = 3
+        copy["t"].append("z")
+        copy["deep"][0].append(3)
+    with doc.change():
+        doc["items"] += [2]
+        doc["m"] |= {"b": 2}
+        doc["t"] += "y"
+        doc["deep"][0] += [2]
+    doc.merge(copy)
+    assert sorted(doc["items"]) == [1, 2, 3]
+    assert sorted(doc["deep"][0]) == [1, 2, 3]
+    assert doc["m"] == {"a": 1, "b": 2, "c": 3}
+    assert sorted(str(doc["t"])) == ["x", "y", "z"]
+
+
+def test_views_are_copied_with_their_types(doc: Document) -> None:
+    doc.update(a=[Text("t"), Counter(1), {"x": [Text("u")]}])
+    doc["b"] = doc["a"]
+    doc["b"][0].append("!")
+    doc["b"][1].increment()
+    assert isinstance(doc["b"][2]["x"][0], Text)
+    assert (doc["a"], doc["b"]) == (["t", 1, {"x": ["u"]}], ["t!", 2, {"x": ["u"]}])
+
+
+def test_other_mappings_and_sequences_are_taken(doc: Document) -> None:
+    doc.update(a=deque([1, 2]), b=range(3), c=OrderedDict(x=(1,)), d=bytearray(b"b"))
+    assert doc.to_py() == {"a": [1, 2], "b": [0, 1, 2], "c": {"x": [1]}, "d": b"b"}
+
+
+def test_numbers_come_back_as_they_were(doc: Document) -> None:
+    numbers = [0, -1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1, 0.0, -0.0, math.inf, -math.inf, math.nan, True]
+    doc.update(n=numbers)
+    assert [repr(n) for n in doc["n"]] == [repr(n) for n in numbers]
+
+
+@pytest.mark.parametrize("bad", ["\ud800", {"\ud800": 1}, ["\ud800"], Text("\ud800")])
+def test_surrogates_are_refused(bad: Any, doc: Document) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        doc["x"] = bad
+    with pytest.raises(UnicodeEncodeError):
+        doc["\ud800"] = 1
+    assert doc.to_py() == {}
+
+
+def test_a_counter_does_not_overflow(doc: Document) -> None:
+    doc.update(n=Counter(2**63 - 1))
+    with pytest.raises(OverflowError):
+        doc["n"] += 1
+    with pytest.raises(OverflowError):
+        doc["n"].increment(2**64)
+    with pytest.raises(OverflowError):
+        doc["m"] = Counter(2**63)
+    assert doc == {"n": 2**63 - 1}
+
+
+def test_documents_nest_to_a_bound(doc: Document) -> None:
+    inner: Any = doc
+    for _ in range(DEEPEST):
+        inner["x"] = {}
+        inner = inner["x"]
+    value = doc.to_py()
+    for deeper in ({}, [], Text("x")):
+        with pytest.raises(ValueError, match="deeper"):
+            inner["x"] = deeper
+    inner["x"] = 1
+    with pytest.raises(ValueError, match="deep"):
+        doc["y"] = {"z": value}
+    endless: list[Any] = []
+    endless.append(endless)
+    with pytest.raises(ValueError, match="contains itself"):
+        doc["y"] = endless
+    assert list(doc) == ["x"]
+
+
+def test_a_change_that_nests_deeper_is_invalid() -> None:
+    doc, follower = Document(), Document()
+    inner: Any = doc
+    with doc.change() as first:
+        for _ in range(DEEPEST):
+            inner["x"] = {}
+            inner = inner["x"]
+    follower.apply_changes([first.bytes or b""], replay=False)
+    other = Document()
+    other.apply_changes([first.bytes or b""])
+    assert apply_patches({}, other.diff(())) == doc == follower
+    for replay in (True, False):
+        with pytest.raises(InvalidChange):
+            follower.apply_changes([_one_deeper(doc)], replay=replay)
+    assert follower == doc
+
+
+def _one_deeper(doc: Document) -> bytes:
+    """A change of another program, which makes one more map inside the deepest."""
+    other = core.Document.load(doc.save())
+    with other.transaction() as tx:
+        inner = core.ROOT
+        for _ in range(DEEPEST):
+            inner = other.get(inner, "x")[1]
+        tx.put_object(inner, "x", core.ObjType.Map)
+    return Document.load(other.save()).changes(doc.heads)[0]
+
+
+def test_a_document_that_nests_deeper_is_a_clear_error() -> None:
+    doc = Document()
+    inner: Any = doc
+    with doc.change():
+        for _ in range(DEEPEST):
+            inner["x"] = {}
+            inner = inner["x"]
+    change = _one_deeper(doc)
+    loaded = Document.load(doc.save() + change)
+    with pytest.raises(CrdtError, match="deeper"):
+        loaded.to_py()
+    assert list(loaded) == ["x"]

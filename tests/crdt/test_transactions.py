@@ -1,0 +1,99 @@
+"""What may go wrong around a transaction."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from lichen_crdt import Document, NoTransaction, Text, TransactionError, TransactionOpen
+
+
+def test_an_interrupt_takes_the_transaction_back() -> None:
+    doc = Document()
+
+    def interrupted() -> None:
+        with doc.change():
+            doc["x"] = 1
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert (doc.to_py(), doc.in_transaction) == ({}, False)
+
+
+def test_an_abandoned_generator_takes_its_transaction_back() -> None:
+    doc = Document()
+
+    def writing() -> Iterator[int]:
+        with doc.change():
+            doc["x"] = 1
+            yield 1
+
+    generator = writing()
+    next(generator)
+    assert doc["x"] == 1
+    del generator
+    gc.collect()
+    assert (doc.to_py(), doc.in_transaction) == ({}, False)
+
+
+def test_a_transaction_that_nobody_can_end_is_taken_back_with_a_warning() -> None:
+    doc = Document()
+    tx: Any = doc.change().__enter__()
+    doc["x"] = 1
+    with pytest.warns(ResourceWarning, match="never ended"):
+        del tx
+    with doc.change():
+        doc["y"] = 2
+    assert doc == {"y": 2}
+
+
+def test_a_transaction_is_entered_once_and_ended_once() -> None:
+    doc = Document()
+    with doc.change() as tx:
+        doc["x"] = 1
+    made = tx.changes
+    with pytest.raises(TransactionError, match="once"):
+        tx.__enter__()
+    with pytest.raises(NoTransaction):
+        doc.change().__exit__(None, None, None)
+    with doc.change() as other:
+        with pytest.raises(NoTransaction):
+            tx.__exit__(None, None, None)
+        with pytest.raises(TransactionOpen):
+            doc.change().__enter__()
+        tx["y"] = 2  # a view of the document, as any other
+    assert tx.changes == made
+    assert len(other.changes) == 1
+    with pytest.raises(NoTransaction):
+        tx["z"] = 3
+
+
+def test_a_transaction_is_no_asynchronous_context_manager() -> None:
+    assert not hasattr(Document().change(), "__aenter__")
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_transaction_may_end_on_another_thread(fails: bool) -> None:
+    doc = Document()
+    tx = doc.change().__enter__()
+    doc["x"] = 1
+    error = LookupError() if fails else None
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(tx.__exit__, type(error) if error else None, error, None).result(60)
+    assert doc == ({} if fails else {"x": 1})
+    with doc.change():
+        doc["y"] = 2
+
+
+@pytest.mark.parametrize("bad", [{"time": 2**63}, {"time": 0.5}, {"message": "\ud800"}, {"message": b"x"}])
+def test_a_message_and_a_time_that_do_not_fit_are_refused(bad: Any) -> None:
+    doc = Document()
+    with pytest.raises((OverflowError, TypeError, UnicodeEncodeError)):
+        doc.change(**bad).__enter__()
+    with doc.change("ok", time=-1):
+        doc["t"] = Text("x")
+    assert [(info.message, info.time) for info in doc.history()] == [("ok", -1)]

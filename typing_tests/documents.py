@@ -8,6 +8,7 @@ from typing import assert_type
 
 from lichen_crdt import (
     Blame,
+    BlockInsert,
     ChangeInfo,
     Conflict,
     ConflictPatch,
@@ -27,6 +28,7 @@ from lichen_crdt import (
     MissingDependencies,
     Patch,
     Plain,
+    RichText,
     Text,
     TextPatch,
     Transaction,
@@ -119,6 +121,8 @@ def edits_text(body: Text) -> None:
     assert_type(body.replace("a", "b"), int)
     body.mark(0, 1, "bold", True, expand="both")
     assert_type(body.marks(), list[Mark])
+    assert_type(body.spans(), RichText)
+    assert_type(body.split_block(0, {"type": "heading"}), Map)
     assert_type(body.blame(), list[Blame])
     assert_type(body.position(body.cursor(0)), int)
 
@@ -155,7 +159,7 @@ def redraws(patch: Patch) -> tuple[str | int, ...]:
             return index, inserted
         case MapPut(key=key) | MapDelete(key=key):
             return (key,)
-        case ListPut(index=index) | ListInsert(index=index) | ListDelete(index=index):
+        case ListPut(index=index) | ListInsert(index=index) | ListDelete(index=index) | BlockInsert(index=index):
             return (index,)
         case CounterPatch(key=place) | ConflictPatch(key=place):
             return (place,)

@@ -34,7 +34,7 @@ def everything(view: Any) -> Any:
     if isinstance(view, List):
         return [_place(view, index) for index in range(len(view))]
     if isinstance(view, Text):
-        return str(view), view.marks()
+        return str(view), view.marks(), repr(view.spans())
     return exact(view.value) if isinstance(view, Counter) else exact(view)
 
 
@@ -51,12 +51,15 @@ class Replica:
 
     doc: Document
     plain: Any = field(default_factory=dict)
+    rich: Any = field(default_factory=dict)
     control: Document = field(default_factory=Document)
 
     def follow(self, patches: list[Patch]) -> None:
         """The patches lead the plain data to what the document reads as now."""
         self.plain = apply_patches(self.plain, patches)
         assert exact(self.plain) == exact(self.doc.to_py()), "patches lead from the old content to the new"
+        self.rich = apply_patches(self.rich, patches, rich=True)
+        assert exact(self.rich) == exact(self.doc.to_py(rich=True)), "and so do marks and blocks"
 
     def receive(self, batch: list[bytes], **options: Any) -> None:
         """Apply a batch, and the same to the control in the core's own way."""
@@ -110,6 +113,7 @@ class Replicas(RuleBasedStateMachine):
                 perform(replica.doc, edit)
                 perform(python, edit)
             inside = replica.doc.to_py()
+        assert len(tx.changes) <= 1, "a small transaction is one change"
         assert exact(inside) == exact(replica.doc.to_py()) == exact(_plain(python))
         replica.follow(tx.patches)
         replica.control.apply_changes([data for _, data in tx.changes], replay=False)
@@ -201,7 +205,7 @@ class Replicas(RuleBasedStateMachine):
         assert loaded.heads == doc.heads
         assert everything(loaded) == everything(doc)
         assert loaded.save() == Document.load(loaded.save()).save()
-        self.replicas[on] = Replica(loaded, replica.plain, replica.control)
+        self.replicas[on] = Replica(loaded, replica.plain, replica.rich, replica.control)
         assert exact(apply_patches({}, loaded.diff(()))) == exact(replica.plain), "patches of a load"
 
     @rule(to=who, source=who, version=seeds, past=st.booleans())
@@ -219,7 +223,7 @@ class Replicas(RuleBasedStateMachine):
         self.settle()  # what only the replica of before had is not lost
         control = Document()
         control.apply_changes(copy.changes(), replay=False)
-        self.replicas[to] = Replica(copy, copy.to_py(), control)
+        self.replicas[to] = Replica(copy, copy.to_py(), copy.to_py(rich=True), control)
         self.replicas[to].check()
 
     # The past

@@ -14,6 +14,7 @@ from lichen_crdt import Counter, Document, List, Map, Text, Unknown
 
 KEYS = ("a", "b", "c")
 ALPHABET = "ab🥚é\u0301\n"
+BLOCK = "\ufffc"  # how a block shows among the characters of a text
 MARKS = ("bold", "link")
 EXPANDS = ("both", "none", "after", "before")
 
@@ -137,6 +138,11 @@ def _edit_text(target: Text, edit: Edit) -> None:
         if target._core is not None:  # marks are for texts of documents, and change no character
             value = (True, None, "x", 1)[edit.where % 4]
             target.mark(at, at + count, MARKS[edit.where % 2], value, expand=EXPANDS[at % 4])
+    elif edit.kind == 3 and edit.count == 0:
+        if target._core is None:
+            target.insert(at, BLOCK)
+        else:
+            target.split_block(at, {"type": MARKS[edit.where % 2], "of": [edit.where]})
     else:
         target.splice(at, count, ALPHABET[: edit.where % 4])
 

@@ -97,3 +97,13 @@ def test_a_message_and_a_time_that_do_not_fit_are_refused(bad: Any) -> None:
     with doc.change("ok", time=-1):
         doc["t"] = Text("x")
     assert [(info.message, info.time) for info in doc.history()] == [("ok", -1)]
+
+
+def test_an_update_of_a_text_after_another_write_is_one_change() -> None:
+    doc = Document()
+    with doc.change():
+        doc["body"] = Text("milk")
+    with doc.change() as tx:
+        doc["title"] = "Groceries"
+        doc["body"].update("oat milk")
+    assert len(tx.changes) == 1

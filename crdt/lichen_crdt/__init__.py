@@ -24,6 +24,8 @@ from lichen_crdt.changes import MAX_OPERATIONS as MAX_OPERATIONS
 from lichen_crdt.changes import ChangeInfo as ChangeInfo
 from lichen_crdt.changes import inspect as inspect
 from lichen_crdt.counter import Counter as Counter
+from lichen_crdt.document import MAX_LOAD_BYTES as MAX_LOAD_BYTES
+from lichen_crdt.document import MAX_LOAD_OPERATIONS as MAX_LOAD_OPERATIONS
 from lichen_crdt.document import Document as Document
 from lichen_crdt.document import Transaction as Transaction
 from lichen_crdt.errors import ActorReused as ActorReused
@@ -77,6 +79,8 @@ from lichen_crdt.views import List as List
 from lichen_crdt.views import Map as Map
 
 __all__ = [
+    "MAX_LOAD_BYTES",
+    "MAX_LOAD_OPERATIONS",
     "MAX_OPERATIONS",
     "ActorReused",
     "Blame",

@@ -15,6 +15,12 @@ from lichen_crdt.patches import Patch, from_native
 from lichen_crdt.version import Version
 from lichen_crdt.views import Map
 
+MAX_LOAD_BYTES = 1 << 28
+"""Most bytes that `Document.load` takes, after what is compressed in them is inflated."""
+
+MAX_LOAD_OPERATIONS = 1 << 22
+"""Most operations that `Document.load` takes, those of deleted things included, and most changes."""
+
 
 class Transaction(Map):
     """The document inside `with document.change() as tx:`; write through it or through the document.
@@ -102,13 +108,25 @@ class Document(Map):
         return self
 
     @classmethod
-    def load(cls, data: bytes, actor: bytes | str | None = None) -> Self:
-        """Read what `save()`, followed by any number of `save_after()` or changes, gave.
+    def load(
+        cls,
+        data: bytes,
+        actor: bytes | str | None = None,
+        *,
+        max_bytes: int = MAX_LOAD_BYTES,
+        max_operations: int = MAX_LOAD_OPERATIONS,
+        partial: bool = False,
+    ) -> Self:
+        """Read what `save()`, followed by any number of `save_after()` or changes, gave; nothing is an empty document.
 
-        The patches of a load, from an empty document, are `diff(())`. Raises `InvalidDocument`. Bytes of
-        strangers belong in `apply_changes`, which checks each change.
+        The patches of a load, from an empty document, are `diff(())`.
+
+        The bytes may be a stranger's: they are bounded and checked before anything is built of them, and what
+        is loaded is what its changes, applied one by one, would have given. Raises `InvalidDocument`; or
+        `MissingDependencies` if a change that follows the document builds on what is neither in it nor
+        among them, unless `partial` asks for such changes to be left out.
         """
-        return cls.__new__(cls).bind(Core.load(data, _actor(actor)))
+        return cls.__new__(cls).bind(Core.load(data, _actor(actor), max_bytes, max_operations, partial))
 
     def save(self) -> bytes:
         """The whole document in Automerge's compact form."""

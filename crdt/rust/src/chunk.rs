@@ -6,20 +6,23 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::error::{invalid, Error, Result};
+use crate::error::{invalid, Result};
+use crate::reader::Reader;
 
 /// Most operations in one change.
 pub const MAX_OPERATIONS: u64 = 65_536;
 /// The last operation of a change lies below this.
 pub const MAX_OP: u64 = 1 << 31;
-/// Most predecessors in one change, over all of its operations.
-const MAX_PREDECESSORS: u64 = 4 * MAX_OPERATIONS;
+/// Most predecessors of an operation, on average over a change.
+const MAX_PREDECESSORS: u64 = 4;
 /// Most bytes that the repeated strings of one change may stand for.
 const MAX_REPEATED_BYTES: u64 = 16 << 20;
 const MAX_ACTOR_BYTES: u64 = 128;
 
 const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
+const DOCUMENT_CHUNK: u8 = 0;
 const CHANGE_CHUNK: u8 = 1;
+const DEFLATED_CHUNK: u8 = 2;
 const DEFLATED: u64 = 8;
 
 const COLUMN_KEY_STRING: u64 = 0x15;
@@ -43,9 +46,16 @@ pub struct Head {
 }
 
 impl Head {
-    /// Read the header of one uncompressed change chunk and count its operations.
-    pub fn parse(data: &[u8]) -> Result<Head> {
-        let body = open_chunk(data)?;
+    /// Read the header of one uncompressed change chunk and count its operations, at most `most`.
+    pub fn parse(data: &[u8], most: u64) -> Result<Head> {
+        let header = Header::parse(data)?;
+        if header.kind != Kind::Change {
+            return invalid("not an uncompressed change chunk");
+        }
+        if header.length != data.len() {
+            return invalid("bytes after the change");
+        }
+        let body = &data[header.body..];
         let hash = chunk_hash(body);
         if hash[..4] != data[4..8] {
             return invalid("the checksum of the change does not match");
@@ -60,7 +70,7 @@ impl Head {
         for _ in 0..r.count(1)? {
             r.prefixed(MAX_ACTOR_BYTES)?;
         }
-        let (operations, has_marks) = count_operations(&mut r)?;
+        let (operations, has_marks) = count_operations(&mut r, most)?;
         let head = Head { hash, actor, seq, start_op, operations, deps, time, message, has_marks };
         head.check()?;
         Ok(head)
@@ -75,43 +85,77 @@ impl Head {
         if self.seq == 0 || self.start_op == 0 {
             return invalid("seq and start_op begin at 1");
         }
-        if self.operations > MAX_OPERATIONS {
-            return invalid(format!("{} operations in one change", self.operations));
-        }
-        if self.start_op >= MAX_OP || self.start_op + self.operations > MAX_OP {
+        if self.start_op >= MAX_OP || self.operations > MAX_OP - self.start_op {
             return invalid("operation numbers beyond 2^31");
         }
         Ok(())
     }
 }
 
-fn open_chunk(data: &[u8]) -> Result<&[u8]> {
-    if data.len() < 10 || data[..4] != MAGIC {
-        return invalid("not a change");
-    }
-    if data[8] != CHANGE_CHUNK {
-        return invalid("not an uncompressed change chunk");
-    }
-    let mut r = Reader::new(&data[9..]);
-    let length = r.unsigned()?;
-    if length != r.rest().len() as u64 {
-        return invalid("the length of the chunk does not match");
-    }
-    Ok(r.rest())
+/// What a chunk is.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Kind {
+    Document,
+    Change,
+    /// A compressed change.
+    Deflated,
+    Other,
 }
 
-fn chunk_hash(body: &[u8]) -> [u8; 32] {
-    let mut prefix = vec![CHANGE_CHUNK];
+/// The header of a chunk.
+pub struct Header {
+    pub kind: Kind,
+    /// Where its body begins.
+    pub body: usize,
+    /// How long the chunk is, with its header.
+    pub length: usize,
+}
+
+impl Header {
+    /// Read the header of the first chunk in `data`, which holds the whole of it.
+    pub fn parse(data: &[u8]) -> Result<Header> {
+        if data.len() < 10 || data[..4] != MAGIC {
+            return invalid("not an Automerge chunk");
+        }
+        let kind = match data[8] {
+            DOCUMENT_CHUNK => Kind::Document,
+            CHANGE_CHUNK => Kind::Change,
+            DEFLATED_CHUNK => Kind::Deflated,
+            _ => Kind::Other,
+        };
+        let mut r = Reader::new(&data[9..]);
+        let length = r.unsigned()?;
+        let body = data.len() - r.rest().len();
+        r.take(length)?;
+        Ok(Header { kind, body, length: data.len() - r.rest().len() })
+    }
+}
+
+/// A change chunk around a body.
+pub fn enclose(checksum: &[u8], body: &[u8]) -> Vec<u8> {
+    let mut chunk = MAGIC.to_vec();
+    chunk.extend_from_slice(checksum);
+    chunk.extend(head_of(body));
+    chunk.extend_from_slice(body);
+    chunk
+}
+
+/// The kind and length of a change chunk around a body.
+fn head_of(body: &[u8]) -> Vec<u8> {
+    let mut head = vec![CHANGE_CHUNK];
     let mut n = body.len() as u64;
     loop {
         let byte = (n & 0x7f) as u8;
         n >>= 7;
-        prefix.push(if n == 0 { byte } else { byte | 0x80 });
+        head.push(if n == 0 { byte } else { byte | 0x80 });
         if n == 0 {
-            break;
+            return head;
         }
     }
-    Sha256::new().chain_update(prefix).chain_update(body).finalize().into()
+}
+
+fn chunk_hash(body: &[u8]) -> [u8; 32] {
+    Sha256::new().chain_update(head_of(body)).chain_update(body).finalize().into()
 }
 
 fn read_deps(r: &mut Reader<'_>) -> Result<Vec<[u8; 32]>> {
@@ -136,7 +180,7 @@ fn read_message(r: &mut Reader<'_>) -> Result<Option<String>> {
 }
 
 /// Walk the columns, and count what their run lengths stand for: operations, and whether there are marks.
-fn count_operations(r: &mut Reader<'_>) -> Result<(u64, bool)> {
+fn count_operations(r: &mut Reader<'_>, most: u64) -> Result<(u64, bool)> {
     let mut columns = Vec::new();
     for _ in 0..r.count(2)? {
         columns.push((r.unsigned()?, r.unsigned()?));
@@ -149,9 +193,9 @@ fn count_operations(r: &mut Reader<'_>) -> Result<(u64, bool)> {
         }
         let column = r.take(length)?;
         match specification {
-            COLUMN_ACTION => operations = count_runs(column, MAX_OPERATIONS, integer, |_| 1)?,
+            COLUMN_ACTION => operations = count_runs(column, most, integer, |_| 1)?,
             COLUMN_PRED_GROUP => {
-                count_runs(column, MAX_PREDECESSORS, integer, |n| n)?;
+                count_runs(column, most.saturating_mul(MAX_PREDECESSORS), integer, |n| n)?;
             }
             COLUMN_KEY_STRING | COLUMN_MARK_NAME => {
                 has_marks |= specification == COLUMN_MARK_NAME && !column.is_empty();
@@ -215,84 +259,4 @@ fn literal_run(
         }
     }
     Ok(total)
-}
-
-/// A reader that never reads beyond its bytes.
-struct Reader<'a> {
-    bytes: &'a [u8],
-}
-
-impl<'a> Reader<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Reader { bytes }
-    }
-
-    fn rest(&self) -> &'a [u8] {
-        self.bytes
-    }
-
-    fn take(&mut self, n: u64) -> Result<&'a [u8]> {
-        if n > self.bytes.len() as u64 {
-            return Err(truncated());
-        }
-        let (taken, rest) = self.bytes.split_at(n as usize);
-        self.bytes = rest;
-        Ok(taken)
-    }
-
-    fn byte(&mut self) -> Result<u8> {
-        Ok(self.take(1)?[0])
-    }
-
-    /// A count of things that take at least `size` bytes each.
-    fn count(&mut self, size: u64) -> Result<u64> {
-        let n = self.unsigned()?;
-        if n > self.bytes.len() as u64 / size {
-            return Err(truncated());
-        }
-        Ok(n)
-    }
-
-    fn prefixed(&mut self, limit: u64) -> Result<&'a [u8]> {
-        let n = self.unsigned()?;
-        if n > limit {
-            return invalid("a field is too long");
-        }
-        self.take(n)
-    }
-
-    fn unsigned(&mut self) -> Result<u64> {
-        let mut value: u64 = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            let bits = u64::from(byte & 0x7f);
-            if shift == 63 && bits > 1 {
-                break;
-            }
-            value |= bits << shift;
-            if byte & 0x80 == 0 {
-                return Ok(value);
-            }
-        }
-        invalid("a number is too long")
-    }
-
-    fn signed(&mut self) -> Result<i64> {
-        let mut value: i64 = 0;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= i64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                if byte & 0x40 != 0 && shift + 7 < 64 {
-                    value |= -1 << (shift + 7);
-                }
-                return Ok(value);
-            }
-        }
-        invalid("a number is too long")
-    }
-}
-
-fn truncated() -> Error {
-    Error::InvalidChange("the change is truncated".into())
 }

@@ -1,12 +1,11 @@
 //! Small things between Python and the crate: places, hashes, actors, bytes of changes.
 
-use automerge::{ActorId, Automerge, ChangeHash, LoadOptions, Prop, ReadDoc};
+use automerge::{ActorId, Automerge, ChangeHash, Prop, ReadDoc};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::document::Done;
-use crate::error::{guard, Error, Result};
-use crate::values::ENCODING;
+use crate::error::{Error, Result};
 
 /// A key of a map or an index of a list or text.
 pub struct Place(pub Prop);
@@ -49,15 +48,5 @@ pub fn known(doc: &Automerge, heads: &[ChangeHash]) -> Result<()> {
     match missing.is_empty() {
         true => Ok(()),
         false => Err(Error::MissingDependencies(missing.iter().map(|h| h.0).collect())),
-    }
-}
-
-pub fn load(data: &[u8], actor: ActorId) -> Result<Automerge> {
-    let options = LoadOptions::new().text_encoding(ENCODING);
-    let doc = guard(|| Automerge::load_with_options(data, options).map_err(Error::from));
-    match doc {
-        Ok(doc) => Ok(doc.with_actor(actor)),
-        Err(Error::Crdt(why)) => Err(Error::InvalidDocument(why)),
-        Err(other) => Err(Error::InvalidDocument(format!("{other:?}"))),
     }
 }

@@ -7,13 +7,16 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::apply;
-use crate::convert::{done_to_py, heads_to_py, known, load, read_actor, read_heads, Place, PyDone};
+use crate::chunk::MAX_OPERATIONS;
+use crate::convert::{done_to_py, heads_to_py, known, read_actor, read_heads, Place, PyDone};
 use crate::document::{reading, Document, State};
 use crate::error::{guard, Error, Result};
 use crate::incoming;
 use crate::job::Ended;
+use crate::load::load;
 use crate::mend;
 use crate::patches;
+use crate::save::Limits;
 use crate::shared::{Claim, Shared};
 use crate::values::{self, Form, Obj, Output, Style, ENCODING};
 use crate::version::{self, At};
@@ -93,10 +96,18 @@ impl Core {
     }
 
     #[staticmethod]
-    #[pyo3(signature = (data, actor=None))]
-    fn load(py: Python<'_>, data: &[u8], actor: Option<Vec<u8>>) -> PyResult<Self> {
-        let actor = read_actor(actor);
-        Ok(Core::of(py.detach(|| load(data, actor))?))
+    #[pyo3(signature = (data, actor, max_bytes, max_operations, partial))]
+    fn load(
+        py: Python<'_>,
+        data: &[u8],
+        actor: Option<Vec<u8>>,
+        max_bytes: u64,
+        max_operations: u64,
+        partial: bool,
+    ) -> PyResult<Self> {
+        let limits = Limits { bytes: max_bytes, operations: max_operations };
+        let doc = py.detach(|| load(data, limits, partial))?;
+        Ok(Core::of(doc.with_actor(read_actor(actor))))
     }
 
     fn save<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
@@ -333,7 +344,7 @@ impl Core {
         replay: bool,
     ) -> PyResult<(Vec<Bound<'py, PyTuple>>, usize)> {
         let changes: Vec<Vec<u8>> = changes.iter().map(|c| c.as_bytes().to_vec()).collect();
-        let changes = py.detach(|| incoming::read(changes))?;
+        let changes = py.detach(|| incoming::read(changes, MAX_OPERATIONS))?;
         let how = apply::How { strict, replay };
         let mut ended = self.heavy(py, |d| apply::begin(d, changes, how))?;
         for round in 0.. {

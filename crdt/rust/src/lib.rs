@@ -6,18 +6,24 @@
 mod apply;
 mod check;
 mod chunk;
+mod columns;
 mod convert;
 mod core;
 mod core_text;
 mod diff;
 mod document;
 mod error;
+mod graph;
 mod incoming;
 mod job;
+mod load;
 mod mend;
 mod past;
 mod patches;
+mod reader;
 mod replay;
+mod rows;
+mod save;
 mod shared;
 mod spans;
 mod text;
@@ -35,7 +41,7 @@ type Info = (Py<PyBytes>, u64, u64, u64, Vec<Py<PyBytes>>, i64, Option<String>, 
 
 #[pyfunction]
 fn inspect(py: Python<'_>, data: &[u8]) -> PyResult<Info> {
-    let head = error::guard(|| chunk::Head::parse(data))?;
+    let head = error::guard(|| chunk::Head::parse(data, chunk::MAX_OPERATIONS))?;
     Ok((
         PyBytes::new(py, &head.actor).unbind(),
         head.seq,

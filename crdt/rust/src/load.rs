@@ -1,0 +1,77 @@
+//! Loading a document from bytes of anyone: bounded and checked before the crate sees them.
+
+use automerge::{Automerge, Change, LoadOptions, ReadDoc};
+
+use crate::check;
+use crate::error::{guard, invalid, Error, Result};
+use crate::graph::Graph;
+use crate::incoming::{self, Incoming};
+use crate::rows;
+use crate::save::{Chunk, Chunks, Limits, Saved};
+use crate::values::ENCODING;
+
+/// Load what `save`, followed by any number of changes, gave. `partial`: leave out changes whose dependencies are missing.
+pub fn load(file: &[u8], limits: Limits, partial: bool) -> Result<Automerge> {
+    guard(|| read(file, limits, partial)).map_err(|error| match error {
+        Error::MissingDependencies(_) | Error::InvalidDocument(_) => error,
+        Error::InvalidChange(why) | Error::ActorReused(why) | Error::Crdt(why) => Error::InvalidDocument(why),
+        other => Error::InvalidDocument(format!("{other:?}")),
+    })
+}
+
+fn read(file: &[u8], limits: Limits, partial: bool) -> Result<Automerge> {
+    let mut doc: Option<Automerge> = None;
+    let mut changes = Vec::new();
+    let mut chunks = Chunks::new(file, limits)?;
+    while let Some(chunk) = chunks.next()? {
+        match chunk {
+            Chunk::Change(change) => changes.push(change),
+            Chunk::Document { chunk, body } => {
+                let loaded = document(chunk, &chunks.document(body)?, limits)?;
+                match &doc {
+                    None => doc = Some(loaded),
+                    Some(_) => changes.extend(loaded.get_changes(&[]).iter().map(|c| c.raw_bytes().to_vec())),
+                }
+            }
+        }
+    }
+    let mut doc = doc.unwrap_or_else(|| Automerge::new_with_encoding(ENCODING));
+    add(&mut doc, changes, limits, partial)?;
+    Ok(doc)
+}
+
+/// Load one document chunk.
+fn document(chunk: &[u8], saved: &Saved<'_>, limits: Limits) -> Result<Automerge> {
+    let mut graph = Graph::read(&saved.changes, saved.actors.len(), limits.operations)?;
+    rows::check(&saved.operations, &mut graph, limits)?;
+    let has_merges = graph.has_merges();
+    graph.check_pasts()?;
+    let doc = guard(|| Ok(Automerge::load_with_options(chunk, LoadOptions::new().text_encoding(ENCODING))?))?;
+    let sorted = |deps: &[_]| deps.windows(2).all(|pair| pair[0] < pair[1]);
+    if has_merges && !doc.get_changes_meta(&[]).iter().all(|meta| sorted(&meta.deps)) {
+        return invalid("the dependencies of a change are not sorted");
+    }
+    Ok(doc)
+}
+
+/// Apply the changes that follow a document.
+fn add(doc: &mut Automerge, changes: Vec<Vec<u8>>, limits: Limits, partial: bool) -> Result<()> {
+    let changes = incoming::new_ones(doc, incoming::read(changes, limits.operations)?);
+    let operations: u64 = changes.iter().map(|incoming| incoming.head.operations).sum();
+    if operations.saturating_add(doc.stats().num_ops) > limits.operations {
+        return invalid("too many operations");
+    }
+    let changes = if partial { incoming::ready(doc, changes) } else { changes };
+    let changes = incoming::order(doc, changes)?;
+    if changes.is_empty() {
+        return Ok(());
+    }
+    check::check(doc, &changes, false)?;
+    apply(doc, &changes)?;
+    check::mark_order(doc, &changes)
+}
+
+fn apply(doc: &mut Automerge, changes: &[Incoming]) -> Result<()> {
+    let changes: Vec<Change> = changes.iter().map(|incoming| incoming.change.clone()).collect();
+    guard(|| Ok(doc.apply_changes(changes)?))
+}

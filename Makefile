@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 WEB := demo_app/web
 INTEROP := tests/interop
 ARGS ?=
+TARGET ?= load
+SECONDS ?= 600
 
 # What a build of the native parts and the page is made of; when it changes, it is built again, without downloads.
 RECIPES := pyproject.toml Cargo.toml Cargo.lock $(wildcard $(WEB)/package-lock.json $(INTEROP)/package-lock.json) scripts/setup.sh
@@ -23,7 +25,7 @@ endif
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test props check check-rust check-page demo bench docs format clean
+.PHONY: help setup test props check check-rust check-page demo bench fuzz docs format clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -68,6 +70,9 @@ demo: setup ## Two devices and a relay write one note together (ARGS="--headless
 
 bench: setup ## Benchmarks (ARGS="NAME --json --quick")
 	@$(BIN)/python tests/bench/run.py $(ARGS)
+
+fuzz: setup ## Fuzz with hostile bytes (TARGET=load|apply|cursor|patch SECONDS=600)
+	@$(BIN)/python tests/fuzz/run.py $(TARGET) $(SECONDS)
 
 docs: setup ## Build the documentation into site/
 	$(BIN)/mkdocs build --strict

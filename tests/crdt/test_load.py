@@ -1,4 +1,4 @@
-"""Files that no honest program writes: each is refused, in proportion to its bytes, or loads as what its changes are."""
+"""Files that no honest program writes: refused in proportion to their bytes, or loaded as what their changes are."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from crdt_format import DocumentBody, Saved, deflate, join, pack, split
 from crdt_strategies import Edit, perform, transactions
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lichen_crdt import Counter as Count
 from lichen_crdt import (
     CrdtError,
     Document,
@@ -19,7 +20,6 @@ from lichen_crdt import (
     MissingDependencies,
     Text,
 )
-from lichen_crdt import Counter as Count
 
 ALICE, BOB = b"\x11" * 16, b"\x22" * 16
 
@@ -132,6 +132,8 @@ FORGED = {
     "a text that is a value": lambda: change_row(in_root, action=SET),
     "a text that is a list": lambda: change_row(in_root, action=MAKE_LIST),
     "a deletion as a row": lambda: change_row(is_character, action=DELETE, insert=False),
+    "an object with a value": lambda: change_row(lambda op: op.key == "map", value=string("x")),
+    "an end of a mark with a value": lambda: change_row(lambda op: op.action == 7 and not op.mark, value=string("x")),
     "an unknown action": lambda: change_row(is_character, action=9),
     "an increment of nothing": lambda: change_row(lambda op: op.key == "map", action=INCREMENT, value=(4, b"\x01")),
     "an increment by a string": lambda: change_row(lambda op: op.action == INCREMENT, value=string("x")),
@@ -277,7 +279,7 @@ def quickly(data: bytes, seconds: float = 0.2) -> None:
 
 def test_a_compressed_column_is_inflated_only_up_to_the_limit() -> None:
     forged = body()
-    packed = deflate(bytes(300_000_000))
+    packed = deflate(bytes(30_000_000))
     columns = [(spec, packed if spec == 0x57 else data) for spec, data in forged.ops]
     layout = uleb(len(columns)) + b"".join(uleb(spec | 8 * (spec == 0x57)) + uleb(len(data)) for spec, data in columns)
     whole = forged.encode()
@@ -286,7 +288,6 @@ def test_a_compressed_column_is_inflated_only_up_to_the_limit() -> None:
     changes_layout = uleb(len(forged.changes))
     changes_layout += b"".join(uleb(spec) + uleb(len(data)) for spec, data in forged.changes)
     bomb = head + changes_layout + layout + changes + b"".join(data for _, data in columns)
-    refuse(join([(0, bomb)]))
     refuse(join([(0, bomb)]), max_bytes=1_000_000)
 
 

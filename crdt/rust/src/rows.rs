@@ -22,6 +22,7 @@ const SET: u64 = 1;
 const MAKE_TEXT: u64 = 4;
 const INCREMENT: u64 = 5;
 const MARK: u64 = 7;
+const NULL: u64 = 0;
 const COUNTER: u64 = 8;
 const INTEGER: u64 = 4;
 
@@ -302,6 +303,10 @@ impl Checker<'_> {
     }
 
     fn action(&mut self, object: &Object<'_>, row: &Row<'_>) -> Result<()> {
+        let has_value = row.action == SET || row.action == INCREMENT || row.mark.is_some();
+        if !has_value && row.value != NULL {
+            return invalid("a value with an operation that has none");
+        }
         match row.action {
             0 | 6 => drop(self.objects.insert(row.id, Kind::Map)),
             2 => drop(self.objects.insert(row.id, Kind::List)),

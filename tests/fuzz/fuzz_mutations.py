@@ -29,7 +29,7 @@ def mutate(data: bytes, rng: Random) -> bytes:
     for _ in range(rng.randrange(1, 4)):
         try:
             data = rng.choice(MUTATIONS)(data, rng)
-        except (Malformed, UnicodeDecodeError, IndexError, ValueError, TypeError, KeyError, OverflowError):
+        except (Malformed, AttributeError, LookupError, OverflowError, TypeError, ValueError):
             data = alter_bytes(data, rng)
     return data
 

@@ -1,0 +1,172 @@
+"""Files and changes go both ways between lichen_crdt and Automerge for JavaScript, which runs as a child process."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lichen_crdt import Counter, Document, Text
+
+HERE = Path(__file__).parent
+JS, OURS = "aa" * 16, b"\xbb" * 16
+
+
+class JavaScript:
+    """Automerge for JavaScript: what it has after each call."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def run(self, *edit: str, load: bytes = b"", apply: list[bytes] | None = None) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        request = {"actor": JS, "load": load.hex(), "apply": [change.hex() for change in apply or []], "edit": edit}
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return dict(json.loads(self._process.stdout.readline()))
+
+
+@pytest.fixture(scope="module")
+def javascript() -> Iterator[JavaScript]:
+    if not shutil.which("node") or not (HERE / "node_modules").is_dir():
+        pytest.skip("node, or Automerge for JavaScript, is not here: `make setup` installs it where npm is")
+    command = ["node", str(HERE / "javascript.mjs")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield JavaScript(process)
+        process.terminate()
+
+
+def spelled(value: Any) -> Any:
+    """Our content as the other program spells it."""
+    match value:
+        case bytes():
+            return {"$bytes": value.hex()}
+        case datetime():
+            return {"$time": round(value.timestamp() * 1000)}
+        case list():
+            return [spelled(item) for item in value]
+        case dict():
+            return {key: spelled(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+def alike(theirs: dict[str, Any], doc: Document) -> None:
+    """The same heads and the same content on both sides."""
+    assert sorted(theirs["heads"]) == sorted(head.hex() for head in doc.heads)
+    assert unwrapped(theirs["content"]) == spelled(doc.to_py())
+
+
+def unwrapped(value: Any) -> Any:
+    """Their content, counters and scalar strings as plain values."""
+    match value:
+        case {"$counter": inner} | {"$string": inner}:
+            return inner
+        case list():
+            return [unwrapped(item) for item in value]
+        case dict():
+            return {key: unwrapped(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+def ours() -> Document:
+    doc = Document(actor=OURS)
+    with doc.change("types", time=5):
+        doc["text"] = Text("hello 🥚 there")
+        doc["string"], doc["int"], doc["float"], doc["none"] = "s", -5, 2.5, None
+        doc["bytes"], doc["time"] = b"\x00\xff", datetime(2023, 1, 1, tzinfo=UTC)
+        doc["count"], doc["list"], doc["map"] = Counter(3), [1, [], {"a": Text("b")}], {"k": {"v": True}}
+    with doc.change():
+        doc["text"].mark(0, 5, "bold", True, expand="both")
+        doc["text"].delete(6, 2)
+        doc["list"].insert(1, "x")
+    return doc
+
+
+@pytest.mark.parametrize("way", ["file", "changes", "file and changes"])
+def test_they_read_what_we_write(javascript: JavaScript, way: str) -> None:
+    doc = ours()
+    first = doc.changes()[:1]
+    match way:
+        case "file":
+            theirs = javascript.run(load=doc.save())
+        case "changes":
+            theirs = javascript.run(apply=doc.changes())
+        case _:
+            begun = Document()
+            begun.apply_changes(first)
+            theirs = javascript.run(load=begun.save() + doc.save_after(begun.heads))
+    alike(theirs, doc)
+    assert [(mark["start"], mark["end"], mark["name"]) for mark in theirs["marks"]] == [(0, 5, "bold")]
+    assert theirs["content"]["count"] == {"$counter": 3}
+    assert theirs["content"]["string"] == {"$string": "s"}
+
+
+@pytest.mark.parametrize("way", ["file", "changes", "file and changes"])
+def test_we_read_what_they_write(javascript: JavaScript, way: str) -> None:
+    theirs = javascript.run("types", "concurrent", "mark", "type")
+    changes = [bytes.fromhex(change) for change in theirs["changes"]]
+    match way:
+        case "file":
+            doc = Document.load(bytes.fromhex(theirs["save"]))
+        case "changes":
+            doc = Document()
+            doc.apply_changes(changes)
+        case _:
+            begun = javascript.run("types")
+            later = javascript.run("concurrent", "mark", "type", load=bytes.fromhex(begun["save"]))
+            doc = Document.load(bytes.fromhex(begun["save"]) + bytes.fromhex(later["since"]))
+            theirs = later
+    alike(theirs, doc)
+    assert isinstance(doc["string"], str)
+    assert isinstance(doc["text"], Text)
+    assert doc["uint"] == 2**53 - 1
+    assert doc["time"] == datetime.fromtimestamp(1700000000.123, UTC)
+    found = [(mark.start, mark.end, mark.name, mark.value) for mark in doc["text"].marks()]
+    assert found == [(mark["start"], mark["end"], mark["name"], mark["value"]) for mark in theirs["marks"]]
+    assert [info.message for info in doc.history()] == ["types", "concurrent", "mark", "type"]
+    assert Document.load(doc.save()) == doc
+
+
+def test_concurrent_edits_of_both_merge_to_one_content(javascript: JavaScript) -> None:
+    base = ours()
+    theirs = javascript.run("concurrent", "mark", load=base.save())
+    with base.change():
+        base["count"] += 100
+        base["title"] = "from python"
+        base["text"].insert(3, "PY")
+        base["list"].append("py")
+        base["map"]["k"]["v"] = False
+    base.apply_changes([bytes.fromhex(change) for change in theirs["changes"]])
+    merged = javascript.run(load=bytes.fromhex(theirs["save"]), apply=base.changes())
+    alike(merged, base)
+    assert base["count"] == 113
+    values = [str(conflict.value) for conflict in base.conflicts("title")]
+    assert sorted(values) == sorted(merged["conflicts"]["title"]) == ["from javascript", "from python"]
+    assert Document.load(bytes.fromhex(merged["save"])) == base
+
+
+def test_blocks_keep_their_place_in_the_text(javascript: JavaScript) -> None:
+    theirs = javascript.run("types", "block")
+    assert "block" in theirs["spans"]
+    doc = Document.load(bytes.fromhex(theirs["save"]))
+    assert sorted(theirs["heads"]) == sorted(head.hex() for head in doc.heads)
+    with doc.change():
+        doc["text"].insert(0, "> ")
+    again = javascript.run(load=doc.save())
+    assert again["spans"] == theirs["spans"]
+    assert again["content"]["text"] == "> " + theirs["content"]["text"]
+
+
+def test_a_change_of_more_operations_than_we_write_loads_from_a_file(javascript: JavaScript) -> None:
+    theirs = javascript.run("large")
+    doc = Document.load(bytes.fromhex(theirs["save"]))
+    alike(theirs, doc)
+    assert len(doc["text"]) == 70_000

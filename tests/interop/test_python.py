@@ -1,0 +1,104 @@
+"""Files and changes go both ways between lichen_crdt and the `automerge` package of PyPI."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from automerge.core import ROOT, ExpandMark, ObjType, ScalarType
+from automerge.core import Document as Theirs
+from lichen_crdt import Counter, Document, Text
+
+THEM, US = b"\xaa" * 16, b"\xbb" * 16
+
+
+def theirs() -> Theirs:
+    doc = Theirs(THEM)
+    with doc.transaction() as tx:
+        text = tx.put_object(ROOT, "text", ObjType.Text)
+        for index, character in enumerate("hello 🥚"):
+            tx.insert(text, index, ScalarType.Str, character)
+        tx.put(ROOT, "string", ScalarType.Str, "s")
+        tx.put(ROOT, "int", ScalarType.Int, -5)
+        tx.put(ROOT, "uint", ScalarType.Uint, 2**63)
+        tx.put(ROOT, "float", ScalarType.F64, 2.5)
+        tx.put(ROOT, "yes", ScalarType.Boolean, True)
+        tx.put(ROOT, "none", ScalarType.Null, None)
+        tx.put(ROOT, "bytes", ScalarType.Bytes, b"\x00\xff")
+        items = tx.put_object(ROOT, "list", ObjType.List)
+        inner = tx.insert_object(items, 0, ObjType.Map)
+        tx.put(inner, "k", ScalarType.Str, "v")
+    with doc.transaction() as tx:
+        tx.mark(text, 0, 3, "bold", ScalarType.Boolean, True, ExpandMark.Both)
+        tx.delete(text, 4)
+    return doc
+
+
+CONTENT = {
+    "text": "hell 🥚",
+    "string": "s",
+    "int": -5,
+    "uint": 2**63,
+    "float": 2.5,
+    "yes": True,
+    "none": None,
+    "bytes": b"\x00\xff",
+    "list": [{"k": "v"}],
+}
+
+
+def test_we_read_their_files_and_changes() -> None:
+    other = theirs()
+    loaded = Document.load(other.save())
+    assert loaded.to_py() == CONTENT
+    assert sorted(loaded.heads) == sorted(bytes(head) for head in other.get_heads())
+    [mark] = loaded["text"].marks()
+    assert (mark.start, mark.end, mark.name, mark.value) == (0, 3, "bold", True)
+    assert Document.load(loaded.save()) == loaded
+    applied = Document()
+    applied.apply_changes(loaded.changes())
+    assert applied == loaded
+
+
+def test_they_read_our_files() -> None:
+    doc = Document(actor=US)
+    with doc.change():
+        doc["text"], doc["list"], doc["count"] = Text("hello 🥚"), [1, {"k": b"v"}], Counter(3)
+        doc["time"] = datetime(2023, 1, 1, tzinfo=UTC)
+    with doc.change():
+        doc["text"].delete(0, 1)
+        doc["text"].mark(0, 2, "bold", True)
+        doc["count"] += 4
+    other = Theirs.load(doc.save())
+    assert sorted(bytes(head) for head in other.get_heads()) == sorted(doc.heads)
+    assert other.text(other.get(ROOT, "text")[1]) == "ello 🥚"
+    assert other.length(other.get(ROOT, "list")[1]) == 2
+    [mark] = other.marks(other.get(ROOT, "text")[1])
+    assert (mark.start, mark.end, mark.name) == (0, 2, "bold")
+    assert Document.load(other.save()) == doc
+    appended = Theirs.load(doc.save() + Document(actor=US).save_after(()))
+    assert appended.get_heads() == other.get_heads()
+
+
+def test_concurrent_edits_of_both_merge_to_one_content() -> None:
+    # The other package increments counters, and does not make any.
+    doc = Document.load(theirs().save(), actor=US)
+    with doc.change():
+        doc["count"] = Counter(7)
+    other = Theirs.load(doc.save())
+    other.set_actor(THEM[:-1])
+    with other.transaction() as tx:
+        tx.increment(ROOT, "count", 10)
+        tx.put(ROOT, "title", ScalarType.Str, "theirs")
+        tx.insert(tx.get(ROOT, "text")[1], 0, ScalarType.Str, "T")
+    with doc.change():
+        doc["count"] += 100
+        doc["title"] = "ours"
+        doc["text"].insert(0, "O")
+    mine = Theirs.load(doc.save())
+    other.merge(mine)
+    doc.merge(Document.load(other.save()))
+    merged = Document.load(other.save())
+    assert merged == doc
+    assert merged.heads == doc.heads
+    assert doc["count"] == 117
+    assert sorted(str(conflict.value) for conflict in doc.conflicts("title")) == ["ours", "theirs"]

@@ -14,6 +14,7 @@ use crate::error::{invalid, Result};
 use crate::graph::{Graph, Id};
 use crate::reader::Reader;
 use crate::save::{Columns, Limits};
+use crate::values::MAX_DEPTH;
 
 /// Before every element of a text or list.
 const HEAD: Id = (0, 0);
@@ -30,7 +31,7 @@ const INTEGER: u64 = 4;
 pub fn check(columns: &Columns<'_>, graph: &mut Graph, limits: Limits) -> Result<()> {
     let mut rows = Rows::open(columns)?;
     let mut checker = Checker { graph, ids: Vec::new(), objects: HashMap::new(), marks: HashMap::new() };
-    let mut object = Object { id: None, kind: Kind::Map, key: None, path: vec![(HEAD, None)] };
+    let mut object = Object::new(None, (Kind::Map, 0));
     let mut place = Place::default();
     let (mut left, mut key_bytes) = (limits.operations, limits.bytes);
     while !rows.actor.at_end() {
@@ -199,10 +200,18 @@ impl<'a> Rows<'a> {
 struct Object<'a> {
     id: Option<Id>,
     kind: Kind,
+    /// How many objects it lies in, itself included; 0 for the root.
+    depth: usize,
     /// The key of the last row of a map.
     key: Option<&'a str>,
     /// From the head of a list to its last element: elements, each with its last child.
     path: Vec<(Id, Option<Id>)>,
+}
+
+impl Object<'_> {
+    fn new(id: Option<Id>, (kind, depth): (Kind, usize)) -> Self {
+        Object { id, kind, depth, key: None, path: vec![(HEAD, None)] }
+    }
 }
 
 /// The operations on one key of a map or one element of a list.
@@ -227,7 +236,8 @@ struct Checker<'g> {
     graph: &'g mut Graph,
     /// Every operation seen.
     ids: Vec<Id>,
-    objects: HashMap<Id, Kind>,
+    /// What each object is, and its depth.
+    objects: HashMap<Id, (Kind, usize)>,
     /// Begins of marks that have not ended, and the texts they are in.
     marks: HashMap<Id, Option<Id>>,
 }
@@ -239,7 +249,7 @@ impl Checker<'_> {
             return invalid("the objects are not in order");
         };
         match self.objects.get(&id) {
-            Some(kind) => Ok(Object { id: Some(id), kind: *kind, key: None, path: vec![(HEAD, None)] }),
+            Some(known) => Ok(Object::new(Some(id), *known)),
             None => invalid("an operation in an object that does not exist"),
         }
     }
@@ -308,14 +318,23 @@ impl Checker<'_> {
             return invalid("a value with an operation that has none");
         }
         match row.action {
-            0 | 6 => drop(self.objects.insert(row.id, Kind::Map)),
-            2 => drop(self.objects.insert(row.id, Kind::List)),
-            MAKE_TEXT => drop(self.objects.insert(row.id, Kind::Text)),
+            0 | 6 => self.make(object, row, Kind::Map)?,
+            2 => self.make(object, row, Kind::List)?,
+            MAKE_TEXT => self.make(object, row, Kind::Text)?,
             SET => {}
             INCREMENT if row.value == INTEGER && !row.insert => {}
             MARK if row.insert && object.kind == Kind::Text => self.mark(row)?,
             _ => return invalid("an operation that does not fit its place"),
         }
+        Ok(())
+    }
+
+    fn make(&mut self, inside: &Object<'_>, row: &Row<'_>, kind: Kind) -> Result<()> {
+        let depth = inside.depth + 1;
+        if depth > MAX_DEPTH {
+            return invalid(format!("an object nests deeper than {MAX_DEPTH} levels"));
+        }
+        self.objects.insert(row.id, (kind, depth));
         Ok(())
     }
 

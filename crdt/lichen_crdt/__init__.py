@@ -20,6 +20,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from lichen_crdt import _native
+from lichen_crdt.applying import Applying as Applying
 from lichen_crdt.changes import MAX_OPERATIONS as MAX_OPERATIONS
 from lichen_crdt.changes import ChangeInfo as ChangeInfo
 from lichen_crdt.changes import inspect as inspect
@@ -83,6 +84,7 @@ __all__ = [
     "MAX_LOAD_OPERATIONS",
     "MAX_OPERATIONS",
     "ActorReused",
+    "Applying",
     "Blame",
     "Block",
     "BlockInsert",

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from lichen_crdt._native import Core
+from lichen_crdt.applying import Applying
 from lichen_crdt.changes import ChangeInfo, inspect
 from lichen_crdt.errors import CrdtError, MissingDependencies, NoTransaction, TransactionError
 from lichen_crdt.patches import Patch, from_native
@@ -96,7 +97,7 @@ class Document(Map):
     ever writes; random if not given. Two copies that write under one actor cannot be merged again.
     """
 
-    __slots__ = ("_replayed",)
+    __slots__ = ()
 
     def __init__(self, actor: bytes | str | None = None) -> None:
         self.bind(Core(_actor(actor)))
@@ -104,7 +105,6 @@ class Document(Map):
     def bind(self, core: Core) -> Self:
         """Make this the document of a native core; for the constructors of this class."""
         super().__init__(core, Core.root)
-        self._replayed = 0
         return self
 
     @classmethod
@@ -158,7 +158,7 @@ class Document(Map):
     @property
     def replayed(self) -> int:
         """How many changes `apply_changes` took by replay so far."""
-        return self._replayed
+        return self._core.stats()[3]
 
     def wait_at_most(self, seconds: float) -> None:
         """How long calls wait for another thread's transaction before `DocumentBusy`; at first 10 s."""
@@ -180,9 +180,11 @@ class Document(Map):
         highest operation of the change's past, else only above it. `replay=False` keeps to the
         crate's own way, which gives the same document.
         """
-        patches, replayed = self._core.apply([*changes], strict, replay)
-        self._replayed += replayed
-        return from_native(patches)
+        return from_native(self._core.apply([*changes], strict, replay))
+
+    def applying(self, changes: Iterable[bytes], *, strict: bool = False, replay: bool = True) -> Applying:
+        """As `apply_changes`, but in steps; what can be replayed quickly is in the document at once."""
+        return Applying(self._core.applying([*changes], strict, replay))
 
     def changes(self, since: Iterable[bytes] | None = None) -> list[bytes]:
         """The changes that are not in the past of `since` (heads), each after what it builds on.

@@ -11,7 +11,7 @@ from lichen_crdt import errors, patches
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "crdt.md"
 
 PUBLIC = """
-ActorReused Blame Block BlockInsert ChangeInfo Conflict ConflictPatch Counter CounterPatch CrdtError Document
+ActorReused Applying Blame Block BlockInsert ChangeInfo Conflict ConflictPatch Counter CounterPatch CrdtError Document
 DocumentBusy Graphemes InvalidChange InvalidCursor InvalidDocument InvalidModel InvalidTrace InvalidValue List
 ListDelete ListInsert ListPut MAX_LOAD_BYTES MAX_LOAD_OPERATIONS MAX_OPERATIONS Map MapDelete MapPut Mark MarkPatch
 MissingDependencies NewerDocument NoTransaction Patch Plain ReadOnly RichText Scalar SchemaError Span Text TextPatch

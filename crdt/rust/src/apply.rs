@@ -8,13 +8,19 @@ use automerge::{Automerge, ChangeHash, ReadDoc};
 use crate::document::Document;
 use crate::error::Result;
 use crate::incoming::{self, Incoming};
-use crate::job::{Ended, Job};
+use crate::job::{self, Job};
 use crate::mend;
 use crate::patches::{self, Seen};
 use crate::replay::{self, Outcome};
 
 /// Documents of fewer operations are applied to in one go.
 const SMALL_OPERATIONS: u64 = 5_000;
+
+/// Larger batches are always applied to a copy.
+pub const HELD_CHANGES: usize = 128;
+
+/// Most operations that are replayed while holding a larger document: some milliseconds.
+const HELD_OPERATIONS: u64 = 256;
 
 /// How changes are to be applied.
 #[derive(Clone, Copy)]
@@ -32,14 +38,35 @@ pub struct Report {
     pub replayed: usize,
 }
 
-/// Begin to apply changes, in any order. `Behind`: the job is to be run without holding the document.
-pub fn begin(document: &mut Document, changes: Vec<Incoming>, how: How) -> Result<Ended> {
+pub enum Begun {
+    Done(Report),
+    /// The job is to be run without holding the document.
+    Behind(Box<Job>),
+}
+
+/// Begin to apply changes, in any order.
+pub fn begin(document: &mut Document, changes: Vec<Incoming>, how: How) -> Result<Begun> {
     let doc = document.idle()?;
+    let operations = changes.iter().map(|change| change.head.operations).sum::<u64>();
+    let large = is_large(doc);
+    if large && operations > HELD_OPERATIONS {
+        return Ok(behind(changes, how));
+    }
     let changes = incoming::order(doc, incoming::new_ones(doc, changes))?;
+    if large && !is_chain(doc, &changes) {
+        return Ok(behind(changes, how));
+    }
+    if large && document.trust.is_careful() {
+        let replay = how.replay && document.trust.allows();
+        return Ok(behind(changes, How { replay, ..how }));
+    }
     let mut run = Run { heads: None, report: Report::default() };
-    match run.apply(document, changes, how) {
-        Ok(None) => Ok(Ended::Done(run.report)),
-        Ok(Some(job)) => Ok(Ended::Behind(job)),
+    match run.apply(document, changes, how, large) {
+        Ok(None) => {
+            document.replayed += run.report.replayed;
+            Ok(Begun::Done(run.report))
+        }
+        Ok(Some(rest)) => Ok(behind(rest, how)),
         Err(error) => {
             if let Some(heads) = run.heads {
                 document.trust.miss();
@@ -50,6 +77,15 @@ pub fn begin(document: &mut Document, changes: Vec<Incoming>, how: How) -> Resul
     }
 }
 
+/// Whether copying and applying take so long that others should not wait for it.
+pub fn is_large(doc: &Automerge) -> bool {
+    doc.stats().num_ops >= SMALL_OPERATIONS
+}
+
+fn behind(changes: Vec<Incoming>, how: How) -> Begun {
+    Begun::Behind(Box::new(Job::new(changes, how)))
+}
+
 /// One call of `apply` while it holds the document.
 struct Run {
     /// The heads before anything was replayed.
@@ -58,39 +94,34 @@ struct Run {
 }
 
 impl Run {
+    /// What is left for a job.
     fn apply(
         &mut self,
         document: &mut Document,
         changes: Vec<Incoming>,
         how: How,
-    ) -> Result<Option<Box<Job>>> {
+        large: bool,
+    ) -> Result<Option<Vec<Incoming>>> {
         let replay = how.replay && can_begin(document, &changes)?;
         let rest = if replay { self.replay_some(document, changes)? } else { changes };
         if rest.is_empty() {
             return Ok(None);
         }
+        if large && self.report.replayed == 0 {
+            return Ok(Some(rest));
+        }
         let doc = document.idle()?;
-        let job = Box::new(Job::new(doc.clone(), rest, Some(how.strict)));
-        if self.report.replayed == 0 && doc.stats().num_ops >= SMALL_OPERATIONS {
-            return Ok(Some(job));
-        }
-        self.finish(document, job)?;
+        let mut copy = doc.clone();
+        job::hand_over(&mut copy, &rest, Some(how.strict), &mut self.report.seen)?;
+        document.replace(copy);
         Ok(None)
-    }
-
-    fn finish(&mut self, document: &mut Document, mut job: Box<Job>) -> Result<()> {
-        job.run()?;
-        if let Ended::Done(report) = job.end(document)? {
-            self.report.seen.extend(report.seen);
-        }
-        Ok(())
     }
 
     /// Replay changes as long as that is possible; what is left.
     fn replay_some(&mut self, document: &mut Document, changes: Vec<Incoming>) -> Result<Vec<Incoming>> {
         let mut done = 0;
         for change in &changes {
-            if !is_next(document.idle()?, change) || !self.replay(document, change)? {
+            if !self.replay(document, change)? {
                 break;
             }
             done += 1;
@@ -107,20 +138,15 @@ impl Run {
         let doc = document.idle()?;
         let heads = doc.get_heads();
         let copy = careful.then(|| doc.clone());
-        match replay::replay(document, &incoming.change)? {
-            Outcome::Done(made) => {
+        match replay(document, incoming, &mut self.report)? {
+            Outcome::Done => {
                 document.trust.hit();
-                self.report.replayed += 1;
-                let marked = mend::marked(std::slice::from_ref(incoming));
-                let made = mend::step(document.idle()?, &heads, made, &marked)?;
                 self.heads.get_or_insert(heads);
-                patches::read(document.idle()?, made, &mut self.report.seen)?;
                 Ok(true)
             }
             Outcome::NotPossible => Ok(false),
             Outcome::Mismatch => {
-                document.trust.mismatches += 1;
-                document.trust.miss();
+                document.trust.missed();
                 match copy {
                     Some(copy) => document.replace(copy),
                     None => replay::rebuild(document, &heads)?,
@@ -131,11 +157,28 @@ impl Run {
     }
 }
 
+/// Replay one change if it builds on exactly the heads.
+pub fn replay(document: &mut Document, incoming: &Incoming, report: &mut Report) -> Result<Outcome> {
+    if !is_next(document.idle()?, incoming) {
+        return Ok(Outcome::NotPossible);
+    }
+    let before = document.idle()?.get_heads();
+    let mut made = Vec::new();
+    let outcome = replay::replay(document, &incoming.change, Some(&mut made))?;
+    if matches!(outcome, Outcome::Done) {
+        report.replayed += 1;
+        let marked = mend::marked(std::slice::from_ref(incoming));
+        let made = mend::step(document.idle()?, &before, made, &marked)?;
+        patches::read(document.idle()?, made, &mut report.seen)?;
+    }
+    Ok(outcome)
+}
+
 /// Whether to begin with replay: it must be possible, and faster than a batch apply of all.
 ///
 /// Each replayed change is proven by its hash, but when a later one of the batch turns out to be
 /// invalid the document must be built again: so batches are replayed only as long as none did.
-fn can_begin(document: &mut Document, changes: &[Incoming]) -> Result<bool> {
+pub fn can_begin(document: &mut Document, changes: &[Incoming]) -> Result<bool> {
     let trusted = changes.len() == 1 || !document.trust.is_careful();
     let doc = document.idle()?;
     let most = 8 + doc.stats().num_ops / 70;
@@ -147,4 +190,13 @@ fn can_begin(document: &mut Document, changes: &[Incoming]) -> Result<bool> {
 fn is_next(doc: &Automerge, incoming: &Incoming) -> bool {
     let heads = doc.get_heads();
     heads.len() == incoming.head.deps.len() && heads.iter().zip(&incoming.head.deps).all(|(a, b)| a.0 == *b)
+}
+
+/// Whether each change builds on exactly the one before it, and the first on the heads.
+fn is_chain(doc: &Automerge, changes: &[Incoming]) -> bool {
+    let Some(first) = changes.first() else {
+        return true;
+    };
+    let follows = |pair: &[Incoming]| pair[1].head.deps.iter().eq([&pair[0].head.hash]);
+    is_next(doc, first) && changes.windows(2).all(follows)
 }

@@ -1,18 +1,20 @@
 //! The Python class over a shared document.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use automerge::{ActorId, Automerge, ObjId, ObjType, Prop, ReadDoc};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
-use crate::apply;
+use crate::apply::{self, Begun, Report};
+use crate::applying::{drop_elsewhere, Applying};
 use crate::chunk::MAX_OPERATIONS;
 use crate::convert::{done_to_py, heads_to_py, known, read_actor, read_heads, Place, PyDone};
 use crate::document::{reading, Document, State};
 use crate::error::{guard, Error, Result};
 use crate::incoming;
-use crate::job::Ended;
+use crate::job::Job;
 use crate::load::load;
 use crate::mend;
 use crate::patches;
@@ -21,18 +23,17 @@ use crate::shared::{Claim, Shared};
 use crate::values::{self, Form, Obj, Output, Style, ENCODING};
 use crate::version::{self, At};
 
-/// How often an apply catches up with other writers before it makes them wait.
-const PATIENCE: u32 = 2;
-
 /// A document, usable from several threads.
 #[pyclass(frozen, module = "lichen_crdt._native")]
 pub struct Core {
     shared: Shared<Document>,
+    /// One job at a time: two would overtake each other.
+    jobs: Mutex<()>,
 }
 
 impl Core {
     fn of(doc: Automerge) -> Self {
-        Core { shared: Shared::new(Document::new(doc)) }
+        Core { shared: Shared::new(Document::new(doc)), jobs: Mutex::new(()) }
     }
 
     /// A short call, with the GIL held.
@@ -71,6 +72,62 @@ impl Core {
         let open = matches!(claim.value().state, State::Open(_));
         claim.set_transaction(open);
         Ok(result?)
+    }
+
+    /// A call that holds the document, without the GIL.
+    fn hold<T>(&self, f: impl FnOnce(&mut Document) -> Result<T>) -> Result<T> {
+        let mut claim = self.shared.wait(false)?;
+        let document = claim.value();
+        guard(|| f(document))
+    }
+
+    fn begin_apply(
+        &self,
+        py: Python<'_>,
+        changes: Vec<Bound<'_, PyBytes>>,
+        how: apply::How,
+    ) -> PyResult<Begun> {
+        let changes: Vec<Vec<u8>> = changes.iter().map(|c| c.as_bytes().to_vec()).collect();
+        if changes.len() > apply::HELD_CHANGES {
+            return Ok(Begun::Behind(Box::new(Job::of_bytes(changes, how))));
+        }
+        let changes = py.detach(|| incoming::read(changes, MAX_OPERATIONS))?;
+        self.heavy(py, |d| apply::begin(d, changes, how))
+    }
+
+    fn complete(&self, mut job: Box<Job>) -> Result<Report> {
+        let _turn = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = loop {
+            match self.round(&mut job).and_then(|()| self.finish(&mut job)) {
+                Ok(Some(report)) => break Ok(report),
+                Ok(None) => {}
+                Err(error) => break Err(error),
+            }
+        };
+        match done.is_ok() {
+            true => drop_elsewhere(job),
+            false => self.give_up(job),
+        }
+        done
+    }
+
+    /// Let a job work without holding the document.
+    pub fn round(&self, job: &mut Job) -> Result<()> {
+        self.hold(|d| job.look(d))?;
+        guard(|| job.run())
+    }
+
+    /// Let a job put what it made in the document's place, if it can.
+    pub fn finish(&self, job: &mut Job) -> Result<Option<Report>> {
+        self.hold(|d| job.finish(d))
+    }
+
+    /// Let go of a job that failed, and keep its spare, if nobody holds the document just now.
+    pub fn give_up(&self, mut job: Box<Job>) {
+        if let Some(mut claim) = self.shared.try_claim() {
+            job.give_back(claim.value());
+        }
+        drop_elsewhere(job);
     }
 }
 
@@ -342,28 +399,24 @@ impl Core {
         changes: Vec<Bound<'py, PyBytes>>,
         strict: bool,
         replay: bool,
-    ) -> PyResult<(Vec<Bound<'py, PyTuple>>, usize)> {
-        let changes: Vec<Vec<u8>> = changes.iter().map(|c| c.as_bytes().to_vec()).collect();
-        let changes = py.detach(|| incoming::read(changes, MAX_OPERATIONS))?;
-        let how = apply::How { strict, replay };
-        let mut ended = self.heavy(py, |d| apply::begin(d, changes, how))?;
-        for round in 0.. {
-            let mut job = match ended {
-                Ended::Done(report) => return Ok((patches::to_py(py, report.seen)?, report.replayed)),
-                Ended::Behind(job) => job,
-            };
-            // Who types without a pause must not keep the job from its end.
-            if round == PATIENCE {
-                ended = self.heavy(py, |d| {
-                    job.run()?;
-                    job.end(d)
-                })?;
-            } else {
-                py.detach(|| job.run())?;
-                ended = self.heavy(py, |d| job.end(d))?;
-            }
-        }
-        unreachable!("the loop ends by returning")
+    ) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let report = match self.begin_apply(py, changes, apply::How { strict, replay })? {
+            Begun::Done(report) => report,
+            Begun::Behind(job) => py.detach(|| self.complete(job))?,
+        };
+        patches::to_py(py, report.seen)
+    }
+
+    /// The same in steps.
+    #[pyo3(signature = (changes, strict, replay))]
+    fn applying(
+        slf: &Bound<'_, Self>,
+        changes: Vec<Bound<'_, PyBytes>>,
+        strict: bool,
+        replay: bool,
+    ) -> PyResult<Applying> {
+        let begun = slf.get().begin_apply(slf.py(), changes, apply::How { strict, replay })?;
+        Ok(Applying::new(slf.clone().unbind(), begun))
     }
 
     #[pyo3(signature = (actor=None, at=At::default()))]
@@ -390,11 +443,11 @@ impl Core {
     }
 
     /// How many operations and changes the document has, and replays that made another change.
-    fn stats(&self, py: Python<'_>) -> PyResult<(u64, u64, u64)> {
+    fn stats(&self, py: Python<'_>) -> PyResult<(u64, u64, u64, usize)> {
         self.quick(py, |d| {
             reading!(d, doc => {
                 let stats = doc.stats();
-                Ok((stats.num_ops, stats.num_changes, d.trust.mismatches))
+                Ok((stats.num_ops, stats.num_changes, d.trust.mismatches, d.replayed))
             })
         })
     }

@@ -16,6 +16,9 @@ use crate::values::{Input, MAX_DEPTH};
 /// One committed change: its hash and its bytes.
 pub type Done = ([u8; 32], Vec<u8>);
 
+/// Changes after which a spare that nobody asked for is dropped.
+const SPARE_CHANGES: u32 = 1_000;
+
 /// A document, in or outside a transaction.
 pub struct Document {
     pub state: State,
@@ -23,6 +26,12 @@ pub struct Document {
     pub tracker: Tracker,
     pub trust: Trust,
     pub mirror: Mirror,
+    /// How many changes went by replay.
+    pub replayed: usize,
+    /// A copy of the idle document, or of an earlier state of it: see `Job`.
+    pub spare: Option<Box<Document>>,
+    /// How many changes the document got since the spare was made.
+    since_spare: u32,
 }
 
 // Nearly every document is idle, and there is one state in each: a box would only cost.
@@ -75,6 +84,26 @@ impl Document {
             tracker: Tracker::default(),
             trust: Trust::default(),
             mirror: Mirror::default(),
+            replayed: 0,
+            spare: None,
+            since_spare: 0,
+        }
+    }
+
+    /// Keep a copy of the idle document for the next job.
+    pub fn keep(&mut self, spare: Option<Box<Document>>) {
+        self.spare = spare;
+        self.since_spare = 0;
+    }
+
+    /// Take note of a change that is now in the document.
+    pub fn added(&mut self, change: &Change) {
+        self.tracker.add(change);
+        if self.spare.is_some() {
+            self.since_spare += 1;
+            if self.since_spare > SPARE_CHANGES {
+                self.spare = None;
+            }
         }
     }
 
@@ -110,6 +139,21 @@ impl Document {
         self.tracker.forget();
         self.mirror.forget();
         self.state = State::Idle(doc);
+    }
+
+    /// Put what became of a copy in place of the present state, which is given back.
+    pub fn exchange(&mut self, made: Document, actor: &ActorId) -> Result<Automerge> {
+        let State::Idle(doc) = made.state else {
+            return Err(damaged());
+        };
+        self.idle()?;
+        self.hint.clear();
+        self.tracker = made.tracker;
+        self.mirror.forget();
+        match std::mem::replace(&mut self.state, State::Idle(doc.with_actor(actor.clone()))) {
+            State::Idle(old) => Ok(old),
+            _ => Err(damaged()),
+        }
     }
 
     fn writing(&mut self) -> Result<&mut Writing> {
@@ -172,7 +216,7 @@ impl Document {
         self.hint.clear();
         if let Some(hash) = hash {
             let change = last_change(doc, &hash)?;
-            self.tracker.add(&change);
+            self.added(&change);
             done.push((hash.0, change.raw_bytes().to_vec()));
         }
         Ok(())

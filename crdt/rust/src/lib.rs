@@ -4,6 +4,7 @@
 //! bytes from outside are bounded and checked before the crate sees them.
 
 mod apply;
+mod applying;
 mod check;
 mod chunk;
 mod columns;
@@ -60,6 +61,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     // Panics are caught and become errors: they must not write to stderr as well.
     std::panic::set_hook(Box::new(|_| {}));
     m.add_class::<core::Core>()?;
+    m.add_class::<applying::Applying>()?;
     m.add_class::<values::Obj>()?;
     m.add_function(wrap_pyfunction!(inspect, m)?)?;
     m.add_function(wrap_pyfunction!(values::register, m)?)?;

@@ -31,7 +31,7 @@ impl Hint {
 }
 
 pub enum Outcome {
-    Done(Vec<Patch>),
+    Done,
     /// It cannot be replayed; the document is as it was.
     NotPossible,
     /// It was replayed, and is not the same change: the document must be put back.
@@ -52,8 +52,8 @@ impl<E: std::error::Error> From<E> for Stop {
 
 pub type Step<T> = std::result::Result<T, Stop>;
 
-/// Replay one change whose dependencies are the heads of the document.
-pub fn replay(document: &mut Document, change: &Change) -> Result<Outcome> {
+/// Replay one change whose dependencies are the heads of the document; its patches, where they are wanted.
+pub fn replay(document: &mut Document, change: &Change, made: Option<&mut Vec<Patch>>) -> Result<Outcome> {
     if !fits(document, change)? {
         return Ok(Outcome::NotPossible);
     }
@@ -61,14 +61,14 @@ pub fn replay(document: &mut Document, change: &Change) -> Result<Outcome> {
     let doc = document.idle()?;
     let own = doc.get_actor().clone();
     doc.set_actor(change.actor_id().clone());
-    let done = guard(|| run(doc, change, &mut hint));
+    let done = guard(|| run(doc, change, &mut hint, made));
     doc.set_actor(own);
     match done {
-        Ok(Some((hash, patches))) if hash == change.hash() => {
-            document.tracker.add(change);
+        Ok(Some(hash)) if hash == Some(change.hash()) => {
+            document.added(change);
             document.hint = hint;
             document.mirror.forget();
-            Ok(Outcome::Done(patches))
+            Ok(Outcome::Done)
         }
         Ok(None) => Ok(Outcome::NotPossible),
         Ok(Some(_)) | Err(_) => Ok(Outcome::Mismatch),
@@ -99,15 +99,24 @@ fn fits(document: &mut Document, change: &Change) -> Result<bool> {
         && change.seq() == tracker.seq(doc, change.actor_id()) + 1)
 }
 
-type Replayed = Option<(ChangeHash, Vec<Patch>)>;
+/// The hash of the change that was made; None if nothing was.
+type Replayed = Option<Option<ChangeHash>>;
 
-fn run(doc: &mut Automerge, change: &Change, hint: &mut Hint) -> Result<Replayed> {
+fn run(
+    doc: &mut Automerge,
+    change: &Change,
+    hint: &mut Hint,
+    made: Option<&mut Vec<Patch>>,
+) -> Result<Replayed> {
     let decoded = change.decode();
-    let Some((hash, mut log)) = play(doc, change, &decoded.operations, hint)? else {
+    let log = if made.is_some() { PatchLog::active() } else { PatchLog::inactive() };
+    let Some((hash, mut log)) = play(doc, change, &decoded.operations, hint, log)? else {
         return Ok(None);
     };
-    let patches = doc.make_patches(&mut log);
-    Ok(hash.map(|hash| (hash, patches)))
+    if let Some(made) = made {
+        made.extend(doc.make_patches(&mut log));
+    }
+    Ok(Some(hash))
 }
 
 fn play(
@@ -115,8 +124,9 @@ fn play(
     change: &Change,
     ops: &[Op],
     hint: &mut Hint,
+    log: PatchLog,
 ) -> Result<Option<(Option<ChangeHash>, PatchLog)>> {
-    let tx = doc.transaction_log_patches(PatchLog::active()).map_err(|e| Error::Crdt(e.to_string()))?;
+    let tx = doc.transaction_log_patches(log).map_err(|e| Error::Crdt(e.to_string()))?;
     // A transaction rolls back when it is dropped; after a panic that could panic again, and abort.
     let tx = ManuallyDrop::new(tx);
     let first = OpId(change.start_op().get(), change.actor_id().clone());

@@ -73,7 +73,12 @@ impl<T: Send> Shared<T> {
                 return Err(Error::Busy(REENTERED));
             }
         }
-        py.detach(|| self.wait(me, any))
+        py.detach(|| self.wait(any))
+    }
+
+    /// Take the value if nobody has it.
+    pub fn try_claim(&self) -> Option<Claim<'_, T>> {
+        self.try_take(&mut self.lock(), thread::current().id(), false)
     }
 
     fn try_take(&self, slot: &mut Slot<T>, me: ThreadId, any: bool) -> Option<Claim<'_, T>> {
@@ -85,7 +90,9 @@ impl<T: Send> Shared<T> {
         Some(Claim { shared: self, value: Some(value), transaction: slot.transaction })
     }
 
-    fn wait(&self, me: ThreadId, any: bool) -> Result<Claim<'_, T>> {
+    /// Take the value, waiting for other threads; for calls without the GIL.
+    pub fn wait(&self, any: bool) -> Result<Claim<'_, T>> {
+        let me = thread::current().id();
         let mut slot = self.lock();
         let deadline = Instant::now() + slot.wait;
         loop {

@@ -36,6 +36,12 @@ impl Trust {
         }
     }
 
+    /// A replay made another change than the one that came.
+    pub fn missed(&mut self) {
+        self.mismatches += 1;
+        self.miss();
+    }
+
     pub fn miss(&mut self) {
         self.hits = 0;
         self.misses = (self.misses + 1).min(31);

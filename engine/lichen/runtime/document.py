@@ -6,7 +6,8 @@ set), and the change set itself. A change set is pushed only after the store hol
 two could seal the same changes twice, which is a split.
 
 Incoming change sets are applied between transactions, in batches. A batch that continues exactly from our heads is
-replayed, which costs microseconds, so it is applied on the loop; any other on a thread once the document is large.
+replayed, which costs microseconds, so it is applied on the loop. Any other is applied to a copy of the document on a
+thread, once the document is large, while local transactions go on; the copy takes the document's place on the loop.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from lichen_crdt import CrdtError, Document, InvalidDocument, Patch, TransactionError, inspect
+from lichen_crdt import Applying, CrdtError, Document, InvalidDocument, Patch, TransactionError
 
 from lichen.core.effects import AcceptedSet
 from lichen.core.events import SetSealed
@@ -31,10 +32,8 @@ from lichen.runtime.sealer import Sealer, SessionLog, Unsealed
 
 log = logging.getLogger("lichen.document")
 
-INLINE_CHANGES = 512
-"""A batch that can be replayed is applied on the loop up to this many changes; the rest waits a turn."""
-SMALL_OPERATIONS = 2_000
-"""Documents of fewer operations are always applied to on the loop: it takes less than a millisecond."""
+INLINE_CHANGES = 128
+"""Up to this many changes are applied on the loop in one go, where that is quick; the rest waits a turn."""
 TITLE_CHARACTERS = 200
 
 
@@ -107,7 +106,7 @@ class OpenDocument:
     """Why memory and disk have parted. This object is then of no more use: `Documents.get` loads another."""
     listeners: list[Callable[[Applied], None]] = field(default_factory=list)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by an open transaction, and by an apply on a thread."""
+    """Held by an open transaction, while a snapshot is made, and at the moments when an apply changes the document."""
     _unsaved: list[Unsealed] = field(default_factory=list)
     _saving: bool = False
     _edited: int = 0
@@ -336,11 +335,12 @@ class OpenDocument:
         if not self._incoming or self._applying or self.turn.locked() or self.crdt.in_transaction:
             return
         batch = self._next_batch()
-        if self._continues(batch) or self.crdt.operations < SMALL_OPERATIONS:
-            self._apply_here(batch)
+        if self._applied_at_once(batch):
+            if self._incoming:
+                asyncio.get_running_loop().call_soon(self.apply_soon)
         else:
             self._applying = True
-            self.host.spawn(self._apply_on_thread(), f"apply {self.id.hex()[:8]}")
+            self.host.spawn(self._apply_behind(), f"apply {self.id.hex()[:8]}")
 
     def end_turn(self) -> None:
         """Give the turn back, and apply what came in meanwhile: nothing else would, until the next set comes."""
@@ -357,60 +357,68 @@ class OpenDocument:
             batch.append(item)
         return batch
 
-    def _continues(self, batch: list[AcceptedSet]) -> bool:
-        """Whether a batch begins exactly at our heads, so that it can be replayed."""
-        first = batch[0].changes
-        return first is not None and inspect(first[0]).deps == self.crdt.heads
-
-    def _apply_here(self, batch: list[AcceptedSet]) -> None:
-        del self._incoming[: len(batch)]
+    def _applied_at_once(self, batch: list[AcceptedSet]) -> bool:
         try:
-            patches = self._apply(batch)
+            patches = self._begin(batch).finish()
+        except CrdtError:
+            return False
         except Exception as error:
             self._apply_failed(error)
-            return
+            return True
+        if patches is None:
+            return False
+        del self._incoming[: len(batch)]
         self._finish(batch, patches)
-        if self._incoming:
-            asyncio.get_running_loop().call_soon(self.apply_soon)
+        return True
 
-    async def _apply_on_thread(self) -> None:
+    def _begin(self, batch: list[AcceptedSet]) -> Applying:
+        return self.crdt.applying([c for item in batch for c in item.changes or ()], strict=True)
+
+    async def _apply_behind(self) -> None:
+        """Apply what came in while local transactions go on.
+
+        When a set is not valid in its past, halves are tried until it stands alone, and the rest goes without it.
+        Every replica leaves the same sets out, since validity depends on the bytes and their past alone.
+        """
+        waiting = [self._incoming]
+        self._incoming = []
         try:
-            async with self.turn:
-                batch, self._incoming = self._incoming, []
-                self._merged = True
+            while waiting:
+                batch = waiting[0]
                 try:
-                    patches = await asyncio.to_thread(self._apply, batch)
+                    await self._merge(batch)
                 except TransactionError:  # a plain `with` on this loop holds the document for long
-                    self._incoming[:0] = batch
-                except Exception as error:
-                    self._apply_failed(error)
-                else:
-                    self._finish(batch, patches)
+                    break
+                except CrdtError as error:
+                    if len(batch) > 1:
+                        half = len(batch) // 2
+                        waiting[:1] = [batch[:half], batch[half:]]
+                        continue
+                    self.host.left_out(self.space, batch[0].set.id, str(error))
+                    self._finish(batch, ())
+                del waiting[0]
+        except Exception as error:
+            waiting.clear()
+            self._apply_failed(error)
         finally:
+            self._incoming[:0] = [item for batch in waiting for item in batch]
             self._applying = False
             self._progress.set()
         self.apply_soon()
 
-    def _apply(self, batch: list[AcceptedSet]) -> list[Patch]:
-        """Apply sets together; when one of them is not valid in its past, one by one without it.
-
-        Every replica leaves the same sets out, since validity depends on the bytes and their past alone.
-        """
-        try:
-            return self.crdt.apply_changes([c for item in batch for c in item.changes or ()], strict=True)
-        except TransactionError:
-            raise
-        except CrdtError:
-            return [patch for item in batch for patch in self._apply_one(item)]
-
-    def _apply_one(self, item: AcceptedSet) -> list[Patch]:
-        try:
-            return self.crdt.apply_changes(item.changes or (), strict=True)
-        except TransactionError:
-            raise  # says nothing about the set
-        except CrdtError as error:
-            self.host.left_out(self.space, item.set.id, str(error))
-            return []
+    async def _merge(self, batch: list[AcceptedSet]) -> None:
+        """Apply sets together: the work on a thread, the changes of the document on the loop, between transactions."""
+        async with self.turn:
+            applying = self._begin(batch)
+            patches = applying.finish()
+            if patches is not None:
+                self._finish(batch, patches)
+        while patches is None:
+            await asyncio.to_thread(applying.run)
+            async with self.turn:
+                patches = applying.finish()
+                if patches is not None:
+                    self._finish(batch, patches)
 
     def _finish(self, batch: list[AcceptedSet], patches: Sequence[Patch]) -> None:
         count = sum(len(item.changes or ()) for item in batch)
@@ -422,6 +430,7 @@ class OpenDocument:
             self._save()
         authors = tuple(dict.fromkeys(item.set.header.author for item in batch))
         self._tell(Applied(tuple(patches), False, authors))
+        self._progress.set()
 
     # Folding
 
@@ -444,10 +453,8 @@ class OpenDocument:
 
             self.host.write_soon(lambda conn: rows.tail_position(conn, self.id), done)
             upto = await position
-            await self.turn.acquire()
+            await self._turn_of_a_snapshot()
             try:
-                while self._incoming:
-                    self._apply_here(self._next_batch())
                 changes, tail_bytes = self.tail_changes, self.tail_bytes
                 snapshot = await asyncio.to_thread(self.crdt.save)
             finally:
@@ -465,6 +472,16 @@ class OpenDocument:
             self.tail_bytes -= tail_bytes
         finally:
             self._folding = False
+
+    async def _turn_of_a_snapshot(self) -> None:
+        """Take the turn when all that came in is applied."""
+        await self.turn.acquire()
+        while (self._incoming or self._applying) and self.failure is None:
+            self.end_turn()
+            if self._incoming or self._applying:
+                self._progress.clear()
+                await self._progress.wait()
+            await self.turn.acquire()
 
 
 def _verify(crdt: Document, snapshot: bytes) -> None:

@@ -12,7 +12,7 @@ from lichen.api.events import DocumentChanged, PresenceChanged
 from lichen.errors import StoreError
 from lichen.runtime.document import OpenDocument
 from lichen.testing.waiting import until
-from lichen_crdt import Patch
+from lichen_crdt import Applying
 
 from .conftest import Devices
 
@@ -133,25 +133,24 @@ async def test_what_comes_while_a_plain_transaction_is_open_is_applied_after_it(
     assert str(copy.doc["body"]) == "eggs and milk"
 
 
-@pytest.mark.parametrize("on_thread", [False, True], ids=["on the loop", "on a thread"])
+@pytest.mark.parametrize("behind", [False, True], ids=["at once", "behind"])
 async def test_what_could_not_be_applied_is_there_when_the_document_is_opened_again(
-    relay: Relay, devices: Devices, monkeypatch: pytest.MonkeyPatch, on_thread: bool
+    relay: Relay, devices: Devices, monkeypatch: pytest.MonkeyPatch, behind: bool
 ) -> None:
     """An error that nobody foresaw: whoever listens is told, and nothing of what came is lost."""
     ann, bob = await devices("ann", "bob")
     note, copy = await shared_note(ann, bob, await relay.listen("ws://127.0.0.1:0"))
-    if on_thread:
-        monkeypatch.setattr("lichen.runtime.document.SMALL_OPERATIONS", 0)
-        monkeypatch.setattr(OpenDocument, "_continues", lambda _self, _batch: False)
+    if behind:
+        monkeypatch.setattr(OpenDocument, "_applied_at_once", lambda _self, _batch: False)
 
-    def broken(_document: OpenDocument, _batch: object) -> list[Patch]:
+    def broken(_document: OpenDocument, _batch: object) -> Applying:
         raise RuntimeError("nobody foresaw this")
 
     events = copy.events()
     heard = asyncio.ensure_future(anext(events))
     await asyncio.sleep(0)
     with monkeypatch.context() as breaking:
-        breaking.setattr(OpenDocument, "_apply", broken)
+        breaking.setattr(OpenDocument, "_begin", broken)
         await write(note, " and milk")
         await until(lambda: copy.failure)
     assert (await heard).patches == ()

@@ -1,0 +1,182 @@
+"""Concurrent changes into a large document: nobody waits for them, and nobody's edits are lost."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from lichen_crdt import CrdtError, Document, InvalidChange, Text, TransactionOpen, apply_patches
+
+ALICE, BOB = b"\x01" * 16, b"\x02" * 16
+SIZE = 6_000
+
+
+def concurrent(count: int = 1) -> tuple[Document, list[bytes]]:
+    """A large document with an edit of its own, and changes by someone who has not seen that edit."""
+    doc = Document(actor=ALICE)
+    with doc.change():
+        doc["body"] = Text("x" * SIZE)
+    writer, changes = doc.fork(BOB), []
+    for _ in range(count):
+        with writer.change() as tx:
+            writer.text("body").insert(0, "y")
+        changes += [data for _, data in tx.changes]
+    edit(doc)
+    return doc, changes
+
+
+def edit(doc: Document) -> None:
+    with doc.change():
+        doc.text("body").append("!")
+
+
+def test_a_change_that_can_be_replayed_is_in_at_once() -> None:
+    doc, _ = concurrent()
+    writer = doc.fork(BOB)
+    with writer.change() as tx:
+        writer.text("body").append("z")
+    applying = doc.applying([tx.bytes or b""])
+    assert str(doc["body"]).endswith("!z")
+    assert apply_patches({"body": "a"}, applying.finish() or []) != {"body": "a"}
+
+
+def test_the_document_changes_only_when_the_apply_is_finished() -> None:
+    doc, changes = concurrent()
+    before = doc.to_py()
+    applying = doc.applying(changes)
+    assert applying.finish() is None
+    applying.run()
+    assert doc.to_py() == before
+    patches = applying.finish()
+    assert patches is not None
+    assert apply_patches(before, patches) == doc.to_py()
+    assert str(doc["body"]) == "y" + "x" * SIZE + "!"
+    with pytest.raises(CrdtError):
+        applying.finish()
+
+
+def test_edits_between_the_steps_are_kept_and_the_patches_lead_on_from_them() -> None:
+    doc, changes = concurrent(3)
+    applying = doc.applying(changes)
+    for _ in range(3):
+        applying.run()
+        edit(doc)
+        assert applying.finish() is None
+    applying.run()
+    before = doc.to_py()
+    patches = applying.finish()
+    assert patches is not None
+    assert apply_patches(before, patches) == doc.to_py()
+    assert str(doc["body"]) == "yyy" + "x" * SIZE + "!!!!"
+    assert Document.load(doc.save()) == doc
+    assert doc.actor == ALICE
+
+
+def test_one_apply_after_another_continues_from_edits_made_between_them() -> None:
+    doc, changes = concurrent(6)
+    control = doc.fork(ALICE)
+    for change in changes:
+        doc.apply_changes([change], strict=True)
+        with doc.change() as tx:
+            doc.text("body").insert(1, "own")
+        control.apply_changes([change, tx.bytes or b""], strict=True, replay=False)
+    assert doc.heads == control.heads
+    assert doc.save() == control.save()
+
+
+def test_an_open_transaction_is_not_disturbed_and_waits_for_nothing() -> None:
+    doc, changes = concurrent()
+    applying = doc.applying(changes)
+    applying.run()
+    with doc.change():
+        doc.text("body").append("?")
+        with pytest.raises(TransactionOpen):
+            applying.finish()
+    assert applying.finish() is None
+    applying.run()
+    assert applying.finish() is not None
+    assert str(doc["body"]) == "y" + "x" * SIZE + "!?"
+
+
+def test_local_transactions_begin_and_end_while_a_large_apply_runs() -> None:
+    doc, changes = concurrent(2_000)
+    running, edits = threading.Event(), 0
+
+    def apply() -> None:
+        running.set()
+        doc.apply_changes(changes)
+
+    with ThreadPoolExecutor(1) as pool:
+        applying = pool.submit(apply)
+        running.wait()
+        while not applying.done():
+            edit(doc)
+            edits += 1
+        applying.result(60)
+    assert edits > 3  # whoever waits for the apply is done with one, or two
+    assert str(doc["body"]) == "y" * 2_000 + "x" * SIZE + "!" * (edits + 1)
+
+
+def test_who_never_pauses_waits_for_one_round_at_last() -> None:
+    doc, changes = concurrent()
+    applying, rounds = doc.applying(changes), 0
+    while applying.finish() is None:
+        applying.run()
+        edit(doc)
+        rounds += 1
+    assert rounds > 10
+    assert str(doc["body"]) == "y" + "x" * SIZE + "!" * (rounds + 1)
+
+
+def test_an_invalid_change_changes_nothing_and_the_next_apply_is_as_ever() -> None:
+    doc, changes = concurrent(2)
+    broken = changes[1][:-1] + bytes([changes[1][-1] ^ 1])
+    before = doc.save()
+    with pytest.raises(InvalidChange):
+        doc.apply_changes([changes[0], broken])
+    applying = doc.applying([changes[0], *[broken] * 200])
+    with pytest.raises(InvalidChange):
+        applying.run()
+    with pytest.raises(CrdtError):
+        applying.finish()
+    assert doc.save() == before
+    doc.apply_changes(changes)
+    assert str(doc["body"]) == "yy" + "x" * SIZE + "!"
+
+
+def test_what_another_apply_brought_meanwhile_is_passed_over() -> None:
+    doc, changes = concurrent(2)
+    applying = doc.applying(changes)
+    applying.run()
+    doc.apply_changes(changes)
+    assert applying.finish() is None
+    applying.run()
+    assert applying.finish() == []
+    assert str(doc["body"]) == "yy" + "x" * SIZE + "!"
+
+
+def test_a_transaction_taken_back_between_two_applies_leaves_no_trace() -> None:
+    doc, changes = concurrent(2)
+    doc.apply_changes(changes[:1])
+    transaction = doc.change()
+    transaction.__enter__()
+    doc["many"] = [0] * 70_000  # more than one change can hold
+    transaction.__exit__(ValueError, ValueError(), None)
+    doc.apply_changes(changes[1:])
+    assert "many" not in doc
+    assert str(doc["body"]) == "yy" + "x" * SIZE + "!"
+
+
+def test_a_long_chain_is_replayed_on_a_copy() -> None:
+    doc, _ = concurrent()
+    writer, changes = doc.fork(BOB), []
+    for _ in range(130):
+        with writer.change() as tx:
+            writer["n"] = len(changes)
+        changes += [data for _, data in tx.changes]
+    assert len(changes) > 128
+    doc.apply_changes(changes[:1])
+    doc.apply_changes(changes[1:])
+    doc.apply_changes(changes)
+    assert doc["n"] == 129

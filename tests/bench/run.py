@@ -1,4 +1,4 @@
-"""Benchmarks: `python tests/bench/run.py NAME [--json] [--quick]`, or ALL.
+"""Benchmarks: `python tests/bench/run.py NAME [--json] [--quick] [--row WORKLOAD]`, or ALL.
 
 With `--json` one object a line, a row: `{workload, library, n, median, p99, unit, limit, commit}`; ours is named
 `lichen`. `p99` is the worse end: the 99th percentile of a time, the 1st of a rate. `limit` says what bounds or shortens
@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import workloads_crdt
 import workloads_engine
+import workloads_peers
 import workloads_store
 
 Row = dict[str, Any]
@@ -28,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 KEYS = ("workload", "library", "n", "median", "p99", "unit", "limit", "commit")
 
 WORKLOADS: dict[str, Callable[[bool], Iterable[Row]]] = {
+    "crdt": workloads_peers.rows,
     "replay": workloads_engine.replay,
     "edit": workloads_engine.edit,
     "fresh": workloads_engine.fresh,
@@ -50,11 +52,15 @@ def main() -> int:
     parser.add_argument("name", nargs="?", default="ALL", choices=[*WORKLOADS, "ALL"])
     parser.add_argument("--json", action="store_true", help="one object a line")
     parser.add_argument("--quick", action="store_true", help="smaller, within 60 seconds a workload")
+    parser.add_argument("--row", metavar="WORKLOAD", help="only the rows of this workload")
     options = parser.parse_args()
     measured = commit()
     for name in WORKLOADS if options.name == "ALL" else [options.name]:
-        for row in WORKLOADS[name](options.quick):
-            show({**row, "commit": measured}, as_json=options.json)
+        only = options.row
+        made = workloads_peers.rows(options.quick, only) if name == "crdt" else WORKLOADS[name](options.quick)
+        for row in made:
+            if only is None or row["workload"].startswith(only):
+                show({**row, "commit": measured}, as_json=options.json)
     return 0
 
 

@@ -45,13 +45,22 @@ def row(workload: str, library: str, micros: list[float]) -> Row:
     return {"workload": workload, "library": library, "n": len(ordered), **numbers, "unit": "us"}
 
 
-def typed(name: str, rest: int) -> tuple[bytes, list[bytes]]:
-    """A trace typed one change a keystroke: the save before the last `rest`, and those changes."""
+def trace(name: str) -> list[dict[str, Any]]:
+    """The transactions of a recorded trace."""
     folder = os.environ.get("LICHEN_TRACES")
     if folder is None:
-        raise SystemExit("LICHEN_TRACES is not set: it names the folder of the editing traces")
+        raise SystemExit(
+            "LICHEN_TRACES is not set: it names the folder of the editing traces, sequential_traces in"
+            " https://github.com/josephg/editing-traces"
+        )
     with gzip.open(Path(folder) / f"{name}.json.gz") as file:
-        transactions = json.load(file)["txns"]
+        transactions: list[dict[str, Any]] = json.load(file)["txns"]
+    return transactions
+
+
+def typed(name: str, rest: int) -> tuple[bytes, list[bytes]]:
+    """A trace typed one change a keystroke: the save before the last `rest`, and those changes."""
+    transactions = trace(name)
     doc = Document(actor=b"\x01" * 16)
     with doc.change():
         doc["body"] = Text()

@@ -155,11 +155,12 @@ async def test_when_there_is_room_again_a_document_opened_again_goes_on(tmp_path
                 doc["body"].insert(0, "more")
         await asyncio.wrap_future(engine.store.write(limit_pages(None)))
         again = await space.document(note.id)
-        assert len(str(again.doc["body"])) == written
+        kept = len(str(again.doc["body"]))
+        assert written <= kept <= written + 100  # the last one may have reached the disk just before sealing failed
         async with again.change() as doc:
             doc["body"].insert(0, "later")
     async with Engine.open(url) as engine:
         reopened = await engine.spaces[0].document(note.id)
-        assert str(reopened.doc["body"]) == "later" + "x" * written
+        assert str(reopened.doc["body"]) == "later" + "x" * kept
         numbers = await asyncio.wrap_future(engine.store.read(sealed))
         assert len(numbers) == len(set(numbers))

@@ -21,6 +21,9 @@ from datetime import datetime
 
 from lichen_crdt import _native
 from lichen_crdt.applying import Applying as Applying
+from lichen_crdt.authors import Authors as Authors
+from lichen_crdt.blame import Blame as Blame
+from lichen_crdt.branches import Branches as Branches
 from lichen_crdt.changes import MAX_OPERATIONS as MAX_OPERATIONS
 from lichen_crdt.changes import ChangeInfo as ChangeInfo
 from lichen_crdt.changes import inspect as inspect
@@ -30,6 +33,7 @@ from lichen_crdt.document import MAX_LOAD_OPERATIONS as MAX_LOAD_OPERATIONS
 from lichen_crdt.document import Document as Document
 from lichen_crdt.document import Transaction as Transaction
 from lichen_crdt.errors import ActorReused as ActorReused
+from lichen_crdt.errors import BranchExists as BranchExists
 from lichen_crdt.errors import CrdtError as CrdtError
 from lichen_crdt.errors import DocumentBusy as DocumentBusy
 from lichen_crdt.errors import InvalidChange as InvalidChange
@@ -45,7 +49,9 @@ from lichen_crdt.errors import ReadOnly as ReadOnly
 from lichen_crdt.errors import SchemaError as SchemaError
 from lichen_crdt.errors import TransactionError as TransactionError
 from lichen_crdt.errors import TransactionOpen as TransactionOpen
+from lichen_crdt.errors import UnknownBranch as UnknownBranch
 from lichen_crdt.errors import UnreadableField as UnreadableField
+from lichen_crdt.history import HistoryEntry as HistoryEntry
 from lichen_crdt.patches import BlockInsert as BlockInsert
 from lichen_crdt.patches import ConflictPatch as ConflictPatch
 from lichen_crdt.patches import CounterPatch as CounterPatch
@@ -62,8 +68,10 @@ from lichen_crdt.spans import Block as Block
 from lichen_crdt.spans import Mark as Mark
 from lichen_crdt.spans import RichText as RichText
 from lichen_crdt.spans import Span as Span
-from lichen_crdt.text import Blame as Blame
 from lichen_crdt.text import Text as Text
+from lichen_crdt.undo import Undo as Undo
+from lichen_crdt.undo import Undone as Undone
+from lichen_crdt.undo_stacks import UndoStep as UndoStep
 from lichen_crdt.units import Graphemes as Graphemes
 from lichen_crdt.units import Units as Units
 from lichen_crdt.utf16 import from_utf16 as from_utf16
@@ -85,9 +93,12 @@ __all__ = [
     "MAX_OPERATIONS",
     "ActorReused",
     "Applying",
+    "Authors",
     "Blame",
     "Block",
     "BlockInsert",
+    "BranchExists",
+    "Branches",
     "ChangeInfo",
     "Conflict",
     "ConflictPatch",
@@ -97,6 +108,7 @@ __all__ = [
     "Document",
     "DocumentBusy",
     "Graphemes",
+    "HistoryEntry",
     "InvalidChange",
     "InvalidCursor",
     "InvalidDocument",
@@ -127,8 +139,12 @@ __all__ = [
     "Transaction",
     "TransactionError",
     "TransactionOpen",
+    "Undo",
+    "UndoStep",
+    "Undone",
     "Units",
     "Unknown",
+    "UnknownBranch",
     "UnreadableField",
     "Value",
     "Version",

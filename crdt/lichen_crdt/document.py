@@ -10,8 +10,9 @@ from typing import Literal, Self
 
 from lichen_crdt._native import Core
 from lichen_crdt.applying import Applying
-from lichen_crdt.changes import ChangeInfo, inspect
+from lichen_crdt.authors import Authors
 from lichen_crdt.errors import CrdtError, MissingDependencies, NoTransaction, TransactionError
+from lichen_crdt.history import HistoryEntry, HistoryFilter, read
 from lichen_crdt.patches import Patch, from_native
 from lichen_crdt.version import Version
 from lichen_crdt.views import Map
@@ -201,9 +202,25 @@ class Document(Map):
         """Those of these change hashes that are not here."""
         return self._core.missing([*hashes])
 
-    def history(self, since: Iterable[bytes] | None = None) -> list[ChangeInfo]:
-        """Who changed the document when, and what they said about it: as `changes`, but without the contents."""
-        return [inspect(change) for change in self.changes(since)]
+    def history(
+        self,
+        since: Iterable[bytes] | None = None,
+        *,
+        authors: Authors | None = None,
+        author: str | None = None,
+        time_from: int | None = None,
+        time_until: int | None = None,
+        message: str | None = None,
+    ) -> list[HistoryEntry]:
+        """Who changed the document when, and what they said about it: as `changes`, but without the contents.
+
+        `authors` gives the entries their `author`, and `author` keeps those of one name among them. `time_from`
+        (included) and `time_until` (excluded) are in seconds since 1970, `message` is what the message has in it.
+        """
+        if author is not None and author not in (authors or ()):
+            raise ValueError(f"{author!r} is not among the authors")
+        wanted = HistoryFilter(authors, author, time_from, time_until, message)
+        return read(self._core, since or (), wanted)
 
     def at(self, heads: Iterable[bytes]) -> Version:
         """The document as it was at `heads`, for reading; `MissingDependencies` if one of them is not here."""

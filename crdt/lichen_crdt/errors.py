@@ -9,6 +9,8 @@
     ├── MissingDependencies    a change builds on changes that are not here (`.hashes`)
     ├── InvalidCursor          not a cursor, or not one of this text or list
     ├── InvalidTrace           a recorded editing trace is malformed
+    ├── BranchExists           there is a branch of that name already
+    ├── UnknownBranch          there is no branch of that name
     ├── SchemaError
     │   ├── InvalidModel       a class cannot be a view of documents, or a step between its versions breaks a rule
     │   ├── InvalidValue       what a program writes does not fit its model (`.path`)
@@ -62,6 +64,14 @@ class MissingDependencies(CrdtError):
 
 class InvalidCursor(CrdtError):
     """Bytes that are not a cursor, or not one of this text or list."""
+
+
+class BranchExists(CrdtError, ValueError):
+    """There is a branch of that name already."""
+
+
+class UnknownBranch(CrdtError, KeyError):
+    """There is no branch of that name."""
 
 
 class InvalidTrace(CrdtError):

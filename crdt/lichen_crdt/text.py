@@ -5,10 +5,10 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from lichen_crdt import _native
+from lichen_crdt.blame import Blame, blame
 from lichen_crdt.spans import Block, Expand, Mark, RichText, Span
 from lichen_crdt.units import Graphemes, Units
 from lichen_crdt.utf16 import from_utf16, to_utf16
@@ -18,20 +18,9 @@ if TYPE_CHECKING:
     from pydantic_core import CoreSchema
 
     from lichen_crdt._native import Core, Obj
+    from lichen_crdt.authors import Authors
     from lichen_crdt.values import Scalar, Value
     from lichen_crdt.views import Map
-
-
-@dataclass(frozen=True, slots=True)
-class Blame:
-    """One change wrote the code points from `start` to before `end`."""
-
-    start: int
-    end: int
-    actor: bytes
-    """Who wrote them."""
-    change: bytes
-    """The hash of the change; `Document.change_by_hash` has its time and message."""
 
 
 class Text:
@@ -254,13 +243,14 @@ class Text:
             raise TypeError(f"at {index} is no block")
         return _map(core, found)
 
-    def blame(self) -> list[Blame]:
+    def blame(self, start: int = 0, end: int | None = None, *, authors: Authors | None = None) -> list[Blame]:
         """Who wrote which part of the text, in order: one `Blame` for each run of a change's characters.
 
-        Not inside a transaction. Takes time in proportion to the text and the number of changes.
+        `start` and `end` bound the part, as in a slice; `authors` gives each run its `author`. Not inside a
+        transaction. No change's contents are read: a short part takes time in proportion to itself.
         """
         core, obj = self._bound()
-        return [Blame(*fields) for fields in core.blame(obj)]
+        return blame(core, obj, slice(start, end), authors)
 
     # Cursors and other units
 

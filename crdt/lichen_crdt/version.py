@@ -75,8 +75,8 @@ class _Past:
     def marks(self, obj: Obj) -> list[tuple[int, int, str, Any]]:
         return self._core.marks(obj, self._heads)
 
-    def blame(self, obj: Obj) -> list[tuple[int, int, bytes, bytes]]:
-        return self._core.blame(obj, self._heads)
+    def blame(self, obj: Obj, start: int, end: int) -> list[tuple[int, int, bytes, bytes, int, str | None]]:
+        return self._core.blame(obj, start, end, self._heads)
 
     def cursor(self, obj: Obj, index: int | None, before: bool) -> bytes:
         return self._core.cursor(obj, index, before, self._heads)

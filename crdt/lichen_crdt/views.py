@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, overload
 
 from lichen_crdt._native import Obj
+from lichen_crdt.blame import Blame, blame
 from lichen_crdt.counter import Counter
 from lichen_crdt.text import Text
 
 if TYPE_CHECKING:
     from lichen_crdt._native import Core
+    from lichen_crdt.authors import Authors
     from lichen_crdt.typed.view import View
     from lichen_crdt.values import Plain, Value
 
@@ -349,6 +351,10 @@ class List(MutableSequence[Any]):
     def position(self, cursor: bytes) -> int:
         """Where a cursor is now; `InvalidCursor` if it is not one of this list."""
         return self._core.position(self._obj, cursor)
+
+    def blame(self, start: int = 0, end: int | None = None, *, authors: Authors | None = None) -> list[Blame]:
+        """Which change put the items there that are there now; see `Text.blame`."""
+        return blame(self._core, self._obj, slice(start, end), authors)
 
     @property
     def path(self) -> tuple[str | int, ...]:

@@ -11,6 +11,7 @@ from lichen_crdt import errors, patches
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "crdt.md"
 
 PUBLIC = """
+Authors BranchExists Branches HistoryEntry Undo UndoStep Undone UnknownBranch
 ActorReused Applying Blame Block BlockInsert ChangeInfo Conflict ConflictPatch Counter CounterPatch CrdtError Document
 DocumentBusy Graphemes InvalidChange InvalidCursor InvalidDocument InvalidModel InvalidTrace InvalidValue List
 ListDelete ListInsert ListPut MAX_LOAD_BYTES MAX_LOAD_OPERATIONS MAX_OPERATIONS Map MapDelete MapPut Mark MarkPatch

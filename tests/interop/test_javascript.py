@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lichen_crdt import Counter, Document, Text
+from lichen_crdt import Branches, Counter, Document, Text, Undo
 
 HERE = Path(__file__).parent
 JS, OURS = "aa" * 16, b"\xbb" * 16
@@ -170,3 +170,15 @@ def test_a_change_of_more_operations_than_we_write_loads_from_a_file(javascript:
     doc = Document.load(bytes.fromhex(theirs["save"]))
     alike(theirs, doc)
     assert len(doc["text"]) == 70_000
+
+
+def test_they_read_what_was_undone_and_the_main_line_of_branches(javascript: JavaScript) -> None:
+    doc = ours()
+    undo = Undo(doc)
+    undo.undo()
+    alike(javascript.run(apply=doc.changes()), doc)
+    undo.redo()
+    branches = Branches(doc)
+    with branches.create("draft").change():
+        branches.open("draft")["int"] = 7
+    alike(javascript.run(load=branches.save()), doc)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from automerge.core import ROOT, ExpandMark, ObjType, ScalarType
 from automerge.core import Document as Theirs
-from lichen_crdt import Counter, Document, Text
+from lichen_crdt import Branches, Counter, Document, Text, Undo
 
 THEM, US = b"\xaa" * 16, b"\xbb" * 16
 
@@ -102,3 +102,24 @@ def test_concurrent_edits_of_both_merge_to_one_content() -> None:
     assert merged.heads == doc.heads
     assert doc["count"] == 117
     assert sorted(str(conflict.value) for conflict in doc.conflicts("title")) == ["ours", "theirs"]
+
+
+def test_they_read_what_was_undone_and_the_main_line_of_branches() -> None:
+    doc = Document(actor=US)
+    with doc.change():
+        doc["text"], doc["n"] = Text("hello"), 1
+    with doc.change():
+        doc["text"].splice(1, 3, "ipp")
+        del doc["n"]
+    undo = Undo(doc)
+    undo.undo()
+    branches = Branches(doc)
+    with branches.create("draft").change():
+        branches.open("draft")["n"] = 2
+    other = Theirs.load(branches.save())
+    assert other.text(other.get(ROOT, "text")[1]) == "hello"
+    assert other.get(ROOT, "n")[0][1] == 1
+    assert sorted(bytes(head) for head in other.get_heads()) == sorted(doc.heads)
+    applied = Document()
+    applied.apply_changes(Document.load(other.save(), partial=True).changes())
+    assert applied == doc

@@ -9,6 +9,7 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::apply::{self, Begun, Report};
 use crate::applying::{drop_elsewhere, Applying};
+use crate::blame;
 use crate::chunk::MAX_OPERATIONS;
 use crate::convert::{done_to_py, heads_to_py, known, read_actor, read_heads, Place, PyDone};
 use crate::document::{reading, Document, State};
@@ -298,15 +299,18 @@ impl Core {
         items.into_iter().map(|item| values::to_py(py, item, Style::Typed)).collect()
     }
 
-    /// Who wrote the items of a text or list: (start, end, actor, hash of the change) for each run.
-    #[pyo3(signature = (obj, at=At::default()))]
-    fn blame<'py>(&self, py: Python<'py>, obj: &Obj, at: At) -> PyResult<Vec<Bound<'py, PyTuple>>> {
-        let runs = self.heavy(py, |d| version::blame(d.idle()?, &obj.id, &at))?;
-        let to_py = |run: version::Run| {
-            (run.start, run.end, PyBytes::new(py, &run.actor), PyBytes::new(py, &run.change))
-                .into_pyobject(py)
-        };
-        runs.into_iter().map(to_py).collect()
+    /// Who wrote the items of a text or list: (start, end, actor, change, time, message) for each run.
+    #[pyo3(signature = (obj, start, end, at=At::default()))]
+    fn blame<'py>(
+        &self,
+        py: Python<'py>,
+        obj: &Obj,
+        start: usize,
+        end: usize,
+        at: At,
+    ) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let runs = self.heavy(py, |d| blame::blame(d.idle()?, &obj.id, start..end, &at))?;
+        runs.into_iter().map(|run| run.into_py(py)).collect()
     }
 
     /// The patches that make the content at `after` of that at `before`.

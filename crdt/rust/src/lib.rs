@@ -5,6 +5,7 @@
 
 mod apply;
 mod applying;
+mod blame;
 mod check;
 mod chunk;
 mod columns;
@@ -15,6 +16,7 @@ mod diff;
 mod document;
 mod error;
 mod graph;
+mod history;
 mod incoming;
 mod job;
 mod load;
@@ -69,6 +71,13 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(core_text::from_points, m)?)?;
     m.add_function(wrap_pyfunction!(core_text::boundaries, m)?)?;
     m.add_function(wrap_pyfunction!(core_text::around, m)?)?;
+    m.add_function(wrap_pyfunction!(history::headers, m)?)?;
+    m.add_function(wrap_pyfunction!(history::operations, m)?)?;
+    m.add_function(wrap_pyfunction!(history::contents, m)?)?;
+    m.add_function(wrap_pyfunction!(history::object_of, m)?)?;
+    m.add_function(wrap_pyfunction!(history::is_reachable, m)?)?;
+    m.add_function(wrap_pyfunction!(history::next_operation, m)?)?;
+    m.add_function(wrap_pyfunction!(history::build, m)?)?;
     m.add("MAX_OPERATIONS", chunk::MAX_OPERATIONS)?;
     Ok(())
 }

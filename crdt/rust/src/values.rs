@@ -349,7 +349,7 @@ impl Output {
         own.len() == items.len() && own.iter().zip(items).all(|(a, b)| a.0 == b.0 && a.1.shows(&b.1))
     }
 
-    fn from_ref(value: ValueRef<'_>, id: impl FnOnce() -> ObjId) -> Output {
+    pub fn from_ref(value: ValueRef<'_>, id: impl FnOnce() -> ObjId) -> Output {
         match value {
             ValueRef::Object(kind) => Output::Object(id(), kind),
             ValueRef::Scalar(scalar) => Output::Scalar(owned(scalar)),

@@ -1,16 +1,15 @@
-//! Reading a document as it is now, or as it was at some heads; and who wrote what is there.
+//! Reading a document as it is now, or as it was at some heads.
 
-use std::collections::HashMap;
 use std::ops;
 
 use automerge::iter::{ListRangeItem, MapRangeItem};
 use automerge::marks::Mark;
-use automerge::{ActorId, Automerge, ChangeHash, ObjId, Parents, Prop, ReadDoc, Value};
+use automerge::{ChangeHash, ObjId, Parents, Prop, ReadDoc, Value};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::convert::read_heads;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Heads to read at; none: now.
 #[derive(Default)]
@@ -118,74 +117,6 @@ impl At {
             None => doc.map_range(obj, ..),
             Some(heads) => doc.map_range_at(obj, .., heads),
         }
-    }
-}
-
-/// A run of items of a text or list that one change wrote: start, end, actor, hash of the change.
-pub struct Run {
-    pub start: usize,
-    pub end: usize,
-    pub actor: Vec<u8>,
-    pub change: [u8; 32],
-}
-
-/// Who wrote each item of a text or list, in runs.
-pub fn blame(doc: &Automerge, obj: &ObjId, at: &At) -> Result<Vec<Run>> {
-    let authors = Authors::of(doc);
-    let mut runs: Vec<Run> = Vec::new();
-    for (index, id) in ids(doc, obj, at)?.iter().enumerate() {
-        let (actor, change) = authors.find(id)?;
-        match runs.last_mut() {
-            Some(run) if run.change == change.0 => run.end = index + 1,
-            _ => runs.push(Run {
-                start: index,
-                end: index + 1,
-                actor: actor.to_bytes().to_vec(),
-                change: change.0,
-            }),
-        }
-    }
-    Ok(runs)
-}
-
-/// The id of what is at each index of a text or list.
-fn ids(doc: &Automerge, obj: &ObjId, at: &At) -> Result<Vec<ObjId>> {
-    let length = at.length(doc, obj);
-    let items: Vec<ObjId> = at.items(doc, obj).map(|item| item.id()).collect();
-    if items.len() == length {
-        return Ok(items);
-    }
-    // A text with marks or wide items, which the crate's range does not count as the text does.
-    let id = |index| Ok(at.get(doc, obj, Prop::Seq(index))?.map(|(_, id)| id));
-    (0..length).filter_map(|index| id(index).transpose()).collect()
-}
-
-/// Every change of a document by its writer and its first operation.
-struct Authors {
-    changes: HashMap<ActorId, Vec<(u64, ChangeHash)>>,
-}
-
-impl Authors {
-    fn of(doc: &Automerge) -> Self {
-        let mut changes: HashMap<ActorId, Vec<(u64, ChangeHash)>> = HashMap::new();
-        for change in doc.get_changes_meta(&[]) {
-            changes.entry(change.actor.into_owned()).or_default().push((change.start_op, change.hash));
-        }
-        for made in changes.values_mut() {
-            made.sort_unstable_by_key(|(start, _)| *start);
-        }
-        Authors { changes }
-    }
-
-    fn find<'i>(&self, id: &'i ObjId) -> Result<(&'i ActorId, ChangeHash)> {
-        let unknown = || Error::Crdt("the document has an operation of no change".into());
-        let ObjId::Id(number, actor, _) = id else {
-            return Err(unknown());
-        };
-        let made = self.changes.get(actor).ok_or_else(unknown)?;
-        let after = made.partition_point(|(start, _)| start <= number);
-        let (_, hash) = made[..after].last().ok_or_else(unknown)?;
-        Ok((actor, *hash))
     }
 }
 

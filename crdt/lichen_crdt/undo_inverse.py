@@ -1,0 +1,172 @@
+"""The operations that take a step back.
+
+Each names exactly the values of the step that it takes back, so whatever others wrote at the same place stays. A
+deleted element is brought back by a value at that very element: cursors, marks and the text of others around it keep
+their places, and two devices that undo the same deletion bring it back once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from lichen_crdt import _native
+from lichen_crdt.undo_past import OBJECTS, WRITES, Operation, Past, Place
+from lichen_crdt.undo_record import Id
+
+Given = tuple[Id | None, str | None, Id | None, bool, str, Any, list[Id]]
+"""An operation as the native core takes it: object, key, element, insert, action, value, predecessors."""
+
+
+class Inverse:
+    """Collects the operations of an undo, numbered from `start` under `actor`."""
+
+    def __init__(self, past: Past, start: int, actor: bytes) -> None:
+        self._past = past
+        self._start = start
+        self._actor = actor
+        self.ops: list[Given] = []
+        self.stands: list[tuple[int, Id]] = []
+        """The offset of each operation that stands for an earlier one."""
+        self.marks: list[tuple[Id, int, int, str, Any]] = []
+        """Marks of texts that were brought back: text, start, end, name, value."""
+        self._gone: set[Id] = set()  # objects of the step that are taken back with all they hold
+        self._beside: list[tuple[int, Id | None, Id, Id]] = []  # place in the old list, list, copy, value
+        self._take_back()
+
+    def _take_back(self) -> None:
+        slots: dict[Place, list[Operation]] = {}
+        for op in self._past.of_step():
+            if op.action not in ("mark", "end"):
+                slots.setdefault(op.place, []).append(op)
+        for place, ops in slots.items():
+            if place[0] in self._gone:
+                self._gone.update(op.id for op in ops if op.action in OBJECTS)
+            else:
+                self._slot(place, ops)
+        self._restore_beside()
+
+    def _slot(self, place: Place, ops: list[Operation]) -> None:
+        ids = {op.id for op in ops}
+        written = [op for op in ops if op.action in WRITES and not any(n.id in ids for n in self._past.after(op.id))]
+        had = [*dict.fromkeys(pred for op in ops for pred in op.preds if pred not in ids)]
+        self._uncount(ops, ids)
+        if written:
+            self._gone |= ids  # unless it stays, below
+            self._unwrite(place, written, had)
+        elif any(op.action == "delete" for op in ops):
+            self._undelete(place, had)
+
+    def _uncount(self, ops: list[Operation], ids: set[Id]) -> None:
+        """Add the opposite of the step's increments to counters that it did not make."""
+        total: dict[tuple[Place, Id], int] = {}
+        for op in ops:
+            if op.action == "increment":
+                for pred in op.preds:
+                    total[op.place, pred] = total.get((op.place, pred), 0) + op.value
+        for (place, pred), by in total.items():
+            if pred in ids or not by:
+                continue
+            for counter in self._past.living(pred, place[0]):
+                known = self._past.ops.get(counter)
+                self._emit(known.place if known else place, "increment", -by, [counter])
+
+    def _unwrite(self, place: Place, written: list[Operation], had: list[Id]) -> None:
+        """Take values back: what was there before comes again, unless others wrote there."""
+        found: dict[Place, list[Id]] = {}
+        for op in written:
+            for living in self._past.living(op.id, op.obj):
+                if self._past.has_others_work(living):
+                    self._gone.discard(op.id)
+                else:
+                    found.setdefault(self._past.ops[living].place, []).append(living)
+        for there, living_ids in found.items():
+            before = [] if self._past.others_at(there, living_ids) else had
+            restored = [self._restore(old, place[0], there, living_ids) for old in before]
+            if not any(restored):
+                self._emit(there, "delete", None, living_ids)
+
+    def _undelete(self, place: Place, had: list[Id]) -> None:
+        there = self._place_now(place, had)
+        if there is not None and self._past.others_at(there, []):
+            return
+        for old in had:
+            if self._past.is_taken_by_others(old) or self._past.living(old, place[0]):
+                continue
+            if there is not None:
+                self._restore(old, place[0], there, [])
+                continue
+            copy, order = self._past.object_now(place[0]), self._order(place[0])
+            if copy is not None and old in order:
+                self._beside.append((order.index(old), place[0], copy, old))
+
+    def _restore(self, old: Id, obj: Id | None, place: Place, preds: list[Id], insert: bool = False) -> Id | None:
+        """Write a value of the document without the step again; None if it has it not."""
+        if not self._past.is_before(obj):
+            return None
+        found = self._past.contents(obj, "without").get(old) or self._past.contents(obj, "before").get(old)
+        if found is None:
+            return None
+        _, kind, value = found
+        made = self._emit(place, kind or "put", value, preds, insert=insert, stands=old)
+        if kind:
+            self._copy(old, kind, made)
+        copy, element = place
+        if copy != obj and not isinstance(element, str):
+            self._past.elements(copy)[old] = made if insert or element is None else element
+        return made
+
+    def _copy(self, old: Id, kind: str, made: Id) -> None:
+        """Write all that an object holds into a new one."""
+        last: Id | None = None
+        for op_id, (key, inner, value) in self._past.contents(old, "without").items():
+            place: Place = (made, key if kind == "map" else last)
+            last = self._emit(place, inner or "put", value, [], insert=kind != "map", stands=op_id)
+            if inner:
+                self._copy(op_id, inner, last)
+        if kind == "text":
+            core = self._past.core
+            for start, end, name, value in core.marks(_native.object_of(core, old), self._past.without):
+                self.marks.append((made, start, end, name, value))
+
+    def _emit(
+        self,
+        place: Place,
+        action: str,
+        value: Any,
+        preds: Iterable[Id],
+        *,
+        insert: bool = False,
+        stands: Id | None = None,
+    ) -> Id:
+        obj, key = place
+        name, element = (key, None) if isinstance(key, str) else (None, key)
+        if stands is not None:
+            self.stands.append((len(self.ops), stands))
+        self.ops.append((obj, name, element, insert, action, value, sorted(preds)))
+        return self._start + len(self.ops) - 1, self._actor
+
+    # Objects that were brought back as copies
+
+    def _place_now(self, place: Place, values: list[Id]) -> Place | None:
+        """Where a place with these values is now, if its object came back as a copy; None if the copy has it not."""
+        obj, key = place
+        copy = self._past.object_now(obj)
+        if obj is None or copy == obj or isinstance(key, str):
+            return copy, key
+        elements = self._past.elements(copy)
+        found = next((elements[known] for known in (key, *values) if known in elements), None)
+        return None if found is None else (copy, found)
+
+    def _order(self, obj: Id | None) -> list[Id]:
+        """The values of a list or text in their order, those that others deleted since included."""
+        without = [*self._past.contents(obj, "without")]
+        return [*self._past.contents(obj, "before")] if len(without) == 0 else without
+
+    def _restore_beside(self) -> None:
+        """Insert elements that a copy has not, each after the nearest one before it that the copy has."""
+        for index, obj, copy, old in sorted(self._beside, key=lambda item: (item[2], item[0])):
+            elements = self._past.elements(copy)
+            before = reversed(self._order(obj)[:index])
+            after = next((elements[value] for value in before if value in elements), None)
+            self._restore(old, obj, (copy, after), [], insert=True)

@@ -1,0 +1,58 @@
+"""Taking back the marks of a step: each character gets the mark that it would have without the step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from lichen_crdt import _native
+from lichen_crdt.undo_past import Past
+from lichen_crdt.undo_record import Id
+
+TextMark = tuple[Id, int, int, str, Any]
+"""A text, from where, to before where, the name and the value, None to take the mark away."""
+
+
+def restored(past: Past, last: bytes) -> Iterator[TextMark]:
+    """The marks to set so that those of the step are gone; `last` is the hash of the step's last change.
+
+    A character is left alone if its mark is not what the step made it, and a whole mark if someone else gave the
+    text the same mark later.
+    """
+    named = dict.fromkeys((op.obj, op.value[0]) for op in past.of_step() if op.action == "mark" and op.obj)
+    for obj, name in named:
+        if obj is None or not _native.is_reachable(past.core, obj) or _is_marked_later(past, obj, name):
+            continue
+        before = dict(_by_character(past, obj, name, past.without)) if past.is_before(obj) else {}
+        made = dict(_by_character(past, obj, name, [last]))
+        now = _by_character(past, obj, name, None)
+        wanted = [before.get(op_id) if made.get(op_id) == value else value for op_id, value in now]
+        yield from _runs(obj, name, wanted, [value for _, value in now])
+
+
+def _is_marked_later(past: Past, obj: Id, name: str) -> bool:
+    return any(
+        op.obj == obj and op.action == "mark" and op.value[0] == name and not past.is_mine(op.id[1])
+        for op in past.ops.values()
+        if op.change not in past.ledger.undone
+    )
+
+
+def _by_character(past: Past, obj: Id, name: str, at: list[bytes] | None) -> list[tuple[Id, Any]]:
+    """The operation that wrote each character, and the value of one mark there."""
+    contents = _native.contents(past.core, obj, at)
+    ids = [op_id for _, op_id, kind, value in contents for _ in range(1 if kind else len(value))]
+    values: list[Any] = [None] * len(ids)
+    for start, end, found, value in past.core.marks(_native.object_of(past.core, obj), at):
+        if found == name:
+            values[start:end] = [value] * (end - start)
+    return [*zip(ids, values, strict=True)]
+
+
+def _runs(obj: Id, name: str, wanted: list[Any], now: list[Any]) -> Iterator[TextMark]:
+    start = 0
+    for i in range(1, len(wanted) + 1):
+        if i == len(wanted) or (wanted[i], now[i]) != (wanted[start], now[start]):
+            if wanted[start] != now[start]:
+                yield obj, start, i, name, wanted[start]
+            start = i

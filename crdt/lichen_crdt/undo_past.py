@@ -1,0 +1,196 @@
+"""What became of the operations of a step: a reading of everything that is not in its past."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from lichen_crdt import _native
+from lichen_crdt.history import HistoryEntry
+from lichen_crdt.undo_record import Id
+from lichen_crdt.undo_stacks import Ledger, UndoStep
+
+if TYPE_CHECKING:
+    from lichen_crdt._native import Core
+
+WRITES = frozenset(("put", "map", "list", "text"))
+When = Literal["now", "without", "before"]
+"""Now, all that does not build on the step, or what the step began at."""
+OBJECTS = frozenset(("map", "list", "text"))
+Place = tuple[Id | None, str | Id | None]
+"""An object, None for the root, and a key of it or an element, None for the head."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of a change."""
+
+    id: Id
+    obj: Id | None
+    key: str | None
+    element: Id | None
+    insert: bool
+    action: str
+    value: Any  # a scalar of a document, or the name and value of a mark
+    preds: tuple[Id, ...]
+    change: bytes
+
+    @property
+    def place(self) -> Place:
+        """Where it writes: an insertion is an element itself."""
+        if self.key is not None:
+            return self.obj, self.key
+        return self.obj, self.id if self.insert else self.element
+
+
+class Past:
+    """The operations of a step and of everything after it or beside it, and the document without the step."""
+
+    def __init__(self, core: Core, step: UndoStep, ledger: Ledger, actors: frozenset[bytes]) -> None:
+        self.core = core
+        self.ledger = ledger
+        self.actors = actors
+        self.step = {entry.hash for entry in step.changes}
+        base = step.changes[0].deps
+        entries = [HistoryEntry(*fields) for fields in _native.headers(core, [*base])]
+        self.without = _heads_without(base, entries, self.step)
+        """The heads of all that does not build on the step."""
+        self.before = [*base]
+        """The heads that the step began at."""
+        self.ops: dict[Id, Operation] = {}
+        self.next: dict[Id, list[Operation]] = {}
+        self.at_place: dict[Place, list[Operation]] = {}
+        self._contents: dict[tuple[Id | None, When], dict[Id, tuple[str | None, str | None, Any]]] = {}
+        self._elements: dict[Id | None, dict[Id | None, Id]] = {}
+        self._read({entry.hash: entry for entry in entries}, [*base])
+
+    def _read(self, entries: dict[bytes, HistoryEntry], base: list[bytes]) -> None:
+        for digest, operations in _native.operations(self.core, base):
+            entry = entries[digest]
+            for i, (obj, key, element, insert, action, value, preds) in enumerate(operations):
+                op_id = (entry.start_op + i, entry.actor)
+                op = Operation(op_id, obj, key, element, insert, action, value, tuple(preds), digest)
+                self.ops[op_id] = op
+                self.at_place.setdefault(op.place, []).append(op)
+                for pred in op.preds:
+                    self.next.setdefault(pred, []).append(op)
+
+    def of_step(self) -> Iterator[Operation]:
+        """The operations of the step, in order."""
+        return iter(sorted((op for op in self.ops.values() if op.change in self.step), key=lambda op: op.id))
+
+    def is_mine(self, actor: bytes) -> bool:
+        """Whether an actor is one of the author's."""
+        return actor in self.actors
+
+    def is_before(self, obj: Id | None) -> bool:
+        """Whether an object is there without the step too."""
+        known = self.ops.get(obj) if obj else None
+        return known is None or known.change not in self.step
+
+    def after(self, op_id: Id) -> list[Operation]:
+        """What took the place of a value: deletions and other values, no increments."""
+        return [op for op in self.next.get(op_id, ()) if op.action != "increment"]
+
+    def increments(self, op_id: Id) -> list[Operation]:
+        """The increments of a counter."""
+        return [op for op in self.next.get(op_id, ()) if op.action == "increment"]
+
+    def living(self, op_id: Id, obj: Id | None) -> list[Id]:
+        """What is there now of a value of an object: itself, or what stands for it since undos brought it back."""
+        is_there = not self.after(op_id) and (obj is None or _native.is_reachable(self.core, obj))
+        found = [op_id] if is_there else []
+        for newer in self.ledger.stands.get(op_id, ()):
+            if newer in self.ops:
+                found += self.living(newer, self.ops[newer].obj)
+        return found
+
+    def object_now(self, obj: Id | None) -> Id | None:
+        """The object itself, or if it is not there any more, the newest copy of it that is; else itself."""
+        if obj is None or _native.is_reachable(self.core, obj):
+            return obj
+        copies = [found for copy in self.ledger.stands.get(obj, ()) if (found := self.object_now(copy))]
+        return max((copy for copy in copies if _native.is_reachable(self.core, copy)), default=obj)
+
+    def elements(self, copy: Id | None) -> dict[Id | None, Id]:
+        """The element of a copy of a list or text, for each element and value that it stands for."""
+        if copy not in self._elements:
+            found = self._elements[copy] = {}
+            for op in self.ops.values():
+                element = op.id if op.insert else op.element
+                if op.obj != copy or element is None or op.action not in WRITES:
+                    continue
+                for origin in self.origins(op.id):
+                    found[origin] = element
+                    known = self.ops.get(origin)
+                    if known and known.element and not known.insert:
+                        found[known.element] = element
+        return self._elements[copy]
+
+    def origins(self, op_id: Id) -> Iterator[Id]:
+        """The operation and what it stands for, the newest first."""
+        at: Id | None = op_id
+        while at is not None:
+            yield at
+            at = self.ledger.origin.get(at)
+
+    def writer(self, op_id: Id) -> bytes:
+        """Who wrote a value first."""
+        *_, first = self.origins(op_id)
+        return first[1]
+
+    def contents(self, obj: Id | None, when: When) -> dict[Id, tuple[str | None, str | None, Any]]:
+        """The key, the kind of object and the scalar of each value in an object: now, or in another version."""
+        if (obj, when) not in self._contents:
+            at = {"now": None, "without": self.without, "before": self.before}[when]
+            found = _native.contents(self.core, obj, at)
+            self._contents[obj, when] = {op_id: (key, kind, value) for key, op_id, kind, value in found}
+        return self._contents[obj, when]
+
+    def others_at(self, place: Place, mine: list[Id]) -> bool:
+        """Whether other values than these are at a place now."""
+        obj, key = place
+        if isinstance(key, str):
+            return any(found == key and op_id not in mine for op_id, (found, _, _) in self.contents(obj, "now").items())
+        return any(
+            op.action in WRITES and op.id not in mine and not self.after(op.id) for op in self.at_place.get(place, ())
+        )
+
+    def has_others_work(self, op_id: Id) -> bool:
+        """Whether others have written into a value of the author: things in an object, increments of a counter."""
+        if any(not self.is_mine(op.id[1]) and op.change not in self.ledger.undone for op in self.increments(op_id)):
+            return True
+        op = self.ops.get(op_id)
+        if op is None or op.action not in OBJECTS:
+            return False
+        return self._holds_others(op_id)
+
+    def _holds_others(self, obj: Id) -> bool:
+        for op_id, (_, kind, _) in self.contents(obj, "now").items():
+            if not self.is_mine(self.writer(op_id)) or (kind and self._holds_others(op_id)):
+                return True
+            if any(not self.is_mine(op.id[1]) for op in self.increments(op_id)):
+                return True
+        return False
+
+    def is_taken_by_others(self, op_id: Id) -> bool:
+        """Whether someone else deleted or replaced a value too, and that stands."""
+        return any(
+            op.change not in self.step and op.change not in self.ledger.undone and not self.is_mine(op.id[1])
+            for op in self.after(op_id)
+        )
+
+
+def _heads_without(base: tuple[bytes, ...], entries: list[HistoryEntry], step: set[bytes]) -> list[bytes]:
+    """The heads of what is left of `base` and `entries` when a step and all that builds on it are not there."""
+    gone: set[bytes] = set()
+    heads = dict.fromkeys(base)
+    for entry in entries:  # each after what it builds on
+        if entry.hash in step or any(dep in gone for dep in entry.deps):
+            gone.add(entry.hash)
+            continue
+        for dep in entry.deps:
+            heads.pop(dep, None)
+        heads[entry.hash] = None
+    return sorted(heads)

@@ -1,0 +1,402 @@
+"""Undo and redo: what an author wrote is taken back, what others wrote stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from crdt_strategies import edits, exact, perform, transactions
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lichen_crdt import Authors, Counter, Document, Text, TransactionOpen, Undo
+
+ANN, PHONE, BEN = b"a" * 16, b"p" * 16, b"b" * 16
+
+
+def started() -> Document:
+    doc = Document(actor=ANN)
+    with doc.change("start"):
+        doc["body"] = Text("hello")
+        doc["votes"] = Counter(1)
+        doc["title"] = "one"
+        doc["items"] = [1, {"deep": Text("x")}, 3]
+    return doc
+
+
+def edited(doc: Document) -> None:
+    with doc.change("edit"):
+        doc["body"].splice(1, 3, "ipp")
+        doc["votes"] += 5
+        doc["title"] = "two"
+        doc["new"] = {"inner": [1]}
+        doc["items"][0] = 9
+        del doc["items"][1]
+
+
+def test_an_undo_gives_the_old_value_and_a_redo_the_new() -> None:
+    doc = started()
+    before = doc.to_py()
+    edited(doc)
+    after, undo = doc.to_py(), Undo(doc)
+    done = undo.undo()
+    assert done is not None
+    assert (done.label, doc.to_py(), undo.can_redo) == ("edit", before, True)
+    assert undo.redo() is not None
+    assert (doc.to_py(), undo.can_redo, [step.label for step in undo.steps]) == (after, False, ["start", "edit"])
+    while undo.undo():
+        pass
+    assert doc == {}
+    while undo.redo():
+        pass
+    assert doc == after
+    assert Document.load(doc.save()) == after
+
+
+def test_undone_changes_are_ordinary_changes_for_others() -> None:
+    doc = started()
+    other = doc.fork(actor=BEN)
+    edited(doc)
+    done = Undo(doc).undo()
+    assert done is not None
+    other.apply_changes(doc.changes(other.heads))
+    assert other == doc
+    assert other.history()[-1].message.startswith("Undo: edit\n")  # type: ignore[union-attr]
+    assert done.changes[-1][0] == other.heads[0]
+
+
+def test_text_of_others_inside_mine_stays() -> None:
+    doc = started()
+    ben = doc.fork(actor=BEN)
+    with doc.change():
+        doc["body"].insert(5, " world")
+    ben.merge(doc)
+    with ben.change():
+        ben["body"].insert(8, "XX")
+    doc.merge(ben)
+    undo = Undo(doc)
+    undo.undo()
+    assert doc["body"] == "helloXX"
+    undo.redo()
+    assert doc["body"] == "hello woXXrld"
+
+
+def test_a_deletion_is_undone_at_its_place_and_once() -> None:
+    doc = started()
+    cursor = doc["body"].cursor(2)
+    with doc.change():
+        doc["body"].delete(1, 3)
+    phone, ben = doc.fork(actor=PHONE), doc.fork(actor=BEN)
+    with ben.change():
+        ben["body"].insert(1, "--")
+    Undo(doc).undo()
+    Undo(phone, [ANN]).undo()
+    doc.merge(phone)
+    doc.merge(ben)
+    assert sorted(str(doc["body"])) == sorted("hello--")
+    assert str(doc["body"]).replace("--", "") == "hello"
+    assert str(doc["body"])[doc["body"].position(cursor)] == "l"
+
+
+def test_what_someone_else_deleted_too_stays_deleted_until_they_undo() -> None:
+    doc = started()
+    ben = doc.fork(actor=BEN)
+    for copy in (doc, ben):
+        with copy.change():
+            copy["body"].delete(0, 2)
+    doc.merge(ben)
+    Undo(doc).undo()
+    assert doc["body"] == "llo"
+    ben.merge(doc)
+    Undo(ben).undo()
+    assert ben["body"] == "hello"
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_value_of_someone_else_stays(later: bool) -> None:
+    doc = started()
+    ben = doc.fork(actor=BEN)
+    with doc.change():
+        doc["title"] = "mine"
+    if later:
+        ben.merge(doc)
+    with ben.change():
+        ben["title"] = "theirs"
+    doc.merge(ben)
+    undo = Undo(doc)
+    undo.undo()
+    assert (doc["title"], len(doc.conflicts("title"))) == ("theirs", 1)
+
+
+def test_increments_of_others_stay_also_in_my_counter() -> None:
+    doc = started()
+    ben = doc.fork(actor=BEN)
+    with ben.change():
+        ben["votes"] += 10
+    with doc.change():
+        doc["votes"] += 5
+    doc.merge(ben)
+    undo = Undo(doc)
+    undo.undo()
+    assert doc["votes"] == 11
+    undo.undo()
+    assert doc == {"votes": 11}
+
+
+def test_an_object_of_mine_stays_while_it_holds_work_of_others() -> None:
+    doc = Document(actor=ANN)
+    with doc.change():
+        doc["card"] = {"title": "x", "body": Text("mine")}
+    ben = doc.fork(actor=BEN)
+    with ben.change():
+        ben["card"]["body"].append("theirs")
+    doc.merge(ben)
+    undo = Undo(doc)
+    undo.undo()
+    assert doc == {"card": {"body": "theirs"}}
+    undo.redo()
+    assert doc == {"card": {"title": "x", "body": "minetheirs"}}
+
+
+def test_objects_that_came_back_take_further_undos() -> None:
+    doc = started()
+    states = [doc.to_py()]
+    for write in (
+        lambda: doc["items"][1]["deep"].append("yz"),
+        lambda: doc["items"][1]["deep"].delete(0, 2),
+        lambda: doc["items"].pop(1),
+        lambda: doc.pop("items"),
+    ):
+        with doc.change():
+            write()
+        states.append(doc.to_py())
+    undo = Undo(doc)
+    for _ in range(2):
+        for state in reversed(states[:-1]):
+            undo.undo()
+            assert doc.to_py() == state
+        for state in states[1:]:
+            undo.redo()
+            assert doc.to_py() == state
+
+
+def test_undo_goes_on_after_a_restart_under_another_actor() -> None:
+    doc = started()
+    before = doc.to_py()
+    edited(doc)
+    authors = Authors({"Ann": [ANN]})
+    for actor in (b"c" * 16, b"d" * 16, b"e" * 16):
+        after = doc.to_py()
+        Undo(doc, authors.actors("Ann")).undo()
+        assert doc == before
+        authors = authors.with_actor("Ann", actor)
+        doc = Document.load(doc.save(), actor=actor)
+        undo = Undo(doc, authors.actors("Ann"))
+        assert undo.can_redo
+        undo.redo()
+        assert doc.to_py() == after
+
+
+def test_a_new_edit_clears_redo_and_edits_of_others_do_not() -> None:
+    doc = started()
+    edited(doc)
+    undo = Undo(doc)
+    undo.undo()
+    ben = doc.fork(actor=BEN)
+    with ben.change():
+        ben["more"] = 1
+    doc.merge(ben)
+    assert undo.can_redo
+    with doc.change():
+        doc["x"] = 1
+    assert not undo.can_redo
+    assert undo.redo() is None
+
+
+def test_marks_are_taken_back_and_given_again() -> None:
+    doc = started()
+    with doc.change():
+        doc["body"].mark(0, 4, "bold", True)
+    with doc.change():
+        doc["body"].mark(1, 3, "bold", None)
+    undo, seen = Undo(doc), []
+    for step in (undo.undo, undo.undo, undo.redo, undo.redo):
+        step()
+        seen.append([(mark.start, mark.end) for mark in doc["body"].marks()])
+    assert seen == [[(0, 4)], [], [(0, 4)], [(0, 1), (3, 4)]]
+
+
+def test_marks_come_back_with_a_text() -> None:
+    doc = started()
+    with doc.change():
+        doc["body"].mark(1, 3, "link", "https://example.org")
+    with doc.change():
+        del doc["body"]
+    Undo(doc).undo()
+    assert [(mark.start, mark.end, mark.name) for mark in doc["body"].marks()] == [(1, 3, "link")]
+    assert doc["body"] == "hello"
+
+
+def test_a_mark_of_someone_else_stays() -> None:
+    doc = started()
+    ben = doc.fork(actor=BEN)
+    for copy in (doc, ben):
+        with copy.change():
+            copy["body"].mark(0, 3, "bold", True)
+    doc.merge(ben)
+    Undo(doc).undo()
+    assert [(mark.start, mark.end) for mark in doc["body"].marks()] == [(0, 3)]
+
+
+def test_changes_are_grouped_by_time_and_by_name() -> None:
+    doc = Document(actor=ANN)
+    with doc.change():
+        doc["body"] = Text()
+    undo = Undo(doc, gap=2)
+    for i, time in enumerate((100, 101, 102, 110)):
+        with doc.change("typing", time):
+            doc["body"].append("abcd"[i])
+    assert len(undo.steps) == 3
+    message = undo.group("paste")
+    for part in ("12", "34"):
+        with doc.change(message):
+            doc["body"].append(part)
+    with doc.change("after"):
+        doc["body"].append("!")
+    again = Undo(Document.load(doc.save()), [ANN], gap=2)
+    assert [(step.label, len(step.changes)) for step in again.steps][-2:] == [("paste", 2), ("after", 1)]
+    undo.undo()
+    undo.undo()
+    assert doc["body"] == "abcd"
+    undo.undo()
+    undo.undo()
+    assert doc["body"] == ""
+
+
+def test_the_history_of_undo_is_bounded() -> None:
+    doc = Document(actor=ANN)
+    for i in range(5):
+        with doc.change(str(i)):
+            doc["n"] = i
+    undo = Undo(doc, limit=2)
+    assert [step.label for step in undo.steps] == ["3", "4"]
+    with pytest.raises(ValueError, match="limit"):
+        Undo(doc, limit=0)
+
+
+def test_no_undo_inside_a_transaction() -> None:
+    doc = started()
+    undo = Undo(doc)
+    with doc.change(), pytest.raises(TransactionOpen):
+        undo.undo()
+
+
+@pytest.mark.parametrize(
+    "record",
+    ["undo 61 0:1-1", "undo 61 1:1-1 -", "undo zz 0:1-1 -", "undo 61 0:1-1 9+9=1@1", "undo 61 0:1-99999999999 -", "x"],
+)
+def test_a_malformed_record_is_an_ordinary_message(record: str) -> None:
+    doc = started()
+    with doc.change(f"Undo\nlichen-undo/1 {record}"):
+        doc["x"] = 1
+    undo = Undo(doc)
+    assert len(undo.steps) == 2
+    undo.undo()
+    assert "x" not in doc
+
+
+def test_a_record_of_someone_else_takes_no_step_away() -> None:
+    doc = started()
+    ben = doc.fork(actor=BEN)
+    with ben.change(f"Undo\nlichen-undo/1 undo {ANN.hex()} 0:1-1 0+1=2@0"):
+        ben["x"] = 1
+    doc.merge(ben)
+    undo = Undo(doc)
+    assert undo.can_undo
+    undo.undo()
+    assert doc == {"x": 1}
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(transactions, min_size=1, max_size=5))
+def test_random_edits_undo_and_redo_to_what_was(steps: list[list[Any]]) -> None:
+    doc = Document(actor=ANN)
+    states = [exact(doc.to_py())]
+    undo = Undo(doc)
+    for step in steps:
+        with doc.change(undo.group("step")) as tx:
+            for edit in step:
+                perform(doc, edit)
+        if tx.changes:
+            states.append(exact(doc.to_py()))
+    assert len(undo.steps) == len(states) - 1
+    for turn in range(2):
+        while undo.can_undo:
+            count = len(undo.steps)
+            undo.undo()
+            assert exact(doc.to_py()) == states[len(undo.steps)], (turn, count)
+        doc = Document.load(doc.save(), actor=b"r%15d" % turn)
+        undo = Undo(doc, [ANN, b"r%15d" % 0])
+        while undo.can_redo:
+            undo.redo()
+            assert exact(doc.to_py()) == states[len(undo.steps)]
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40), st.integers(0, 3)), max_size=25))
+def test_random_undo_leaves_exactly_the_text_of_others(steps: list[tuple[int, int, int]]) -> None:
+    """Insertions of two, deletions of their own characters, merges, undos: no character of the other changes."""
+    base = Document(actor=b"0" * 16)
+    with base.change():
+        base["t"] = Text("....")
+    ann, ben = base.fork(actor=ANN), base.fork(actor=BEN)
+    for kind, at, count in steps:
+        before = "".join(char for char in str(ann["t"]) if char != "a")
+        if kind == 0:
+            with ann.change():
+                ann["t"].insert(at % (len(ann["t"]) + 1), "a" * count)
+        elif kind == 1:
+            with ben.change():
+                ben["t"].insert(at % (len(ben["t"]) + 1), "b" * count)
+            ann.merge(ben)
+            ben.merge(ann)
+            continue
+        elif kind == 2:
+            mine = [i for i, char in enumerate(str(ann["t"])) if char == "a"]
+            if mine:
+                with ann.change():
+                    ann["t"].delete(mine[at % len(mine)])
+        else:
+            Undo(ann).undo() if count else Undo(ann).redo()
+        assert "".join(char for char in str(ann["t"]) if char != "a") == before
+    undo = Undo(ann)
+    while undo.undo():
+        pass
+    ann.merge(ben)
+    ben.merge(ann)
+    assert ann == ben
+    assert "a" not in str(ann["t"]) or undo.can_undo
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.lists(st.tuples(st.sampled_from("ABmur"), edits), max_size=14))
+def test_random_edits_and_undos_of_two_converge(steps: list[tuple[str, Any]]) -> None:
+    ann = Document(actor=ANN)
+    with ann.change():
+        ann["a"] = Text("milk")
+        ann["b"] = [1, Counter(2)]
+    ben = ann.fork(actor=BEN)
+    undo = {"A": Undo(ann), "B": Undo(ben)}
+    for kind, edit in steps:
+        if kind in "AB":
+            doc = ann if kind == "A" else ben
+            with doc.change():
+                perform(doc, edit)
+        elif kind == "m":
+            ann.merge(ben)
+        else:
+            chosen = undo["AB"[edit.where % 2]]
+            (chosen.undo if kind == "u" else chosen.redo)()
+    ann.merge(ben)
+    ben.merge(ann)
+    assert exact(ann.to_py()) == exact(ben.to_py())
+    assert exact(Document.load(ann.save()).to_py()) == exact(ann.to_py())

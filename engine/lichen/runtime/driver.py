@@ -19,6 +19,7 @@ from lichen.core import effects as do
 from lichen.core import events as happened
 from lichen.core.links import LinkState
 from lichen.core.node import Node
+from lichen.errors import StoreError
 from lichen.ids import DeviceKey, DocId, SpaceId
 from lichen.runtime import checking, rows
 from lichen.runtime.link import Handshaken, Link, Tap
@@ -208,11 +209,11 @@ class Driver:
             case do.StoreSpace():
                 self._write(lambda conn: rows.store_space(conn, effect.space))
             case do.StoreCursor():
-                self._ask(lambda conn: rows.store_cursor(conn, effect))
+                self._ask(lambda conn: rows.store_cursor(conn, effect), effect.link)
             case do.StoreMail():
                 self._write(lambda conn: rows.store_mail(conn, effect, self.limits))
             case do.ReadCursor():
-                self._ask(lambda conn: rows.read_cursor(conn, effect))
+                self._ask(lambda conn: rows.read_cursor(conn, effect), effect.link)
             case do.ReadSets():
                 self._ask(lambda conn: rows.read_sets(conn, effect, self.limits))
             case do.ReadPosition():
@@ -227,14 +228,19 @@ class Driver:
         if error is not None:
             log.error("the store could not keep something: %s", error)
 
-    def _ask(self, job: Callable[[Any], happened.Event]) -> None:
-        """Read behind all writes that are queued already, and feed the answer."""
+    def _ask(self, job: Callable[[Any], happened.Event], link: int | None = None) -> None:
+        """Read behind all writes that are queued already, and feed the answer.
+
+        Without an answer a `link` that goes on only with it is ended: the next one asks again.
+        """
 
         def done(event: happened.Event | None, error: BaseException | None) -> None:
             if event is not None:
                 self.feed_soon(event)
-            else:
-                self._written(None, error)
+                return
+            self._written(None, error)
+            if link is not None:
+                self._loop.call_soon_threadsafe(self._close_link, do.CloseLink(link, f"the store failed: {error}"))
 
         self.store.write_soon(job, done)
 
@@ -261,7 +267,14 @@ class Driver:
         self._application.sets_lost(effect.space, {item.set.header.doc for item in effect.sets})
 
     async def _catch_up(self, effect: do.ReadCatchUp) -> None:
-        """Read what a peer lacks, batch by batch, waiting for its link to have room."""
+        """Read what a peer lacks. When that fails the link ends: it would get nothing more, and the next asks again."""
+        try:
+            await self._read_catch_up(effect)
+        except StoreError as error:
+            self._close_link(do.CloseLink(effect.link, f"the store failed: {error}"))
+
+    async def _read_catch_up(self, effect: do.ReadCatchUp) -> None:
+        """Batch by batch, waiting for its link to have room."""
         numbers, position = await asyncio.wrap_future(self.store.write(lambda conn: rows.plan_catch_up(conn, effect)))
         batches = rows.batches(numbers, self.limits.catch_up_batch_bytes)
         for index, batch in enumerate(batches):

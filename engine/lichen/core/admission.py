@@ -11,6 +11,7 @@ from lichen_crdt import ChangeInfo, InvalidChange, inspect
 from lichen.core.access.log import AccessLog
 from lichen.core.actors import actor_id
 from lichen.core.known import KnownSet
+from lichen.crypto.sealing import merge_tip
 from lichen.errors import InvalidChangeSet
 from lichen.ids import OpId, SetId
 from lichen.wire.changeset import NO_PREV, Header, Kind, doc_id
@@ -88,13 +89,16 @@ def _against_log(header: Header, known: Lookup) -> str:
     return "" if prev.seq + 1 == header.seq else "its number is not one above that of the set before it"
 
 
-def check_changes(header: Header, changes: Sequence[bytes], known: Lookup) -> bytes | None:
+def check_changes(header: Header, changes: Sequence[bytes], known: Lookup, epoch_key: bytes) -> bytes | None:
     """Check the changes of an opened set against its header; returns the hash of the last one, None without changes.
 
     One actor, the header's; numbers that follow each other; dependencies outside the set only in the first change, and
     exactly the last changes of the header's deps. (Automerge names the actor's own change before as a dependency even
-    where another one follows it, so the session's set before is no exception.) Raises `InvalidChangeSet`.
+    where another one follows it, so the session's set before is no exception.) A merge has none, and its tip is that
+    of its deps' tips under its epoch's key. Raises `InvalidChangeSet`.
     """
+    if header.kind is Kind.MERGE:
+        _check_merge(header, known, epoch_key)
     if not changes:
         return None
     try:
@@ -109,6 +113,12 @@ def check_changes(header: Header, changes: Sequence[bytes], known: Lookup) -> by
         _check_follows(before, info)
     _check_outside(header, infos[0], known)
     return infos[-1].hash
+
+
+def _check_merge(header: Header, known: Lookup, epoch_key: bytes) -> None:
+    deps = [held for held in map(known, header.deps) if held is not None]
+    if merge_tip(epoch_key, [held.tip for held in deps]) != header.tip:
+        raise InvalidChangeSet("its tip is not that of the tips of its deps")
 
 
 def _check_follows(before: ChangeInfo, info: ChangeInfo) -> None:

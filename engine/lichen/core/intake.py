@@ -41,7 +41,8 @@ Distribute = Callable[[SpaceState, list[ChangeSet], dict[bytes, int]], None]
 def known_of(change_set: ChangeSet, last_hash: bytes | None) -> KnownSet:
     """What to keep in memory of a set."""
     header = change_set.header
-    return KnownSet(header.doc, header.author, header.session, header.seq, header.access, header.deps, last_hash)
+    place = (header.doc, header.author, header.session, header.seq)
+    return KnownSet(*place, header.access, header.deps, header.tip, last_hash)
 
 
 class Intake:
@@ -178,7 +179,7 @@ class Intake:
             self._recheck_or_wait(space, checked)
             return None
         try:
-            last_hash = check_changes(checked.set.header, checked.changes, space.known.get)
+            last_hash = check_changes(header, checked.changes, space.known.get, space.keys[header.epoch])
         except InvalidChangeSet as error:
             self._invalid(space, checked, str(error))
             return None

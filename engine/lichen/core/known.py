@@ -17,5 +17,7 @@ class KnownSet:
     seq: int
     access: tuple[OpId, ...]
     deps: tuple[SetId, ...]
+    tip: bytes
+    """What a merge that names the set is checked against."""
     last_hash: bytes | None
     """The Automerge hash of the set's last change; None at a node without the key, and for a merge."""

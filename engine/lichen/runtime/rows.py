@@ -81,6 +81,7 @@ def _known(row: change_sets.KnownRow) -> tuple[SetId, KnownSet]:
         row.seq,
         tuple(OpId(head) for head in _ids(row.access)),
         tuple(SetId(dep) for dep in _ids(row.deps)),
+        row.tip,
         row.last_hash,
     )
 
@@ -134,6 +135,7 @@ def _row(change_set: ChangeSet, last_hash: bytes | None) -> change_sets.ChangeSe
         deps=b"".join(header.deps),
         access=b"".join(header.access),
         time=min(header.time, MOST_NUMBER),
+        tip=header.tip,
         last_hash=last_hash,
         body=change_set.encode(),
     )

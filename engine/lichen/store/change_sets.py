@@ -17,8 +17,8 @@ CHUNK = 500
 
 _INSERT = (
     "INSERT OR IGNORE INTO lichen_change_sets"
-    " (id, space, doc, author, session, seq, deps, access, time, last_hash, size, body)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " (id, space, doc, author, session, seq, deps, access, time, tip, last_hash, size, body)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -37,6 +37,7 @@ class ChangeSetRow:
     access: bytes
     """Ids of 32 bytes, joined."""
     time: int
+    tip: bytes
     last_hash: bytes | None
     """The Automerge hash of the last change; None at a node without the key."""
     body: bytes
@@ -53,6 +54,7 @@ class KnownRow:
     seq: int
     access: bytes
     deps: bytes
+    tip: bytes
     last_hash: bytes | None
 
 
@@ -68,7 +70,7 @@ def add_change_sets(conn: Connection, rows: Sequence[ChangeSetRow]) -> None:
 
 def _values(row: ChangeSetRow) -> tuple[object, ...]:
     place = (row.id, row.space, row.doc, row.author, row.session, row.seq)
-    return (*place, row.deps, row.access, row.time, row.last_hash, len(row.body), row.body)
+    return (*place, row.deps, row.access, row.time, row.tip, row.last_hash, len(row.body), row.body)
 
 
 def _check_past(conn: Connection, rows: Sequence[ChangeSetRow]) -> None:
@@ -89,7 +91,7 @@ def _check_past(conn: Connection, rows: Sequence[ChangeSetRow]) -> None:
 def known_sets(conn: Connection, space: bytes) -> list[KnownRow]:
     """Every change set of a space, without its body, in the order of arrival."""
     c = change_sets.c
-    columns = (c.id, c.doc, c.author, c.session, c.seq, c.access, c.deps, c.last_hash)
+    columns = (c.id, c.doc, c.author, c.session, c.seq, c.access, c.deps, c.tip, c.last_hash)
     found = conn.execute(select(*columns).where(c.space == space).order_by(c.num))
     return [KnownRow(*row) for row in found]
 

@@ -66,6 +66,7 @@ change_sets = Table(
     Column("deps", LargeBinary, nullable=False),
     Column("access", LargeBinary, nullable=False),
     Column("time", BigInteger, nullable=False),
+    Column("tip", LargeBinary, nullable=False),
     Column("last_hash", LargeBinary),
     Column("size", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),

@@ -14,7 +14,7 @@ from lichen.core.access.log import AccessLog
 from lichen.core.actors import actor_id
 from lichen.core.intake import known_of
 from lichen.core.known import KnownSet
-from lichen.crypto.sealing import change_hash, open_set, seal_set, tip
+from lichen.crypto.sealing import change_hash, open_set, seal_set
 from lichen.ids import DocId, OpId, Session, SetId
 from lichen.testing.access import Script, device
 from lichen.wire.changeset import NO_PREV, ChangeSet, Kind, create_prev, doc_id
@@ -103,7 +103,7 @@ class Pen:
     def merge(self, *sets: ChangeSet, **fields: Any) -> ChangeSet:
         """An empty set that adopts others."""
         deps = {one.id for one in sets} | ({self.last.id} if self.last is not None else set())
-        tips = [tip(KEY, dep) for dep in sorted(deps)]
+        tips = [self.desk.known[dep].tip for dep in sorted(deps)]
         return self._seal([], **({"kind": Kind.MERGE, "deps": tuple(deps), "dep_tips": tips} | fields))
 
     def _seal(self, changes: Sequence[bytes], **fields: Any) -> ChangeSet:

@@ -20,6 +20,7 @@ from lichen.core import effects as do
 from lichen.core import events as happened
 from lichen.core.access.authoring import add_member, found_space, wrap_keys
 from lichen.core.actors import actor_id
+from lichen.core.intake import known_of
 from lichen.core.known import KnownSet
 from lichen.core.node import Node
 from lichen.core.space import SpaceState
@@ -267,8 +268,7 @@ class Machine:
         log.seq, log.last = log.seq + 1, change_set.id
         last_hash = transaction.hash or b""
         self.head_sets[last_hash] = change_set.id
-        header = change_set.header
-        known = KnownSet(doc, self.device, self.session, header.seq, header.access, header.deps, last_hash)
+        known = known_of(change_set, last_hash)
         self.disk.sets.setdefault(space, []).append((change_set, known, tuple(c for _, c in transaction.changes)))
         self.feed(happened.SetSealed(space, change_set, last_hash))
 

@@ -35,7 +35,7 @@ def judged(desk: Desk, change_set: ChangeSet) -> Verdict:
 
 def checked(desk: Desk, change_set: ChangeSet) -> bytes | None:
     """The check of the changes in a set."""
-    return check_changes(change_set.header, open_set(change_set, KEY), desk.known.get)
+    return check_changes(change_set.header, open_set(change_set, KEY), desk.known.get, KEY)
 
 
 def refused(desk: Desk, change_set: ChangeSet) -> str:
@@ -179,6 +179,26 @@ def test_an_empty_set_adopts_others(desk: Desk) -> None:
     assert checked(desk, merge) is None
 
 
+def test_a_merge_whose_tip_is_not_that_of_its_deps_tips_is_invalid(desk: Desk) -> None:
+    first = Pen(desk).create()
+    one, other = (following(Pen(desk, name), first).write("x") for name in ("ann", "bob"))
+    tips = [desk.known[dep].tip for dep in sorted((one.id, other.id))]
+    for name, forged in {"swapped": tips[::-1], "another's": [tips[0], first.header.tip]}.items():
+        merge = Pen(desk, "owner", name).merge(one, other, dep_tips=forged)
+        assert judged(desk, merge) == Admitted()
+        with pytest.raises(InvalidChangeSet, match="tips of its deps"):
+            checked(desk, merge)
+
+
+def test_a_merge_of_a_merge_is_over_its_tip(desk: Desk) -> None:
+    first = Pen(desk).create()
+    one, other = (following(Pen(desk, name), first).write("x") for name in ("ann", "bob"))
+    merge = Pen(desk, "owner", "second").merge(one, other)
+    assert checked(desk, Pen(desk, "ann", "second").merge(merge)) is None
+    with pytest.raises(InvalidChangeSet, match="tips of its deps"):
+        checked(desk, Pen(desk, "bob", "second").merge(merge, dep_tips=[one.header.tip]))
+
+
 # Changes
 
 
@@ -298,7 +318,7 @@ def test_the_own_set_before_is_named_even_behind_one_that_follows_it(desk: Desk)
 def test_what_is_no_change_is_invalid(desk: Desk, change: bytes) -> None:
     header = Pen(desk).create().header
     with pytest.raises(InvalidChangeSet, match="not one"):
-        check_changes(header, [change], desk.known.get)
+        check_changes(header, [change], desk.known.get, KEY)
 
 
 def test_merges_of_merges_are_looked_through_once_each(desk: Desk) -> None:
@@ -326,5 +346,6 @@ def fake(desk: Desk, depth: int, side: int, deps: set[SetId]) -> SetId:
     """A merge, as far as it is remembered."""
     set_id = SetId(hashlib.sha256(bytes((depth, side))).digest())
     access = (OpId(desk.script.last.id),)
-    desk.known[set_id] = KnownSet(desk.doc, DeviceKey(bytes(32)), Session(bytes(16)), 1, access, tuple(deps), None)
+    place = (desk.doc, DeviceKey(bytes(32)), Session(bytes(16)), 1)
+    desk.known[set_id] = KnownSet(*place, access, tuple(deps), bytes(32), None)
     return set_id

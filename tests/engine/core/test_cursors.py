@@ -13,7 +13,7 @@ from lichen.core.node import Node
 from lichen.core.space import SpaceState
 from lichen.core.state import NodeState
 from lichen.crypto.identity import Identity
-from lichen.crypto.sealing import open_set
+from lichen.crypto.sealing import epoch_id, open_set
 from lichen.ids import DeviceKey, OpId, Session
 from lichen.testing.access import Script
 from lichen.testing.sets import KEY, Desk, Pen
@@ -35,6 +35,7 @@ class Replica:
         self.space: SpaceState = self.state.begin(desk.script.space)
         for operation in desk.script.operations:
             self.space.log.add(operation)
+        self.space.keys[epoch_id(KEY)] = KEY
         for number in range(1, links + 1):
             peer = DeviceKey(bytes((number,)) * 32)
             self.feed(LinkOpened(number, peer, "memory", bytes(32), True, b""))

@@ -12,7 +12,7 @@ from lichen.core.intake import Intake
 from lichen.core.space import SpaceState
 from lichen.core.state import NodeState
 from lichen.crypto.identity import Identity
-from lichen.crypto.sealing import open_set
+from lichen.crypto.sealing import epoch_id, open_set
 from lichen.ids import Session, SetId
 from lichen.testing.access import Script, device
 from lichen.testing.sets import KEY, Desk, Pen
@@ -30,6 +30,8 @@ class Replica:
         self.space: SpaceState = self.state.begin(desk.script.space)
         for operation in desk.script.operations:
             self.space.log.add(operation)
+        if not relay:
+            self.space.keys[epoch_id(KEY)] = KEY
 
     def take(self, *sets: ChangeSet) -> None:
         """These arrive in one batch, with good signatures."""
@@ -91,6 +93,21 @@ def test_what_waited_for_an_invalid_set_is_invalid_with_it(desk: Desk) -> None:
     assert replica.stored == [first.id]
     assert replica.invalid == {bad.id, child.id, grandchild.id}
     assert not replica.space.waiting
+
+
+def test_a_forged_merge_is_invalid_and_what_follows_it_and_a_relay_cannot_tell(desk: Desk) -> None:
+    first = Pen(desk).create()
+    one, other = (on(Pen(desk, name), first).write("x") for name in ("ann", "bob"))
+    forged = Pen(desk, "owner", "second").merge(one, other, dep_tips=[one.header.tip, one.header.tip])
+    child = on(Pen(desk, "ann", "second"), first, one, other).write("y", deps=(forged.id,))
+    honest = Pen(desk, "bob", "second").merge(one, other)
+    replica, relay = Replica(desk), Replica(desk, relay=True)
+    for node in (replica, relay):
+        node.take(child, forged, honest)
+        node.take(other, one, first)
+    assert replica.invalid == {forged.id, child.id}
+    assert set(replica.stored) == {first.id, one.id, other.id, honest.id}
+    assert len(relay.stored) == 6
 
 
 @pytest.mark.parametrize("relay", [False, True], ids=["device", "relay"])

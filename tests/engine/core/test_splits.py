@@ -37,7 +37,7 @@ class Sheet:
         set_id = SetId(hashlib.sha256(repr((name, len(self.sets), deps)).encode()).digest())
         author = DeviceKey(name.encode().ljust(32, b"."))
         self.sets[set_id] = KnownSet(
-            DOC, author, Session(session.encode().ljust(16)), seq, (OpId(bytes(32)),), deps, None
+            DOC, author, Session(session.encode().ljust(16)), seq, (OpId(bytes(32)),), deps, bytes(32), None
         )
         return set_id
 

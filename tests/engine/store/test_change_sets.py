@@ -34,6 +34,7 @@ def row(number: int, *deps: int, space: bytes = SPACE, doc: bytes = DOC) -> Chan
         deps=b"".join(sorted(id_of(dep) for dep in deps)),
         access=b"h" * 32,
         time=1 << 60,
+        tip=b"t" * 32,
         last_hash=id_of(1_000_000 + number),
         body=b"body %d" % number,
     )

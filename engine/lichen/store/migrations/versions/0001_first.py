@@ -90,6 +90,7 @@ def _make_document_tables() -> None:
         _bytes("deps", nullable=False),
         _bytes("access", nullable=False),
         _number("time"),
+        _bytes("tip", nullable=False),
         _bytes("last_hash"),
         sa.Column("size", sa.Integer, nullable=False),
         _bytes("body", nullable=False),

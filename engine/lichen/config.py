@@ -77,7 +77,7 @@ class Limits:
     memoised_rights: int = 16_384
     """Most answers of an access log, to who had which role at which heads, that are kept at once."""
     spaces: int = 1_024
-    """Most spaces on one link."""
+    """Most spaces of one device, and on one link."""
     relay_spaces: int = 65_536
     """Most spaces that one relay stores."""
 

@@ -45,11 +45,10 @@ from lichen.runtime.documents import Documents
 from lichen.runtime.driver import Driver
 from lichen.runtime.epochs import author_epoch
 from lichen.runtime.joining import Joining
-from lichen.runtime.sealer import Sealer, SessionLog
+from lichen.runtime.sealer import Sealer
 from lichen.runtime.transports import signalled, split_token
 from lichen.runtime.unlock import open_store
 from lichen.store import Store
-from lichen.wire.changeset import doc_id
 from lichen.wire.operation import Role
 
 Durability = Literal["process", "power"]
@@ -199,7 +198,8 @@ class Engine:
     async def create_space(self, name: str, *, member_name: str = "") -> Space:
         """A new space of which this device's member is the owner.
 
-        The handle that is returned carries the recovery key as text; it is shown this once, and kept nowhere.
+        The handle that is returned carries the recovery key as text; it is shown this once, and kept nowhere. Raises
+        `ConfigError` for a name, and `LimitExceeded`.
         """
         name, member_name = checked_name(name, "a space"), checked_name(member_name, "a member")
         if not name:
@@ -212,38 +212,24 @@ class Engine:
             epoch_key=(epoch_key := os.urandom(32)),
             time=self.clock.tick(_now_ms()),
         )
-        now_ms = _now_ms()
-        await asyncio.wrap_future(self.store.write(lambda conn: rows.add_founded(conn, founded, epoch_key, now_ms)))
+        members = {founded.member.hex(): member_name} if member_name else {}
+        card, created = self._documents.draft(founded.space, CARD_NONCE, {"title": name, "members": members}, _now_ms())
+        await asyncio.wrap_future(
+            self.store.write(lambda conn: rows.add_founded(conn, founded, epoch_key, created, self.limits))
+        )
         keys = ((founded.epoch, epoch_key),)
         self._driver.feed(happened.SpaceLoaded(founded.space, founded.operations, (), keys))
-        members = {founded.member.hex(): member_name} if member_name else {}
-        content: dict[str, Value] = {"title": name, "members": members}
-        await self._create(founded.space, content, CARD_NONCE)
-        await self._load_card(founded.space)
+        self._documents.begin(card, created)
         return Space(self, self._state(founded.space), founded.recovery_key.text)
 
     async def create_document(self, space_id: SpaceId, content: Mapping[str, Value]) -> Document:
         """A new document in a space. Content that cannot be in a document is refused, and makes none."""
-        return Document(self, await self._create(space_id, content, os.urandom(16)))
-
-    async def _create(self, space_id: SpaceId, content: Mapping[str, Value], nonce: bytes) -> OpenDocument:
         if not self.may_write(space_id):
             raise AccessDenied(f"this device may not write in space {space_id.hex()[:12]}")
-        doc = doc_id(space_id, self.device, nonce)
-        now_ms = _now_ms()
-        opened = self._documents.new(doc, space_id, SessionLog(self.session, nonce=nonce))
-        with opened.crdt.change("create", now_ms // 1000) as made:
-            for key, value in content.items():
-                opened.crdt[key] = value
-            if not content:
-                opened.crdt["created"] = now_ms
-        await asyncio.wrap_future(
-            self.store.write(lambda conn: rows.create_document(conn, doc, space_id, self.session, nonce, now_ms))
-        )
-        self._documents.adopt(opened)
-        opened.record(made.changes, ())
-        await opened.saved()
-        return opened
+        opened, created = self._documents.draft(space_id, os.urandom(16), content, _now_ms())
+        await asyncio.wrap_future(self.store.write(lambda conn: rows.create_document(conn, created)))
+        self._documents.begin(opened, created)
+        return Document(self, opened)
 
     async def name_member(self, space_id: SpaceId, name: str) -> None:
         """Write on a space's card what this member calls itself.
@@ -262,7 +248,8 @@ class Engine:
     async def join(self, ticket: str, *, name: str = "", timeout_s: float | None = None) -> Space:
         """Join the space of a ticket: waits until its issuer has answered and the space's card is here.
 
-        Raises `TicketError`, `ConfigError`, and `Unreachable` when nobody has answered after `timeout_s` seconds.
+        Raises `TicketError`, `ConfigError`, `LimitExceeded`, and `Unreachable` when nobody has answered after
+        `timeout_s` seconds.
         """
         name = checked_name(name, "a member")
         space_id = await self.joining.join(ticket, name, timeout_s or self.limits.join_s)

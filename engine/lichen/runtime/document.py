@@ -28,7 +28,7 @@ from lichen.core.events import SetSealed
 from lichen.errors import StoreError
 from lichen.ids import DeviceKey, DocId, Session, SetId, SpaceId
 from lichen.runtime import rows
-from lichen.runtime.sealer import Sealer, SessionLog, Unsealed
+from lichen.runtime.sealer import Sealer, SessionLog, Unsealed, run_of
 
 log = logging.getLogger("lichen.document")
 
@@ -135,10 +135,8 @@ class OpenDocument:
         """A transaction is in the document: save what it made, `(hash, change)` each, and tell listeners."""
         if not changes:
             return
-        for index, (change_hash, change) in enumerate(changes):
-            first = index == 0
-            self._unsaved.append(Unsealed(self.session, change_hash, change, deps if first else None, not first))
-            self._backlog_bytes += len(change)
+        self._unsaved += run_of(self.session, changes, deps)
+        self._backlog_bytes += sum(len(change) for _, change in changes)
         self._merged = self._applying
         self._edited += len(changes)
         if not self._saving:
@@ -269,6 +267,13 @@ class OpenDocument:
             await self._progress.wait()
 
     # Sealing
+
+    def begin(self, changes: Sequence[Unsealed]) -> None:
+        """It is created here, and the store holds it and these, its first changes."""
+        self.tail_changes, self.tail_bytes = len(changes), sum(len(item.change) for item in changes)
+        self._merged = False
+        self.resume(changes)
+        self._tell(Applied((), True, (self.host.device,)))
 
     def resume(self, leftovers: Sequence[Unsealed]) -> None:
         """Changes that an earlier process saved and did not seal: they are sealed first, under their own session."""

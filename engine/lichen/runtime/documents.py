@@ -7,9 +7,9 @@ import contextlib
 import logging
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from lichen_crdt import CrdtError, Document
+from lichen_crdt import CrdtError, Document, Value
 
 from lichen.config import Limits
 from lichen.core.actors import actor_id
@@ -18,8 +18,9 @@ from lichen.errors import NotFound, StoreError
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.runtime import rows
 from lichen.runtime.document import Host, OpenDocument
-from lichen.runtime.sealer import SessionLog
+from lichen.runtime.sealer import SessionLog, run_of
 from lichen.store import Store
+from lichen.wire.changeset import doc_id
 
 log = logging.getLogger("lichen.documents")
 
@@ -53,9 +54,26 @@ class Documents:
         """Every document in memory."""
         return list(self._alive.values())
 
-    def new(self, doc: DocId, space: SpaceId, session: SessionLog) -> OpenDocument:
-        """A document that is being created here: empty, and to be adopted once the store knows it."""
-        return self._open(doc, space, Document(actor=actor_id(self._device, doc, self._session)), [session])
+    def draft(
+        self, space: SpaceId, nonce: bytes, content: Mapping[str, Value], now_ms: int
+    ) -> tuple[OpenDocument, rows.CreatedDocument]:
+        """A document that is being created here, to be begun once the store holds it, and what the store is to hold."""
+        doc = doc_id(space, self._device, nonce)
+        session = SessionLog(self._session, nonce=nonce)
+        document = self._open(doc, space, Document(actor=actor_id(self._device, doc, self._session)), [session])
+        with document.crdt.change("create", now_ms // 1000) as made:
+            for key, value in (content or {"created": now_ms}).items():
+                document.crdt[key] = value
+        changes = run_of(self._session, made.changes, ())
+        created = rows.CreatedDocument(
+            doc, space, self._session, nonce, changes, document.crdt.heads, document.title(), now_ms
+        )
+        return document, created
+
+    def begin(self, document: OpenDocument, created: rows.CreatedDocument) -> None:
+        """The store holds a document that was created here."""
+        self.adopt(document)
+        document.begin(created.changes)
 
     def _open(self, doc: DocId, space: SpaceId, crdt: Document, sessions: Sequence[SessionLog]) -> OpenDocument:
         return OpenDocument(

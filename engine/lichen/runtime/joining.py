@@ -155,10 +155,16 @@ class Joining:
     # Joining
 
     async def join(self, text: str, name: str, timeout_s: float) -> SpaceId:
-        """Talk to the issuer until this device is a member and has a key. Raises `TicketError`, `Unreachable`."""
+        """Talk to the issuer until this device is a member and has a key.
+
+        Raises `TicketError`, `LimitExceeded` and `Unreachable`.
+        """
         ticket = Ticket.parse(text)
         if ticket.issuer == self._identity.device:
             raise TicketError("this ticket was issued by this device", hint="use it on another one")
+        await asyncio.wrap_future(
+            self._driver.store.write(lambda conn: rows.check_room(conn, ticket.space, self._limits))
+        )
         for url in ticket.hints:
             self._connections.connect(url)
         try:
@@ -210,7 +216,9 @@ class Joining:
     async def _enter(self, ticket: Ticket, accepted: Accepted) -> None:
         if ticket.space not in self._driver.node.state.spaces:
             await asyncio.wrap_future(
-                self._driver.store.write(lambda conn: rows.add_joined(conn, ticket, int(time.time() * 1000)))
+                self._driver.store.write(
+                    lambda conn: rows.add_joined(conn, ticket, int(time.time() * 1000), self._limits)
+                )
             )
             self._driver.feed(SpaceLoaded(ticket.space, (), (), (), ticket.issuer))
         space = self._driver.node.state.spaces[ticket.space]

@@ -20,7 +20,7 @@ from lichen.core import events as happened
 from lichen.core.access.authoring import Founded
 from lichen.core.known import KnownSet
 from lichen.crypto.identity import Identity
-from lichen.errors import TicketError
+from lichen.errors import LimitExceeded, TicketError
 from lichen.ids import DeviceKey, DocId, EpochId, OpId, Session, SetId, SpaceId
 from lichen.runtime.sealer import SessionLog, Unsealed
 from lichen.runtime.transports import split_token
@@ -95,18 +95,29 @@ def store_space(conn: Connection, space: SpaceId) -> None:
     membership.add_space(conn, space, _now_ms(), None)
 
 
-def add_joined(conn: Connection, ticket: Ticket, now_ms: int) -> None:
-    """A space that this device is about to join."""
+def check_room(conn: Connection, space: SpaceId, limits: Limits) -> None:
+    """Raises `LimitExceeded` for one more space than a link can name."""
+    held = membership.list_spaces(conn)
+    if len(held) >= limits.spaces and all(row.space != space for row in held):
+        hint = "use another store for further spaces"
+        raise LimitExceeded(f"this device is in {len(held)} spaces already, the most that it may be in", hint=hint)
+
+
+def add_joined(conn: Connection, ticket: Ticket, now_ms: int, limits: Limits) -> None:
+    """A space that this device is about to join. Raises `LimitExceeded`."""
+    check_room(conn, ticket.space, limits)
     membership.add_space(conn, ticket.space, now_ms, ticket.issuer)
     for url in ticket.hints:
         node.add_address(conn, url)
 
 
-def add_founded(conn: Connection, founded: Founded, epoch_key: bytes, now_ms: int) -> None:
-    """A space that this device has just created."""
-    membership.add_space(conn, founded.space, now_ms, None)
+def add_founded(conn: Connection, founded: Founded, epoch_key: bytes, card: CreatedDocument, limits: Limits) -> None:
+    """A space that this device has just created, with its card. Raises `LimitExceeded`."""
+    check_room(conn, founded.space, limits)
+    membership.add_space(conn, founded.space, card.created_ms, None)
     membership.add_operations(conn, founded.space, [(o.id, o.encode()) for o in founded.operations])
     membership.add_epoch_key(conn, founded.space, founded.epoch, epoch_key)
+    create_document(conn, card)
 
 
 def store_operations(conn: Connection, effect: do.StoreOperations) -> None:
@@ -252,10 +263,28 @@ class StoredDocument:
         return len(self.tail) <= SMALL_TAIL and len(self.snapshot or b"") <= 4 * 1024
 
 
-def create_document(conn: Connection, doc: DocId, space: SpaceId, session: Session, nonce: bytes, now_ms: int) -> None:
-    """A document that this device creates; its nonce is kept until the set that creates it is sealed."""
-    documents.create_document(conn, doc, space, now_ms)
-    documents.put_session(conn, doc, documents.SessionRow(session, nonce, 0, None))
+@dataclass(frozen=True, slots=True)
+class CreatedDocument:
+    """A document that this device creates, with its first changes: they are kept together, or a crash between the
+    two would leave an empty document for good."""
+
+    doc: DocId
+    space: SpaceId
+    session: Session
+    nonce: bytes
+    """Kept until the set that creates the document is sealed."""
+    changes: list[Unsealed]
+    heads: tuple[bytes, ...]
+    title: str | None
+    created_ms: int
+
+
+def create_document(conn: Connection, created: CreatedDocument) -> None:
+    """Keep a document that this device creates."""
+    documents.create_document(conn, created.doc, created.space, created.created_ms)
+    documents.put_session(conn, created.doc, documents.SessionRow(created.session, created.nonce, 0, None))
+    save_changes(conn, created.doc, created.changes)
+    save_heads(conn, created.doc, created.heads, created.title, created.created_ms)
 
 
 def load_document(conn: Connection, doc: DocId, session: Session) -> StoredDocument | None:

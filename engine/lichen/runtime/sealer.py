@@ -39,6 +39,14 @@ class Unsealed:
     """It belongs to the same transaction as the change before it."""
 
 
+def run_of(session: Session, changes: Sequence[tuple[bytes, bytes]], deps: tuple[bytes, ...] | None) -> list[Unsealed]:
+    """What one transaction made, `(hash, change)` each, of which the first has these deps."""
+    return [
+        Unsealed(session, change_hash, change, None if index else deps, continues=index > 0)
+        for index, (change_hash, change) in enumerate(changes)
+    ]
+
+
 @dataclass(slots=True)
 class SessionLog:
     """How far one session of this device has written in one document."""

@@ -22,8 +22,9 @@ def test_the_changes_of_one_transaction_stay_one_change_set_after_a_crash(tmp_pa
         for index, change in enumerate(made)
     ]
     store = Store.open(tmp_path / "store.db", bytes(32))
-    store.write(lambda conn: rows.create_document(conn, doc, space, pen.session, bytes(16), 0)).result()
-    store.write(lambda conn: rows.save_changes(conn, doc, before)).result()
+    created = rows.CreatedDocument(doc, space, pen.session, bytes(16), before[:1], (), None, 0)
+    store.write(lambda conn: rows.create_document(conn, created)).result()
+    store.write(lambda conn: rows.save_changes(conn, doc, before[1:])).result()
     store.close()
     store = Store.open(tmp_path / "store.db", bytes(32))
     stored = store.read(lambda conn: rows.load_document(conn, doc, pen.session)).result()

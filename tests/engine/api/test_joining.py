@@ -31,6 +31,22 @@ async def test_a_ticket_lets_in_as_often_as_it_says(devices: Devices) -> None:
     assert sorted(member.name for member in space.members() if member.name) == ["Bob", "Cat"]
 
 
+async def test_of_two_who_come_at_once_with_a_one_use_ticket_one_gets_in_and_the_other_not_later_either(
+    devices: Devices,
+) -> None:
+    ann, bob, cat = await devices("ann", "bob", "cat")
+    await ann.listen("memory://at-once")
+    space = await ann.create_space("Family")
+    ticket = await space.invite(mode="auto")
+    come = [device.join(ticket, name="Guest", timeout_s=20) for device in (bob, cat)]
+    outcomes = await asyncio.gather(*come, return_exceptions=True)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Space", "TicketError"]
+    late = (bob, cat)[[isinstance(outcome, TicketError) for outcome in outcomes].index(True)]
+    with pytest.raises(TicketError, match="used already"):
+        await late.join(ticket, name="Guest", timeout_s=20)
+    assert len(space.members()) == 2
+
+
 async def test_a_device_that_joins_again_uses_nothing_up(devices: Devices) -> None:
     ann, bob = await devices("ann", "bob")
     await ann.listen("memory://again")

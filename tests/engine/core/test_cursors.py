@@ -176,6 +176,8 @@ def test_what_the_store_could_not_keep_is_pulled_again_before_the_cursor_moves(d
     first = Pen(desk).create()
     replica.take(1, first)
     replica.feed(SetsNotStored(replica.space.id, (first.id,)))
+    assert first.id not in replica.space.known
+    assert not replica.space.frontier
     assert moved(replica.position(1)) == []
     assert pulled(replica.feed(TimeReached(), Limits().reconnect_max_s)) == [1]
     replica.take(1, first)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from lichen.ids import DocId, SpaceId
-from lichen.testing.world import Machine, World
+from lichen.testing.machine import Machine
+from lichen.testing.world import World
 
 
 def assert_same(devices: list[Machine], space: SpaceId, words: dict[DocId, list[str]]) -> None:

@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any, Literal
 
-import cbor2
 from lichen_crdt import Value
 
 from lichen.api.cards import CARD_NONCE, Cards, card_id, checked_name
@@ -19,13 +18,13 @@ from lichen.api.events import (
     DocumentChanged,
     Event,
     PathsChanged,
-    PresenceChanged,
     Rejected,
     Served,
     SpaceChanged,
 )
 from lichen.api.feed import Feed
 from lichen.api.paths import PeerPath, peer_paths
+from lichen.api.presence import Presences
 from lichen.api.space import DocumentInfo, Space
 from lichen.config import DEFAULT_LIMITS, Limits
 from lichen.core import effects as do
@@ -76,7 +75,7 @@ class Engine:
         self.joining = Joining(self._driver, identity, self.clock, limits, self._connections)
         self._loop = asyncio.get_running_loop()
         self._feeds: list[Feed[Event]] = []
-        self._presence: dict[tuple[SpaceId, DocId], dict[DeviceKey, Mapping[str, Any]]] = {}
+        self._presences = Presences()
 
     # Opening
 
@@ -365,7 +364,7 @@ class Engine:
 
     def presence(self, space: SpaceId, doc: DocId) -> Mapping[DeviceKey, Mapping[str, Any]]:
         """What other devices show in a document."""
-        return dict(self._presence.get((space, doc), {}))
+        return self._presences.of(space, doc)
 
     # For the driver (`lichen.runtime.driver.Application`)
 
@@ -401,26 +400,13 @@ class Engine:
             case do.TellPeers():
                 self._publish(PathsChanged())
             case do.TellPresence():
-                self._tell_presence(effect)
+                self._publish(self._presences.told(effect))
             case do.TellCaughtUp(space, peer):
                 self._publish(CaughtUp(space, peer))
             case do.TellServed(space, peer):
                 self._publish(Served(space, peer))
             case do.TellInvalid(space, rejected, reason):
                 self._publish(Rejected(space, rejected, reason))
-
-    def _tell_presence(self, effect: do.TellPresence) -> None:
-        there = self._presence.setdefault((effect.space, effect.doc), {})
-        data: Any = None
-        if effect.payload is not None:
-            with contextlib.suppress(Exception):  # cbor2 raises errors of many kinds on what a peer may send
-                data = cbor2.loads(effect.payload)
-        if isinstance(data, dict):
-            there[effect.device] = data
-        else:
-            there.pop(effect.device, None)
-            data = None
-        self._publish(PresenceChanged(effect.space, effect.doc, effect.device, data))
 
     # For documents (`lichen.runtime.document.Host`)
 

@@ -25,7 +25,7 @@ from lichen.core.space import SpaceState
 from lichen.crypto.identity import Identity
 from lichen.errors import AccessDenied, ConfigError, LichenError, ProtocolError, TicketError, Unreachable
 from lichen.ids import DeviceKey, MemberId, SpaceId
-from lichen.runtime import rows
+from lichen.runtime import rows, ticket_rows
 from lichen.runtime.connections import Connections
 from lichen.runtime.driver import Driver
 from lichen.wire.operation import Operation, Role
@@ -70,7 +70,7 @@ class Joining:
 
     async def load(self) -> None:
         """Know the tickets that are open, after a restart."""
-        for row in await asyncio.wrap_future(self._driver.store.write(rows.open_tickets)):
+        for row in await asyncio.wrap_future(self._driver.store.write(ticket_rows.open_tickets)):
             self._open_tickets[row.id] = OpenTicket(SpaceId(row.space), row.psk)
 
     async def invite(
@@ -81,8 +81,10 @@ class Joining:
         where = list(hints) if hints is not None else [*self._connections.dialled, *self._connections.addresses]
         ticket = Ticket(os.urandom(32), space.id, self._identity.device, tuple(where[:8]))
         text = ticket.encode()
-        row = rows.new_ticket(ticket, role, uses, mode, int((time.time() + expires.total_seconds()) * 1000))
-        await asyncio.wrap_future(self._driver.store.write(lambda conn: rows.add_ticket(conn, row, self._limits)))
+        row = ticket_rows.new_ticket(ticket, role, uses, mode, int((time.time() + expires.total_seconds()) * 1000))
+        await asyncio.wrap_future(
+            self._driver.store.write(lambda conn: ticket_rows.add_ticket(conn, row, self._limits))
+        )
         self._open_tickets[ticket.id] = OpenTicket(space.id, ticket.psk)
         return text
 
@@ -121,7 +123,7 @@ class Joining:
             raise TicketError("the id that this device chose for its member belongs to another member")
         now_ms = int(time.time() * 1000)
         row = await asyncio.wrap_future(
-            self._driver.store.write(lambda conn: rows.redeem(conn, requested.ticket_id, device, now_ms))
+            self._driver.store.write(lambda conn: ticket_rows.redeem(conn, requested.ticket_id, device, now_ms))
         )
         if space.log.role_of(device) is not None:
             return []
@@ -217,7 +219,7 @@ class Joining:
         if ticket.space not in self._driver.node.state.spaces:
             await asyncio.wrap_future(
                 self._driver.store.write(
-                    lambda conn: rows.add_joined(conn, ticket, int(time.time() * 1000), self._limits)
+                    lambda conn: ticket_rows.add_joined(conn, ticket, int(time.time() * 1000), self._limits)
                 )
             )
             self._driver.feed(SpaceLoaded(ticket.space, (), (), (), ticket.issuer))

@@ -20,14 +20,13 @@ from lichen.core import events as happened
 from lichen.core.access.authoring import Founded
 from lichen.core.known import KnownSet
 from lichen.crypto.identity import Identity
-from lichen.errors import LimitExceeded, TicketError
+from lichen.errors import LimitExceeded
 from lichen.ids import DeviceKey, DocId, EpochId, OpId, Session, SetId, SpaceId
 from lichen.runtime.sealer import SessionLog, Unsealed
 from lichen.runtime.transports import split_token
 from lichen.store import change_sets, documents, mailbox, membership, node
 from lichen.wire.changeset import ChangeSet
-from lichen.wire.operation import Operation, Role
-from lichen.wire.ticket import Ticket, ticket_psk
+from lichen.wire.operation import Operation
 
 IDENTITY = "identity"
 """The key under which `meta` holds the device's private keys."""
@@ -101,14 +100,6 @@ def check_room(conn: Connection, space: SpaceId, limits: Limits) -> None:
     if len(held) >= limits.spaces and all(row.space != space for row in held):
         hint = "use another store for further spaces"
         raise LimitExceeded(f"this device is in {len(held)} spaces already, the most that it may be in", hint=hint)
-
-
-def add_joined(conn: Connection, ticket: Ticket, now_ms: int, limits: Limits) -> None:
-    """A space that this device is about to join. Raises `LimitExceeded`."""
-    check_room(conn, ticket.space, limits)
-    membership.add_space(conn, ticket.space, now_ms, ticket.issuer)
-    for url in ticket.hints:
-        node.add_address(conn, url)
 
 
 def add_founded(conn: Connection, founded: Founded, epoch_key: bytes, card: CreatedDocument, limits: Limits) -> None:
@@ -388,44 +379,6 @@ def remember_address(conn: Connection, url: str) -> None:
 def remembered_addresses(conn: Connection) -> list[str]:
     """What is dialled after a restart."""
     return node.list_addresses(conn)
-
-
-# Tickets
-
-
-@dataclass(frozen=True, slots=True)
-class OpenTicketRow:
-    """What is needed to answer who comes with a ticket."""
-
-    id: bytes
-    space: bytes
-    psk: bytes
-
-
-def new_ticket(ticket: Ticket, role: Role, uses: int, mode: str, expires_ms: int) -> membership.TicketRow:
-    """The row of a ticket."""
-    return membership.TicketRow(ticket.id, ticket.space, ticket.seed, int(role), uses, expires_ms, mode)
-
-
-def add_ticket(conn: Connection, row: membership.TicketRow, limits: Limits) -> None:
-    """Keep a ticket. Raises `LimitExceeded` above the bound of open ones."""
-    membership.add_ticket(conn, row, limits.tickets, _now_ms())
-
-
-def open_tickets(conn: Connection) -> list[OpenTicketRow]:
-    """Every ticket kept here, good or not: who comes with an old one is told why it is refused."""
-    return [OpenTicketRow(row.id, row.space, ticket_psk(row.seed)) for row in membership.list_tickets(conn)]
-
-
-def redeem(conn: Connection, ticket_id: bytes, device: DeviceKey, now_ms: int) -> membership.TicketRow:
-    """Use a ticket for a device, once for each device. Raises `TicketError` when it is not good any more."""
-    row = membership.get_ticket(conn, ticket_id)
-    if row is None:
-        raise TicketError("this ticket is not known to who issued it")
-    if not membership.redeem(conn, ticket_id, device, now_ms):
-        reason = "has expired" if row.expires_ms <= now_ms else "was used already"
-        raise TicketError(f"this ticket {reason}", hint="ask for a new one")
-    return row
 
 
 # Mail

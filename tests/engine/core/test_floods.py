@@ -8,18 +8,30 @@ from collections.abc import Sequence
 
 import pytest
 from lichen.config import Limits
+from lichen.core.access.authoring import add_member, found_space
 from lichen.core.effects import CloseLink, Effect, ReadCatchUp, ReadMail, ReadSets, Send, StoreMail, StoreSpace
-from lichen.core.events import CatchUpRead, Event, LinkCongested, LinkDrained, LinkOpened, MessageArrived
+from lichen.core.events import (
+    CatchUpRead,
+    Event,
+    LinkCongested,
+    LinkDrained,
+    LinkOpened,
+    MessageArrived,
+    OperationsAuthored,
+    PresenceSet,
+    SetsRead,
+    SpaceLoaded,
+)
 from lichen.core.greeting import MESSAGE_BYTES
 from lichen.core.intake import known_of
 from lichen.core.node import Node
 from lichen.core.push import GRAFTED_SETS
 from lichen.crypto.identity import Identity
-from lichen.ids import DeviceKey, Session, SetId, SpaceId
+from lichen.ids import DeviceKey, DocId, MemberId, Session, SetId, SpaceId
 from lichen.testing.access import Script, device
 from lichen.testing.sets import Desk, Pen
 from lichen.wire import frames
-from lichen.wire.operation import Operation
+from lichen.wire.operation import Operation, Role
 
 PEER = device("ann").public
 
@@ -121,8 +133,11 @@ def test_a_graft_of_everything_reads_a_bounded_part_and_nothing_for_a_congested_
     (read,) = of(ReadSets, served.hears(graft))
     assert isinstance(read, ReadSets)
     assert len(read.ids) == GRAFTED_SETS
+    asked_before = SetsRead(1, served.space.id, (first.encode(),))
+    assert of(Send, served.feed(asked_before))
     served.feed(LinkCongested(1))
     assert not of(ReadSets, served.hears(graft))
+    assert not of(Send, served.feed(asked_before))
 
 
 def test_a_congested_link_is_not_sent_the_access_log_again_and_again_but_once_it_has_drained() -> None:
@@ -147,3 +162,27 @@ def test_mail_for_a_congested_link_is_kept_until_it_has_drained() -> None:
     assert of(StoreMail, effects)
     assert not of(Send, effects)
     assert of(ReadMail, relay.feed(LinkDrained(1)))
+
+
+def test_who_pulls_again_and_again_over_a_congested_link_is_not_shown_who_is_here() -> None:
+    owner, guest, member = Identity(b"o" * 96), Identity(b"g" * 96), MemberId(b"g" * 16)
+    node = Node(owner, Session(bytes(16)), bytes(16), bytes(32))
+    key, first = b"k" * 32, MemberId(b"o" * 16)
+    founded = found_space(owner, member=first, nonce=key, recovery_seed=key, epoch_key=key, time=1)
+    node.handle(SpaceLoaded(founded.space, founded.operations, (), ()), 0.0)
+    log = node.state.spaces[founded.space].log
+    record = guest.record(founded.space, member)
+    added = add_member(log, owner.signer, member=member, role=Role.RELAY, devices=(record,), time=2)
+    node.handle(OperationsAuthored(founded.space, (added,)), 0.0)
+    node.handle(LinkOpened(1, guest.device, "memory", bytes(32), False, b""), 0.0)
+    node.handle(MessageArrived(1, frames.Hello(frames.VERSION, False, bytes(16), b"", ())), 0.0)
+    node.handle(PresenceSet(founded.space, DocId(b"d" * 16), b"here"), 0.0)
+    pull = MessageArrived(1, frames.Pull(founded.space, 0, ()))
+    assert shown(node.handle(pull, 0.0))
+    node.handle(LinkCongested(1), 0.0)
+    assert not shown(node.handle(pull, 0.0))
+
+
+def shown(effects: list[Effect]) -> list[Effect]:
+    """What is sent of presence."""
+    return [effect for effect in effects if isinstance(effect, Send) and isinstance(effect.message, frames.Ephemeral)]

@@ -1,0 +1,59 @@
+"""Rows of tickets and of joining with one, as `lichen.runtime.rows` for all else."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from lichen.config import Limits
+from lichen.errors import TicketError
+from lichen.ids import DeviceKey
+from lichen.runtime.rows import check_room
+from lichen.store import membership, node
+from lichen.wire.operation import Role
+from lichen.wire.ticket import Ticket, ticket_psk
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTicketRow:
+    """What is needed to answer who comes with a ticket."""
+
+    id: bytes
+    space: bytes
+    psk: bytes
+
+
+def new_ticket(ticket: Ticket, role: Role, uses: int, mode: str, expires_ms: int) -> membership.TicketRow:
+    """The row of a ticket."""
+    return membership.TicketRow(ticket.id, ticket.space, ticket.seed, int(role), uses, expires_ms, mode)
+
+
+def add_ticket(conn: Connection, row: membership.TicketRow, limits: Limits) -> None:
+    """Keep a ticket. Raises `LimitExceeded` above the bound of open ones."""
+    membership.add_ticket(conn, row, limits.tickets, int(time.time() * 1000))
+
+
+def open_tickets(conn: Connection) -> list[OpenTicketRow]:
+    """Every ticket kept here, good or not: who comes with an old one is told why it is refused."""
+    return [OpenTicketRow(row.id, row.space, ticket_psk(row.seed)) for row in membership.list_tickets(conn)]
+
+
+def redeem(conn: Connection, ticket_id: bytes, device: DeviceKey, now_ms: int) -> membership.TicketRow:
+    """Use a ticket for a device, once for each device. Raises `TicketError` when it is not good any more."""
+    row = membership.get_ticket(conn, ticket_id)
+    if row is None:
+        raise TicketError("this ticket is not known to who issued it")
+    if not membership.redeem(conn, ticket_id, device, now_ms):
+        reason = "has expired" if row.expires_ms <= now_ms else "was used already"
+        raise TicketError(f"this ticket {reason}", hint="ask for a new one")
+    return row
+
+
+def add_joined(conn: Connection, ticket: Ticket, now_ms: int, limits: Limits) -> None:
+    """A space that this device is about to join. Raises `LimitExceeded`."""
+    check_room(conn, ticket.space, limits)
+    membership.add_space(conn, ticket.space, now_ms, ticket.issuer)
+    for url in ticket.hints:
+        node.add_address(conn, url)

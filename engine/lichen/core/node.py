@@ -253,6 +253,8 @@ class Node:
     # What this node's own application does
 
     def _space_loaded(self, event: happened.SpaceLoaded) -> None:
+        if self.state.relay and not event.operations:
+            return  # a crash came before its genesis was kept: it is admitted anew
         space = self.state.begin(event.space, event.inviter)
         for operation in event.operations:
             space.log.add(operation)

@@ -90,6 +90,16 @@ def test_a_space_with_a_forged_operation_makes_no_space_at_a_relay(bad: int) -> 
     assert of(StoreSpace, relay.shows(other.operations))
 
 
+def test_a_space_whose_genesis_a_relay_lost_in_a_crash_is_taken_anew() -> None:
+    relay, other = Served(relay=True), Script("mallory")
+    relay.feed(SpaceLoaded(other.space, (), (), ()))
+    (asked,) = of(Send, relay.hears(frames.Access(other.space, (other.genesis.id,), ()), 2))
+    assert isinstance(asked, Send)
+    assert asked.message == frames.Access(other.space, (), ())
+    assert of(StoreSpace, relay.shows(other.operations))
+    assert relay.node.state.spaces[other.space].log.heads
+
+
 def test_a_message_of_operations_that_is_larger_than_any_node_sends_ends_the_link() -> None:
     served = Served()
     body = served.script.genesis.encode()

@@ -134,6 +134,14 @@ def test_bodies_come_in_the_order_of_arrival_whatever_was_asked(store: Store) ->
     )
 
 
+@pytest.mark.parametrize(("most_bytes", "fits"), [(18, 3), (17, 2), (12, 2), (11, 1), (6, 1), (1, 1), (0, 1)])
+def test_as_many_bodies_are_read_as_fit_and_the_first_in_any_case(store: Store, most_bytes: int, fits: int) -> None:
+    add(store, *(row(number) for number in range(3)))
+    wanted = [id_of(number) for number in (2, 0, 1)]
+    found = store.read(lambda conn: sets.by_ids(conn, wanted, most_bytes)).result()
+    assert found == [b"body 0", b"body 1", b"body 2"][:fits]
+
+
 def test_what_is_not_here_is_left_out(store: Store) -> None:
     add(store, row(1))
     assert store.read(lambda conn: sets.by_ids(conn, [id_of(9), id_of(1)], 99)).result() == [b"body 1"]

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Literal
 
 from lichen_crdt import _native
-from lichen_crdt.changes import MAX_OPERATIONS
+from lichen_crdt.changes import MAX_OPERATIONS, inspect
 from lichen_crdt.document import Document
 from lichen_crdt.errors import TransactionOpen
 from lichen_crdt.history import HistoryEntry, read
@@ -110,26 +110,32 @@ class Undo:
         return self._take_back(steps[-1], kind, time) if steps else None
 
     def _take_back(self, step: UndoStep, kind: Literal["undo", "redo"], time: int) -> Undone:
-        past = Past(self._core, step, self._stacks.ledger, self._actors | {self._document.actor})
+        actor, ledger = self._document.actor, self._stacks.ledger
+        past = Past(self._core, step, ledger, self._actors | {actor})
         start = _native.next_operation(self._core)
-        inverse = Inverse(past, start, self._document.actor)
-        marks = [*restored(past, step.changes[-1].hash)]
-        taken = ranges(step.changes)
+        inverse = Inverse(past, start, actor)
+        record = Record(kind, ranges(step.changes), ())
         made = Undone(step.label, (), ())
-        at_least = 0 if marks else 1  # a step that no longer shows is taken back by a change without operations
-        for first in range(0, max(at_least, len(inverse.ops)), MAX_OPERATIONS):
-            part = inverse.ops[first : first + MAX_OPERATIONS]
-            stands = [(at - first, old) for at, old in inverse.stands if first <= at < first + MAX_OPERATIONS]
-            message = Record(kind, taken, runs(stands)).write(step.label)
-            data = _native.build(self._core, start + first, time, message, part)
-            patches = self._document.apply_changes([data], strict=True)
-            digest = self._document.heads[0]
-            made = Undone(step.label, (*made.changes, (digest, data)), (*made.patches, *patches))
-        return self._mark([*inverse.marks, *marks], Record(kind, taken, ()), made, time)
+        for first in range(0, len(inverse.ops), MAX_OPERATIONS):
+            made = self._write(inverse, first, start + first, record, made, time)
+        new = {(start + at, actor): old for at, old in inverse.stands}
+        marks = [*inverse.marks, *restored(past, step.changes[-1].hash, {**ledger.origin, **new})]
+        if marks:
+            return self._mark(marks, record, made, time)
+        # The record needs a change, if only one without operations.
+        return made if made.changes else self._write(inverse, 0, start, record, made, time)
+
+    def _write(self, inverse: Inverse, first: int, start: int, record: Record, made: Undone, time: int) -> Undone:
+        """Make one change of the operations from `first` on, as many as fit."""
+        end = first + MAX_OPERATIONS
+        stands = runs((at - first, old) for at, old in inverse.stands if first <= at < end)
+        message = Record(record.kind, record.taken, stands).write(made.label)
+        data = _native.build(self._core, start, time, message, inverse.ops[first:end])
+        patches = self._document.apply_changes([data], strict=True)
+        change = (inspect(data).hash, data)
+        return Undone(made.label, (*made.changes, change), (*made.patches, *patches))
 
     def _mark(self, marks: list[TextMark], record: Record, made: Undone, time: int) -> Undone:
-        if not marks:
-            return made
         views = [_native.object_of(self._core, text) for text, *_ in marks]
         with self._document.change(record.write(made.label), time, patches=True) as tx:
             for view, (_, start, end, name, value) in zip(views, marks, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lichen_crdt import _native
@@ -13,11 +13,12 @@ TextMark = tuple[Id, int, int, str, Any]
 """A text, from where, to before where, the name and the value, None to take the mark away."""
 
 
-def restored(past: Past, last: bytes) -> Iterator[TextMark]:
-    """The marks to set so that those of the step are gone; `last` is the hash of the step's last change.
+def restored(past: Past, last: bytes, origin: Mapping[Id, Id]) -> Iterator[TextMark]:
+    """The marks to set, once the operations of the undo are in the document, so that those of the step are gone.
 
-    A character is left alone if its mark is not what the step made it, and a whole mark if someone else gave the
-    text the same mark later.
+    `last` is the hash of the step's last change, `origin` what operations stand for. A character is left alone if its
+    mark is not what the step made it, and a whole mark if someone else gave the text the same mark later. What was
+    written inside the step's mark since goes with the character before it.
     """
     named = dict.fromkeys((op.obj, op.value[0]) for op in past.of_step() if op.action == "mark" and op.obj)
     for obj, name in named:
@@ -25,9 +26,28 @@ def restored(past: Past, last: bytes) -> Iterator[TextMark]:
             continue
         before = dict(_by_character(past, obj, name, past.without)) if past.is_before(obj) else {}
         made = dict(_by_character(past, obj, name, [last]))
+        set_to = [op.value[1] for op in past.of_step() if op.action == "mark" and op.obj == obj and op.value[0] == name]
         now = _by_character(past, obj, name, None)
-        wanted = [before.get(op_id) if made.get(op_id) == value else value for op_id, value in now]
+        wanted: list[Any] = []
+        for op_id, value in now:
+            known = _known(op_id, origin, before, made)
+            if known in made:
+                wanted.append(before.get(known) if made[known] == value else value)
+            elif known in before:
+                wanted.append(before[known])
+            else:
+                wanted.append(wanted[-1] if wanted and value in set_to else value)
         yield from _runs(obj, name, wanted, [value for _, value in now])
+
+
+def _known(op_id: Id, origin: Mapping[Id, Id], *tables: Mapping[Id, Any]) -> Id:
+    """The operation, or the first that it stands for, which is in one of the tables."""
+    at = op_id
+    while not any(at in table for table in tables):
+        if at not in origin:
+            return op_id
+        at = origin[at]
+    return at
 
 
 def _is_marked_later(past: Past, obj: Id, name: str) -> bool:

@@ -159,7 +159,7 @@ class Past:
 
     def has_others_work(self, op_id: Id) -> bool:
         """Whether others have written into a value of the author: things in an object, increments of a counter."""
-        if any(not self.is_mine(op.id[1]) and op.change not in self.ledger.undone for op in self.increments(op_id)):
+        if self._counts_others(op_id):
             return True
         op = self.ops.get(op_id)
         if op is None or op.action not in OBJECTS:
@@ -170,9 +170,12 @@ class Past:
         for op_id, (_, kind, _) in self.contents(obj, "now").items():
             if not self.is_mine(self.writer(op_id)) or (kind and self._holds_others(op_id)):
                 return True
-            if any(not self.is_mine(op.id[1]) for op in self.increments(op_id)):
+            if self._counts_others(op_id):
                 return True
         return False
+
+    def _counts_others(self, op_id: Id) -> bool:
+        return bool(sum(op.value for op in self.increments(op_id) if not self.is_mine(op.id[1])))
 
     def is_taken_by_others(self, op_id: Id) -> bool:
         """Whether someone else deleted or replaced a value too, and that stands."""

@@ -35,8 +35,15 @@ class Ledger:
 
 
 def in_order(entries: Iterable[HistoryEntry]) -> list[HistoryEntry]:
-    """Causes before effects, the same on every copy: by operation number, then by actor."""
-    return sorted(entries, key=lambda entry: (entry.start_op, entry.actor, entry.seq))
+    """Causes before effects, the same on every copy; given each after what it builds on.
+
+    By operation number, then by actor. A change without operations takes no number: it comes before the one that does.
+    """
+    entries, depth = [*entries], dict[bytes, int]()
+    for entry in entries:
+        if not entry.operations:
+            depth[entry.hash] = 1 + max((depth.get(dep, 0) for dep in entry.deps), default=0)
+    return sorted(entries, key=lambda e: (e.start_op, e.operations > 0, depth.get(e.hash, 0), e.actor, e.seq))
 
 
 class Stacks:

@@ -236,6 +236,34 @@ def test_marks_come_back_with_a_text() -> None:
     assert doc["body"] == "hello"
 
 
+def test_marks_and_edits_of_one_step_go_together() -> None:
+    doc = started()
+    with doc.change():
+        doc["body"].mark(0, 2, "bold", True)
+    states = [(doc.to_py(), doc["body"].marks())]
+    with doc.change():
+        doc["body"].append(" world")
+        doc["body"].mark(1, 11, "bold", "very")
+        doc["body"].delete(0, 2)
+    states.append((doc.to_py(), doc["body"].marks()))
+    undo = Undo(doc)
+    for step, state in ((undo.undo, states[0]), (undo.redo, states[1]), (undo.undo, states[0])):
+        step()
+        assert (doc.to_py(), doc["body"].marks()) == state
+
+
+def test_text_of_others_inside_my_mark_loses_it_with_the_rest() -> None:
+    doc = started()
+    with doc.change():
+        doc["body"].mark(1, 4, "bold", True)
+    ben = doc.fork(actor=BEN)
+    with ben.change():
+        ben["body"].insert(2, "XX")
+    doc.merge(ben)
+    Undo(doc).undo()
+    assert (doc["body"], doc["body"].marks()) == ("heXXllo", [])
+
+
 def test_a_mark_of_someone_else_stays() -> None:
     doc = started()
     ben = doc.fork(actor=BEN)
@@ -245,6 +273,40 @@ def test_a_mark_of_someone_else_stays() -> None:
     doc.merge(ben)
     Undo(doc).undo()
     assert [(mark.start, mark.end) for mark in doc["body"].marks()] == [(0, 3)]
+
+
+def test_blocks_are_taken_back_and_come_back() -> None:
+    doc = started()
+    with doc.change():
+        doc["body"].split_block(2, {"kind": "heading"})
+    with doc.change():
+        doc["body"].join_block(2)
+    undo, seen = Undo(doc), []
+    for step in (undo.undo, undo.undo, undo.redo, undo.redo):
+        step()
+        seen.append(len(doc["body"].spans()))
+        if seen[-1] == 3:
+            assert doc["body"].block(2) == {"kind": "heading"}
+    assert seen == [3, 1, 3, 1]
+
+
+def test_steps_of_which_nothing_shows_go_back_and_forth_on_two_devices() -> None:
+    doc = started()
+    ben = doc.fork(actor=BEN)
+    with doc.change("mine"):
+        doc["title"] = "mine"
+    ben.merge(doc)
+    with ben.change():
+        ben["title"] = "theirs"
+    doc.merge(ben)
+    for turn, actor in enumerate((b"z" * 16, b"c" * 16, b"y" * 16, b"b2" * 8)):
+        doc = Document.load(doc.save(), actor=actor)
+        mine = {entry.actor for entry in doc.history()} - {BEN}
+        undo = Undo(doc, mine)
+        assert len(undo.steps) == 2 - turn % 2
+        done = undo.redo() if turn % 2 else undo.undo()
+        assert done is not None
+        assert (done.label, done.patches, doc["title"]) == ("mine", (), "theirs")
 
 
 def test_changes_are_grouped_by_time_and_by_name() -> None:

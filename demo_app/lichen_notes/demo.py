@@ -22,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.error import HTTPError, URLError
@@ -138,7 +139,7 @@ class Device(Process):
         except HTTPError as error:
             found = json.load(error).get("error", {})
             raise LichenError(f"{self.name}: {found.get('message')}", hint=found.get("hint", "")) from error
-        except (URLError, OSError, ValueError) as error:
+        except (URLError, HTTPException, OSError, ValueError) as error:
             raise LinkBroken(f"{self.name} does not answer: {error}") from error
 
     async def path(self) -> str:
@@ -224,6 +225,10 @@ class Story:
             await device.ask(f"/api/notes/{self.note}/append", {"text": f" {word}"})
             self.acked.append(word)
 
+    async def _write_until_killed(self, device: Device) -> None:
+        with contextlib.suppress(LinkBroken):
+            await self.write(device, 10_000)
+
     async def both_write(self) -> None:
         """Both write at once."""
         await asyncio.gather(*(self.write(device, WORDS) for device in self.devices))
@@ -284,19 +289,18 @@ class Story:
         """Part four: a device is killed with SIGKILL in the middle of writing, and comes back."""
         ada, ben = self.devices
         ben.bytes_before = await ben.traffic()
-        writing = asyncio.create_task(self.write(ben, 10_000))
-        other = asyncio.create_task(self.write(ada, WORDS))
         before = len(self.acked)
+        async with asyncio.TaskGroup() as writers:
+            writing = writers.create_task(self._write_until_killed(ben))
+            writers.create_task(self.write(ada, WORDS))
 
-        async def writes() -> bool:
-            return len(self.acked) >= before + WORDS
+            async def writes() -> bool:
+                return len(self.acked) >= before + WORDS
 
-        await self.until("both write", writes)
-        await ben.kill()
-        self.kills.append("device")
-        with contextlib.suppress(LichenError):
+            await self.until("both write", writes)
+            await ben.kill()
+            self.kills.append("device")
             await writing
-        await other
         await ben.start()
         await self.until("both texts are equal after the kill", self.equal)
         self.say("Ben's device was killed (SIGKILL) while it was writing, and started again. Both texts are equal.")

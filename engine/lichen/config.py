@@ -48,6 +48,8 @@ class Limits:
     """A link from which nothing came for this long is dead."""
     send_queue_bytes: int = 8 * MIB
     """Most bytes that wait for one slow link; above, its eager pushes are dropped and caught up later."""
+    send_queue_most_bytes: int = 64 * MIB
+    """A link for which more than this waits is ended: its peer asks on without reading what it is answered."""
     catch_up_batch_bytes: int = 1 * MIB
     """How much of a catch-up is read from the store and queued at once."""
     reconnect_min_s: float = 0.2
@@ -92,6 +94,8 @@ class Limits:
     # Mail (a relay keeps it for a device that is not there)
     mail_bytes: int = 16 * KIB
     """Largest mail."""
+    mail_unstored: int = 64
+    """Most mails of one sender that wait for the disk; what comes above is dropped, and sent again by who needs it."""
     mail_per_device: int = 64
     """Most mails kept for one device."""
     mail_in_all: int = 65_536

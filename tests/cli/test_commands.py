@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ from typing import Any, Protocol
 import pytest
 from lichen.testing.commands import done, lichen, refused
 
+KEYS = ["edits", "seconds", "edits_per_s", "batches", "wire_bytes", "store_bytes", "peak_rss", "equal", "end_sha256"]
+"""What `lichen replay --json` prints, in order."""
 AT_A_TERMINAL = """
 import fcntl, termios
 from lichen.cli import main
@@ -127,6 +130,8 @@ def test_a_trace_is_replayed_and_followed(tmp_path: Path) -> None:
     for path in ("websocket", "webrtc"):
         found = done(tmp_path, "replay", "t.json.gz", "--follow", "--path", path)
         assert (found["equal"], found["edits"]) == (True, 200)
+        assert list(found) == KEYS
+        assert set(found["peak_rss"]) == {"a", "b"}
     assert done(tmp_path, "replay", "t.json.gz", "--follow", "--limit", "10")["edits"] == 10
 
 
@@ -253,3 +258,54 @@ def test_a_new_store_s_passphrase_is_asked_for_twice_and_any_other_once(tmp_path
     assert at_prompts(tmp_path, ("id", "--store", "p.db"), [b"wrong\n"]) == (1, 1)
     for key in (b"\x03", b"\x04"):
         assert at_prompts(tmp_path, ("id", "--store", "p.db"), [key]) == (1, 1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_is_ended_prints_no_object_and_says_by_which_signal(folder: Path, number: int) -> None:
+    """It ends at once, also in the middle of a join that waits for somebody."""
+    ticket = done(folder, "invite", "Family", "--hint", "ws://127.0.0.1:1", "--store", "a.db")["ticket"]
+    arguments = ("join", ticket, "--store", "b.db", "--json")
+    environment = {"LICHEN_PASSPHRASE": "right", "PATH": os.environ["PATH"], "HOME": str(folder)}
+    command = [sys.executable, "-m", "lichen.cli", *arguments, "--verbose"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes) as process:  # type: ignore[call-overload]
+        assert process.stderr is not None
+        while not (folder / "b.db.lock").exists():
+            assert process.poll() is None
+        process.send_signal(number)
+        printed, told = process.communicate(timeout=20)
+    assert (printed, process.returncode) == ("", 128 + number)
+    assert "Traceback" not in told
+
+
+def test_a_trace_that_is_being_read_is_left_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "trace.json")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "lichen.cli", "replay", "trace.json", "--json"]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with (
+            subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as process,
+            (tmp_path / "trace.json").open("wb"),  # opens once the command reads
+        ):
+            process.send_signal(number)
+            printed, _ = process.communicate(timeout=20)
+        assert (printed, process.returncode) == ("", 128 + number)
+
+
+def test_a_store_is_named_by_a_file_or_a_url(tmp_path: Path) -> None:
+    """What stands in a file's name is that name; in a URL it is written as URLs are."""
+    for store, file in (
+        ("half%20 done.db", "half%20 done.db"),
+        ("sqlite:///in%20a%20url.db", "in a url.db"),
+        ("sqlite:///new/folder/a.db", "new/folder/a.db"),
+        (f"sqlite:///{tmp_path}/absolute.db", "absolute.db"),
+    ):
+        device = done(tmp_path, "init", "--store", store)["device"]
+        assert (tmp_path / file).exists()
+        assert done(tmp_path, "id", "--store", store)["device"] == device
+    assert at_prompts(tmp_path, ("init", "--store", "sqlite:///p%20q.db"), [b"word\n", b"word\n"]) == (0, 2)
+    assert at_prompts(tmp_path, ("init", "--store", "sqlite:///p%20q.db"), [b"word\n"]) == (0, 1)
+    here = sorted(tmp_path.iterdir())
+    for wrong in (":memory:", "sqlite:///:memory:", "sqlite://", "sqlite:///", "mysql://host/db", "."):
+        assert refused(tmp_path, "init", "--store", wrong)["type"] == "ConfigError"
+    assert sorted(tmp_path.iterdir()) == here

@@ -247,7 +247,9 @@ def relay(
     capture: Annotated[
         Path | None, typer.Option("--capture", help="Write all that crosses the relay into this folder (tests only).")
     ] = None,
-    passphrase_file: PassphraseFileOption = None,
+    passphrase_file: Annotated[
+        Path | None, typer.Option("--passphrase-file", help="Protect the store's key by the passphrase in this file.")
+    ] = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,
 ) -> None:

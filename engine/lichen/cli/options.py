@@ -13,7 +13,9 @@ from typing import Annotated
 import typer
 
 from lichen.api.engine import Engine
+from lichen.cli.output import TERMINATED
 from lichen.errors import ConfigError
+from lichen.runtime.unlock import store_path
 
 PASSPHRASE_BYTES = 4 * 1024
 """Largest passphrase file."""
@@ -40,12 +42,12 @@ def store_url(store: str) -> str:
     """The URL of a store that may be given as a file."""
     if not store:
         raise ConfigError("no store was named", hint="give --store sqlite:///FILE, or set LICHEN_STORE")
-    return store if "://" in store else f"sqlite:///{store}"
+    return store if "://" in store else f"sqlite:///{store.replace('%', '%25')}"
 
 
 def is_new(url: str) -> bool:
-    """Whether a store in a file is about to be made."""
-    return url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists()
+    """Whether a store is about to be made. Raises `ConfigError` for a URL of none."""
+    return not store_path(url).exists()
 
 
 def passphrase_for(file: Path | None, *, confirm: bool = False) -> str:
@@ -61,18 +63,23 @@ def passphrase_for(file: Path | None, *, confirm: bool = False) -> str:
         raise ConfigError(
             "the store's passphrase is needed", hint="set LICHEN_PASSPHRASE, give --passphrase-file, or use a terminal"
         )
-    with _ctrl_c_at_once():
+    with ending_at_once():
         return str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True))
 
 
 @contextlib.contextmanager
-def _ctrl_c_at_once() -> Iterator[None]:
-    """A running loop would take the first Ctrl-C to its next turn, which a prompt does not come to."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def ending_at_once() -> Iterator[None]:
+    """Let SIGINT and SIGTERM end what holds up the loop, which would take them to its next turn."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, _terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+
+
+def _terminate(_number: int, _frame: object) -> None:
+    raise SystemExit(TERMINATED)
 
 
 def _from_file(file: Path) -> str:

@@ -1,6 +1,8 @@
 """What a command prints: with `--json` exactly one object on stdout, else text for people; errors likewise.
 
 Exit codes: 0, 1 for an error of ours (with `{"error": {"type", "message", "hint"}}` under `--json`), 2 for wrong usage.
+A command that is ended before its result is there prints none, also under `--json`, and ends with 128 and the signal's
+number, as programs do: 130 for Ctrl-C, 143 for SIGTERM.
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ from rich.markup import escape
 from lichen.errors import ConfigError, LichenError
 
 T = TypeVar("T")
+
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
 
 _CONTROL = dict.fromkeys((*range(32), *range(127, 160)), "�")
 _CONTROL_IN_TEXT = {code: shown for code, shown in _CONTROL.items() if chr(code) not in "\n\t"}
@@ -97,14 +102,15 @@ def configure_logs(*, verbose: bool) -> None:
 
 
 def run(report: Report, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """Run a command's coroutine; errors of ours become output and exit code 1, Ctrl-C 130."""
+    """Run a command's coroutine; errors of ours become output and exit code 1."""
+    terminated = asyncio.Event()
     try:
-        return asyncio.run(_terminable(work()))
+        return asyncio.run(_terminable(work(), terminated))
     except BrokenPipeError:  # whoever read our output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
     except (KeyboardInterrupt, asyncio.CancelledError):
-        raise typer.Exit(130) from None
+        raise typer.Exit(TERMINATED if terminated.is_set() else INTERRUPTED) from None
     except BaseException as error:
         found = _ours(error)
         if found is None:
@@ -113,12 +119,17 @@ def run(report: Report, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         raise typer.Exit(1) from error
 
 
-async def _terminable(work: Coroutine[Any, Any, T]) -> T:
+async def _terminable(work: Coroutine[Any, Any, T], terminated: asyncio.Event) -> T:
     """Let SIGTERM end the work as Ctrl-C does, so that what it has begun is ended too."""
     task = asyncio.current_task()
+    assert task is not None
+
+    def terminate() -> None:
+        terminated.set()
+        task.cancel()
+
     with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers on the loop
-        if task is not None:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
     return await work
 
 

@@ -16,8 +16,8 @@ from lichen.runtime.link import shake_hands
 from lichen.runtime.transports import split_token, transport_for
 from lichen.transport import Channel, Listener
 
-GREETERS = 64
-"""Most incoming channels that may be in their handshake at once; further ones wait unaccepted."""
+GREETERS = 256
+"""Most incoming channels that may be in their handshake at once; above, the one that has taken longest gives way."""
 STEADY_S = 5.0
 """A link that lived this long resets the pause before its address is dialled again."""
 
@@ -69,7 +69,7 @@ class Connections:
         self._identity = identity
         self._limits = limits
         self._changed = changed
-        self._greeters = asyncio.Semaphore(GREETERS)
+        self._greeting: dict[asyncio.Task[None], None] = {}
         self._listeners: list[Listener] = []
         self.dialled: dict[str, Connection] = {}
 
@@ -132,13 +132,16 @@ class Connections:
     async def _accept(self, listener: Listener) -> None:
         with contextlib.suppress(LinkClosed):
             while True:
-                await self._greeters.acquire()
-                try:
-                    channel = await listener.accept()
-                except BaseException:
-                    self._greeters.release()
-                    raise
-                self._driver.spawn(self._serve(channel), f"serve {channel.remote}")
+                channel = await listener.accept()
+                serving = self._driver.spawn(self._serve(channel), f"serve {channel.remote}")
+                if serving is None:
+                    return
+                self._greeting[serving] = None
+                serving.add_done_callback(lambda task: self._greeting.pop(task, None))
+                if len(self._greeting) > GREETERS:  # who says nothing keeps nobody out
+                    longest = next(iter(self._greeting))
+                    del self._greeting[longest]
+                    longest.cancel()
 
     async def _serve(self, channel: Channel) -> None:
         async with _closing(channel):
@@ -148,8 +151,8 @@ class Connections:
                 )
             except LichenError:
                 return
-            finally:
-                self._greeters.release()
+            if (serving := asyncio.current_task()) is not None:
+                self._greeting.pop(serving, None)
             await self._driver.run_link(channel, hands, dialled=False)
 
     async def close(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
@@ -75,6 +75,7 @@ class Driver:
         self._tasks: asyncio.TaskGroup | None = None
         self._loop = asyncio.get_running_loop()
         self._running: set[asyncio.Task[None]] = set()
+        self._unstored_mail: Counter[DeviceKey] = Counter()
         self._next_link = 1
         self._closed = False
 
@@ -211,7 +212,7 @@ class Driver:
             case do.StoreCursor():
                 self._ask(lambda conn: rows.store_cursor(conn, effect), effect.link)
             case do.StoreMail():
-                self._write(lambda conn: rows.store_mail(conn, effect, self.limits))
+                self._store_mail(effect)
             case do.ReadCursor():
                 self._ask(lambda conn: rows.read_cursor(conn, effect), effect.link)
             case do.ReadSets():
@@ -223,6 +224,24 @@ class Driver:
 
     def _write(self, job: Callable[[Any], object]) -> None:
         self.store.write_soon(job, self._written)
+
+    def _store_mail(self, effect: do.StoreMail) -> None:
+        """Keep a mail, unless too many of its sender wait for the disk already."""
+        if self._unstored_mail[effect.sender] >= self.limits.mail_unstored:
+            return
+        self._unstored_mail[effect.sender] += 1
+
+        def done(result: object, error: BaseException | None) -> None:
+            self._written(result, error)
+            with contextlib.suppress(RuntimeError):  # the loop has closed
+                self._loop.call_soon_threadsafe(self._mail_stored, effect.sender)
+
+        self.store.write_soon(lambda conn: rows.store_mail(conn, effect, self.limits), done)
+
+    def _mail_stored(self, sender: DeviceKey) -> None:
+        self._unstored_mail[sender] -= 1
+        if not self._unstored_mail[sender]:
+            del self._unstored_mail[sender]
 
     def _written(self, _result: object, error: BaseException | None) -> None:
         if error is not None:

@@ -144,6 +144,9 @@ class Link:
             self._queue.append((LAST if last else MORE) + data[start : start + size])
         self._queued_bytes += len(data)
         self._something.set()
+        if self._queued_bytes > self._limits.send_queue_most_bytes:
+            self.close("the peer does not read what it is sent")
+            return
         if self._queued_bytes > self._limits.send_queue_bytes // 2:
             self._room.clear()
         if self._queued_bytes > self._limits.send_queue_bytes and not self._is_congested:
@@ -248,8 +251,11 @@ class Link:
         loop = asyncio.get_running_loop()
         keyed = loop.time()
         while True:
+            due = loop.time() + self._limits.heartbeat_s / 2
             await asyncio.sleep(self._limits.heartbeat_s / 2)
             now = loop.time()
+            # while this process did not come to listen, as during a large edit, the peer was not silent
+            self._last_received = min(now, self._last_received + max(0.0, now - due))
             if now - keyed >= self._limits.rekey_s:
                 self._ciphers.want_new_key()
                 keyed = now

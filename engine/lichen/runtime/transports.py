@@ -46,7 +46,7 @@ def split_token(url: str) -> tuple[str, bytes]:
     """An address without its `token` parameter, and that token: what a relay asks of strangers."""
     try:
         parts = urlsplit(url)
-        token = parse_qs(parts.query).get("token", [""])[-1]
+        token = parse_qs(parts.query.replace("+", "%2B")).get("token", [""])[-1]  # a + in a token is no blank
     except ValueError as error:
         raise ConfigError(f"{url!r} is not an address: {error}", hint="addresses look like ws://host:port") from error
     return urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")), token.encode()

@@ -30,7 +30,7 @@ PLAIN_SQLITE = b"SQLite format 3\x00"
 def store_path(url: str) -> Path:
     """The file that a store's URL names, absolute, with links followed: one file has one lock. Raises `ConfigError`."""
     name = unquote(url[len(SCHEME) :]) if url.startswith(SCHEME) else ""
-    if not name or "\x00" in name:
+    if not name or name == ":memory:" or "\x00" in name:
         raise ConfigError(f"{url!r} is not the address of a store", hint="write sqlite:///FILE")
     path = Path(os.path.realpath(Path(name).expanduser()))
     with _told(path):

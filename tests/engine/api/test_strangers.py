@@ -5,18 +5,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from lichen import Engine, Relay, Text
+from lichen.config import DEFAULT_LIMITS
 from lichen.core.events import SpaceLoaded
+from lichen.crypto.identity import Identity
 from lichen.errors import StoreLocked, TicketError, Unreachable
+from lichen.ids import DeviceKey
+from lichen.runtime.link import Link, shake_hands
+from lichen.runtime.transports import transport_for
 from lichen.testing.waiting import until
+from lichen.wire import frames
 from lichen.wire.ticket import Ticket
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
+from websockets.typing import Subprotocol
 
 from .conftest import Devices
 from .test_together import shared_note, write
@@ -52,6 +60,58 @@ async def test_noise_on_the_port_disturbs_nobody(
     await until(lambda: copy.heads == note.heads)
     assert relay.status["links"] == links
     assert [record for record in caplog.records if record.levelname in ("WARNING", "ERROR")] == []
+
+
+async def test_strangers_who_open_links_and_say_nothing_keep_nobody_out(
+    relay: Relay, devices: Devices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They take the handshake's whole time each, and come again and again."""
+    monkeypatch.setattr("lichen.runtime.connections.GREETERS", 8)
+    address = await relay.listen("ws://127.0.0.1:0")
+
+    async def say_nothing() -> None:
+        while True:
+            with contextlib.suppress(WebSocketException, OSError):
+                async with connect(address, subprotocols=[Subprotocol("lichen.v1")], proxy=None) as stranger:
+                    await stranger.wait_closed()
+
+    strangers = [asyncio.create_task(say_nothing()) for _ in range(12)]
+    await until(lambda: len(relay._connections._greeting) == 8)
+    (ann,) = await devices("ann")
+    await ann.create_space("Family")
+    began = asyncio.get_running_loop().time()
+    await ann.connect(address)
+    await until(lambda: ann.up_to_date)
+    assert asyncio.get_running_loop().time() - began < ann.limits.handshake_s
+    for stranger in strangers:
+        stranger.cancel()
+    await asyncio.gather(*strangers, return_exceptions=True)
+
+
+async def test_a_stranger_s_mail_waits_for_the_relay_s_disk_only_so_far(tmp_path: Path) -> None:
+    limits = replace(DEFAULT_LIMITS, mail_unstored=5)
+    async with Relay.open(f"sqlite:///{tmp_path}/r.db", limits=limits) as relay:
+        address = await relay.listen("memory://mail")
+        eve = Identity(b"e" * 96)
+        channel = await transport_for(address).dial(address, message_bytes=limits.frame_bytes)
+        hands = await shake_hands(channel, eve, initiator=True, ephemeral=b"1" * 32, limits=limits)
+        link = Link(1, channel, hands, limits, arrived=lambda *_: None, congested=print, drained=print)
+        run = asyncio.create_task(link.run())
+        disk = threading.Event()
+        blocked = relay.store.write(lambda _conn: disk.wait(20))
+        link.send(frames.Hello(frames.VERSION, False, bytes(16), b"", ()))
+        for number in range(50):
+            link.send(frames.Mail(DeviceKey(number.to_bytes(32, "big")), eve.device, bytes(1_000)))
+        await until(lambda: relay._driver.links and relay._driver.links[1].bytes_received >= 50_000)
+        disk.set()
+        await asyncio.wrap_future(blocked)
+        await until(lambda: not relay._driver._unstored_mail)
+        kept = await asyncio.wrap_future(
+            relay.store.read(lambda conn: conn.exec_driver_sql("SELECT count(*) FROM lichen_mail").scalar_one())
+        )
+        assert kept == 5
+        link.close("done")
+        await run
 
 
 async def test_who_is_no_member_learns_nothing(relay: Relay, devices: Devices) -> None:

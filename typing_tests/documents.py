@@ -16,6 +16,7 @@ from lichen_crdt import (
     CounterPatch,
     CrdtError,
     Document,
+    HistoryEntry,
     List,
     ListDelete,
     ListInsert,
@@ -146,7 +147,7 @@ def looks_back(doc: Document) -> None:
     was = doc.at(doc.heads)
     assert_type(was, Version)
     assert_type(was.text("body"), Text)
-    assert_type(doc.history(), list[ChangeInfo])
+    assert_type(doc.history(), list[HistoryEntry])
     for one in doc.conflicts("title"):
         assert_type(one, Conflict)
         assert_type(one.actor, bytes)

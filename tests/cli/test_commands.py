@@ -170,8 +170,9 @@ def test_the_version_is_told(tmp_path: Path) -> None:
 def test_names_and_texts_are_data_and_no_orders_to_the_terminal(tmp_path: Path) -> None:
     done(tmp_path, "init", "--store", "a.db")
     hostile = "[/x] [bold]evil[/bold] \x1b]0;pwn\x07\x1b[2J"
-    assert refused(tmp_path, "space", "create", hostile, "--store", "a.db")["type"] == "ConfigError"
-    done(tmp_path, "space", "create", "[/q]", "--name", hostile, "--store", "a.db")
+    for names in ((hostile, "--name", "Ada"), ("Family", "--name", hostile)):
+        assert refused(tmp_path, "space", "create", *names, "--store", "a.db")["type"] == "ConfigError"
+    done(tmp_path, "space", "create", "[/q]", "--name", "[/x] [bold]evil[/bold]", "--store", "a.db")
     note = done(tmp_path, "doc", "create", hostile, "--text", hostile, "--store", "a.db")["id"]
     for command in (
         ("space", "list"),

@@ -5,6 +5,8 @@ import { createInterface } from "node:readline"
 const bytes = (hex) => Uint8Array.from(Buffer.from(hex, "hex"))
 const hex = (data) => Buffer.from(data).toString("hex")
 
+const rules = ["none", "before", "after", "both"]
+
 const edits = {
   types(d) {
     Object.assign(d, {
@@ -26,6 +28,9 @@ const edits = {
   },
   type(d) { for (const at of [3, 7]) Automerge.splice(d, ["text"], at, 0, "_") },
   block(d) { Automerge.splitBlock(d, ["text"], 2, { type: "heading", parents: [], attrs: {} }) },
+  texts(d) { for (const rule of rules) d[rule] = "abcd" },
+  rules(d) { for (const rule of rules) Automerge.mark(d, [rule], { start: 1, end: 3, expand: rule }, "bold", true) },
+  edges(d) { for (const rule of rules) for (const at of [3, 1]) Automerge.splice(d, [rule], at, 0, "_") },
   large(d) { d.text = "x".repeat(70000) },
 }
 
@@ -49,6 +54,7 @@ function run({ actor, load, apply = [], edit = [] }) {
     content: plain(doc), heads: Automerge.getHeads(doc), save: hex(Automerge.save(doc)),
     since: hex(Automerge.saveSince(doc, before)), changes: Automerge.getAllChanges(doc).map(hex), conflicts,
     marks: typeof doc.text === "string" ? Automerge.marks(doc, ["text"]) : [],
+    marked: Object.fromEntries(rules.filter((rule) => typeof doc[rule] === "string").map((rule) => [rule, Automerge.marks(doc, [rule]).map((mark) => [mark.start, mark.end])])),
     spans: typeof doc.text === "string" ? Automerge.spans(doc, ["text"]).map((span) => span.type) : [],
   }
 }

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 from lichen_crdt import Branches, Counter, Document, Text, Undo
+from lichen_crdt.spans import Expand
 
 HERE = Path(__file__).parent
 JS, OURS = "aa" * 16, b"\xbb" * 16
+EXPANDS: tuple[Expand, ...] = ("none", "before", "after", "both")
 
 
 class JavaScript:
@@ -133,6 +135,40 @@ def test_we_read_what_they_write(javascript: JavaScript, way: str) -> None:
     assert found == [(mark["start"], mark["end"], mark["name"], mark["value"]) for mark in theirs["marks"]]
     assert [info.message for info in doc.history()] == ["types", "concurrent", "mark", "type"]
     assert Document.load(doc.save()) == doc
+
+
+EDGES = {"none": [2, 4], "before": [1, 4], "after": [2, 5], "both": [1, 5]}
+"""What is marked of abcd, marked at bc by each rule, after a character was typed at both edges."""
+
+
+def marked(doc: Document) -> dict[str, list[list[int]]]:
+    return {rule: [[mark.start, mark.end] for mark in doc.text(rule).marks()] for rule in EDGES}
+
+
+def test_they_expand_our_marks_by_the_four_rules(javascript: JavaScript) -> None:
+    doc = Document(actor=OURS)
+    with doc.change():
+        for rule in EXPANDS:
+            doc[rule] = Text("abcd")
+            doc.text(rule).mark(1, 3, "bold", True, expand=rule)
+    theirs = javascript.run("edges", load=doc.save())
+    assert theirs["marked"] == {rule: [edges] for rule, edges in EDGES.items()}
+    doc.apply_changes([bytes.fromhex(change) for change in theirs["changes"]])
+    assert marked(doc) == theirs["marked"]
+    alike(theirs, doc)
+
+
+def test_we_expand_their_marks_by_the_four_rules(javascript: JavaScript) -> None:
+    theirs = javascript.run("texts", "rules")
+    doc = Document.load(bytes.fromhex(theirs["save"]), actor=OURS)
+    with doc.change():
+        for rule in EDGES:
+            doc.text(rule).insert(3, "_")
+            doc.text(rule).insert(1, "_")
+    assert marked(doc) == {rule: [edges] for rule, edges in EDGES.items()}
+    again = javascript.run(load=bytes.fromhex(theirs["save"]), apply=doc.changes())
+    assert again["marked"] == marked(doc)
+    alike(again, doc)
 
 
 def test_concurrent_edits_of_both_merge_to_one_content(javascript: JavaScript) -> None:

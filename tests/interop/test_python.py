@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from automerge.core import ROOT, ExpandMark, ObjType, ScalarType
 from automerge.core import Document as Theirs
 from lichen_crdt import Branches, Counter, Document, Text, Undo
+from lichen_crdt.spans import Expand
 
 THEM, US = b"\xaa" * 16, b"\xbb" * 16
 
@@ -77,6 +78,59 @@ def test_they_read_our_files() -> None:
     assert Document.load(other.save()) == doc
     appended = Theirs.load(doc.save() + Document(actor=US).save_after(()))
     assert appended.get_heads() == other.get_heads()
+
+
+RULES: list[tuple[ExpandMark, Expand]] = [
+    (ExpandMark.Neither, "none"),
+    (ExpandMark.Before, "before"),
+    (ExpandMark.After, "after"),
+    (ExpandMark.Both, "both"),
+]
+EDGES = {"none": (2, 4), "before": (1, 4), "after": (2, 5), "both": (1, 5)}
+"""What is marked of abcd, marked at bc by each rule, after a character was typed at both edges."""
+
+
+def their_marks(doc: Theirs) -> dict[str, tuple[int, int]]:
+    found = {rule: doc.marks(doc.get(ROOT, rule)[1]) for rule in EDGES}
+    return {rule: (mark.start, mark.end) for rule, [mark] in found.items()}
+
+
+def our_marks(doc: Document) -> dict[str, tuple[int, int]]:
+    found = {rule: doc.text(rule).marks() for rule in EDGES}
+    return {rule: (mark.start, mark.end) for rule, [mark] in found.items()}
+
+
+def test_they_expand_our_marks_by_the_four_rules() -> None:
+    doc = Document(actor=US)
+    with doc.change():
+        for _, rule in RULES:
+            doc[rule] = Text("abcd")
+            doc.text(rule).mark(1, 3, "bold", True, expand=rule)
+    other = Theirs.load(doc.save())
+    other.set_actor(THEM)
+    with other.transaction() as tx:
+        for _, rule in RULES:
+            for place in (3, 1):
+                tx.insert(tx.get(ROOT, rule)[1], place, ScalarType.Str, "_")
+    assert their_marks(other) == EDGES
+    assert our_marks(Document.load(other.save())) == EDGES
+
+
+def test_we_expand_their_marks_by_the_four_rules() -> None:
+    other = Theirs(THEM)
+    with other.transaction() as tx:
+        for expand, rule in RULES:
+            text = tx.put_object(ROOT, rule, ObjType.Text)
+            for index, character in enumerate("abcd"):
+                tx.insert(text, index, ScalarType.Str, character)
+            tx.mark(text, 1, 3, "bold", ScalarType.Boolean, True, expand)
+    doc = Document.load(other.save(), actor=US)
+    with doc.change():
+        for rule in EDGES:
+            doc.text(rule).insert(3, "_")
+            doc.text(rule).insert(1, "_")
+    assert our_marks(doc) == EDGES
+    assert their_marks(Theirs.load(doc.save())) == EDGES
 
 
 def test_concurrent_edits_of_both_merge_to_one_content() -> None:

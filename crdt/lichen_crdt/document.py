@@ -169,7 +169,8 @@ class Document(Map):
         """Begin a transaction: `with document.change("add eggs") as tx: ...`.
 
         When the block ends its writes become one change; an exception in it takes them all back.
-        `time` is in seconds since 1970. `patches` asks for `tx.patches`. Nesting is `TransactionOpen`.
+        `time` is in seconds since 1970, between -2^62 and 2^62. `patches` asks for `tx.patches`. Nesting is
+        `TransactionOpen`.
         """
         return Transaction(self._core, message, time or 0, patches)
 
@@ -250,6 +251,11 @@ class Document(Map):
     def mismatched(self) -> int:
         """How many replays made another change than the one that came; each was taken back."""
         return self._core.stats()[2]
+
+    @property
+    def rebuilt(self) -> int:
+        """How often a replay, or a batch that ended in an invalid change, made the document be built again."""
+        return self._core.stats()[4]
 
     @property
     def operations(self) -> int:

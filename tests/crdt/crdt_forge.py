@@ -42,6 +42,7 @@ class Change:
     ops: tuple[Op, ...] = (Op(),)
     extra: bytes = b""
     others: tuple[bytes, ...] | None = field(default=None)
+    message: bytes = b""
 
     def but(self, **fields: object) -> Change:
         return replace(self, **fields)  # type: ignore[arg-type]
@@ -57,7 +58,7 @@ class Change:
         actors = [self.actor, *(self.others if self.others is not None else self._other_actors())]
         deps = sorted(self.deps)
         head = uleb(len(deps)) + b"".join(deps) + prefixed(self.actor) + uleb(self.seq) + uleb(self.start_op)
-        head += sleb(self.time) + uleb(0) + uleb(len(actors) - 1) + b"".join(map(prefixed, actors[1:]))
+        head += sleb(self.time) + prefixed(self.message) + uleb(len(actors) - 1) + b"".join(map(prefixed, actors[1:]))
         columns = [(spec, data) for spec, data in encode_ops(self.ops, actors.index) if data]
         meta = uleb(len(columns)) + b"".join(uleb(spec) + uleb(len(data)) for spec, data in columns)
         return head + meta + b"".join(data for _, data in columns) + self.extra

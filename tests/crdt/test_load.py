@@ -160,6 +160,7 @@ FORGED = {
     "a last operation beyond the last": lambda: change_meta(2, max_op=500),
     "a last operation before the last": lambda: change_meta(2, max_op=16),
     "a last operation of 2^31": lambda: change_meta(2, max_op=2**31),
+    "a time that leaves no room for its differences": lambda: change_meta(2, time=-(2**63)),
     "actors out of order": lambda: with_actors([BOB, ALICE]),
     "an actor twice": lambda: with_actors([ALICE, ALICE]),
     "heads of another document": lambda: with_body(heads=[bytes(32), b"\x01" * 32]),

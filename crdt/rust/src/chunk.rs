@@ -13,6 +13,8 @@ use crate::reader::Reader;
 pub const MAX_OPERATIONS: u64 = 65_536;
 /// The last operation of a change lies below this.
 pub const MAX_OP: u64 = 1 << 31;
+/// A save holds the differences of times: the crate panics, at every later write, on one beyond 64 bits.
+const MAX_TIME: i64 = 1 << 62;
 /// Most predecessors of an operation, on average over a change.
 const MAX_PREDECESSORS: u64 = 4;
 /// Most bytes that the repeated strings of one change may stand for.
@@ -25,10 +27,17 @@ const CHANGE_CHUNK: u8 = 1;
 const DEFLATED_CHUNK: u8 = 2;
 const DEFLATED: u64 = 8;
 
-const COLUMN_KEY_STRING: u64 = 0x15;
 const COLUMN_ACTION: u64 = 0x42;
 const COLUMN_PRED_GROUP: u64 = 0x70;
+const COLUMN_PRED_ACTOR: u64 = 0x71;
+const COLUMN_PRED_COUNTER: u64 = 0x73;
 const COLUMN_MARK_NAME: u64 = 0xa5;
+
+// What a column holds: the lowest three bits of its specification.
+const DELTAS: u64 = 3;
+const BOOLEANS: u64 = 4;
+const STRINGS: u64 = 5;
+const VALUE_BYTES: u64 = 7;
 
 /// The header fields of a change, with its operations counted.
 #[derive(Debug)]
@@ -88,8 +97,18 @@ impl Head {
         if self.start_op >= MAX_OP || self.operations > MAX_OP - self.start_op {
             return invalid("operation numbers beyond 2^31");
         }
+        if !is_time(self.time) {
+            return invalid(TIMES);
+        }
         Ok(())
     }
+}
+
+pub const TIMES: &str = "a time is at least -2^62 and below 2^62";
+
+/// Whether a change may have this time.
+pub fn is_time(time: i64) -> bool {
+    (-MAX_TIME..MAX_TIME).contains(&time)
 }
 
 /// What a chunk is.
@@ -180,31 +199,81 @@ fn read_message(r: &mut Reader<'_>) -> Result<Option<String>> {
 }
 
 /// Walk the columns, and count what their run lengths stand for: operations, and whether there are marks.
+///
+/// No column may stand for more rows than there are operations, or predecessors where it is of those.
 fn count_operations(r: &mut Reader<'_>, most: u64) -> Result<(u64, bool)> {
-    let mut columns = Vec::new();
+    let mut columns: Vec<(u64, u64)> = Vec::new();
     for _ in 0..r.count(2)? {
-        columns.push((r.unsigned()?, r.unsigned()?));
-    }
-    let mut operations = 0;
-    let mut has_marks = false;
-    for (specification, length) in columns {
+        let (specification, length) = (r.unsigned()?, r.unsigned()?);
         if specification & DEFLATED != 0 {
             return invalid("a column is compressed");
         }
+        if columns.last().is_some_and(|(last, _)| *last >= specification) {
+            return invalid("the columns are not sorted and unique");
+        }
+        columns.push((specification, length));
+    }
+    let mut has_marks = false;
+    let (mut operations, mut predecessors) = (0, 0);
+    let (mut rows, mut predecessor_rows) = (0, 0);
+    for (specification, length) in columns {
         let column = r.take(length)?;
         match specification {
-            COLUMN_ACTION => operations = count_runs(column, most, integer, |_| 1)?,
-            COLUMN_PRED_GROUP => {
-                count_runs(column, most.saturating_mul(MAX_PREDECESSORS), integer, |n| n)?;
-            }
-            COLUMN_KEY_STRING | COLUMN_MARK_NAME => {
-                has_marks |= specification == COLUMN_MARK_NAME && !column.is_empty();
-                count_runs(column, MAX_REPEATED_BYTES, string, |n| n)?;
-            }
+            COLUMN_ACTION => operations = count_runs(column, most, integer, one)?,
+            COLUMN_PRED_GROUP => predecessors = count_runs(column, most_predecessors(most), integer, |n| n)?,
             _ => {}
         }
+        match specification {
+            COLUMN_PRED_ACTOR | COLUMN_PRED_COUNTER => {
+                predecessor_rows =
+                    count_rows(specification, column, most_predecessors(most))?.max(predecessor_rows);
+            }
+            _ => rows = count_rows(specification, column, most)?.max(rows),
+        }
+        has_marks |= specification == COLUMN_MARK_NAME && !column.is_empty();
+    }
+    if rows > operations || predecessor_rows > predecessors {
+        return invalid("a column stands for more than the operations");
     }
     Ok((operations, has_marks))
+}
+
+fn most_predecessors(most: u64) -> u64 {
+    most.saturating_mul(MAX_PREDECESSORS)
+}
+
+/// How many rows a column stands for, at most `most`. Its strings are at most `MAX_REPEATED_BYTES` together.
+fn count_rows(specification: u64, column: &[u8], most: u64) -> Result<u64> {
+    match specification & 7 {
+        BOOLEANS => count_booleans(column, most),
+        STRINGS => {
+            count_runs(column, MAX_REPEATED_BYTES, string, |n| n)?;
+            count_runs(column, most, string, one)
+        }
+        DELTAS => count_runs(column, most, |r| r.signed().map(|n| n as u64), one),
+        VALUE_BYTES => Ok(0),
+        _ => count_runs(column, most, integer, one),
+    }
+}
+
+fn count_booleans(column: &[u8], most: u64) -> Result<u64> {
+    let mut r = Reader::new(column);
+    let mut total: u64 = 0;
+    while !r.rest().is_empty() {
+        total = total.saturating_add(r.unsigned()?);
+    }
+    match total <= most {
+        true => Ok(total),
+        false => too_much(),
+    }
+}
+
+fn one(_: u64) -> u64 {
+    1
+}
+
+fn too_much<T>() -> Result<T> {
+    invalid("a column stands for more than the limits of one change")
 }
 
 fn integer(r: &mut Reader<'_>) -> Result<u64> {
@@ -233,7 +302,7 @@ fn count_runs(
         };
         total = total.saturating_add(added);
         if total > limit {
-            return invalid("a column stands for more than the limits of one change");
+            return too_much();
         }
     }
     Ok(total)

@@ -446,12 +446,13 @@ impl Core {
         heads_to_py(py, missing)
     }
 
-    /// How many operations and changes the document has, and replays that made another change.
-    fn stats(&self, py: Python<'_>) -> PyResult<(u64, u64, u64, usize)> {
+    /// How many operations and changes the document has, and replays that made another change,
+    /// changes that were replayed, and how often the document was built again.
+    fn stats(&self, py: Python<'_>) -> PyResult<(u64, u64, u64, usize, u64)> {
         self.quick(py, |d| {
             reading!(d, doc => {
                 let stats = doc.stats();
-                Ok((stats.num_ops, stats.num_changes, d.trust.mismatches, d.replayed))
+                Ok((stats.num_ops, stats.num_changes, d.trust.mismatches, d.replayed, d.trust.rebuilds))
             })
         })
     }

@@ -3,7 +3,7 @@
 use automerge::transaction::{CommitOptions, OwnedTransaction, Transactable};
 use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, PatchLog, Prop, ReadDoc, ScalarValue, Value};
 
-use crate::chunk::{MAX_OP, MAX_OPERATIONS};
+use crate::chunk::{is_time, MAX_OP, MAX_OPERATIONS, TIMES};
 use crate::error::{Error, Result};
 use crate::mend;
 use crate::patches::{self, Seen};
@@ -165,6 +165,9 @@ impl Document {
     }
 
     pub fn begin(&mut self, message: Option<String>, time: i64, patches: bool) -> Result<()> {
+        if !is_time(time) {
+            return Err(Error::Value(TIMES.into()));
+        }
         let (doc, tracker) = self.parts()?;
         if tracker.max_op(doc) + MAX_OPERATIONS >= MAX_OP {
             return Err(Error::Crdt("the operation numbers of the document are used up".into()));

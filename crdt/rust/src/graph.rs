@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::chunk::{is_time, TIMES};
 use crate::columns::{check_value, number, strings, unsigned, Deltas};
 use crate::error::{invalid, Result};
 use crate::reader::Reader;
@@ -59,7 +60,9 @@ impl Graph {
                 graph.deps.push(number(dep.next()?)?);
             }
             graph.add(Node { actor, seq, max_op, deps: first..graph.deps.len() })?;
-            time.next()?;
+            if time.next()?.is_some_and(|time| !is_time(time)) {
+                return invalid(TIMES);
+            }
             message.next()?;
             let meta = extra.next()?.unwrap_or(7);
             check_value(meta & 15, bytes.take(meta >> 4)?)?;

@@ -77,6 +77,7 @@ pub fn replay(document: &mut Document, change: &Change, made: Option<&mut Vec<Pa
 
 /// Build the document again as it was at `heads`.
 pub fn rebuild(document: &mut Document, heads: &[ChangeHash]) -> Result<()> {
+    document.trust.rebuilds += 1;
     let doc = document.idle()?;
     let actor = doc.get_actor().clone();
     match guard(|| Ok(doc.fork_at(heads)?)) {

@@ -12,6 +12,8 @@ pub struct Trust {
     hits: u32,
     skip: u32,
     pub mismatches: u64,
+    /// How often the document had to be built again.
+    pub rebuilds: u64,
 }
 
 impl Trust {

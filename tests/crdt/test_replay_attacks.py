@@ -284,8 +284,8 @@ PREDECESSORS = [
 ]
 
 
-@pytest.mark.parametrize("name", PREDECESSORS)
-def test_other_predecessors_than_a_local_write_has_are_seen_before_anything_is_replayed(name: str) -> None:
+@pytest.mark.parametrize("name", [*PREDECESSORS, "bytes after the columns", "numbers that leave a gap"])
+def test_what_no_local_write_makes_is_seen_before_anything_is_replayed(name: str) -> None:
     doc = document()
     before = doc.replayed
     doc.apply_changes([ATTACKS[name].encode()])

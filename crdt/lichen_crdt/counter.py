@@ -15,7 +15,8 @@ class Counter:
     """An integer that several writers may increment at once; the increments add up.
 
     `doc["votes"] = Counter(0)` makes one; `doc["votes"].increment()` and `doc["votes"] += 1` change
-    it. A counter read from a document is a view: `value` reads anew. It compares equal to integers.
+    it. A counter read from a document is a view of its place (in a list, of its index): `value` reads anew, and
+    has the last value once something else is there. It compares as an integer does.
     """
 
     __slots__ = ("_core", "_obj", "_place", "_value")
@@ -79,22 +80,29 @@ class Counter:
 
     __index__ = __int__
 
+    def __bool__(self) -> bool:
+        return self.value != 0
+
     def __eq__(self, other: object) -> bool:
         if isinstance(other, (Counter, int)):
             return self.value == int(other)
         return NotImplemented
 
-    def __lt__(self, other: Counter | int) -> bool:
-        return self.value < int(other)
+    def __lt__(self, other: Counter | float) -> bool:
+        return self.value < _number(other)
 
-    def __le__(self, other: Counter | int) -> bool:
-        return self.value <= int(other)
+    def __le__(self, other: Counter | float) -> bool:
+        return self.value <= _number(other)
 
-    def __gt__(self, other: Counter | int) -> bool:
-        return self.value > int(other)
+    def __gt__(self, other: Counter | float) -> bool:
+        return self.value > _number(other)
 
-    def __ge__(self, other: Counter | int) -> bool:
-        return self.value >= int(other)
+    def __ge__(self, other: Counter | float) -> bool:
+        return self.value >= _number(other)
 
     def __repr__(self) -> str:
         return f"Counter({self.value})"
+
+
+def _number(other: Counter | float) -> float:
+    return other.value if isinstance(other, Counter) else other

@@ -167,8 +167,8 @@ class Text:
         self.splice(start, count)
 
     def _range(self, key: int | slice) -> tuple[int, int]:
-        if isinstance(key, int):
-            return (key + len(self) if key < 0 else key), 1
+        if not isinstance(key, slice):
+            return self._place(key), 1
         start, stop, step = key.indices(len(self))
         if step != 1:
             raise ValueError("a text is edited in ranges with step 1")
@@ -232,8 +232,8 @@ class Text:
 
     def replace_block(self, index: int, content: Mapping[str, Value]) -> Map:
         """Put another block in place of the one at `index`; to change some keys, write to `block(index)`."""
-        self.join_block(index)
-        return self.split_block(index, content)
+        core, obj = self._bound()
+        return _map(core, core.replace_block(obj, self._place(index), content))
 
     def block(self, index: int) -> Map:
         """The block at `index` as a map to read and write; `TypeError` if there is none."""

@@ -36,6 +36,10 @@ class Units:
     def __len__(self) -> int:
         return self._text.offsets(self._unit)[0]
 
+    def __iter__(self) -> Iterator[str]:
+        """The characters, in order."""
+        return iter(str(self._text))
+
     def __getitem__(self, key: int | slice) -> str:
         """The characters in a range; with an index, the one there."""
         if isinstance(key, slice):
@@ -70,6 +74,8 @@ class Units:
             raise IndexError("a count is negative")
         if offset < 0:
             offset += len(self)
+        if offset < 0:
+            raise IndexError("a position is out of range")
         start, end = self._points(offset, offset + delete)
         self._text.splice(start, end - start, insert)
 
@@ -104,13 +110,14 @@ class Units:
 
     def marks(self) -> list[Mark]:
         """The marks of the text; one that ends inside a grapheme counts to its end."""
-        marks = self._text.marks()
-        offsets = iter(self._text.offsets(self._unit, *(at for mark in marks for at in (mark.start, mark.end - 1))))
-        return [Mark(next(offsets), self._end(next(offsets), mark), mark.name, mark.value) for mark in marks]
-
-    def _end(self, offset: int, mark: Mark) -> int:
-        """Where the character at `offset`, the last one of a mark, ends."""
-        return offset + _UNITS[self._unit](self._text[mark.end - 1])
+        marks, value = self._text.marks(), str(self._text)
+        places = sorted({at for mark in marks for at in (mark.start, mark.end - 1)})
+        starts = dict(zip(places, self._text.offsets(self._unit, *places), strict=False))
+        width = _WIDTHS[self._unit]
+        return [
+            Mark(starts[mark.start], starts[mark.end - 1] + width(value[mark.end - 1]), mark.name, mark.value)
+            for mark in marks
+        ]
 
 
 class Graphemes(Units):
@@ -143,14 +150,18 @@ class Graphemes(Units):
 
     def previous_boundary(self, index: int) -> int:
         """Where the grapheme before the code point `index` begins; at the start of the text, 0."""
-        return self._text.around(index - 1)[0] if index > 0 else self._text.around(index)[0]
+        if index < 0:
+            index += len(self._text)
+        if not 0 <= index <= len(self._text):
+            raise IndexError("a position is out of range")
+        return self._text.around(max(0, index - 1))[0]
 
 
 def _utf16(character: str) -> int:
     return 2 if ord(character) > 0xFFFF else 1
 
 
-_UNITS: dict[str, Callable[[str], int]] = {
+_WIDTHS: dict[str, Callable[[str], int]] = {
     "utf16": _utf16,
     "utf8": lambda character: len(character.encode()),
     "grapheme": lambda character: 1,

@@ -85,4 +85,6 @@ class _Past:
         return self._core.position(obj, cursor, self._heads)
 
     def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):  # copy and pickle ask for such
+            raise AttributeError(name)
         raise ReadOnly(f"{name}: a document as it was cannot be changed; change the document itself")

@@ -6,7 +6,7 @@ import operator
 import sys
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeGuard, TypeVar, overload
 
 from lichen_crdt._native import Obj
 from lichen_crdt.blame import Blame, blame
@@ -14,6 +14,8 @@ from lichen_crdt.counter import Counter
 from lichen_crdt.text import Text
 
 if TYPE_CHECKING:
+    from _typeshed import SupportsKeysAndGetItem
+
     from lichen_crdt._native import Core
     from lichen_crdt.authors import Authors
     from lichen_crdt.typed.view import View
@@ -98,7 +100,7 @@ class Map(MutableMapping[str, Any]):
         return self._core is core and self._obj == found
 
     def __getitem__(self, key: str) -> Any:
-        value = self._core.get(self._obj, key) if isinstance(key, str) else None
+        value = self._core.get(self._obj, key) if _can_be_key(key) else None
         if value is None and key not in self:
             raise KeyError(key)
         return wrap(self._core, self._obj, key, value)
@@ -108,10 +110,12 @@ class Map(MutableMapping[str, Any]):
             self._core.put(self._obj, key, value)
 
     def __delitem__(self, key: str) -> None:
-        self._core.delete(self._obj, _key(key))
+        if not _can_be_key(_key(key)):
+            raise KeyError(key)
+        self._core.delete(self._obj, key)
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and bool(self._core.get_all(self._obj, key))
+        return _can_be_key(key) and bool(self._core.get_all(self._obj, key))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._core.keys(self._obj))
@@ -145,9 +149,11 @@ class Map(MutableMapping[str, Any]):
     def pop(self, key: str, default: Any) -> Any: ...
     def pop(self, key: str, default: Any = _NOTHING) -> Any:
         """Take a value out; a copy of it, with texts and counters as such, so that it can be put elsewhere."""
-        if default is not _NOTHING and key not in self:
+        if key not in self:
+            if default is _NOTHING:
+                raise KeyError(_key(key))
             return default
-        value = _detached(self._core, self._obj, _key(key))
+        value = _detached(self._core, self._obj, key)
         del self[key]
         return value
 
@@ -157,6 +163,14 @@ class Map(MutableMapping[str, Any]):
         if not keys:
             raise KeyError("the map is empty")
         return keys[-1], self.pop(keys[-1])
+
+    def update(
+        self, other: SupportsKeysAndGetItem[str, Any] | Iterable[tuple[str, Any]] = (), /, **values: Any
+    ) -> None:
+        """Assign what a mapping, or pairs, and names have: all of it or, after an error, nothing."""
+        new = dict(other, **values).items()
+        core, obj = self._core, self._obj
+        core.put_all(obj, [(key, value) for key, value in new if not _stays(core, obj, _key(key), value)])
 
     def clear(self) -> None:
         """Delete every key."""
@@ -193,7 +207,7 @@ class Map(MutableMapping[str, Any]):
 
         One value, or none, is no conflict: nobody else wrote at the same time.
         """
-        return conflicts(self._core, self._obj, key)
+        return conflicts(self._core, self._obj, key) if _can_be_key(_key(key)) else ()
 
     @property
     def path(self) -> tuple[str | int, ...]:
@@ -276,8 +290,9 @@ class List(MutableSequence[Any]):
         places = range(start, stop, step)
         if len(places) != len(values):
             raise ValueError(f"{len(values)} values for an extended slice of size {len(places)}")
-        for at, value in zip(places, values, strict=True):
-            self[at] = value
+        core, obj = self._core, self._obj
+        new = zip(places, values, strict=True)
+        core.put_all(obj, [(at, value) for at, value in new if not _stays(core, obj, at, value)])
 
     def __delitem__(self, index: int | slice) -> None:
         if not isinstance(index, slice):
@@ -385,6 +400,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value
+
+
+def _can_be_key(key: object) -> TypeGuard[str]:
+    """Whether a map can have this key: a string that UTF-8 can hold."""
+    try:
+        return isinstance(key, str) and (key.isascii() or bool(key.encode()))
+    except UnicodeEncodeError:
+        return False
 
 
 def _key(key: str) -> str:

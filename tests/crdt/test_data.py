@@ -125,8 +125,8 @@ def test_views_are_copied_with_their_types(doc: Document) -> None:
 
 
 def test_other_mappings_and_sequences_are_taken(doc: Document) -> None:
-    doc.update(a=deque([1, 2]), b=range(3), c=OrderedDict(x=(1,)), d=bytearray(b"b"))
-    assert doc.to_py() == {"a": [1, 2], "b": [0, 1, 2], "c": {"x": [1]}, "d": b"b"}
+    doc.update(a=deque([1, 2]), b=range(3), c=OrderedDict(x=(1,)), d=bytearray(b"b"), e=memoryview(b"abc")[::2])
+    assert doc.to_py() == {"a": [1, 2], "b": [0, 1, 2], "c": {"x": [1]}, "d": b"b", "e": b"ac"}
 
 
 def test_numbers_come_back_as_they_were(doc: Document) -> None:
@@ -142,6 +142,48 @@ def test_surrogates_are_refused(bad: Any, doc: Document) -> None:
     with pytest.raises(UnicodeEncodeError):
         doc["\ud800"] = 1
     assert doc.to_py() == {}
+
+
+def test_a_key_that_no_map_can_have_is_not_there(doc: Document) -> None:
+    key = "\ud800"
+    assert (key in doc, doc.get(key), doc.pop(key, 1), doc.conflicts(key)) == (False, None, 1, ())
+    for read in (lambda: doc[key], lambda: doc.pop(key), lambda: doc.__delitem__(key)):
+        with pytest.raises(KeyError):
+            read()
+
+
+def test_a_bad_value_among_several_writes_none_of_them(doc: Document) -> None:
+    doc["items"] = [1, [2], 3]
+    items, before = doc.list("items"), doc.to_py()
+    deepest: Any = []
+    for _ in range(DEEPEST - 1):
+        deepest = [deepest]
+    for bad in (object(), 2**70, [deepest]):
+        with pytest.raises((TypeError, OverflowError, ValueError)):
+            doc.update(a=1, b=bad)
+        with pytest.raises((TypeError, OverflowError, ValueError)):
+            items[::2] = [0, [bad]]
+    with pytest.raises(TypeError):
+        doc |= {"a": 1, 2: 3}
+    assert doc.to_py() == before
+
+
+def test_items_change_places_by_an_extended_slice(doc: Document) -> None:
+    doc["items"] = [Counter(1), Text("b"), [3]]
+    items = doc.list("items")
+    items[::-1] = items[:]
+    assert items == [[3], "b", 1]
+    assert isinstance(items[2], Counter)
+
+
+def test_a_counter_is_true_and_ordered_as_its_number_is(doc: Document) -> None:
+    doc.update(n=Counter(0))
+    assert not doc["n"]
+    doc["n"] += 1
+    assert doc["n"]
+    assert Counter(0) < doc["n"] < 1.5
+    with pytest.raises(TypeError):
+        assert doc["n"] < "2"
 
 
 def test_a_counter_does_not_overflow(doc: Document) -> None:

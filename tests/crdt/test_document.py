@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from lichen_crdt import (
@@ -142,6 +143,28 @@ def test_text_positions_out_of_range_change_nothing() -> None:
         with pytest.raises(IndexError), doc.change():
             body.splice(index, count, "x")
     assert body == "milk, eggs"
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_position_too_far_before_the_end_is_out_of_range(inside: bool) -> None:
+    doc = Document()
+    with doc.change():
+        doc["t"] = Text("abc")
+        text = doc.text("t") if inside else Text("abc")
+        del text[-1]
+        text[-2] = "x"
+        edits: list[Any] = [
+            lambda: text.__delitem__(-3),
+            lambda: text.__setitem__(-4, "y"),
+            lambda: text.splice(-3, 1),
+            *(lambda unit=unit: unit.splice(-3, 1) for unit in (text.utf16, text.utf8, text.graphemes)),
+        ]
+        for edit in edits:
+            with pytest.raises(IndexError):
+                edit()
+        with pytest.raises(TypeError):
+            text["a"] = "b"  # type: ignore[index]
+    assert text == "xb"
 
 
 def test_a_text_outside_a_document_is_edited_alike() -> None:

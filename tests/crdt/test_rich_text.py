@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from crdt_strategies import EXPANDS, MARKS, Edit, as_python, exact, perform, transactions, values
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lichen_crdt import Block, BlockInsert, Document, MapPut, Mark, MarkPatch, RichText, Span, Text, TextPatch
+from lichen_crdt import Block, BlockInsert, Counter, Document, MapPut, Mark, MarkPatch, RichText, Span, Text, TextPatch
 from lichen_crdt import apply_patches as apply
 
 BOLD = {"bold": True}
@@ -97,6 +98,34 @@ def test_blocks_are_split_joined_replaced_and_written_to() -> None:
             body.split_block(0, {"x": object()})
         body.delete(0)
     assert str(body)[0] == "h"
+
+
+def test_a_block_with_bad_content_changes_nothing() -> None:
+    doc = Document()
+    deepest: Any = 1
+    for _ in range(199):
+        deepest = {"k": deepest}
+    with doc.change():
+        doc["body"] = Text("abc")
+        body = doc.text("body")
+        body.split_block(0, {"type": "heading"})
+        before = body.spans()
+        edits: list[Callable[[Any], object]] = [
+            lambda bad: body.replace_block(0, {"a": 1, "b": bad}),
+            lambda bad: body.split_block(2, {"a": 1, "b": bad}),
+            lambda bad: body.update_spans(["x", Block({"type": "heading", "b": bad})]),
+        ]
+        for edit in edits:
+            for bad in (object(), "\ud800", 2**70, deepest):
+                with pytest.raises((TypeError, ValueError, OverflowError)):
+                    edit(bad)
+        with pytest.raises(TypeError, match="no block"):
+            body.replace_block(1, {})
+        with pytest.raises(TypeError, match="no counter"):
+            body.mark(0, 1, "bold", Counter(1))  # type: ignore[arg-type]
+        assert body.spans() == before
+        assert body.replace_block(0, {"type": "quote"}) == {"type": "quote"}
+    assert body.spans() == [Block({"type": "quote"}), Span("abc")]
 
 
 pieces = st.lists(
@@ -198,6 +227,9 @@ def test_a_rich_text_follows_edits() -> None:
     assert text == [Span("a"), Span("xc", BOLD)]
     text.mark(0, 2, "bold", None)
     assert (text, str(text)) == ([Span("ax"), Span("c", BOLD)], "axc")
+    text.splice(3, 0, Span("1", {"bold": 1}))
+    assert [len(piece.text) for piece in text if isinstance(piece, Span)] == [2, 1, 1]
+    text.splice(3, 1)
     with pytest.raises(IndexError):
         text.splice(2, 2)
     with pytest.raises(LookupError):

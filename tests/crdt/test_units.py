@@ -83,6 +83,17 @@ def test_a_grapheme_is_what_a_reader_sees(held: Callable[[str], Text]) -> None:
     assert (graphemes.offset(1), graphemes[-1]) == (0, "x")
 
 
+def test_characters_in_units_are_those_of_the_text(held: Callable[[str], Text]) -> None:
+    text = held("a🥚b")
+    assert [*text.utf16] == [*text.utf8] == ["a", "🥚", "b"]
+    assert "b" in text.utf16
+    graphemes = held("e\u0301x").graphemes
+    assert [graphemes.previous_boundary(at) for at in (0, 1, 2, 3, -1)] == [0, 0, 0, 2, 0]
+    for at in (4, -4):
+        with pytest.raises(IndexError):
+            graphemes.previous_boundary(at)
+
+
 def test_positions_inside_a_character_or_beyond_are_refused_and_change_nothing(held: Callable[[str], Text]) -> None:
     text = held("a🥚b")
     for call in (
@@ -119,7 +130,10 @@ def test_marks_and_cursors_in_units(held: Callable[[str], Text]) -> None:
     text.insert(0, "🥚")
     assert (text.utf16.position(cursor), text.utf8.position(cursor), text.position(cursor)) == (5, 9, 3)
     text.utf8.unmark(5, 10, "bold")
-    assert text.marks() == []
+    assert text.marks() == text.utf16.marks() == []
+    text.mark(1, 2, "one", 1)
+    text.mark(0, 4, "all", 2)
+    assert text.utf16.marks() == [Mark(0, 6, "all", 2), Mark(2, 3, "one", 1)]
 
 
 def test_units_follow_every_way_to_edit() -> None:

@@ -341,6 +341,13 @@ impl Core {
         self.write(py, |d| d.put(&obj.id, place.0, value))
     }
 
+    /// Write values to places: all of them or, after an error, none.
+    fn put_all(&self, py: Python<'_>, obj: &Obj, items: Vec<(Place, Bound<'_, PyAny>)>) -> PyResult<()> {
+        let read = |(place, value): (Place, Bound<'_, PyAny>)| Ok((place.0, values::read(&value)?));
+        let items = items.into_iter().map(read).collect::<PyResult<_>>()?;
+        self.write(py, |d| d.put_all(&obj.id, items))
+    }
+
     fn insert(&self, py: Python<'_>, obj: &Obj, index: usize, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let value = values::read(value)?;
         self.write(py, |d| d.insert(&obj.id, index, value))

@@ -64,9 +64,7 @@ impl Core {
         value: &Bound<'_, PyAny>,
         expand: (bool, bool),
     ) -> PyResult<()> {
-        let Some(value) = values::read_scalar(value)? else {
-            return Err(Error::Type("the value of a mark is a scalar".into()).into());
-        };
+        let value = values::read_mark(value)?;
         self.write(py, |d| d.mark(&obj.id, Mark::new(name, value, start, end), expand))
     }
 
@@ -174,6 +172,18 @@ impl Core {
     ) -> PyResult<Obj> {
         let content = values::read_map(content)?;
         let block = self.write(py, |d| d.split_block(&obj.id, index, content))?;
+        Ok(Obj::new(block, ObjType::Map))
+    }
+
+    fn replace_block(
+        &self,
+        py: Python<'_>,
+        obj: &Obj,
+        index: usize,
+        content: &Bound<'_, PyMapping>,
+    ) -> PyResult<Obj> {
+        let content = values::read_map(content)?;
+        let block = self.write(py, |d| d.replace_block(&obj.id, index, content))?;
         Ok(Obj::new(block, ObjType::Map))
     }
 

@@ -268,9 +268,8 @@ impl Document {
         self.tx()
     }
 
-    /// Whether a value in an object stays within the depth to which documents nest.
-    fn check_depth(&mut self, obj: &ObjId, value: &Input) -> Result<()> {
-        let own = value.depth();
+    /// Whether a value of a depth in an object stays within the depth to which documents nest.
+    pub fn check_depth(&mut self, obj: &ObjId, own: usize) -> Result<()> {
         if own > 0 && self.tx()?.parents(obj)?.count() + own > MAX_DEPTH {
             return Err(Error::Value(format!("a document does not nest deeper than {MAX_DEPTH} levels")));
         }
@@ -278,7 +277,7 @@ impl Document {
     }
 
     pub fn put(&mut self, obj: &ObjId, prop: Prop, value: Input) -> Result<()> {
-        self.check_depth(obj, &value)?;
+        self.check_depth(obj, value.depth())?;
         match value {
             Input::Scalar(scalar) => Ok(self.with_room(obj, 1)?.put(obj, prop, scalar)?),
             other if other.operations() <= MAX_OPERATIONS => {
@@ -297,8 +296,14 @@ impl Document {
         }
     }
 
+    /// Write values to places: all of them, or none.
+    pub fn put_all(&mut self, obj: &ObjId, items: Vec<(Prop, Input)>) -> Result<()> {
+        items.iter().try_for_each(|(_, value)| self.check_depth(obj, value.depth()))?;
+        items.into_iter().try_for_each(|(prop, value)| self.put(obj, prop, value))
+    }
+
     pub fn insert(&mut self, obj: &ObjId, index: usize, value: Input) -> Result<()> {
-        self.check_depth(obj, &value)?;
+        self.check_depth(obj, value.depth())?;
         match value {
             Input::Scalar(scalar) => Ok(self.with_room(obj, 1)?.insert(obj, index, scalar)?),
             other if other.operations() <= MAX_OPERATIONS => {
@@ -335,7 +340,7 @@ impl Document {
         delete: usize,
         values: Vec<Input>,
     ) -> Result<()> {
-        values.iter().try_for_each(|value| self.check_depth(obj, value))?;
+        values.iter().try_for_each(|value| self.check_depth(obj, value.depth()))?;
         let total: u64 = values.iter().map(Input::operations).sum::<u64>() + delete as u64;
         let tx = self.with_room(obj, total)?;
         check_range(index, delete, tx.length(obj))?;

@@ -22,6 +22,15 @@ pub enum Piece<B> {
     Block(B),
 }
 
+impl<B> Piece<B> {
+    pub fn block(&self) -> Option<&B> {
+        match self {
+            Piece::Text(..) => None,
+            Piece::Block(block) => Some(block),
+        }
+    }
+}
+
 /// A part of a rich text as it is to be.
 pub type NewPiece = Piece<Vec<(String, Input)>>;
 

@@ -8,7 +8,7 @@ use crate::chunk::MAX_OPERATIONS;
 use crate::diff::{self, Token};
 use crate::document::{check_range, Document};
 use crate::error::{Error, Result};
-use crate::spans::{self, NewPiece};
+use crate::spans::{self, NewPiece, Piece};
 use crate::values::{self, Input, Output};
 use crate::version::At;
 
@@ -92,6 +92,7 @@ impl Document {
     /// Insert a block with this content; its object.
     pub fn split_block(&mut self, obj: &ObjId, index: usize, content: Vec<(String, Input)>) -> Result<ObjId> {
         self.is_text(obj)?;
+        self.check_depth(obj, values::depth(&content))?;
         let tx = self.with_room(obj, 1)?;
         check_range(index, 0, tx.length(obj))?;
         let block = tx.split_block(obj, index)?;
@@ -115,6 +116,19 @@ impl Document {
         self.splice_text(obj, index, 1, "")
     }
 
+    /// Put another block in the place of the one at an index; its object.
+    pub fn replace_block(
+        &mut self,
+        obj: &ObjId,
+        index: usize,
+        content: Vec<(String, Input)>,
+    ) -> Result<ObjId> {
+        self.block(obj, index)?;
+        let block = self.split_block(obj, index, content)?;
+        self.splice_text(obj, index + 1, 1, "")?;
+        Ok(block)
+    }
+
     /// Make a rich text of other parts with few operations. `sides`: how the marks of a name expand.
     pub fn update_spans(
         &mut self,
@@ -123,6 +137,9 @@ impl Document {
         sides: impl Fn(&str) -> Sides,
     ) -> Result<()> {
         self.is_text(obj)?;
+        for content in new.iter().filter_map(Piece::block) {
+            self.check_depth(obj, values::depth(content))?;
+        }
         let old = values::rich(self.tx()?, obj, &At::default())?;
         let spans::Tokens { before, after, contents } = spans::tokens(&old, &new);
         let starts = starts(&before);

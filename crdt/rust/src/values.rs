@@ -6,7 +6,8 @@ use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{
-    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PySequence, PyString, PyTuple,
+    PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyMemoryView, PySequence,
+    PyString, PyTuple,
 };
 use std::collections::HashMap;
 use std::ops::Range;
@@ -130,7 +131,7 @@ impl Input {
         match self {
             Input::Scalar(_) => 0,
             Input::Text(_) => 1,
-            Input::Map(items) => 1 + items.iter().map(|(_, v)| v.depth()).max().unwrap_or(0),
+            Input::Map(items) => depth(items),
             Input::List(items) => 1 + items.iter().map(Input::depth).max().unwrap_or(0),
         }
     }
@@ -158,6 +159,11 @@ impl Input {
             }
         }
     }
+}
+
+/// How many objects lie in one another in a map with this content.
+pub fn depth(items: &[(String, Input)]) -> usize {
+    1 + items.iter().map(|(_, value)| value.depth()).max().unwrap_or(0)
 }
 
 /// Read a Python value; a type that a document cannot hold is a `TypeError`.
@@ -206,16 +212,25 @@ pub fn read_pieces(pieces: Vec<(Option<String>, Bound<'_, PyMapping>)>) -> PyRes
     let read = |(text, rest): (Option<String>, Bound<'_, PyMapping>)| match text {
         None => Ok(Piece::Block(read_map(&rest)?)),
         Some(text) => {
-            let scalar = |(name, value)| match value {
-                Input::Scalar(scalar) => Ok((name, scalar)),
-                _ => Err(PyTypeError::new_err("the value of a mark is a scalar")),
-            };
+            let scalar = |(name, value)| Ok((name, as_mark(value)?));
             let mut marks: Marks = read_map(&rest)?.into_iter().map(scalar).collect::<PyResult<_>>()?;
             marks.retain(|_, value| *value != ScalarValue::Null);
             Ok(Piece::Text(text, marks))
         }
     };
     pieces.into_iter().map(read).collect()
+}
+
+/// Read the value of a mark.
+pub fn read_mark(value: &Bound<'_, PyAny>) -> PyResult<ScalarValue> {
+    as_mark(read(value)?)
+}
+
+fn as_mark(value: Input) -> PyResult<ScalarValue> {
+    match value {
+        Input::Scalar(scalar) if !matches!(scalar, ScalarValue::Counter(_)) => Ok(scalar),
+        _ => Err(PyTypeError::new_err("the value of a mark is a scalar, and no counter")),
+    }
 }
 
 fn read_items<'py>(items: impl Iterator<Item = Bound<'py, PyAny>>, depth: usize) -> PyResult<Input> {
@@ -259,6 +274,9 @@ pub fn read_scalar(value: &Bound<'_, PyAny>) -> PyResult<Option<ScalarValue>> {
     }
     if let Ok(bytes) = value.cast::<PyByteArray>() {
         return Ok(Some(ScalarValue::Bytes(bytes.to_vec())));
+    }
+    if value.cast::<PyMemoryView>().is_ok() {
+        return Ok(Some(ScalarValue::Bytes(value.call_method0("tobytes")?.extract()?)));
     }
     read_registered(value)
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,14 +37,14 @@ class _Step:
     shape: Shape
 
 
-def candidates(source: Map, shape: Shape, value: Any, node: Node, path: Path) -> tuple[Candidate, ...]:
+def candidates(source: Map, shape: Shape, value: Any, node: Node, path: tuple[Hashable, ...]) -> tuple[Candidate, ...]:
     """What lies at the end of a path, the value that is read last. Raises `LookupError`."""
     if not path:
         raise LookupError("a path names a field")
     at = _Step(source, value, node, shape)
     for step in path[:-1]:
         at = _go(at, step)
-    return _at_end(at, path)
+    return _at_end(at, path[-1], tuple(step if isinstance(step, int) else str(step) for step in path))
 
 
 def _resolved(at: _Step) -> Shape:
@@ -55,7 +56,7 @@ def _resolved(at: _Step) -> Shape:
     return shape
 
 
-def _go(at: _Step, step: str | int) -> _Step:
+def _go(at: _Step, step: Hashable) -> _Step:
     match _resolved(at), at.node:
         case RecordShape() as shape, MapNode(entries=entries):
             field = shape.field(str(step))
@@ -63,7 +64,7 @@ def _go(at: _Step, step: str | int) -> _Step:
             value = getattr(at.value, field.name, None)
             inner = field.shape
         case DictShape() as shape, MapNode(entries=entries):
-            entry = entries.get(_stored_key(shape, step))
+            entry = entries.get(_stored_key(shape, at.value, step))
             value = at.value.get(step)
             inner = shape.item
         case ListShape() as shape, ListNode() as node if isinstance(step, int):
@@ -75,8 +76,7 @@ def _go(at: _Step, step: str | int) -> _Step:
     return _Step(at.container[entry.stored], value, entry.node, inner)
 
 
-def _at_end(at: _Step, path: Path) -> tuple[Candidate, ...]:
-    step = path[-1]
+def _at_end(at: _Step, step: Hashable, path: Path) -> tuple[Candidate, ...]:
     match _resolved(at), at.container:
         case RecordShape() as shape, Map() as container:
             field = shape.field(str(step))
@@ -85,8 +85,10 @@ def _at_end(at: _Step, path: Path) -> tuple[Candidate, ...]:
             ]
             found.sort(key=lambda one: not one[0].is_default(plain(one[1].value)))
             return tuple(_candidate(conflict, field.shape, path, source) for source, conflict in found)
-        case DictShape() as shape, Map() as container:
-            key = _stored_key(shape, step)
+        case DictShape() as shape, Map() as container if isinstance(at.node, MapNode):
+            key = _stored_key(shape, at.value, step)
+            entry = at.node.entries.get(key)
+            key = key if entry is None or entry.stored is None else entry.stored
             return tuple(_candidate(conflict, shape.item, path) for conflict in container.conflicts(key))
         case ListShape() as shape, List() as container if isinstance(step, int) and isinstance(at.node, ListNode):
             index = at.node.indexes[step]
@@ -94,9 +96,10 @@ def _at_end(at: _Step, path: Path) -> tuple[Candidate, ...]:
     raise LookupError(f"there is nothing at {step!r}")
 
 
-def _stored_key(shape: DictShape, step: str | int) -> str:
+def _stored_key(shape: DictShape, value: dict[Any, Any], step: Hashable) -> str:
+    """The key of an entry, in the words in which the dict has it where several mean the same."""
     try:
-        return str(shape.key.write(step, ()))
+        return str(shape.key.write(next((name for name in value if name == step), step), ()))
     except InvalidValue as error:
         raise LookupError(str(error)) from None
 

@@ -74,13 +74,15 @@ class DictShape:
         node = MapNode({})
         for key, raw in stored.items():
             try:
-                name, _ = self.key.read(key, place)
+                name, spelled = self.key.read(key, place)
+                if name in values:
+                    raise Misfit("another key means the same")
                 value, item = self.item.read(raw, place.inside(key))
             except Misfit as why:
                 place.report(key, raw, str(why))
                 continue
             values[name] = value
-            node.entries[key] = Entry(item, key)
+            node.entries[str(spelled)] = Entry(item, key)
         return values, node
 
     def write(self, value: Any, path: Path) -> Node:

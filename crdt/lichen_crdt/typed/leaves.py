@@ -25,6 +25,7 @@ from lichen_crdt.typed.nodes import (
     TextNode,
     Unreadable,
     plain_node,
+    storable,
 )
 from lichen_crdt.values import from_milliseconds, to_milliseconds
 
@@ -71,6 +72,13 @@ def wrong(value: Any, wanted: str, path: Path) -> InvalidValue:
     return InvalidValue(f"{wanted} is needed, not {describe(value)}", path)
 
 
+def _storable(text: str, path: Path) -> str:
+    try:
+        return storable(text)
+    except UnicodeEncodeError as error:
+        raise InvalidValue(str(error), path) from None
+
+
 @dataclass(frozen=True, slots=True)
 class Native:
     """A type that documents have themselves: it must be there exactly."""
@@ -100,7 +108,9 @@ class Native:
             return from_milliseconds(to_milliseconds(value))
         if self.kind is type(None):
             return None
-        plain: Node = str.__str__(value) if self.kind is str else self.kind(value)  # a subclass is stored as its base
+        if self.kind is str:
+            return _storable(str.__str__(value), path)
+        plain: Node = self.kind(value)  # a subclass is stored as its base
         return plain
 
     def accepts(self, value: Any) -> bool:
@@ -131,9 +141,10 @@ class Spelled:
         if type(stored) is not str:
             raise misfit(stored, f"a {self.kind.__name__}")
         try:
-            return self.parse(stored), stored
+            value = self.parse(stored)
         except (ValueError, InvalidOperation):
             raise Misfit(f"a {self.kind.__name__} is needed, and {stored[:80]!r} is none") from None
+        return value, self.spell(value)  # in the words that a draft writes, so that other ones are no difference
 
     def write(self, value: Any, path: Path) -> Node:
         if not self.accepts(value):
@@ -208,7 +219,7 @@ class TextShape:
     def write(self, value: Any, path: Path) -> Node:
         if not self.accepts(value):
             raise wrong(value, "a text", path)
-        return TextNode(str(value))
+        return TextNode(_storable(str(value), path))
 
     def accepts(self, value: Any) -> bool:
         return isinstance(value, (Text, str))

@@ -152,7 +152,7 @@ def plain_node(value: Any, depth: int = 0) -> Node:
     if depth > MAX_DEPTH:
         raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
     if isinstance(value, Text):
-        return TextNode(str(value))
+        return TextNode(storable(str(value)))
     if isinstance(value, Counter):
         return CounterNode(value.value)
     if isinstance(value, dict):
@@ -163,7 +163,9 @@ def plain_node(value: Any, depth: int = 0) -> Node:
         return from_milliseconds(to_milliseconds(value))
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         raise ValueError("an integer of a document has 64 bits")
-    if value is None or isinstance(value, (bool, int, float, str, bytes, Unknown)):
+    if isinstance(value, str):
+        return storable(value)
+    if value is None or isinstance(value, (bool, int, float, bytes, Unknown)):
         return value
     raise TypeError(f"a document cannot hold a {type(value).__name__}")
 
@@ -171,7 +173,14 @@ def plain_node(value: Any, depth: int = 0) -> Node:
 def _key(key: object) -> str:
     if not isinstance(key, str):
         raise TypeError("the keys of a map are strings")
-    return key
+    return storable(key)
+
+
+def storable(text: str) -> str:
+    """The text, if UTF-8 can hold it. Raises `UnicodeEncodeError`, which is a `ValueError`."""
+    if not text.isascii():
+        text.encode()
+    return text
 
 
 def content(node: Node) -> Any:

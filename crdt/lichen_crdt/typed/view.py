@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -72,7 +73,7 @@ class View(Generic[T]):
         value, _, problems = self._read(stamp, live=False)
         return Reading(value, problems, stamp.version)
 
-    def conflicts(self, *path: str | int) -> tuple[Candidate, ...]:
+    def conflicts(self, *path: Hashable) -> tuple[Candidate, ...]:
         """Every value that concurrent writers left at a field, the one that is read last.
 
         `path` has names of fields, keys of dicts and positions in lists, as in `value`. Values that lie at an older key
@@ -112,7 +113,10 @@ class View(Generic[T]):
         return Change(self._source, self, self._source.change(message, time, patches=patches))
 
     def edit(self) -> Draft[T]:
-        """A draft inside the transaction that is open: `with view.edit() as note: ...`; else as `change`."""
+        """A draft inside the transaction that is open: `with view.edit() as note: ...`; else as `change`.
+
+        `NewerDocument` may leave some of the differences written: let it end the transaction, which takes them back.
+        """
         return Draft(self)
 
     def write(self, value: T, message: str | None = None, time: int | None = None) -> None:

@@ -6,9 +6,11 @@ import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Annotated, Any
+from uuid import UUID
 
 import pydantic.dataclasses
 import pytest
@@ -251,6 +253,52 @@ def test_a_list_that_is_also_changed_beside_the_draft_is_refused() -> None:
     with pytest.raises(TransactionError, match="beside"):
         edited(doc, lambda _: doc["items"].pop(0), lambda note: note.items.append(Item("x")))
     assert doc.view(Note).value.items[0] == Item("eggs", 6)
+
+
+@dataclass
+class Spelled:
+    title: str = ""
+    day: date = date(2020, 1, 1)
+    owner: UUID | None = None
+    prices: dict[Decimal, int] = field(default_factory=dict)
+
+
+def test_what_others_spelled_in_other_words_stays_until_it_changes() -> None:
+    doc, owner = Document(), "ABCDEF00-0000-0000-0000-000000000000"
+    with doc.change():
+        doc.update(title="x", day="20261125", owner=owner, prices={"1": 1, "1.0": 2, "2.0": 3})
+    view = doc.view(Spelled)
+    assert [(problem.path, problem.value) for problem in view.problems] == [(("prices", "1.0"), 2)]
+    before = doc.to_py()
+    with view.change() as draft:
+        draft.title = "y"
+    assert doc.to_py() == {**before, "title": "y"}
+    with view.change() as draft:
+        draft.prices[Decimal(2)] = 4
+        del draft.prices[Decimal(1)]
+        draft.day = date(2026, 11, 26)
+    assert doc.to_py() == {"title": "y", "day": "2026-11-26", "owner": owner, "prices": {"1.0": 2, "2.0": 4}}
+    assert [one.value for one in view.conflicts("prices", Decimal(2))] == [4]
+
+
+def test_a_string_that_no_document_can_hold_leaves_a_draft_unwritten() -> None:
+    doc = notebook()
+    before = doc.to_py()
+    bad: list[Callable[[Note], object]] = [
+        assigned(body=Text("\ud800")),
+        assigned(notes="\ud800"),
+        lambda note: note.meta.update(deep={"a": 1, "\ud800": 2}),
+        lambda note: note.items.append(Item("\ud800")),
+    ]
+    with doc.change():
+        for edit in bad:
+            draft = doc.view(Note).edit()
+            note = draft.begin()
+            note.title = "new"
+            edit(note)
+            with pytest.raises(InvalidValue, match="surrogates"):
+                draft.finish(note)
+    assert doc.to_py() == before
 
 
 def test_frozen_models_are_written_whole() -> None:

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use automerge::{ActorId, Automerge, ObjId, ObjType, Prop, ReadDoc};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyTuple};
 
 use crate::apply::{self, Begun, Report};
 use crate::applying::{drop_elsewhere, Applying};
@@ -334,44 +334,6 @@ impl Core {
             Ok(seen)
         })?;
         patches::to_py(py, seen)
-    }
-
-    fn put(&self, py: Python<'_>, obj: &Obj, place: Place, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let value = values::read(value)?;
-        self.write(py, |d| d.put(&obj.id, place.0, value))
-    }
-
-    /// Write values to places: all of them or, after an error, none.
-    fn put_all(&self, py: Python<'_>, obj: &Obj, items: Vec<(Place, Bound<'_, PyAny>)>) -> PyResult<()> {
-        let read = |(place, value): (Place, Bound<'_, PyAny>)| Ok((place.0, values::read(&value)?));
-        let items = items.into_iter().map(read).collect::<PyResult<_>>()?;
-        self.write(py, |d| d.put_all(&obj.id, items))
-    }
-
-    fn insert(&self, py: Python<'_>, obj: &Obj, index: usize, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let value = values::read(value)?;
-        self.write(py, |d| d.insert(&obj.id, index, value))
-    }
-
-    fn splice_list(
-        &self,
-        py: Python<'_>,
-        obj: &Obj,
-        index: usize,
-        delete: usize,
-        values: &Bound<'_, PyList>,
-    ) -> PyResult<()> {
-        let values: PyResult<Vec<_>> = values.iter().map(|v| values::read(&v)).collect();
-        let values = values?;
-        self.write(py, |d| d.splice_list(&obj.id, index, delete, values))
-    }
-
-    fn delete(&self, py: Python<'_>, obj: &Obj, place: Place) -> PyResult<()> {
-        self.write(py, |d| d.delete(&obj.id, place.0))
-    }
-
-    fn increment(&self, py: Python<'_>, obj: &Obj, place: Place, by: i64) -> PyResult<()> {
-        self.write(py, |d| d.increment(&obj.id, place.0, by))
     }
 
     fn path<'py>(&self, py: Python<'py>, obj: &Obj) -> PyResult<Bound<'py, PyTuple>> {

@@ -8,6 +8,7 @@ use pyo3::types::{PyBytes, PyMapping, PyTuple};
 use crate::core::Core;
 use crate::document::{reading, Document};
 use crate::error::{guard, Error, Result};
+use crate::input;
 use crate::text::Sides;
 use crate::units::{self, Unit};
 use crate::values::{self, Form, Obj, Style};
@@ -64,7 +65,7 @@ impl Core {
         value: &Bound<'_, PyAny>,
         expand: (bool, bool),
     ) -> PyResult<()> {
-        let value = values::read_mark(value)?;
+        let value = input::read_mark(value)?;
         self.write(py, |d| d.mark(&obj.id, Mark::new(name, value, start, end), expand))
     }
 
@@ -170,7 +171,7 @@ impl Core {
         index: usize,
         content: &Bound<'_, PyMapping>,
     ) -> PyResult<Obj> {
-        let content = values::read_map(content)?;
+        let content = input::read_map(content)?;
         let block = self.write(py, |d| d.split_block(&obj.id, index, content))?;
         Ok(Obj::new(block, ObjType::Map))
     }
@@ -182,7 +183,7 @@ impl Core {
         index: usize,
         content: &Bound<'_, PyMapping>,
     ) -> PyResult<Obj> {
-        let content = values::read_map(content)?;
+        let content = input::read_map(content)?;
         let block = self.write(py, |d| d.replace_block(&obj.id, index, content))?;
         Ok(Obj::new(block, ObjType::Map))
     }
@@ -200,7 +201,7 @@ impl Core {
         expand: std::collections::HashMap<String, Sides>,
         default: Sides,
     ) -> PyResult<()> {
-        let pieces = values::read_pieces(pieces)?;
+        let pieces = input::read_pieces(pieces)?;
         let sides = |name: &str| expand.get(name).copied().unwrap_or(default);
         self.write(py, |d| d.update_spans(&obj.id, pieces, sides))
     }

@@ -1,17 +1,20 @@
 //! The document: its state, its transactions and what is written in them.
 
+use std::collections::BTreeSet;
+
 use automerge::transaction::{CommitOptions, OwnedTransaction, Transactable};
 use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, PatchLog, Prop, ReadDoc, ScalarValue, Value};
 
 use crate::chunk::{is_time, MAX_OP, MAX_OPERATIONS, TIMES};
 use crate::error::{Error, Result};
+use crate::input::Input;
 use crate::mend;
 use crate::patches::{self, Seen};
 use crate::replay::Hint;
 use crate::tracker::Tracker;
 use crate::trust::Trust;
 use crate::units::Mirror;
-use crate::values::{Input, MAX_DEPTH};
+use crate::values::MAX_DEPTH;
 
 /// One committed change: its hash and its bytes.
 pub type Done = ([u8; 32], Vec<u8>);
@@ -50,7 +53,7 @@ pub struct Writing {
     actor: ActorId,
     done: Vec<Done>,
     /// The texts that were marked.
-    marked: Vec<ObjId>,
+    marked: BTreeSet<ObjId>,
     message: Option<String>,
     time: i64,
 }
@@ -179,7 +182,7 @@ impl Document {
         let actor = doc.get_actor().clone();
         let log = if patches { PatchLog::active() } else { PatchLog::inactive() };
         let tx = open(doc, log)?;
-        let (done, marked) = (Vec::new(), Vec::new());
+        let (done, marked) = (Vec::new(), BTreeSet::new());
         self.state = State::Open(Box::new(Writing { tx, before, actor, done, marked, message, time }));
         Ok(())
     }
@@ -247,7 +250,7 @@ impl Document {
     pub fn note_mark(&mut self, obj: &ObjId) {
         if let State::Open(writing) = &mut self.state {
             if !writing.marked.contains(obj) {
-                writing.marked.push(obj.clone());
+                writing.marked.insert(obj.clone());
             }
         }
     }

@@ -16,6 +16,7 @@ use crate::chunk::{MAX_OP, MAX_OPERATIONS};
 use crate::convert::{heads_to_py, known, read_heads};
 use crate::core::Core;
 use crate::error::Error;
+use crate::input;
 use crate::values::{self, Output, Style};
 use crate::version::At;
 
@@ -243,7 +244,7 @@ fn read_action(action: &str, value: &Bound<'_, PyAny>) -> PyResult<OpType> {
         "text" => OpType::Make(ObjType::Text),
         "delete" => OpType::Delete,
         "increment" => OpType::Increment(value.extract()?),
-        "put" => OpType::Put(values::read_scalar(value)?.ok_or_else(unknown)?),
+        "put" => OpType::Put(input::read_scalar(value)?.ok_or_else(unknown)?),
         _ => return Err(unknown().into()),
     })
 }

@@ -4,7 +4,7 @@
 //! marked in one step, a mark may be shown in the wrong one. Then the marks are worked out anew, from
 //! those of before, what the patches insert, and those of after.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
 
 use automerge::legacy::OpType;
@@ -19,13 +19,12 @@ use crate::spans::{self, places, Marks};
 use crate::version::At;
 
 /// The texts that changes set marks in.
-pub fn marked(changes: &[Incoming]) -> Vec<ObjId> {
-    let mut texts = Vec::new();
+pub fn marked(changes: &[Incoming]) -> BTreeSet<ObjId> {
+    let mut texts = BTreeSet::new();
     for incoming in changes.iter().filter(|incoming| incoming.head.has_marks) {
         for op in incoming.change.decode().operations {
-            let obj = object(&op.obj);
-            if matches!(op.action, OpType::MarkBegin(_)) && !texts.contains(&obj) {
-                texts.push(obj);
+            if matches!(op.action, OpType::MarkBegin(_)) {
+                texts.insert(object(&op.obj));
             }
         }
     }
@@ -37,7 +36,7 @@ pub fn step(
     doc: &Automerge,
     before: &[ChangeHash],
     made: Vec<Patch>,
-    marked: &[ObjId],
+    marked: &BTreeSet<ObjId>,
 ) -> Result<Vec<Patch>> {
     if marked.len() < 2 {
         return Ok(made);
@@ -52,11 +51,13 @@ pub fn diff(
     after: &[ChangeHash],
     made: Vec<Patch>,
 ) -> Result<Vec<Patch>> {
-    let (before, after) = (At::heads_of(before), At::heads_of(after));
-    let mut marked = Vec::new();
+    let before = At::heads_of(before);
+    // Reading the present takes no look at what was when.
+    let after = if after == doc.get_heads() { At::default() } else { At::heads_of(after) };
+    let mut marked = BTreeSet::new();
     for text in texts(doc, &after)? {
         if !after.marks(doc, &text)?.is_empty() || !before.marks(doc, &text)?.is_empty() {
-            marked.push(text);
+            marked.insert(text);
         }
     }
     again(doc, &before, &after, made, &marked)
@@ -67,7 +68,7 @@ fn again(
     before: &At,
     after: &At,
     mut made: Vec<Patch>,
-    marked: &[ObjId],
+    marked: &BTreeSet<ObjId>,
 ) -> Result<Vec<Patch>> {
     made.retain(|patch| !matches!(patch.action, PatchAction::Mark { .. }));
     let new = created(&made);

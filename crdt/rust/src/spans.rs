@@ -7,7 +7,8 @@ use automerge::{ObjId, ObjType, Prop, ReadDoc, ScalarValue, Value};
 
 use crate::diff::{self, Token};
 use crate::error::Result;
-use crate::values::{Input, Output};
+use crate::input::Input;
+use crate::values::Output;
 use crate::version::At;
 
 /// What stands for a block in the plain form of a text.

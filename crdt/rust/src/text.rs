@@ -8,8 +8,9 @@ use crate::chunk::MAX_OPERATIONS;
 use crate::diff::{self, Token};
 use crate::document::{check_range, Document};
 use crate::error::{Error, Result};
+use crate::input::{self, Input};
 use crate::spans::{self, NewPiece, Piece};
-use crate::values::{self, Input, Output};
+use crate::values::{self, Output};
 use crate::version::At;
 
 /// At which edges of a mark text that is inserted there later takes it: before, after.
@@ -92,7 +93,7 @@ impl Document {
     /// Insert a block with this content; its object.
     pub fn split_block(&mut self, obj: &ObjId, index: usize, content: Vec<(String, Input)>) -> Result<ObjId> {
         self.is_text(obj)?;
-        self.check_depth(obj, values::depth(&content))?;
+        self.check_depth(obj, input::depth(&content))?;
         let tx = self.with_room(obj, 1)?;
         check_range(index, 0, tx.length(obj))?;
         let block = tx.split_block(obj, index)?;
@@ -138,7 +139,7 @@ impl Document {
     ) -> Result<()> {
         self.is_text(obj)?;
         for content in new.iter().filter_map(Piece::block) {
-            self.check_depth(obj, values::depth(content))?;
+            self.check_depth(obj, input::depth(content))?;
         }
         let old = values::rich(self.tx()?, obj, &At::default())?;
         let spans::Tokens { before, after, contents } = spans::tokens(&old, &new);

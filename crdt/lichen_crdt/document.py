@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Literal, Self
 
@@ -94,8 +94,8 @@ class Document(Map):
     thread that opened it, others wait for its end (see `wait_at_most`). Coroutines on one thread share
     its open transaction: do not await anything but your own writes inside the block.
 
-    `actor` is the id under which this copy writes: bytes or hexadecimal, unique to each copy that
-    ever writes; random if not given. Two copies that write under one actor cannot be merged again.
+    `actor` is the id under which this copy writes: 1 to 128 bytes, or hexadecimal, unique to each copy
+    that ever writes; random if not given. Two copies that write under one actor cannot be merged again.
     """
 
     __slots__ = ()
@@ -149,7 +149,10 @@ class Document(Map):
 
     @actor.setter
     def actor(self, actor: bytes | str) -> None:
-        self._core.set_actor(_actor(actor) or b"")
+        checked = _actor(actor)
+        if checked is None:
+            raise TypeError(_AN_ACTOR)
+        self._core.set_actor(checked)
 
     @property
     def in_transaction(self) -> bool:
@@ -262,13 +265,23 @@ class Document(Map):
         """How many operations the document holds, those of deleted things included."""
         return self._core.stats()[0]
 
+    def __reduce__(self) -> tuple[Callable[[bytes], Self], tuple[bytes]]:
+        """For `copy` and `pickle`, which make a document of its own of what `save()` has, with another actor."""
+        return type(self).load, (self.save(),)
+
     def __repr__(self) -> str:
         return f"Document({self.to_py()!r})"
 
 
+_MAX_ACTOR_BYTES = 128  # others refuse changes of longer ones
+_AN_ACTOR = f"an actor is 1 to {_MAX_ACTOR_BYTES} bytes, or hexadecimal"
+
+
 def _actor(actor: object) -> bytes | None:
-    if actor is None or isinstance(actor, bytes):
-        return actor
     if isinstance(actor, str):
-        return bytes.fromhex(actor)
-    raise TypeError("an actor is bytes or hexadecimal")
+        actor = bytes.fromhex(actor)
+    if actor is not None and not isinstance(actor, bytes):
+        raise TypeError(_AN_ACTOR)
+    if actor is not None and not 1 <= len(actor) <= _MAX_ACTOR_BYTES:
+        raise ValueError(_AN_ACTOR)
+    return actor

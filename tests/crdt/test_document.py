@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import copy
+import pickle
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -389,6 +392,37 @@ def test_damaged_changes_are_invalid() -> None:
         damaged = change[:at] + bytes([change[at] ^ 0x20]) + change[at + 1 :]
         with pytest.raises(InvalidChange):
             Document().apply_changes([damaged])
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda doc: pickle.loads(pickle.dumps(doc))])
+def test_a_copied_document_is_one_of_its_own(copied: Callable[[Document], Document]) -> None:
+    doc = Document()
+    with doc.change():
+        doc["n"] = [1]
+    other = copied(doc)
+    assert (other, other.heads) == (doc, doc.heads)
+    assert other.actor != doc.actor
+    with other.change():
+        other["n"].append(2)
+    assert doc["n"] == [1]
+    for view in (doc["n"], doc.at(doc.heads)):
+        with pytest.raises(TypeError, match="pickle"):
+            copy.deepcopy(view)
+
+
+@pytest.mark.parametrize("actor", [b"", "", b"x" * 129, None, 5])
+def test_an_actor_that_others_would_refuse_is_none(actor: Any) -> None:
+    doc = Document()
+    before = doc.actor
+    with pytest.raises((ValueError, TypeError), match="an actor is"):
+        doc.actor = actor
+    assert doc.actor == before
+    if actor is not None:
+        with pytest.raises((ValueError, TypeError), match="an actor is"):
+            Document(actor)
+    with Document(b"x" * 128).change() as tx:
+        tx["a"] = 1
+    doc.apply_changes([tx.bytes or b""])
 
 
 def test_a_fork_goes_its_own_way_until_merged() -> None:

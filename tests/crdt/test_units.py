@@ -56,6 +56,16 @@ def test_edits_in_units_are_edits_of_the_encoded_text(value: str, insert: str, d
                 assert len(units) == getattr(Text(wanted), name).__len__()
 
 
+def test_long_texts_are_counted_in_whole_chunks(held: Callable[[str], Text]) -> None:
+    value = "a🥚é" * 600
+    text = held(value)
+    assert (len(text.utf16), len(text.utf8), len(text.graphemes)) == (2400, 4200, 1800)
+    for at in (511, 512, 1024, 1799):
+        units = len(value[:at].encode("utf-16-le")) // 2, len(value[:at].encode())
+        assert (text.utf16.offset(at), text.utf8.offset(at)) == units
+        assert (text.utf16.index(units[0]), text.utf8.index(units[1])) == (at, at)
+
+
 @given(texts)
 def test_graphemes_cover_the_text(value: str) -> None:
     doc = Document()

@@ -264,15 +264,32 @@ def test_text_of_others_inside_my_mark_loses_it_with_the_rest() -> None:
     assert (doc["body"], doc["body"].marks()) == ("heXXllo", [])
 
 
-def test_a_mark_of_someone_else_stays() -> None:
+@pytest.mark.parametrize("later", [False, True])
+def test_a_mark_of_someone_else_stays(later: bool) -> None:
     doc = started()
     ben = doc.fork(actor=BEN)
     for copy in (doc, ben):
+        if later and copy is ben:
+            ben.merge(doc)
         with copy.change():
             copy["body"].mark(0, 3, "bold", True)
     doc.merge(ben)
     Undo(doc).undo()
     assert [(mark.start, mark.end) for mark in doc["body"].marks()] == [(0, 3)]
+
+
+def test_a_large_text_goes_back_and_forth() -> None:
+    doc = Document(actor=ANN)
+    with doc.change():
+        doc["body"] = Text("x" * 6_000)
+    with doc.change():
+        doc["body"].splice(100, 1_000, "short")
+    undo, after = Undo(doc), str(doc["body"])
+    for _ in range(2):
+        undo.undo()
+        assert doc["body"] == "x" * 6_000
+        undo.redo()
+        assert doc["body"] == after
 
 
 def test_blocks_are_taken_back_and_come_back() -> None:

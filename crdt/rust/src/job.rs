@@ -132,6 +132,7 @@ impl Job {
         let check = (!self.checked).then_some(self.how.strict);
         if done < self.changes.len() {
             hand_over(doc.idle()?, &self.changes[done..], check, &mut report.seen)?;
+            doc.tracker.forget();
         }
         self.checked |= done == 0;
         let keep = self.changes.len() <= SPARE_CHANGES && apply::is_large(doc.idle()?);
@@ -185,6 +186,7 @@ fn follow(spare: &mut Document, changes: Vec<Change>) -> Result<bool> {
             Outcome::Done => {}
             Outcome::Mismatch => return Ok(false),
             Outcome::NotPossible => {
+                spare.tracker.forget();
                 let doc = spare.idle()?;
                 let left: Vec<Change> = std::iter::once(change).chain(rest).collect();
                 return Ok(guard(|| Ok(doc.apply_changes(left)?)).is_ok());

@@ -132,8 +132,8 @@ impl Core {
     }
 
     /// The offsets in another unit of the code points at indexes; None: the length.
-    #[pyo3(signature = (obj, unit, indexes, at=At::default()))]
-    fn from_points(
+    #[pyo3(name = "from_points", signature = (obj, unit, indexes, at=At::default()))]
+    fn offsets_of_points(
         &self,
         py: Python<'_>,
         obj: &Obj,

@@ -100,17 +100,14 @@ fn id_to_py<'py>(py: Python<'py>, id: Option<&OpId>) -> Option<(u64, Bound<'py, 
     id.map(|OpId(counter, actor)| (*counter, PyBytes::new(py, actor.to_bytes())))
 }
 
+/// A value in an object: its key in a map, the id of its operation, its kind if it is an object, else the scalar.
+type Content<'py> =
+    (Option<String>, Option<(u64, Bound<'py, PyBytes>)>, Option<&'static str>, Bound<'py, PyAny>);
+
 /// What an object holds: (key or none, id of the operation, kind of object or none, scalar) for each value.
 #[pyfunction]
 #[pyo3(signature = (core, obj, at=At::default()))]
-pub fn contents<'py>(
-    py: Python<'py>,
-    core: &Core,
-    obj: Id,
-    at: At,
-) -> PyResult<
-    Vec<(Option<String>, Option<(u64, Bound<'py, PyBytes>)>, Option<&'static str>, Bound<'py, PyAny>)>,
-> {
+pub fn contents<'py>(py: Python<'py>, core: &Core, obj: Id, at: At) -> PyResult<Vec<Content<'py>>> {
     let found = core.heavy(py, |d| {
         let doc = d.idle()?;
         let obj = object(obj);

@@ -102,3 +102,20 @@ def test_a_transaction_has_patches_only_when_asked() -> None:
     with doc.change() as tx:
         doc["x"] = 1
     assert tx.patches == []
+
+
+def test_items_after_one_that_one_writer_deleted_and_another_wrote_anew_keep_their_place() -> None:
+    doc = Document(actor=b"\x01" * 16)
+    with doc.change():
+        doc["items"] = [0]
+    start, other = doc.heads, doc.fork(actor=b"\x02" * 16)
+    with doc.change():
+        doc["items"][0] = 9
+    with other.change():
+        items = other["items"]
+        items.insert(1, 8)
+        del items[0]
+    old = doc.to_py()
+    patches = doc.apply_changes(other.changes(start), replay=False)
+    assert doc.to_py() == {"items": [9, 8]}
+    assert apply_patches(old, patches) == doc.to_py()

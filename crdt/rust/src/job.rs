@@ -223,8 +223,8 @@ pub fn hand_over(
 
 fn make_patches(doc: &Automerge, before: &[ChangeHash], log: &mut PatchLog) -> Vec<automerge::Patch> {
     let made = doc.make_patches(log);
-    // Where writers clash the log of a batch may be wrong; the difference of two versions is not.
-    if made.iter().any(patches::is_clash) {
+    // The difference of two versions is right where the log may not be.
+    if made.iter().any(|patch| patches::is_doubtful(doc, patch)) {
         return doc.diff(before, &doc.get_heads());
     }
     made

@@ -44,12 +44,15 @@ pub fn read(doc: &Automerge, patches: Vec<Patch>, out: &mut Vec<Seen>) -> Result
     Ok(())
 }
 
-/// Whether a patch is of a place where concurrent writers clash.
-pub fn is_clash(patch: &Patch) -> bool {
+/// Whether the crate's log of a batch may be wrong about a patch.
+///
+/// It is where concurrent writers clash; and it counts an item that one writer deleted and another wrote anew as gone,
+/// so that the indexes after it in a list are one short.
+pub fn is_doubtful(doc: &Automerge, patch: &Patch) -> bool {
     match &patch.action {
-        PatchAction::Conflict { .. } => true,
-        PatchAction::PutMap { conflict, .. } | PatchAction::PutSeq { conflict, .. } => *conflict,
-        PatchAction::Insert { values, .. } => values.iter().any(|(_, _, conflict)| *conflict),
+        PatchAction::Conflict { .. } | PatchAction::PutSeq { .. } | PatchAction::Insert { .. } => true,
+        PatchAction::PutMap { conflict, .. } => *conflict,
+        PatchAction::DeleteSeq { .. } => matches!(doc.object_type(&patch.obj), Ok(ObjType::List)),
         _ => false,
     }
 }

@@ -185,7 +185,7 @@ async def test_a_page_that_stays_open_while_its_program_is_killed_loses_and_doub
 
 
 async def until(page: Page, condition: str) -> None:
-    """Wait for a condition in the page. Playwright's own way evaluates strings there, which the page's policy forbids."""
+    """Wait for a condition in the page, whose policy forbids how Playwright itself would wait."""
     for _ in range(400):
         if await page.evaluate(condition):
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 
 import pytest
 from crdt_machine import SEEN, Replicas
@@ -11,7 +10,7 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 EXAMPLES = int(os.environ.get("EXAMPLES") or 500)
-SEED = int(os.environ.get("SEED") or random.randrange(2**32))
+SEED = int(os.environ.get("SEED") or 1)  # the suite runs the same examples each time; `make props` takes others
 
 
 @pytest.mark.timeout(900)  # a failure takes minutes to become small

@@ -4,14 +4,15 @@
 //! transaction does not. Where a change's dependencies are exactly the heads, its operations, run in
 //! order under its actor with its message and time, make the same change again: the hash proves it.
 
+use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 
 use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
 use automerge::marks::{ExpandMark, Mark};
 use automerge::transaction::{CommitOptions, Transactable, Transaction};
 use automerge::{
-    ActorId, Automerge, Change, ChangeHash, Cursor, ObjId, ObjType, Patch, PatchLog, Prop, ReadDoc,
-    ScalarValue,
+    ActorId, Automerge, Change, ChangeHash, Cursor, ExpandedChange, ObjId, ObjType, Patch, PatchLog, Prop,
+    ReadDoc, ScalarValue,
 };
 
 use crate::document::{Document, State};
@@ -131,7 +132,7 @@ fn play(
     // A transaction rolls back when it is dropped; after a panic that could panic again, and abort.
     let tx = ManuallyDrop::new(tx);
     let first = OpId(change.start_op().get(), change.actor_id().clone());
-    let mut player = Player { tx, first, ops, next: 0, near: hint.near.take() };
+    let mut player = Player { tx, first, ops, next: 0, near: hint.near.take(), seen: RefCell::new(None) };
     let played = player.play();
     let tx = ManuallyDrop::into_inner(player.tx);
     if played.is_err() {
@@ -157,6 +158,8 @@ struct Player<'a, 'd> {
     ops: &'a [Op],
     next: usize,
     near: Option<(ObjectId, usize)>,
+    /// The change that was looked into last: the next operation to look up is likely to be of it too.
+    seen: RefCell<Option<ExpandedChange>>,
 }
 
 impl<'a> Player<'a, '_> {
@@ -315,9 +318,13 @@ impl<'a> Player<'a, '_> {
             return self.ops.get((id.0 - self.first.0) as usize).cloned();
         }
         let hash = self.tx.hash_for_opid(&ObjId::Id(id.0, id.1.clone(), 0))?;
-        let change = self.tx.get_change_by_hash(&hash)?;
-        let index = id.0.checked_sub(change.start_op().get())?;
-        change.decode().operations.into_iter().nth(index as usize)
+        let mut seen = self.seen.borrow_mut();
+        if seen.as_ref().is_none_or(|change| change.hash != Some(hash)) {
+            *seen = Some(self.tx.get_change_by_hash(&hash)?.decode());
+        }
+        let change = seen.as_ref()?;
+        let index = id.0.checked_sub(change.start_op.get())?;
+        change.operations.get(index as usize).cloned()
     }
 
     /// The index of a visible element.

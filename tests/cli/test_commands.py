@@ -244,7 +244,7 @@ def test_an_editor_that_fails_is_told(folder: Path) -> None:
 
 def test_json_is_utf8_whatever_the_terminal_takes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
-    done(folder, "doc", "create", "漢字 😀", "--store", "a.db")
+    assert done(folder, "doc", "create", "漢字 😀", "--store", "a.db")["content"]["title"] == "漢字 😀"
     monkeypatch.delenv("PYTHONIOENCODING")
     titles = [row["title"] for row in done(folder, "doc", "list", "--store", "a.db")["documents"]]
     monkeypatch.setenv("PYTHONIOENCODING", "latin-1")

@@ -46,6 +46,7 @@ def at_prompts(folder: Path, arguments: tuple[str, ...], answers: list[bytes]) -
                 asked += 1
     os.close(here)
     assert b"Traceback" not in shown
+    assert b"Aborted" not in shown  # said by typer, not by us
     return process.wait(20), asked
 
 

@@ -1,13 +1,44 @@
-"""lichen: a local-first sync engine. Data lives on its users' devices, works offline, and merges."""
+"""lichen: a local-first sync engine. Data lives on its users' own devices, works offline, and merges.
 
-from lichen_crdt import Counter as Counter
-from lichen_crdt import Text as Text
+Each name is loaded when it is first used, so that what uses none of them, as `lichen --help`, starts at once.
+"""
 
-from lichen.api.document import Document as Document
-from lichen.api.engine import Engine as Engine
-from lichen.api.space import Space as Space
-from lichen.errors import LichenError as LichenError
-from lichen.relay import Relay as Relay
-from lichen.wire.operation import Role as Role
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lichen_crdt import Counter as Counter
+    from lichen_crdt import Text as Text
+
+    from lichen.api.document import Document as Document
+    from lichen.api.engine import Engine as Engine
+    from lichen.api.space import Space as Space
+    from lichen.errors import LichenError as LichenError
+    from lichen.relay import Relay as Relay
+    from lichen.wire.operation import Role as Role
+else:
+    from importlib import import_module
+
+    _HOMES = {
+        "Counter": "lichen_crdt",
+        "Document": "lichen.api.document",
+        "Engine": "lichen.api.engine",
+        "LichenError": "lichen.errors",
+        "Relay": "lichen.relay",
+        "Role": "lichen.wire.operation",
+        "Space": "lichen.api.space",
+        "Text": "lichen_crdt",
+    }
+
+    def __getattr__(name):
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = getattr(import_module(_HOMES[name]), name)
+        return globals()[name]
+
+    def __dir__():
+        return sorted({*globals(), *_HOMES})
+
 
 __all__ = ["Counter", "Document", "Engine", "LichenError", "Relay", "Role", "Space", "Text"]

@@ -13,7 +13,7 @@ import sys
 import time
 
 from lichen import Document, Engine
-from lichen.cli.replay import peak_rss
+from lichen.cli.follower import peak_rss
 from lichen.ids import DocId
 
 

@@ -1,8 +1,10 @@
-"""The command `lichen`."""
+"""The command `lichen`.
+
+A command loads the engine when it runs: help, the version and wrong usage need none of it.
+"""
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -20,6 +22,8 @@ app = typer.Typer(
 
 def _show_version(value: bool) -> None:
     if value:
+        from importlib.metadata import version
+
         typer.echo(f"lichen {version('lichen')}")
         raise typer.Exit
 

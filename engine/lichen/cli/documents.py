@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
-from lichen_crdt import Text
-from rich.table import Table
 
-from lichen.api.document import Document
+from lichen.cli.editor import edited
 from lichen.cli.names import SHORT, find_document, find_space
 from lichen.cli.options import JsonOption, PassphraseFileOption, StoreOption, VerboseOption, opened
 from lichen.cli.output import Report, configure_logs, line, lines, run, stdout
 from lichen.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lichen.api.document import Document
 
 app = typer.Typer(help="Documents: what a space holds.", no_args_is_help=True)
 
@@ -71,6 +71,8 @@ def create(
     report = Report(as_json=as_json)
 
     async def work() -> None:
+        from lichen_crdt import Text
+
         async with opened(store, passphrase_file) as engine:
             content = {"title": Text(title), "body": Text(_text(text or ""))}
             document = await find_space(engine, space).create(content)
@@ -111,6 +113,8 @@ def list_documents(
 
 
 def _show_list(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
     table = Table("document", "title", "changed", "space")
     for row in rows:
         table.add_row(row["id"][:SHORT], line(row["title"] or ""), row["changed"], row["space"][:SHORT])
@@ -163,7 +167,7 @@ def edit(
             found = await find_document(engine, document)
             new = text
             if text is None and append is None and title is None:
-                new = _in_editor(str(found.doc.get("body", "")))
+                new = edited(str(found.doc.get("body", "")))
             async with found.change("edit") as doc:
                 _apply(doc, title, new, append)
             await found.settled()
@@ -173,6 +177,8 @@ def edit(
 
 
 def _apply(doc: Any, title: str | None, text: str | None, append: str | None) -> None:
+    from lichen_crdt import Text
+
     for key, new in (("title", title), ("body", None if text is None else _text(text))):
         if new is None:
             continue
@@ -195,21 +201,6 @@ def _text(text: str) -> str:
     if len(read) > TEXT_BYTES:
         raise ConfigError(f"standard input is longer than {TEXT_BYTES} characters")
     return read
-
-
-def _in_editor(text: str) -> str:
-    if not sys.stdin.isatty():
-        raise ConfigError(
-            "nothing to change was given, and there is no terminal for an editor",
-            hint="use --text, --append or --title",
-        )
-    try:
-        edited = click.edit(text)
-    except click.ClickException as error:
-        raise ConfigError(f"the editor failed: {error.message}", hint="set EDITOR, or use --text") from None
-    if edited is None:
-        raise ConfigError("the editor was left without saving: nothing was changed")
-    return str(edited)
 
 
 @app.command("history")
@@ -246,6 +237,8 @@ def history(
 
 
 def _show_history(rows: list[dict[str, Any]]) -> None:
+    from rich.table import Table
+
     table = Table("change", "actor", "seq", "operations", "message")
     for row in rows:
         table.add_row(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from lichen.api.document import Document
-from lichen.api.engine import Engine
-from lichen.api.space import DocumentInfo, Space
 from lichen.errors import ConfigError, NotFound
+
+if TYPE_CHECKING:
+    from lichen.api.document import Document
+    from lichen.api.engine import Engine
+    from lichen.api.space import DocumentInfo, Space
 
 SHORT = 12
 """How many hexadecimal digits of an id are shown in lists."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lichen.api.engine import Engine
 from lichen.cli.names import find_space
 from lichen.cli.options import (
     ConnectOption,
@@ -28,10 +26,11 @@ from lichen.cli.options import (
 from lichen.cli.output import Report, configure_logs, line, run, stderr, stdout
 from lichen.cli.spaces import describe
 from lichen.errors import ConfigError, Unreachable
-from lichen.relay import Relay
-from lichen.runtime.transports import transport_for
-from lichen.wire.operation import Role
-from lichen.wire.ticket import Ticket
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from lichen.api.engine import Engine
 
 
 class InviteRole(StrEnum):
@@ -66,6 +65,8 @@ async def go_online(engine: Engine, connect: list[str] | None, *, direct: bool) 
 @contextlib.asynccontextmanager
 async def interruptible() -> AsyncIterator[asyncio.Event]:
     """An event that SIGINT and SIGTERM set."""
+    import asyncio
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -98,6 +99,8 @@ def invite(
     report = Report(as_json=as_json)
 
     async def work() -> None:
+        from lichen.wire.operation import Role
+
         async with opened(store, passphrase_file) as engine:
             found = find_space(engine, space)
             hints = hint if hint is not None else await engine.remembered()
@@ -128,6 +131,8 @@ def join(
     report = Report(as_json=as_json)
 
     async def work() -> None:
+        from lichen.wire.ticket import Ticket
+
         Ticket.parse(ticket)  # before a store is made for it
         async with opened(store, passphrase_file, create=True) as engine:
             await go_online(engine, connect, direct=False)
@@ -211,6 +216,8 @@ def _show_synced(found: dict[str, Any]) -> None:
 
 async def _served(engine: Engine, timeout: float) -> int:
     """Wait until each address that can be reached has all that we have, and we what it has; how many they are."""
+    import asyncio
+
     try:
         async with asyncio.timeout(timeout):
             async with contextlib.aclosing(engine.events()) as events:
@@ -261,6 +268,9 @@ def relay(
     report = Report(as_json=as_json)
 
     async def work() -> None:
+        from lichen.relay import Relay
+        from lichen.runtime.transports import transport_for
+
         transport_for(listen)  # before a store is made for it
         passphrase = passphrase_for(passphrase_file) if passphrase_file is not None else None
         async with (

@@ -8,14 +8,15 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lichen.api.engine import Engine
 from lichen.cli.output import TERMINATED
 from lichen.errors import ConfigError
-from lichen.runtime.unlock import store_path
+
+if TYPE_CHECKING:
+    from lichen.api.engine import Engine
 
 PASSPHRASE_BYTES = 4 * 1024
 """Largest passphrase file."""
@@ -47,6 +48,8 @@ def store_url(store: str) -> str:
 
 def is_new(url: str) -> bool:
     """Whether a store is about to be made. Raises `ConfigError` for a URL of none."""
+    from lichen.runtime.unlock import store_path
+
     return not store_path(url).exists()
 
 
@@ -105,6 +108,8 @@ def _not_empty(passphrase: str, source: str) -> str:
 async def opened(store: str, passphrase_file: Path | None, *, create: bool = False) -> AsyncIterator[Engine]:
     """The engine of a store. Raises `StoreError`, `ConfigError`."""
     url = store_url(store)
+    from lichen.api.engine import Engine
+
     passphrase = passphrase_for(passphrase_file, confirm=create and is_new(url))
     async with Engine.open(url, passphrase=passphrase, create=create) as engine:
         yield engine

@@ -7,7 +7,6 @@ number, as programs do: 130 for Ctrl-C, 143 for SIGTERM.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import io
 import json
@@ -16,15 +15,16 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, TextIO, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 import typer
-from lichen_crdt import CrdtError
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.markup import escape
 
 from lichen.errors import ConfigError, LichenError
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 
@@ -94,6 +94,8 @@ def _print_object(value: dict[str, Any], stream: TextIO) -> None:
 
 def configure_logs(*, verbose: bool) -> None:
     """Logs go to stderr, always."""
+    from rich.logging import RichHandler
+
     handler = RichHandler(console=stderr, show_path=False, rich_tracebacks=False)
     level = logging.INFO if verbose else logging.ERROR
     logging.basicConfig(level=level, format="%(name)s: %(message)s", handlers=[handler], force=True)
@@ -103,6 +105,8 @@ def configure_logs(*, verbose: bool) -> None:
 
 def run(report: Report, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """Run a command's coroutine; errors of ours become output and exit code 1."""
+    import asyncio
+
     terminated = asyncio.Event()
     try:
         return asyncio.run(_terminable(work(), terminated))
@@ -121,6 +125,8 @@ def run(report: Report, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
 
 async def _terminable(work: Coroutine[Any, Any, T], terminated: asyncio.Event) -> T:
     """Let SIGTERM end the work as Ctrl-C does, so that what it has begun is ended too."""
+    import asyncio
+
     task = asyncio.current_task()
     assert task is not None
 
@@ -135,6 +141,8 @@ async def _terminable(work: Coroutine[Any, Any, T], terminated: asyncio.Event) -
 
 def _ours(error: BaseException) -> BaseException | None:
     """The error of ours in what was raised, also within an exception group."""
+    from lichen_crdt import CrdtError
+
     if isinstance(error, LichenError | CrdtError):
         return error
     if isinstance(error, OSError):

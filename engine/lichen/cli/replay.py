@@ -6,43 +6,15 @@ a temporary folder; all talk over loopback.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import hashlib
-import json
-import resource
-import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator
-from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from lichen_crdt import Text
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lichen.api.document import Document
-from lichen.api.engine import Engine
 from lichen.cli.options import JsonOption, VerboseOption, ending_at_once
-from lichen.cli.output import Report, configure_logs, run, stderr
-from lichen.errors import LichenError, LinkBroken, Unreachable
-from lichen.ids import DocId
-from lichen.testing.traces import Trace, load_trace
-
-TURN_TRANSACTIONS = 8
-"""Most transactions between two looks at the event loop."""
-LARGE_CHARACTERS = 4_096
-"""After a transaction that inserts or deletes more than this the event loop has its turn at once."""
-BACKLOG_BYTES = 1024 * 1024
-"""Changes that may wait to be saved and sealed before typing pauses."""
-START_S = 30.0
-"""How long relay and follower may take to be ready."""
-FINISH_S = 600.0
-"""How long the follower may take to reach the end after typing has ended."""
-LINE_BYTES = 1024 * 1024
+from lichen.cli.output import Report, configure_logs, run
 
 
 class LinkPath(StrEnum):
@@ -67,173 +39,20 @@ def replay(
     report = Report(as_json=as_json)
 
     async def work() -> None:
+        from lichen.cli.typist import type_trace
+        from lichen.testing.traces import load_trace
+
         with ending_at_once():  # on a thread it would be waited for
             loaded = load_trace(trace)
             if limit is not None:
                 loaded = loaded.limited(limit)
         with tempfile.TemporaryDirectory(prefix="lichen-replay-") as folder:
-            result = await _replay(loaded, Path(folder), path if follow else "", report)
+            result = await type_trace(loaded, Path(folder), path if follow else "", report)
         report.result(result)
         if not result["equal"]:
             raise typer.Exit(1)
 
     run(report, work)
-
-
-def _bar(report: Report) -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=stderr, disable=report.as_json, transient=True)
-
-
-async def _replay(trace: Trace, folder: Path, path: str, report: Report) -> dict[str, Any]:
-    async with contextlib.AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(Engine.open(f"sqlite:///{folder / 'a.db'}", passphrase="replay"))
-        space = await engine.create_space("replay", member_name="A")
-        note = await space.create({"body": Text(trace.start)})
-        follower = await _start_follower(stack, engine, note, folder, path) if path else None
-        before = _wire_bytes(engine, path)
-        began = time.perf_counter()
-        with _bar(report) as bar:
-            await _type(note, trace, bar)
-        await note.settled()
-        theirs = await follower.finish(note) if follower else None
-        seconds = time.perf_counter() - began
-        wire_bytes = _wire_bytes(engine, path) - before
-        if theirs is not None and theirs["path"] != path:
-            report.note(f"[yellow]the {path} path was lost on the way[/yellow]; at the end it was: {theirs['path']}")
-        return await _result(trace, note, engine, theirs, seconds, wire_bytes)
-
-
-def _wire_bytes(engine: Engine, path: str) -> int:
-    return sum(engine.traffic.get(path, (0, 0)))
-
-
-async def _result(
-    trace: Trace,
-    note: Document,
-    engine: Engine,
-    theirs: dict[str, Any] | None,
-    seconds: float,
-    wire_bytes: int,
-) -> dict[str, Any]:
-    digest = hashlib.sha256(str(note.doc["body"]).encode()).hexdigest()
-    wanted = hashlib.sha256(trace.end.encode()).hexdigest()
-    equal = digest == wanted and (theirs is None or theirs["end_sha256"] == wanted)
-    return {
-        "edits": trace.edits,
-        "seconds": round(seconds, 3),
-        "edits_per_s": round(trace.edits / seconds, 1),
-        "batches": await engine.count_sets(note.id),
-        "wire_bytes": wire_bytes,
-        "store_bytes": engine.store.size_bytes(),
-        "peak_rss": {"a": peak_rss(), "b": theirs["peak_rss"] if theirs else None},
-        "equal": equal,
-        "end_sha256": digest,
-    }
-
-
-async def _type(note: Document, trace: Trace, bar: Progress) -> None:
-    task = bar.add_task("typing", total=len(trace.transactions))
-    for index, patches in enumerate(trace.transactions):
-        with note.change() as doc:
-            body = doc["body"]
-            for position, deleted, inserted in patches:
-                body.splice(position, deleted, inserted)
-        if (
-            index % TURN_TRANSACTIONS == 0
-            or sum(deleted + len(inserted) for _, deleted, inserted in patches) > LARGE_CHARACTERS
-        ):
-            bar.update(task, completed=index)
-            await asyncio.sleep(0)
-            await note.room(BACKLOG_BYTES)
-    await note.saved()
-    bar.update(task, completed=len(trace.transactions))
-
-
-def peak_rss() -> int:
-    """The most memory this process has held, in bytes."""
-    with contextlib.suppress(OSError):  # where there is /proc, its figure is not inherited from the parent process
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-# The other two processes
-
-
-class _Follower:
-    """The second device, as a process."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    async def line(self, seconds: float) -> dict[str, Any]:
-        """The next object that it prints."""
-        assert self._process.stdout is not None
-        async with asyncio.timeout(seconds):
-            line = await self._process.stdout.readline()
-        if not line:
-            raise LinkBroken("the following device ended early")
-        value: dict[str, Any] = json.loads(line)
-        if "error" in value:
-            raise LichenError(f"the following device: {value['error']['message']}", hint=value["error"]["hint"])
-        return value
-
-    async def finish(self, note: Document) -> dict[str, Any]:
-        """Tell it the heads to reach, and wait until it has."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"heads": [head.hex() for head in note.heads]}).encode() + b"\n")
-        await self._process.stdin.drain()
-        return await self.line(FINISH_S)
-
-
-async def _start_follower(
-    stack: contextlib.AsyncExitStack, engine: Engine, note: Document, folder: Path, path: str
-) -> _Follower:
-    relay = await stack.enter_async_context(
-        _process("relay", "--listen", "ws://127.0.0.1:0", "--store", f"sqlite:///{folder / 'relay.db'}", "--json")
-    )
-    url = (await _Follower(relay).line(START_S))["listening"]
-    connection = await engine.connect(url)
-    try:
-        async with asyncio.timeout(START_S):
-            await connection.connected.wait()
-    except TimeoutError:
-        raise Unreachable(f"the relay at {url} could not be reached: {connection.error}") from None
-    if path == "webrtc":
-        engine.use_direct()
-    ticket = await engine.space(note.space).invite(mode="auto", expires=timedelta(hours=1), hints=[url])
-    process = await stack.enter_async_context(
-        _process("replay-follower", f"sqlite:///{folder / 'b.db'}", ticket, note.id.hex(), path)
-    )
-    follower = _Follower(process)
-    await follower.line(START_S * 2)
-    return follower
-
-
-@contextlib.asynccontextmanager
-async def _process(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "lichen.cli",
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=LINE_BYTES,
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            async with asyncio.timeout(10):
-                await process.communicate()
-        except TimeoutError:
-            process.kill()
-            await process.communicate()
 
 
 def follower(store: str, ticket: str, document: str, path: str) -> None:
@@ -242,57 +61,8 @@ def follower(store: str, ticket: str, document: str, path: str) -> None:
     report = Report(as_json=True)
 
     async def work() -> None:
-        async with Engine.open(store, passphrase="replay") as engine:
-            if path == "webrtc":
-                engine.use_direct()
-            space = await engine.join(ticket, name="B")
-            note = await _when_here(engine, DocId(bytes.fromhex(document)))
-            await _on_path(engine, space.id, path)
-            Report(as_json=True).result({"ready": True})  # what fails after this is still an answer of its own
-            heads = await _wanted_heads()
-            await _reach(note, heads)
-            report.result(
-                {
-                    "end_sha256": hashlib.sha256(str(note.doc["body"]).encode()).hexdigest(),
-                    "path": _path(engine, space.id),
-                    "peak_rss": peak_rss(),
-                }
-            )
+        from lichen.cli.follower import follow
+
+        report.result(await follow(store, ticket, document, path))
 
     run(report, work)
-
-
-async def _when_here(engine: Engine, doc: DocId) -> Document:
-    async with contextlib.aclosing(engine.events()) as events:
-        while True:
-            for space in engine.spaces:
-                if any(info.id == doc for info in await space.documents()):
-                    return await engine.document(doc)
-            await anext(events)
-
-
-def _path(engine: Engine, space: Any) -> str:
-    return next((peer.path for peer in engine.paths(space) if peer.via != "none"), "none")
-
-
-async def _on_path(engine: Engine, space: Any, wanted: str) -> None:
-    try:
-        async with asyncio.timeout(START_S):
-            async with contextlib.aclosing(engine.events()) as events:
-                while _path(engine, space) != wanted:
-                    await anext(events)
-    except TimeoutError:
-        raise Unreachable(f"no {wanted} path opened within {START_S:g} s; it is {_path(engine, space)}") from None
-
-
-async def _wanted_heads() -> tuple[bytes, ...]:
-    line = await asyncio.to_thread(sys.stdin.readline)
-    if not line:
-        raise LinkBroken("the typing device ended early")
-    return tuple(bytes.fromhex(head) for head in json.loads(line)["heads"])
-
-
-async def _reach(note: Document, heads: tuple[bytes, ...]) -> None:
-    async with contextlib.aclosing(note.events()) as events:
-        while note.heads != heads:
-            await anext(events)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
 
-from lichen.api.space import Space
 from lichen.cli.names import SHORT, find_space
 from lichen.cli.options import JsonOption, PassphraseFileOption, StoreOption, VerboseOption, opened
 from lichen.cli.output import Report, configure_logs, line, run, stdout
+
+if TYPE_CHECKING:
+    from lichen.api.space import Space
 
 app = typer.Typer(help="Spaces: the unit of membership and keys.", no_args_is_help=True)
 
@@ -81,6 +82,8 @@ def list_spaces(
 
 
 def _show_list(spaces: list[Space]) -> None:
+    from rich.table import Table
+
     table = Table("space", "name", "your role", "members")
     for space in spaces:
         role = "none" if space.role is None else space.role.name.lower()
@@ -109,6 +112,8 @@ def show(
 
 
 def _show_one(space: Space) -> None:
+    from rich.table import Table
+
     stdout.print(f"[bold]{line(space.name)}[/bold]  {space.id.hex()}", soft_wrap=True)
     table = Table("member", "name", "role", "devices")
     for member in space.members():

@@ -1,6 +1,7 @@
-"""Bringing a database's schema to this version, with Alembic.
+"""Bringing a database's schema to this version: a new one in one step, one of an older version with Alembic.
 
-Alembic is loaded only for a database that is not at this version: that takes longer than all else at a start.
+What the one step makes is what all migrations make, statement by statement (`tests/engine/store/test_migrate.py`).
+Alembic is loaded only for an older database: that takes longer than all else at a start.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, inspect, select
-from sqlalchemy.sql import column, table
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, inspect, select
 
 from lichen.errors import StoreDamaged
+from lichen.store.schema import metadata
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -20,7 +21,13 @@ FOLDER = Path(__file__).parent / "migrations"
 REVISION = "0001"
 """The newest revision in `migrations/versions`."""
 
-_VERSION = table("lichen_version", column("version_num"))
+_VERSION = Table(
+    "lichen_version",
+    MetaData(),
+    Column("version_num", String(32), primary_key=True),
+    PrimaryKeyConstraint(name="lichen_version_pkc"),
+)
+"""Alembic's own table."""
 
 
 def config(conn: Connection) -> Config:
@@ -34,13 +41,27 @@ def config(conn: Connection) -> Config:
 
 
 def migrate(conn: Connection) -> None:
-    """Run every migration that this database lacks, all of them in one transaction.
+    """Bring the schema to this version, in one transaction.
 
     Raises `StoreDamaged` for the schema of a newer version, and for a database that is no store.
     """
     found = _revision(conn)
-    if found == REVISION:
-        return
+    if found is None:
+        _make(conn)
+    elif found != REVISION:
+        upgrade(conn, found)
+
+
+def _make(conn: Connection) -> None:
+    conn.exec_driver_sql("BEGIN IMMEDIATE")
+    _VERSION.create(conn)
+    conn.execute(_VERSION.insert().values(version_num=REVISION))
+    metadata.create_all(conn, checkfirst=False)
+    conn.exec_driver_sql("COMMIT")
+
+
+def upgrade(conn: Connection, found: str | None) -> None:
+    """Run every migration after the revision that was found (None: all), in one transaction. Raises `StoreDamaged`."""
     from alembic import command
     from alembic.script import ScriptDirectory
 

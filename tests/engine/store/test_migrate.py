@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from lichen.errors import StoreDamaged, StoreFull
 from lichen.store import Store, database
 from lichen.store.failure import failure_of
-from lichen.store.migrate import FOLDER, REVISION, migrate
+from lichen.store.migrate import FOLDER, REVISION, migrate, upgrade
 from lichen.store.schema import metadata
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -34,24 +34,31 @@ def conn(path: Path) -> Iterator[Connection]:
 
 def schema(conn: Connection) -> dict[str, str]:
     """The statements that made the database, by name."""
-    query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT IN ('lichen_version')"
+    query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"
     return {name: " ".join(sql.split()) for name, sql in conn.exec_driver_sql(query).all()}
 
 
-def test_migrating_from_nothing_makes_what_the_tables_say(conn: Connection) -> None:
-    migrate(conn)
+def by_scripts(conn: Connection) -> None:
+    """Run the migrations, which a new database does not need."""
+    upgrade(conn, None)
+
+
+def test_the_migrations_make_what_the_tables_say(conn: Connection) -> None:
+    by_scripts(conn)
     context = MigrationContext.configure(
         conn, opts={"compare_type": True, "compare_server_default": True, "version_table": "lichen_version"}
     )
     assert compare_metadata(context, metadata) == []
 
 
-def test_every_statement_is_the_same_as_the_tables_make(conn: Connection, tmp_path: Path) -> None:
+def test_a_new_database_is_what_the_migrations_make_statement_by_statement(conn: Connection, tmp_path: Path) -> None:
     """Alembic's comparison does not see partial indexes and AUTOINCREMENT."""
-    migrate(conn)
+    by_scripts(conn)
     with database._engine(tmp_path / "other.db", KEY, "process").connect() as other:
-        metadata.create_all(other)
+        migrate(other)
         assert schema(conn) == schema(other)
+        revisions = [each.exec_driver_sql("SELECT * FROM lichen_version").all() for each in (conn, other)]
+    assert revisions[0] == revisions[1] == [(REVISION,)]
     assert "AUTOINCREMENT" in schema(conn)["lichen_change_sets"]
     assert "WHERE session IS NOT NULL" in schema(conn)["ix_lichen_changes_unsealed"]
 
@@ -89,10 +96,13 @@ def test_an_encrypted_database_of_something_else_is_refused(path: Path, opened: 
         opened()
 
 
-def test_a_migration_that_fails_leaves_nothing(path: Path, conn: Connection, opened: Callable[..., Store]) -> None:
+@pytest.mark.parametrize("bring", [migrate, by_scripts])
+def test_a_migration_that_fails_leaves_nothing(
+    path: Path, conn: Connection, opened: Callable[..., Store], bring: Callable[[Connection], None]
+) -> None:
     conn.exec_driver_sql("PRAGMA max_page_count = 12")
     with pytest.raises(DBAPIError) as raised:
-        migrate(conn)
+        bring(conn)
     assert isinstance(failure_of(raised.value, path).error, StoreFull)
     conn.close()
     with database._engine(path, KEY, "process").connect() as after:

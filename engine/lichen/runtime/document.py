@@ -29,6 +29,7 @@ from lichen.errors import StoreError
 from lichen.ids import DeviceKey, DocId, Session, SetId, SpaceId
 from lichen.runtime import rows
 from lichen.runtime.sealer import Sealer, SessionLog, Unsealed, run_of
+from lichen.wire.changeset import ChangeSet
 
 log = logging.getLogger("lichen.document")
 
@@ -303,25 +304,34 @@ class OpenDocument:
         run = self.host.sealer.next_run(self._unsealed)
         session = self.sessions.setdefault(run[0].session, SessionLog(run[0].session))
         change_set = await self.host.sealer.seal(self.space, self.id, session, run, self.head_sets, os.urandom(32))
-        written = asyncio.get_running_loop().create_future()
         loop = asyncio.get_running_loop()
+        written: asyncio.Future[None] = loop.create_future()
         last_hash = run[-1].hash
 
+        def stored(error: BaseException | None) -> None:
+            if written.done():  # the engine is closing
+                return
+            _resolve(written, error)
+            if error is None:
+                self._sealed(change_set, run, session)
+
         def done(_result: object, error: BaseException | None) -> None:
-            loop.call_soon_threadsafe(_resolve, written, error)
+            loop.call_soon_threadsafe(stored, error)
 
         self.host.write_soon(lambda conn: rows.save_sealed(conn, change_set, last_hash, len(run)), done)
         try:
             await written
         except StoreError as error:
             self._save_failed(error)
-            return
+
+    def _sealed(self, change_set: ChangeSet, run: Sequence[Unsealed], session: SessionLog) -> None:
+        """It is on disk: push it in this turn of the loop, before peers are told a position of the store behind it."""
         for _ in run:
             self._backlog_bytes -= len(self._unsealed.popleft().change)
         self._progress.set()
         session.advance(change_set)
-        self.head_sets[last_hash] = change_set.id
-        self.host.sealed(SetSealed(self.space, change_set, last_hash))
+        self.head_sets[run[-1].hash] = change_set.id
+        self.host.sealed(SetSealed(self.space, change_set, run[-1].hash))
 
     # Incoming
 

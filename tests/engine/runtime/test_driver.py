@@ -1,17 +1,21 @@
-"""The driver when the store fails under what a link waits for: the link ends, and the next one goes on."""
+"""The driver and its store: what is told of it, and a link that ends when it fails under what the link waits for."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lichen import Engine, Text
+from lichen.core.effects import ReadPosition
 from lichen.errors import StoreError
 from lichen.runtime import rows
+from lichen.runtime.link import Link
 from lichen.testing.waiting import until
+from lichen.wire.frames import Message, Position, Sets
 
 
 def failing_twice(job: Callable[..., Any], failed: list[str]) -> Callable[..., Any]:
@@ -53,3 +57,45 @@ async def test_a_link_whose_store_failed_is_followed_by_one_that_brings_everythi
             async with note.change() as doc:
                 doc["body"].insert(0, "live, ")
             await until(lambda: copy.heads == note.heads and bob.up_to_date)
+
+
+async def test_no_peer_is_told_a_position_before_it_is_sent_what_stands_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would pull from behind that position after the link broke, and what was not sent yet would never come."""
+    async with (
+        Engine.open(f"sqlite:///{tmp_path}/alice.db") as alice,
+        Engine.open(f"sqlite:///{tmp_path}/bob.db") as bob,
+    ):
+        await alice.listen("memory://position")
+        space = await alice.create_space("Family")
+        note = await space.create({"body": Text("")})
+        bobs = await bob.join(await space.invite(mode="auto"), timeout_s=20)
+        copy = await bobs.document(note.id, wait_s=20)
+        await note.settled()
+        ask = ReadPosition(space.id)
+        before = await asyncio.wrap_future(alice.store.read(lambda conn: rows.read_position(conn, ask)))
+        write_soon, sent = alice.write_soon, list[Message]()
+
+        def write_and_ask(job: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None]) -> None:
+            """In the same commit as what a document writes, find out how far the store has come."""
+            gate = threading.Event()
+            alice.store.write_soon(lambda _conn: gate.wait(20), lambda *_: None)
+            write_soon(job, done)
+            alice._driver._carry_out(ask)
+            gate.set()
+
+        def send(link: Link, message: Message) -> None:
+            if link in alice._driver.links.values():
+                sent.append(message)
+            original(link, message)
+
+        original = Link.send
+        monkeypatch.setattr(Link, "send", send)
+        monkeypatch.setattr(alice, "write_soon", write_and_ask)
+        async with note.change() as doc:
+            doc["body"].insert(0, "sealed")
+        await until(lambda: any(isinstance(one, Position) and one.position > before.position for one in sent))
+        told = [type(one) for one in sent if isinstance(one, Sets) or getattr(one, "position", 0) > before.position]
+        assert told[0] is Sets
+        await until(lambda: copy.heads == note.heads)

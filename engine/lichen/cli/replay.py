@@ -39,13 +39,14 @@ def replay(
     report = Report(as_json=as_json)
 
     async def work() -> None:
-        from lichen.cli.typist import type_trace
         from lichen.testing.traces import load_trace
 
         with ending_at_once():  # on a thread it would be waited for
             loaded = load_trace(trace)
             if limit is not None:
                 loaded = loaded.limited(limit)
+        from lichen.cli.typist import type_trace
+
         with tempfile.TemporaryDirectory(prefix="lichen-replay-") as folder:
             result = await type_trace(loaded, Path(folder), path if follow else "", report)
         report.result(result)

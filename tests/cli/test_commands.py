@@ -8,6 +8,7 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -208,6 +209,28 @@ def test_a_relay_that_asks_for_a_token_says_so_and_the_token_is_not_shown(folder
             assert "wr0ng" not in error["message"]
         with running(folder, "serve", "--connect", f"{address}?token=s3cret", "--store", "a.db") as serving:
             assert serving["connecting"] == [address]
+
+
+def test_a_relay_without_files_for_more_links_says_so_once_and_goes_on(folder: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)}
+    arguments = ("relay", "--listen", "ws://127.0.0.1:0", "--store", "relay.db", "--json")
+    command = ["sh", "-c", 'ulimit -n 40; exec "$@"', "sh", sys.executable, "-m", "lichen.cli", *arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=folder, env=environment, text=True, **pipes) as process:  # type: ignore[call-overload]
+        assert process.stdout is not None
+        assert process.stderr is not None
+        address = json.loads(process.stdout.readline())["listening"]
+        port = int(address.rpartition(":")[2])
+        with contextlib.ExitStack() as strangers:
+            for _ in range(60):
+                strangers.enter_context(socket.create_connection(("127.0.0.1", port)))
+            said = process.stderr.readline()
+        assert done(folder, "sync", "--connect", address, "--store", "a.db")["peers"] == 1
+        process.terminate()
+        rest, told = process.communicate(timeout=20)
+    assert (rest, process.returncode) == ("", 0)
+    assert " ".join((said + told).split()).count("too many files are open") == 1
+    assert "Traceback" not in told
 
 
 def test_a_store_put_back_from_a_backup_is_heard_again(folder: Path) -> None:

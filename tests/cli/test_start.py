@@ -5,12 +5,33 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import lichen
 import pytest
 
+INTERRUPTED = """
+import atexit, os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == MOMENT:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+if MOMENT == "the end":
+    atexit.register(os.kill, os.getpid(), signal.SIGINT)
+from lichen.cli import main
+main()
+"""
+"""A program that gets Ctrl-C when it loads a certain module, or as Python ends."""
 HEAVY = {"aiortc", "alembic", "av", "click", "cryptography", "lichen_crdt", "sqlalchemy", "uvicorn", "websockets"}
 """What only some commands use. `click` is not among what the project depends on."""
+
+
+def run(program: str, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
 
 
 def loaded(program: str, *arguments: str) -> set[str]:
@@ -18,9 +39,7 @@ def loaded(program: str, *arguments: str) -> set[str]:
     told = (
         "import atexit, json, sys\natexit.register(lambda: print(json.dumps(sorted(sys.modules)), file=sys.stderr))\n"
     )
-    command = [sys.executable, "-c", told + program, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return {name.split(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
+    return {name.split(".")[0] for name in json.loads(run(told + program, *arguments).stderr.splitlines()[-1])}
 
 
 @pytest.mark.parametrize(
@@ -42,3 +61,19 @@ def test_every_name_of_the_package_is_there_and_no_other() -> None:
     assert set(lichen.__all__) <= set(dir(lichen))
     with pytest.raises(AttributeError, match="nothing"):
         lichen.nothing  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("moment", ["lichen.cli.commands", "typer", "rich.console", "lichen.api.engine", "sqlalchemy"])
+def test_ctrl_c_while_a_command_loads_ends_it_in_silence(folder: Path, moment: str) -> None:
+    (folder / "word").write_text("right")
+    arguments = ("id", "--store", "a.db", "--passphrase-file", "word")
+    done = run(INTERRUPTED.replace("MOMENT", repr(moment)), *arguments, folder=folder)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_ctrl_c_after_a_command_is_done_ends_it_in_silence(folder: Path) -> None:
+    (folder / "word").write_text("right")
+    arguments = ("id", "--store", "a.db", "--passphrase-file", "word", "--json")
+    done = run(INTERRUPTED.replace("MOMENT", repr("the end")), *arguments, folder=folder)
+    assert (done.returncode, done.stderr) == (130, "")
+    assert json.loads(done.stdout)["device"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lichen.cli.output import TERMINATED
+from lichen.cli.interrupts import TERMINATED
 from lichen.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ number, as programs do: 130 for Ctrl-C, 143 for SIGTERM.
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import logging
@@ -21,15 +22,18 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from lichen.cli.interrupts import INTERRUPTED, TERMINATED, leave_at_once, raise_interrupts
 from lichen.errors import ConfigError, LichenError
 
 if TYPE_CHECKING:
     import asyncio
 
+log = logging.getLogger("lichen")
+
 T = TypeVar("T")
 
-INTERRUPTED = 128 + signal.SIGINT
-TERMINATED = 128 + signal.SIGTERM
+CROWDED_S = 60.0
+"""That there are too many links is said again after this."""
 
 _CONTROL = dict.fromkeys((*range(32), *range(127, 160)), "�")
 _CONTROL_IN_TEXT = {code: shown for code, shown in _CONTROL.items() if chr(code) not in "\n\t"}
@@ -94,6 +98,7 @@ def _print_object(value: dict[str, Any], stream: TextIO) -> None:
 
 def configure_logs(*, verbose: bool) -> None:
     """Logs go to stderr, always."""
+    import rich.table  # noqa: F401  # the handler needs it when there may be no file left to open
     from rich.logging import RichHandler
 
     handler = RichHandler(console=stderr, show_path=False, rich_tracebacks=False)
@@ -108,6 +113,7 @@ def run(report: Report, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
     import asyncio
 
     terminated = asyncio.Event()
+    raise_interrupts()
     try:
         return asyncio.run(_terminable(work(), terminated))
     except BrokenPipeError:  # whoever read our output has left, as `head` does
@@ -121,6 +127,8 @@ def run(report: Report, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
             raise
         report.error(found)
         raise typer.Exit(1) from error
+    finally:
+        leave_at_once()
 
 
 async def _terminable(work: Coroutine[Any, Any, T], terminated: asyncio.Event) -> T:
@@ -134,9 +142,25 @@ async def _terminable(work: Coroutine[Any, Any, T], terminated: asyncio.Event) -
         terminated.set()
         task.cancel()
 
+    asyncio.get_running_loop().set_exception_handler(_Handler())
     with contextlib.suppress(NotImplementedError):  # Windows has no signal handlers on the loop
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
     return await work
+
+
+class _Handler:
+    """Told by the event loop of what nobody else took."""
+
+    def __init__(self) -> None:
+        self._told_at: float | None = None
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # Any: as asyncio has it
+        error = context.get("exception")
+        if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE):
+            loop.default_exception_handler(context)
+        elif self._told_at is None or loop.time() - self._told_at > CROWDED_S:
+            self._told_at = loop.time()
+            log.error("too many files are open for more links: they wait until others end (see ulimit -n)")
 
 
 def _ours(error: BaseException) -> BaseException | None:

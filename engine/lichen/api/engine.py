@@ -44,9 +44,9 @@ from lichen.runtime.documents import Documents
 from lichen.runtime.driver import Driver
 from lichen.runtime.epochs import author_epoch
 from lichen.runtime.joining import Joining
+from lichen.runtime.opening import open_for
 from lichen.runtime.sealer import Sealer
 from lichen.runtime.transports import signalled, split_token
-from lichen.runtime.unlock import open_store
 from lichen.store import Store
 from lichen.wire.operation import Role
 
@@ -94,10 +94,7 @@ class Engine:
 
         With no passphrase the store's key lies in a file beside it, readable to this user only. Raises `StoreError`.
         """
-        store = await asyncio.to_thread(
-            open_store, url, passphrase=passphrase, create=create, durability=durability, limits=limits
-        )
-        try:
+        async with open_for(url, passphrase=passphrase, create=create, durability=durability, limits=limits) as store:
             identity, store_id = await asyncio.wrap_future(store.write(rows.load_identity))
             engine = cls(store, identity, store_id, limits)
             async with engine._driver.running():
@@ -106,8 +103,6 @@ class Engine:
                     yield engine
                 finally:
                     await engine._close()
-        finally:
-            await asyncio.to_thread(store.close)
 
     async def _load(self) -> None:
         for space in await asyncio.wrap_future(self.store.write(rows.load_spaces)):

@@ -20,7 +20,7 @@ from lichen.relay.capture import Capture
 from lichen.runtime import rows
 from lichen.runtime.connections import Connections
 from lichen.runtime.driver import Driver
-from lichen.runtime.unlock import open_store
+from lichen.runtime.opening import open_for
 from lichen.store import Store
 
 MAIL_SWEEP_S = 3_600.0
@@ -58,8 +58,7 @@ class Relay:
         With no passphrase its key lies in a file beside it. With a `token`, only devices that show it may bring new
         spaces. `capture` is a folder that receives everything that crosses the relay, for tests. Raises `StoreError`.
         """
-        store = await asyncio.to_thread(open_store, url, passphrase=passphrase, create=True, limits=limits)
-        try:
+        async with open_for(url, passphrase=passphrase, create=True, limits=limits) as store:
             identity, store_id = await asyncio.wrap_future(store.write(rows.load_identity))
             relay = cls(store, identity, store_id, token.encode(), Capture(capture) if capture else None, limits)
             async with relay._driver.running():
@@ -71,8 +70,6 @@ class Relay:
                 finally:
                     await relay._connections.close()
                     await relay._driver.close()
-        finally:
-            await asyncio.to_thread(store.close)
 
     async def listen(self, url: str) -> str:
         """Accept links at an address; returns it with the port that was bound. Raises `Unreachable`."""

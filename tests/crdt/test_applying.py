@@ -6,7 +6,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from lichen_crdt import CrdtError, Document, InvalidChange, Text, TransactionOpen, apply_patches
+from crdt_forge import Change
+from lichen_crdt import CrdtError, Document, InvalidChange, Text, TransactionOpen, apply_patches, inspect
 
 ALICE, BOB = b"\x01" * 16, b"\x02" * 16
 SIZE = 6_000
@@ -180,3 +181,62 @@ def test_a_long_chain_is_replayed_on_a_copy() -> None:
     doc.apply_changes(changes[1:])
     doc.apply_changes(changes)
     assert doc["n"] == 129
+
+
+def follower() -> tuple[Document, Document]:
+    """A large document, and a copy at its writer."""
+    doc, _ = concurrent()
+    doc = Document.load(doc.save(), actor=ALICE)
+    return doc, doc.fork(BOB)
+
+
+def typed(writer: Document, count: int) -> list[bytes]:
+    """The changes of as many keystrokes."""
+    changes = []
+    for _ in range(count):
+        with writer.change() as tx:
+            writer.text("body").append("z")
+        changes.append(tx.bytes or b"")
+    return changes
+
+
+def test_who_follows_and_does_not_write_gets_each_long_batch_whole_and_in_order() -> None:
+    doc, writer = follower()
+    control = writer.fork(ALICE)
+    for count in (300, 1, 300, 20, 300):
+        before, changes = doc.to_py(), typed(writer, count)
+        assert apply_patches(before, doc.apply_changes(changes, strict=True)) == doc.to_py()
+        control.apply_changes(changes, replay=False)
+    assert doc.heads == control.heads
+    assert doc.save() == control.save()
+    assert doc.actor == ALICE
+
+
+def test_who_begins_to_write_while_following_loses_nothing() -> None:
+    doc, writer = follower()
+    doc.apply_changes(typed(writer, 300))
+    applying = doc.applying(typed(writer, 300))
+    applying.run()
+    edit(doc)
+    assert applying.finish() is None
+    applying.run()
+    before = doc.to_py()
+    assert apply_patches(before, applying.finish() or []) == doc.to_py()
+    writer.merge(doc)
+    doc.apply_changes(typed(writer, 300))
+    assert (doc.heads, doc.to_py()) == (writer.heads, writer.to_py())
+
+
+def test_a_bad_change_while_following_changes_nothing_and_the_next_batch_is_as_ever() -> None:
+    doc, writer = follower()
+    doc.apply_changes(typed(writer, 300))
+    before, changes = doc.save(), typed(writer, 300)
+    last = inspect(changes[-1])
+    bad = Change(b"\x03" * 16, start_op=last.start_op + last.operations + 1, deps=(last.hash,))
+    with pytest.raises(InvalidChange):
+        doc.apply_changes([*changes, bad.encode()], strict=True)
+    assert doc.save() == before
+    good = bad.but(start_op=bad.start_op - 1).encode()
+    doc.apply_changes([*changes, good], strict=True)
+    writer.apply_changes([good], strict=True, replay=False)
+    assert doc.save() == writer.save()

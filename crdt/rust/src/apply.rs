@@ -193,7 +193,7 @@ fn is_next(doc: &Automerge, incoming: &Incoming) -> bool {
 }
 
 /// Whether each change builds on exactly the one before it, and the first on the heads.
-fn is_chain(doc: &Automerge, changes: &[Incoming]) -> bool {
+pub fn is_chain(doc: &Automerge, changes: &[Incoming]) -> bool {
     let Some(first) = changes.first() else {
         return true;
     };

@@ -35,6 +35,8 @@ pub struct Document {
     pub spare: Option<Box<Document>>,
     /// How many changes the document got since the spare was made.
     since_spare: u32,
+    /// Whether something was written here since the last job.
+    pub is_written: bool,
 }
 
 // Nearly every document is idle, and there is one state in each: a box would only cost.
@@ -90,6 +92,7 @@ impl Document {
             replayed: 0,
             spare: None,
             since_spare: 0,
+            is_written: false,
         }
     }
 
@@ -97,6 +100,7 @@ impl Document {
     pub fn keep(&mut self, spare: Option<Box<Document>>) {
         self.spare = spare;
         self.since_spare = 0;
+        self.is_written = false;
     }
 
     /// Take note of a change that is now in the document.
@@ -145,16 +149,17 @@ impl Document {
     }
 
     /// Put what became of a copy in place of the present state, which is given back.
-    pub fn exchange(&mut self, made: Document, actor: &ActorId) -> Result<Automerge> {
+    pub fn exchange(&mut self, made: Document, actor: &ActorId) -> Result<Document> {
         let State::Idle(doc) = made.state else {
             return Err(damaged());
         };
         self.idle()?;
         self.hint.clear();
-        self.tracker = made.tracker;
         self.mirror.forget();
-        match std::mem::replace(&mut self.state, State::Idle(doc.with_actor(actor.clone()))) {
-            State::Idle(old) => Ok(old),
+        let state = std::mem::replace(&mut self.state, State::Idle(doc.with_actor(actor.clone())));
+        let tracker = std::mem::replace(&mut self.tracker, made.tracker);
+        match state {
+            State::Idle(old) => Ok(Document { tracker, ..Document::new(old) }),
             _ => Err(damaged()),
         }
     }
@@ -222,6 +227,7 @@ impl Document {
         self.hint.clear();
         if let Some(hash) = hash {
             let change = last_change(doc, &hash)?;
+            self.is_written = true;
             self.added(&change);
             done.push((hash.0, change.raw_bytes().to_vec()));
         }

@@ -5,6 +5,9 @@
 //! replay, continues from there, so that the spare catches up by replay. The changes are applied to a copy of
 //! the spare, and that copy takes the document's place if nothing was typed meanwhile; else the next round
 //! begins. Its own copy becomes the spare of the next job, so that nobody waits while a copy is made.
+//!
+//! While nobody types here and what comes only continues from the document, no copies are made: the changes are
+//! applied to the spare itself, and document and spare change places.
 
 use std::time::{Duration, Instant};
 
@@ -36,21 +39,31 @@ pub struct Job {
     checked: bool,
     /// The document as it was, without the changes.
     spare: Option<Box<Document>>,
+    /// Whether someone writes here.
+    is_written: bool,
     /// What the document has got since.
     behind: Vec<Change>,
     made: Option<Made>,
     /// Replays on a copy that made another change than the one that came.
     misses: u32,
     /// What is of no more use: dropping it takes a while, so that is not done while holding the document.
-    old: Option<(Automerge, Option<Box<Document>>)>,
+    old: Option<(Document, Option<Box<Document>>)>,
 }
 
 /// What a round made.
 struct Made {
     base: Vec<ChangeHash>,
     doc: Box<Document>,
-    spare: Option<Box<Document>>,
+    next: Next,
     report: Report,
+}
+
+/// What becomes the spare of the next job.
+enum Next {
+    Nothing,
+    Copy(Box<Document>),
+    /// What the document was.
+    Old,
 }
 
 impl Job {
@@ -66,6 +79,7 @@ impl Job {
             begun: Instant::now(),
             checked: false,
             spare: None,
+            is_written: false,
             behind: Vec::new(),
             made: None,
             misses: 0,
@@ -77,6 +91,7 @@ impl Job {
     pub fn look(&mut self, document: &mut Document) -> Result<()> {
         document.idle()?;
         self.spare = self.spare.take().or_else(|| document.spare.take());
+        self.is_written |= document.is_written;
         let doc = document.idle()?;
         match &mut self.spare {
             Some(spare) => self.behind = doc.get_changes(&spare.idle()?.get_heads()),
@@ -109,11 +124,19 @@ impl Job {
     }
 
     fn make(&mut self) -> Result<Option<Made>> {
-        let Some(spare) = &mut self.spare else {
+        let Some(mut spare) = self.spare.take() else {
             return Ok(None);
         };
         let base = spare.idle()?.get_heads();
-        let mut doc = Box::new(Document::new(spare.idle()?.clone()));
+        let swaps = !self.is_written && apply::is_chain(spare.idle()?, &self.changes);
+        let mut doc = match swaps {
+            true => spare,
+            false => {
+                let copy = Box::new(Document::new(spare.idle()?.clone()));
+                self.spare = Some(spare);
+                copy
+            }
+        };
         let mut report = Report::default();
         let replay = self.how.replay && self.misses == 0 && apply::can_begin(&mut doc, &self.changes)?;
         let mut done = 0;
@@ -136,10 +159,14 @@ impl Job {
         }
         self.checked |= done == 0;
         let keep = self.changes.len() <= SPARE_CHANGES && apply::is_large(doc.idle()?);
-        let spare = if keep { Some(Box::new(Document::new(doc.idle()?.clone()))) } else { None };
+        let next = match keep {
+            false => Next::Nothing,
+            true if swaps => Next::Old,
+            true => Next::Copy(Box::new(Document::new(doc.idle()?.clone()))),
+        };
         let (known, tracker) = doc.parts()?;
         tracker.max_op(known);
-        Ok(Some(Made { base, doc, spare, report }))
+        Ok(Some(Made { base, doc, next, report }))
     }
 
     /// Put the copy in the document's place, unless that has moved on: then None, and another round is due.
@@ -163,8 +190,14 @@ impl Job {
         let actor = document.idle()?.get_actor().clone();
         (0..std::mem::take(&mut self.misses)).for_each(|_| document.trust.missed());
         (0..made.report.replayed).for_each(|_| document.trust.hit());
-        self.old = Some((document.exchange(*made.doc, &actor)?, self.spare.take()));
-        document.keep(made.spare);
+        let old = document.exchange(*made.doc, &actor)?;
+        match made.next {
+            Next::Old => document.keep(Some(Box::new(old))),
+            other => {
+                self.old = Some((old, self.spare.take()));
+                document.keep(if let Next::Copy(copy) = other { Some(copy) } else { None });
+            }
+        }
         document.replayed += made.report.replayed;
         Ok(Some(made.report))
     }

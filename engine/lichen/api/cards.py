@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 
 from lichen.errors import ConfigError
-from lichen.ids import DocId, MemberId, SpaceId
+from lichen.ids import DeviceKey, DocId, MemberId, SpaceId
 from lichen.runtime.document import OpenDocument
 from lichen.wire.changeset import doc_id
 from lichen.wire.operation import Operation
@@ -23,7 +24,12 @@ MOST_MEMBERS = 65_536
 
 def card_id(genesis: Operation) -> DocId:
     """The id of a space's card."""
-    return doc_id(genesis.space, genesis.author, CARD_NONCE)
+    return _card_id(genesis.space, genesis.author)
+
+
+@lru_cache(maxsize=1024)  # it is asked for at every edit
+def _card_id(space: SpaceId, author: DeviceKey) -> DocId:
+    return doc_id(space, author, CARD_NONCE)
 
 
 def checked_name(name: str, whose: str) -> str:

@@ -1,9 +1,9 @@
 """One document in memory: edits are saved, then sealed and pushed; change sets from others are applied.
 
 A local edit goes through three queues, each written in batches of whatever has gathered while the batch before it was
-on its way (group commit, without a timer): `_unsaved` (in memory only), `_unsealed` (on disk, not yet in a change
-set), and the change set itself. A change set is pushed only after the store holds it: otherwise a crash between the
-two could seal the same changes twice, which is a split.
+on its way (group commit; only a burst that nobody waits for gathers some milliseconds longer): `_unsaved` (in memory
+only), `_unsealed` (on disk, not yet in a change set), and the change set itself. A change set is pushed only after the
+store holds it: otherwise a crash between the two could seal the same changes twice, which is a split.
 
 Incoming change sets are applied between transactions, in batches. A batch that continues exactly from our heads is
 replayed, which costs microseconds, so it is applied on the loop. Any other is applied to a copy of the document on a
@@ -19,22 +19,28 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from lichen_crdt import Applying, CrdtError, Document, InvalidDocument, Patch, TransactionError
+from lichen_crdt import Applying, CrdtError, Document, Patch, TransactionError
 
 from lichen.core.effects import AcceptedSet
 from lichen.core.events import SetSealed
 from lichen.errors import StoreError
 from lichen.ids import DeviceKey, DocId, Session, SetId, SpaceId
 from lichen.runtime import rows
+from lichen.runtime.folding import fold
 from lichen.runtime.sealer import Sealer, SessionLog, Unsealed, run_of
 from lichen.wire.changeset import ChangeSet
 
 log = logging.getLogger("lichen.document")
 
+T = TypeVar("T")
+
 INLINE_CHANGES = 128
 """Up to this many changes are applied on the loop in one go, where that is quick; the rest waits a turn."""
+BURST_CHANGES = 8
+"""After a batch of so many changes, the next one gathers for `GATHER_S` while nobody waits for it."""
+GATHER_S = 0.004
 TITLE_CHARACTERS = 200
 
 
@@ -110,6 +116,8 @@ class OpenDocument:
     """Held by an open transaction, while a snapshot is made, and at the moments when an apply changes the document."""
     _unsaved: list[Unsealed] = field(default_factory=list)
     _saving: bool = False
+    """A save is on its way to the disk, or gathers what it will write."""
+    _gathering: asyncio.TimerHandle | None = None
     _edited: int = 0
     _backlog_bytes: int = 0
     """Bytes of changes that are not in a change set yet."""
@@ -155,6 +163,8 @@ class OpenDocument:
             return
         if self.failure is not None:
             raise self.failure
+        if self._gathering is not None:
+            self._save()
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append((self._edited, waiter))
         await waiter
@@ -198,7 +208,12 @@ class OpenDocument:
 
     def _save(self) -> None:
         """Write all that has gathered; when it is on disk, the next."""
+        if self._gathering is not None:
+            self._gathering.cancel()
+            self._gathering = None
         if self.failure is not None:
+            self._saving = False
+            self._progress.set()
             return
         batch = _Batch(self._unsaved, self.crdt.heads, self.title())
         self._unsaved = []
@@ -231,7 +246,10 @@ class OpenDocument:
                 waiter.set_result(None)
         self._unsealed.extend(batch.changes)
         self.seal_soon()
-        if self._unsaved or self._heads_dirty:
+        if len(batch.changes) >= BURST_CHANGES and self._unsaved and not self._waiters:
+            self._saving = True
+            self._gathering = asyncio.get_running_loop().call_later(GATHER_S, self._save)
+        elif self._unsaved or self._heads_dirty:
             self._save()
         self._fold_if_long()
 
@@ -311,7 +329,7 @@ class OpenDocument:
         def stored(error: BaseException | None) -> None:
             if written.done():  # the engine is closing
                 return
-            _resolve(written, error)
+            _resolve(written, error, None)
             if error is None:
                 self._sealed(change_set, run, session)
 
@@ -458,37 +476,13 @@ class OpenDocument:
             self.host.spawn(self.fold(), f"fold {self.id.hex()[:8]}")
 
     async def fold(self) -> None:
-        """Replace the tail of single changes in the store by a snapshot, once that has been loaded again."""
-        loop = asyncio.get_running_loop()
+        """Replace the tail of single changes in the store by a snapshot."""
         try:
-            position: asyncio.Future[int] = loop.create_future()
-
-            def done(result: Any, error: BaseException | None) -> None:
-                loop.call_soon_threadsafe(_resolve, position, error, result)
-
-            self.host.write_soon(lambda conn: rows.tail_position(conn, self.id), done)
-            upto = await position
-            await self._turn_of_a_snapshot()
-            try:
-                changes, tail_bytes = self.tail_changes, self.tail_bytes
-                snapshot = await asyncio.to_thread(self.crdt.save)
-            finally:
-                self.end_turn()
-            await self.saved()  # or a crash could leave a snapshot with changes that are nowhere to be sealed
-            await asyncio.to_thread(_verify, self.crdt, snapshot)
-            written: asyncio.Future[None] = loop.create_future()
-
-            def kept(_result: Any, error: BaseException | None) -> None:
-                loop.call_soon_threadsafe(_resolve, written, error)
-
-            self.host.write_soon(lambda conn: rows.replace_snapshot(conn, self.id, snapshot, upto), kept)
-            await written
-            self.tail_changes -= changes
-            self.tail_bytes -= tail_bytes
+            await fold(self)
         finally:
             self._folding = False
 
-    async def _turn_of_a_snapshot(self) -> None:
+    async def level_turn(self) -> None:
         """Take the turn when all that came in is applied."""
         await self.turn.acquire()
         while (self._incoming or self._applying) and self.failure is None:
@@ -498,14 +492,19 @@ class OpenDocument:
                 await self._progress.wait()
             await self.turn.acquire()
 
+    async def write(self, job: Callable[[Any], T]) -> T:
+        """Run a job on the writer thread. Raises what it raises, and `StoreError`."""
+        loop = asyncio.get_running_loop()
+        written: asyncio.Future[T] = loop.create_future()
 
-def _verify(crdt: Document, snapshot: bytes) -> None:
-    """A snapshot replaces nothing until it has been loaded again, to heads that the document had."""
-    if crdt.missing(Document.load(snapshot).heads):
-        raise InvalidDocument("a saved document did not load again to its heads")
+        def done(result: Any, error: BaseException | None) -> None:
+            loop.call_soon_threadsafe(_resolve, written, error, result)
+
+        self.host.write_soon(job, done)
+        return await written
 
 
-def _resolve(future: asyncio.Future[Any], error: BaseException | None, result: Any = None) -> None:
+def _resolve(future: asyncio.Future[Any], error: BaseException | None, result: Any) -> None:
     if future.done():
         return
     if error is not None:

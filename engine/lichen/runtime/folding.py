@@ -1,0 +1,35 @@
+"""Folding: the tail of single changes that a document has in the store gives way to a snapshot."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from lichen_crdt import Document, InvalidDocument
+
+from lichen.runtime import rows
+
+if TYPE_CHECKING:
+    from lichen.runtime.document import OpenDocument
+
+
+async def fold(opened: OpenDocument) -> None:
+    """Replace the tail by a snapshot, once that has been loaded again."""
+    upto = await opened.write(lambda conn: rows.tail_position(conn, opened.id))
+    await opened.level_turn()
+    try:
+        changes, tail_bytes = opened.tail_changes, opened.tail_bytes
+        snapshot = await asyncio.to_thread(opened.crdt.save)
+    finally:
+        opened.end_turn()
+    await opened.saved()  # or a crash could leave a snapshot with changes that are nowhere to be sealed
+    await asyncio.to_thread(_verify, opened.crdt, snapshot)
+    await opened.write(lambda conn: rows.replace_snapshot(conn, opened.id, snapshot, upto))
+    opened.tail_changes -= changes
+    opened.tail_bytes -= tail_bytes
+
+
+def _verify(crdt: Document, snapshot: bytes) -> None:
+    """A snapshot replaces nothing until it has been loaded again, to heads that the document had."""
+    if crdt.missing(Document.load(snapshot).heads):
+        raise InvalidDocument("a saved document did not load again to its heads")

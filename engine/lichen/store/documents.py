@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from lichen.store.schema import changes, documents, sessions
+from lichen.store.schema import changes, documents, sessions, snapshots
 
 _APPEND = "INSERT INTO lichen_changes (doc, session, continues, body) VALUES (?, ?, ?, ?)"
 _MARK = (
@@ -59,7 +59,7 @@ _ROW = (documents.c.doc, documents.c.space, documents.c.changed_ms, documents.c.
 
 def create_document(conn: Connection, doc: bytes, space: bytes, now_ms: int) -> None:
     """Hold a document; nothing happens when it is held already."""
-    row = {"doc": doc, "space": space, "created_ms": now_ms, "changed_ms": now_ms, "heads": b"", "folded": 0}
+    row = {"doc": doc, "space": space, "created_ms": now_ms, "changed_ms": now_ms, "heads": b""}
     conn.execute(insert(documents).prefix_with("OR IGNORE").values(**row))
 
 
@@ -101,9 +101,11 @@ def mark_sealed(conn: Connection, doc: bytes, session: bytes, count: int) -> Non
 
 def load_tail(conn: Connection, doc: bytes) -> tuple[bytes | None, list[bytes]]:
     """The snapshot and the changes since."""
-    row = conn.execute(select(documents.c.snapshot, documents.c.folded).where(documents.c.doc == doc)).one()
-    tail = select(changes.c.body).where(changes.c.doc == doc, changes.c.num > row.folded).order_by(changes.c.num)
-    return row.snapshot, list(conn.execute(tail).scalars())
+    found = select(snapshots.c.body, snapshots.c.folded).where(snapshots.c.doc == doc)
+    row = conn.execute(found).one_or_none()
+    snapshot, folded = (None, 0) if row is None else row
+    tail = select(changes.c.body).where(changes.c.doc == doc, changes.c.num > folded).order_by(changes.c.num)
+    return snapshot, list(conn.execute(tail).scalars())
 
 
 def tail_position(conn: Connection, doc: bytes) -> int:
@@ -113,7 +115,9 @@ def tail_position(conn: Connection, doc: bytes) -> int:
 
 def replace_snapshot(conn: Connection, doc: bytes, snapshot: bytes, upto: int) -> None:
     """Fold the tail up to a position into a snapshot. Changes not sealed yet stay, marked as folded."""
-    conn.execute(update(documents).where(documents.c.doc == doc).values(snapshot=snapshot, folded=upto))
+    new = {"folded": upto, "body": snapshot}
+    statement = upsert(snapshots).values(doc=doc, **new)
+    conn.execute(statement.on_conflict_do_update(index_elements=["doc"], set_=new))
     folded = (changes.c.doc == doc) & (changes.c.num <= upto) & changes.c.session.is_(None)
     conn.execute(delete(changes).where(folded))
 

@@ -85,8 +85,15 @@ documents = Table(
     Column("changed_ms", BigInteger, nullable=False),
     Column("heads", LargeBinary, nullable=False),
     Column("title", String),
-    Column("snapshot", LargeBinary),
+)
+
+# Apart from `documents`, whose rows are written at every edit: SQLite would handle the whole snapshot each time.
+snapshots = Table(
+    "lichen_snapshots",
+    metadata,
+    Column("doc", LargeBinary, primary_key=True),
     Column("folded", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
 )
 
 changes = Table(

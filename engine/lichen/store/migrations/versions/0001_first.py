@@ -107,10 +107,14 @@ def _make_document_tables() -> None:
         _number("changed_ms"),
         _bytes("heads", nullable=False),
         sa.Column("title", sa.String),
-        _bytes("snapshot"),
-        _number("folded"),
     )
     op.create_index("ix_lichen_documents_space", "lichen_documents", ["space"])
+    op.create_table(
+        "lichen_snapshots",
+        _bytes("doc", primary_key=True),
+        _number("folded"),
+        _bytes("body", nullable=False),
+    )
     op.create_table(
         "lichen_changes",
         _num(),

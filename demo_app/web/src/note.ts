@@ -51,6 +51,7 @@ export class OpenNote {
   /** How many updates of this page the program has confirmed. */
   private confirmed = 0;
   private cursorTimer: number | undefined;
+  /** Until it has run out nothing is pushed: what was refused would be refused again and again. */
   private againTimer: number | undefined;
 
   constructor(
@@ -191,7 +192,10 @@ export class OpenNote {
   /** The program could not do what it was last asked: ask it again a little later. */
   refused(): void {
     window.clearTimeout(this.againTimer);
-    this.againTimer = window.setTimeout(() => this.ask(), AGAIN_MS);
+    this.againTimer = window.setTimeout(() => {
+      this.againTimer = undefined;
+      this.ask();
+    }, AGAIN_MS);
   }
 
   people(people: Person[]): void {
@@ -211,7 +215,7 @@ export class OpenNote {
 
   private push(): void {
     const pending = sendableUpdates(this.view.state);
-    if (this.pushing || !pending.length || !this.epoch) return;
+    if (this.pushing || this.againTimer !== undefined || !pending.length || !this.epoch) return;
     this.pushing = this.live.send({
       type: "push",
       note: this.id,

@@ -13,10 +13,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
+from lichen.cli.documents import _when
 from lichen.testing.commands import done, lichen, refused
 
 KEYS = ["edits", "seconds", "edits_per_s", "batches", "wire_bytes", "store_bytes", "peak_rss", "equal", "end_sha256"]
@@ -101,6 +103,13 @@ def test_devices_spaces_and_documents(tmp_path: Path) -> None:
     assert history["count"] == 2
     assert [change["hash"] for change in history["changes"]][:1] == edited["heads"]
     assert len(done(tmp_path, "doc", "history", "Food", "--limit", "1", "--store", "a.db")["changes"]) == 1
+
+
+def test_a_history_says_when(folder: Path) -> None:
+    shown = lichen(folder, "doc", "history", "Plans", "--store", "a.db", as_json=False).stdout
+    [change] = done(folder, "doc", "history", "Plans", "--store", "a.db")["changes"]
+    assert datetime.fromtimestamp(change["time"], UTC).isoformat() in shown
+    assert [_when(made_up) for made_up in (2**62, -(2**62))] == ["unknown", "unknown"]
 
 
 def test_two_devices_meet_at_a_relay(folder: Path) -> None:

@@ -9,6 +9,7 @@ import ifaddr
 import pytest
 from lichen_transports import rtc_library
 from lichen_transports.rtc_library import LOOPBACK_VARIABLE, Outlet
+from OpenSSL import SSL
 
 
 class SackChunk:
@@ -28,11 +29,11 @@ class Association:
 
     def __init__(self) -> None:
         self.sent: list[str] = []
-        self.connected = True
+        self.failure: Exception | None = None
 
     async def _send_chunk(self, chunk: Any) -> None:
-        if not self.connected:
-            raise ConnectionError
+        if self.failure is not None:
+            raise self.failure
         self.sent.append(chunk.name)
 
 
@@ -90,10 +91,11 @@ async def test_a_closed_outlet_sends_nothing_by_itself() -> None:
     assert association.sent == []
 
 
-async def test_sending_into_a_lost_path_is_silent() -> None:
+@pytest.mark.parametrize("failure", [ConnectionError(), SSL.Error([("SSL routines", "", "protocol is shutdown")])])
+async def test_sending_into_a_lost_path_is_silent(failure: Exception) -> None:
     association = Association()
     Outlet(association, unexpected)
-    association.connected = False
+    association.failure = failure
     await association._send_chunk(DataChunk())
 
 

@@ -77,8 +77,8 @@ def _offer_loopback(ice: Any) -> None:
 class Outlet:
     """How one SCTP association sends its chunks.
 
-    - Its own background sends end without a word when the path under them is gone: they run in tasks that nobody
-      awaits, so each would be reported as an exception that was never retrieved.
+    - Its own background sends end without a word when the path under them is gone, or its TLS is: they run in tasks
+      that nobody awaits, so each would be reported as an exception that was never retrieved.
     - Acknowledgements are sent for every second packet, or 20 ms later; at once when something is missing. The library
       sends one for every packet, which is nearly a third of what a transfer costs the sender.
     - An acknowledgement that announces no room left tells that the other side has sent a megabyte of messages without
@@ -129,6 +129,8 @@ class Outlet:
             self._sending = asyncio.create_task(self._pass_on(held))
 
     async def _pass_on(self, chunk: Any) -> None:
+        from OpenSSL import SSL  # the library loaded it
+
         assert self._send is not None
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, SSL.Error):
             await self._send(chunk)

@@ -29,6 +29,14 @@ def _time(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")
 
 
+def _when(seconds: int) -> str:
+    """A time that another device may have made up."""
+    try:
+        return _time(seconds * 1000)
+    except (OverflowError, ValueError, OSError):
+        return "unknown"
+
+
 def _plain(value: Any) -> Any:
     """Data as JSON can hold it."""
     match value:
@@ -239,13 +247,13 @@ def history(
 def _show_history(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
-    table = Table("change", "actor", "seq", "operations", "message")
+    table = Table("change", "when", "actor", "seq", "message")
     for row in rows:
         table.add_row(
             row["hash"][:SHORT],
+            _when(row["time"]),
             row["actor"][:SHORT],
             str(row["seq"]),
-            str(row["operations"]),
             line(row["message"] or ""),
         )
     stdout.print(table)

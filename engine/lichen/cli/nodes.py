@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from lichen.api.engine import Engine
+    from lichen.runtime.connections import Connection
 
 
 class InviteRole(StrEnum):
@@ -111,6 +112,8 @@ def invite(
                 uses=uses,
                 hints=hints,
             )
+            if not hints:
+                report.warn("the ticket names no address: make it after the first sync, or give --hint URL")
             report.result({"ticket": ticket, "space": found.id.hex()}, lambda: print(ticket))
 
     run(report, work)
@@ -158,18 +161,50 @@ def serve(
     report = Report(as_json=as_json)
 
     async def work() -> None:
+        import asyncio
+
         async with opened(store, passphrase_file) as engine, interruptible() as stop:
             address = await engine.listen(listen) if listen else None
             await go_online(engine, connect, direct=direct)
+            if not address and not engine.connections:
+                raise ConfigError(
+                    "no address to serve at is known", hint="name a relay with --connect URL, or --listen URL"
+                )
             value = {
                 "device": engine.device.hex(),
                 "listening": address,
                 "connecting": [connection.address for connection in engine.connections],
             }
             report.result(value, lambda: _show_serving(value))
-            await stop.wait()
+            async with asyncio.TaskGroup() as tasks:
+                telling = tasks.create_task(_tell_paths(engine, report))
+                await stop.wait()
+                telling.cancel()
 
     run(report, work)
+
+
+async def _tell_paths(engine: Engine, report: Report) -> None:
+    """Say whenever an address is reached or lost, and what a peer refuses."""
+    states: dict[str, str] = {}
+    refused: set[str] = set()
+    async with contextlib.aclosing(engine.events()) as events:
+        while True:
+            for dialled in engine.connections:
+                if dialled.state != "connecting" and states.get(dialled.address) != dialled.state:
+                    states[dialled.address] = dialled.state
+                    _tell_state(dialled, report)
+            for reason in sorted(set(engine.refusals) - refused):
+                report.warn(f"refused: {reason}")
+            refused.update(engine.refusals)
+            await anext(events)
+
+
+def _tell_state(dialled: Connection, report: Report) -> None:
+    if dialled.state == "connected":
+        report.note(f"[green]reached[/green]  {line(dialled.address)}")
+    else:
+        report.warn(f"not reached: {dialled.address}: {dialled.error}")
 
 
 def _show_serving(value: dict[str, Any]) -> None:
@@ -201,15 +236,19 @@ def sync(
                 peers = await _served(engine, timeout)
             await engine.settled()
             for address in engine.unreached:
-                report.note(f"[yellow]not reached[/yellow] {line(address.address)}: {line(address.error)}")
+                report.warn(f"not reached: {address.address}: {address.error}")
             report.result(found := _synced(engine, peers), lambda: _show_synced(found))
 
     run(report, work)
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _show_synced(found: dict[str, Any]) -> None:
     stdout.print(
-        f"{found['spaces']} spaces in sync with {found['peers']} peers: "
+        f"{_count(found['spaces'], 'space')} in sync with {_count(found['peers'], 'peer')}: "
         f"{found['bytes_sent']} bytes sent, {found['bytes_received']} received"
     )
 

@@ -78,6 +78,10 @@ class Report:
         """Something for a person to know on the way; never on stdout under `--json`."""
         (stderr if self.as_json else stdout).print(text, soft_wrap=True)
 
+    def warn(self, text: str) -> None:
+        """Something that may not be as it was meant, as plain text; on stderr."""
+        stderr.print(f"[yellow]{lines(text)}[/yellow]", soft_wrap=True)
+
     def error(self, error: BaseException) -> None:
         """An error, as the command's only output under `--json`; after its result, on stderr."""
         hint = getattr(error, "hint", "")

@@ -120,6 +120,7 @@ class Node:
         """The peer will not serve a space: kept, so that who waits for it can be told why."""
         if message.space in self.state.spaces:
             link.on(message.space).refusal = message.reason
+            self.state.emit(TellPeers(message.space))
 
     def handle(self, event: happened.Event, now: float) -> list[Effect]:
         """Change the state by one event at the time `now`, in monotonic seconds, and return the effects, in order."""

@@ -169,6 +169,11 @@ class Joining:
         )
         for url in ticket.hints:
             self._connections.connect(url)
+        if not self._connections.dialled and not self._connections.addresses:
+            raise Unreachable(
+                "the ticket does not say where its issuer can be reached, and this device knows no address",
+                hint="name the relay of who invited you, or their device: --connect URL, or Engine.connect",
+            )
         try:
             async with asyncio.timeout(timeout_s):
                 accepted = await self._converse(ticket, name)

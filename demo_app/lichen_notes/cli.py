@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-import uvicorn
-from lichen import Engine
-from lichen.cli.nodes import interruptible
+from lichen.cli.interrupts import leave_at_once
 from lichen.cli.options import JsonOption, PassphraseFileOption, VerboseOption, is_new, passphrase_for, store_url
 from lichen.cli.output import Report, configure_logs, run, stdout
 from lichen.errors import ConfigError, Unreachable
 
-from lichen_notes.desk import Desk
-from lichen_notes.server import BODY_BYTES, Server
+if TYPE_CHECKING:
+    from lichen import Engine
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -39,6 +36,21 @@ def notes(
     report = Report(as_json=as_json)
 
     async def work() -> None:
+        from lichen import Engine
+
+        try:
+            from lichen_notes.desk import Desk
+            from lichen_notes.serving import serve
+        except ImportError as error:
+            raise ConfigError(
+                f"the notes application needs a package that is not here: {error.name}",
+                hint="pip install 'lichen[demo]'",
+            ) from error
+
+        def ready(url: str) -> None:
+            value = {"url": url, "device": engine.device.hex(), "relays": relay or []}
+            report.result(value, lambda: stdout.print(f"Open [bold]{url}[/bold]", soft_wrap=True))
+
         listening = _listen(host, port)
         url = store_url(store)
         async with Engine.open(url, passphrase=passphrase_for(passphrase_file, confirm=is_new(url))) as engine:
@@ -47,10 +59,7 @@ def notes(
             await engine.connect_remembered()
             if direct:
                 _use_direct(engine, report)
-            server = Server(Desk(engine, name), host, listening.getsockname()[1])
-            value = {"url": server.url, "device": engine.device.hex(), "relays": relay or []}
-            report.result(value, lambda: stdout.print(f"Open [bold]{server.url}[/bold]", soft_wrap=True))
-            await _serve(server, listening)
+            await serve(Desk(engine, name), host, listening, ready)
 
     run(report, work)
 
@@ -71,26 +80,7 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-async def _serve(server: Server, listening: socket.socket) -> None:
-    config = uvicorn.Config(
-        server.app,
-        log_level="error",
-        access_log=False,
-        ws="websockets-sansio",
-        ws_max_size=BODY_BYTES,
-        timeout_graceful_shutdown=2,
-        lifespan="on",
-    )
-    web = uvicorn.Server(config)
-    async with interruptible() as stop:
-        serving = asyncio.create_task(web.serve(sockets=[listening]))
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
-        web.should_exit = True
-        await serving
-        stopped.cancel()
-
-
 def main() -> None:
     """Run the command line."""
+    leave_at_once()
     app()

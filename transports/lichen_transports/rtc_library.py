@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
 from lichen.errors import ConfigError
+
+if importlib.util.find_spec("aiortc") is None:  # told where direct paths are asked for, not when one should open
+    raise ImportError("direct paths need aiortc", name="aiortc")
 
 LOOPBACK_VARIABLE = "LICHEN_WEBRTC_LOOPBACK"
 """Set to 1, it lets paths use 127.0.0.1 even where the machine has other addresses."""

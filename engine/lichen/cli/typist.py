@@ -108,22 +108,28 @@ async def _type(note: Document, trace: Trace, bar: Progress) -> None:
 # The other two processes
 
 
-class _Follower:
-    """The second device, as a process."""
+class _Other:
+    """The relay or the second device, as a process."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+        self._name = name
         self._process = process
 
     async def line(self, seconds: float) -> dict[str, Any]:
         """The next object that it prints."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(seconds):
-            line = await self._process.stdout.readline()
+        try:
+            async with asyncio.timeout(seconds):
+                line = await self._process.stdout.readline()
+        except TimeoutError:
+            raise Unreachable(
+                f"{self._name} said nothing for {seconds:g} s", hint="is this machine very busy?"
+            ) from None
         if not line:
-            raise LinkBroken("the following device ended early")
+            raise LinkBroken(f"{self._name} ended early")
         value: dict[str, Any] = json.loads(line)
         if "error" in value:
-            raise LichenError(f"the following device: {value['error']['message']}", hint=value["error"]["hint"])
+            raise LichenError(f"{self._name}: {value['error']['message']}", hint=value["error"]["hint"])
         return value
 
     async def finish(self, note: Document) -> dict[str, Any]:
@@ -136,24 +142,24 @@ class _Follower:
 
 async def _start_follower(
     stack: contextlib.AsyncExitStack, engine: Engine, note: Document, folder: Path, path: str
-) -> _Follower:
+) -> _Other:
+    if path == "webrtc":
+        engine.use_direct()
     relay = await stack.enter_async_context(
         _process("relay", "--listen", "ws://127.0.0.1:0", "--store", f"sqlite:///{folder / 'relay.db'}", "--json")
     )
-    url = (await _Follower(relay).line(START_S))["listening"]
+    url = (await _Other("the relay", relay).line(START_S))["listening"]
     connection = await engine.connect(url)
     try:
         async with asyncio.timeout(START_S):
             await connection.connected.wait()
     except TimeoutError:
         raise Unreachable(f"the relay at {url} could not be reached: {connection.error}") from None
-    if path == "webrtc":
-        engine.use_direct()
     ticket = await engine.space(note.space).invite(mode="auto", expires=timedelta(hours=1), hints=[url])
     process = await stack.enter_async_context(
         _process("replay-follower", f"sqlite:///{folder / 'b.db'}", ticket, note.id.hex(), path)
     )
-    follower = _Follower(process)
+    follower = _Other("the following device", process)
     await follower.line(START_S * 2)
     return follower
 

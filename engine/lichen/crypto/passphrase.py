@@ -71,7 +71,7 @@ def unwrap_key(content: bytes, passphrase: str | None) -> bytes:
             raise WrongPassphrase("this store is protected by a passphrase", hint="give the passphrase")
         return _unseal(value, passphrase)
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreDamaged(f"the key file is malformed: {error!r}", hint="restore it from a backup") from error
+        raise StoreDamaged(f"the key file is malformed: {error}", hint="restore it from a backup") from error
 
 
 def _parse(content: bytes) -> dict[str, Any]:

@@ -56,8 +56,8 @@ def open_store(
     `WrongPassphrase`, `StoreLocked`, `StoreReadOnly`, `StoreFull`, `StoreDamaged`.
     """
     path = store_path(url)
-    if not create and not path.exists():
-        raise NotFound(f"there is no store at {path}", hint="make one with: lichen init")
+    if not create:
+        _check_is_there(path)
     with _told(path):
         if create:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,6 +70,16 @@ def open_store(
     except BaseException:
         lock.release()
         raise
+
+
+def _check_is_there(path: Path) -> None:
+    """SQLite would make a new store of an empty file. Raises `NotFound`, `StoreDamaged`."""
+    if not path.exists():
+        raise NotFound(f"there is no store at {path}", hint="make one with: lichen init")
+    with _told(path):
+        if not path.stat().st_size:
+            what = f"the store {path} is empty: it was cut short, or its making was"
+            raise StoreDamaged(what, hint="restore it from a backup, or make a new one with: lichen init")
 
 
 class _Lock:
@@ -170,4 +180,5 @@ def _refusal(path: Path, error: OSError) -> StoreError:
             what = f"the store {path} cannot be written: {error.strerror}"
             return StoreReadOnly(what, hint="make the file and its folder writable")
         case _:
-            return StoreError(f"the store {path} cannot be used: {error.strerror}")
+            hint = "name a file in a folder that can be written"
+            return StoreError(f"the store {path} cannot be used: {error.strerror}", hint=hint)

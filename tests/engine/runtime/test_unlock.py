@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import itertools
 import os
@@ -17,6 +18,7 @@ from lichen.errors import (
     ConfigError,
     NotFound,
     StoreDamaged,
+    StoreError,
     StoreFull,
     StoreLocked,
     StoreReadOnly,
@@ -93,13 +95,29 @@ def test_a_folder_and_a_special_file_are_no_store(tmp_path: Path) -> None:
 def test_a_name_that_is_too_long_is_an_error_of_the_store(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="too long") as raised:
         open_store(f"sqlite:///{tmp_path / ('n' * 300)}", passphrase=None)
-    assert raised.type.__module__ == "lichen.errors"
+    assert isinstance(raised.value, StoreError)
+    assert raised.value.hint
 
 
 def test_a_store_that_is_not_there_is_not_made_unless_wanted(tmp_path: Path, url: str) -> None:
     with pytest.raises(NotFound, match="no store"):
         open_store(url, passphrase=None, create=False)
     assert contents(tmp_path) == {}
+
+
+def test_a_store_that_was_emptied_is_not_taken_for_a_new_one(path: Path, url: str) -> None:
+    write_and_close(open_store(url, passphrase=None))
+    path.write_bytes(b"")
+    before = contents(path.parent)
+    with pytest.raises(StoreDamaged, match="empty"):
+        open_store(url, passphrase=None, create=False)
+    assert contents(path.parent) == before
+
+
+def test_a_new_store_is_never_empty_while_it_is_open(path: Path, url: str) -> None:
+    """So that one whose program was killed opens again."""
+    with contextlib.closing(open_store(url, passphrase=None)):
+        assert path.stat().st_size > 0
 
 
 def test_folders_above_a_new_store_are_made(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable
 import aiortc.rtcsctptransport
 import pytest
 from lichen.errors import ConfigError, LinkBroken, Unreachable
-from lichen.runtime.transports import signalled
 from lichen.testing.channels import CHECKS, Check
 from lichen.transport import Channel, SignalledTransport
 from lichen_transports import rtc_library
@@ -255,15 +254,6 @@ async def test_without_the_library_it_is_a_config_error(monkeypatch: pytest.Monk
     here, _ = mailboxes()
     with pytest.raises(ConfigError) as caught:
         await WebRtcTransport().connect(here, offers=True, message_bytes=SIZE)
-    assert "lichen[webrtc]" in caught.value.hint
-
-
-def test_without_the_library_there_is_no_such_transport(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("lichen_transports.webrtc", "lichen_transports.rtc_library"):
-        monkeypatch.delitem(sys.modules, module)
-    monkeypatch.setitem(sys.modules, "aiortc", None)
-    with pytest.raises(ConfigError, match="need aiortc") as caught:
-        signalled("webrtc")
     assert "lichen[webrtc]" in caught.value.hint
 
 

@@ -104,7 +104,7 @@ function recovery(key: string, done: () => void): void {
       "div",
       {},
       element("h2", {}, "The recovery key"),
-      element("p", { class: "lead" }, "Shown this once. If every device is lost, it brings the space back. Keep it on paper."),
+      element("p", { class: "lead" }, "Shown this once. Keep it on paper, for when every device is lost. This version cannot use it yet."),
       element("code", { class: "key" }, key),
       element("div", { class: "actions" }, copyButton(key), close),
     ),

@@ -23,10 +23,18 @@ KILLS = int(os.environ.get("LICHEN_KILLS", "50"))
 """`LICHEN_KILLS` kills more or less often, `LICHEN_SEED` repeats the moments of one run."""
 
 
-def run_until_killed(url: str, moment: random.Random) -> int:
-    """Start a device, kill it at a random moment, and return the last number that it acknowledged, 0 for none."""
-    with subprocess.Popen([sys.executable, str(TYPIST), url], stdout=subprocess.PIPE) as typist:
+def waiting_typist(url: str) -> subprocess.Popen[bytes]:
+    """A device that loads what it needs while something else goes on, and then waits to be let off."""
+    return subprocess.Popen([sys.executable, str(TYPIST), url], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def run_until_killed(typist: subprocess.Popen[bytes], moment: random.Random) -> int:
+    """Let a device off, kill it at a random moment, and return the last number that it acknowledged, 0 for none."""
+    with typist:
+        assert typist.stdin is not None
         assert typist.stdout is not None
+        typist.stdin.write(b"\n")
+        typist.stdin.flush()
         assert typist.stdout.readline() == b"opening\n"
         acknowledged = 0
         if moment.random() < 0.3:  # while it opens, makes or recovers the store
@@ -78,7 +86,12 @@ def test_nothing_acknowledged_is_lost_and_all_of_it_is_sealed_once(tmp_path: Pat
     print(f"seed {seed}")
     moment = random.Random(seed)
     url = f"sqlite:///{tmp_path / 'notes.db'}"
-    newest = 0
-    for _ in range(KILLS):
-        newest = asyncio.run(check(url, max(newest, run_until_killed(url, moment))))
+    newest, following = 0, waiting_typist(url)
+    try:
+        for _ in range(KILLS):
+            typist, following = following, waiting_typist(url)
+            newest = asyncio.run(check(url, max(newest, run_until_killed(typist, moment))))
+    finally:
+        with following:
+            following.kill()
     assert newest > 0

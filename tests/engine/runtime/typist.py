@@ -1,6 +1,6 @@
 """A device that types numbers into one note without end, and says on stdout what is on disk. Killed by `test_kill.py`.
 
-Usage: typist.py URL. The note is made by the first run.
+Usage: typist.py URL. It begins when it reads a line. The note is made by the first run.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ LIMITS = Limits(fold_changes=100)
 
 async def main() -> None:
     """Go on after the newest number."""
+    sys.stdin.readline()
     os.write(1, b"opening\n")
     async with Engine.open(sys.argv[1], limits=LIMITS) as engine:
         space = engine.spaces[0] if engine.spaces else await engine.create_space("Family")

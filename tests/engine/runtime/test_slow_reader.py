@@ -52,7 +52,7 @@ async def test_memory_stays_flat_while_a_peer_does_not_read(tmp_path: Path) -> N
         assert on_link.behind
         assert not on_link.missed
         stopped.on.set()
-        await until(lambda: copy.heads == note.heads)
+        await until(lambda: copy.heads == note.heads, 60)
         assert list(alice._driver.links.values()) == [writer]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, inspect, select
+from sqlalchemy.schema import CreateTable
 
 from lichen.errors import StoreDamaged
 from lichen.store.schema import metadata
@@ -56,7 +57,10 @@ def _make(conn: Connection) -> None:
     conn.exec_driver_sql("BEGIN IMMEDIATE")
     _VERSION.create(conn)
     conn.execute(_VERSION.insert().values(version_num=REVISION))
-    metadata.create_all(conn, checkfirst=False)
+    for table in metadata.sorted_tables:
+        conn.execute(CreateTable(table))
+        for index in sorted(table.indexes, key=lambda index: str(index.name)):  # SQLite's choice follows their order
+            index.create(conn)
     conn.exec_driver_sql("COMMIT")
 
 

@@ -38,6 +38,12 @@ def schema(conn: Connection) -> dict[str, str]:
     return {name: " ".join(sql.split()) for name, sql in conn.exec_driver_sql(query).all()}
 
 
+def indexes(conn: Connection) -> list[tuple[str, str]]:
+    """Table and name of each index, in the order in which they were made within their table."""
+    query = "SELECT tbl_name, name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL ORDER BY tbl_name, rowid"
+    return [(table, name) for table, name in conn.exec_driver_sql(query).all()]
+
+
 def by_scripts(conn: Connection) -> None:
     """Run the migrations, which a new database does not need."""
     upgrade(conn, None)
@@ -57,6 +63,7 @@ def test_a_new_database_is_what_the_migrations_make_statement_by_statement(conn:
     with database._engine(tmp_path / "other.db", KEY, "process").connect() as other:
         migrate(other)
         assert schema(conn) == schema(other)
+        assert indexes(conn) == indexes(other) == sorted(indexes(conn))
         revisions = [each.exec_driver_sql("SELECT * FROM lichen_version").all() for each in (conn, other)]
     assert revisions[0] == revisions[1] == [(REVISION,)]
     assert "AUTOINCREMENT" in schema(conn)["lichen_change_sets"]

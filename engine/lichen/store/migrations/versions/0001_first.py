@@ -97,8 +97,8 @@ def _make_document_tables() -> None:
         sa.UniqueConstraint("id", name="uq_lichen_change_sets_id"),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_lichen_change_sets_space_num", "lichen_change_sets", ["space", "num"])
     op.create_index("ix_lichen_change_sets_doc", "lichen_change_sets", ["doc"])
+    op.create_index("ix_lichen_change_sets_space_num", "lichen_change_sets", ["space", "num"])
     op.create_table(
         "lichen_documents",
         _bytes("doc", primary_key=True),

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,9 +26,20 @@ COLOURS = ("#d1495b", "#2e86ab", "#3a7d44", "#b5651d", "#6a4c93", "#c2185b", "#0
 """Dark enough to read on white, light enough on black."""
 
 
-def colour_of(device: DeviceKey) -> str:
-    """The colour in which a device is shown, the same everywhere."""
-    return COLOURS[hashlib.sha256(device).digest()[0] % len(COLOURS)]
+def colours(devices: Iterable[DeviceKey]) -> dict[DeviceKey, str]:
+    """The colour in which each device of a space is shown: the same everywhere, and no two alike while they suffice."""
+    given: dict[DeviceKey, str] = {}
+    used = Counter[str]()
+    for device in sorted(devices):
+        first = hashlib.sha256(device).digest()[0] % len(COLOURS)
+        wanted = COLOURS[first:] + COLOURS[:first]
+        given[device] = min(wanted, key=used.__getitem__)
+        used[given[device]] += 1
+    return given
+
+
+def _colours_in(space: Space) -> dict[DeviceKey, str]:
+    return colours(device for member in space.members() for device in member.devices)
 
 
 class Page:
@@ -148,11 +160,12 @@ class Desk:
     def people(self, room: Room) -> dict[str, Any]:
         """Who is in a note, and where."""
         space = self.engine.space(room.note.space)
+        colour = _colours_in(space)
         there = [
             {
                 "device": device.hex(),
                 "name": space.name_of(device) or str(data.get("name", ""))[:64] or device.hex()[:6],
-                "colour": colour_of(device),
+                "colour": colour.get(device, COLOURS[0]),
                 "anchor": room.offset(data.get("anchor")),
                 "head": room.offset(data.get("head")),
             }
@@ -169,7 +182,6 @@ class Desk:
             "type": "state",
             "device": engine.device.hex(),
             "name": self.name,
-            "colour": colour_of(engine.device),
             "spaces": [await self._space(space) for space in engine.spaces],
             "relays": [{"url": c.url, "state": c.state, "error": c.error} for c in engine.connections],
             "upToDate": engine.up_to_date,
@@ -181,11 +193,12 @@ class Desk:
             {"id": info.id.hex(), "title": info.title or "", "changed": info.changed_ms}
             for info in await space.documents()
         ]
+        colour = _colours_in(space)
         peers = [
             {
                 "device": peer.device.hex(),
                 "name": space.name_of(peer.device) or peer.device.hex()[:6],
-                "colour": colour_of(peer.device),
+                "colour": colour.get(peer.device, COLOURS[0]),
                 "path": peer.path,
                 "via": peer.via,
             }
@@ -196,6 +209,7 @@ class Desk:
             "id": space.id.hex(),
             "name": space.name,
             "role": "" if role is None else role.name.lower(),
+            "colour": colour.get(self.engine.device, COLOURS[0]),
             "notes": notes,
             "peers": peers,
         }

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lichen import Engine, Text
 from lichen.errors import StoreFull
+from lichen.ids import DeviceKey
 from lichen.testing.waiting import until
 from lichen_notes.authority import Update
-from lichen_notes.desk import Desk, Page
+from lichen_notes.desk import COLOURS, Desk, Page, colours
 from lichen_notes.room import Room
 from sqlalchemy import Connection
 
@@ -22,6 +24,13 @@ def fill_disk(conn: Connection) -> None:
 
 def free_disk(conn: Connection) -> None:
     conn.exec_driver_sql("PRAGMA max_page_count = 4294967294")
+
+
+async def make_room(engine: Engine) -> None:
+    """A job that is in one group with what waits for room fails with it."""
+    while True:
+        with contextlib.suppress(StoreFull):
+            return await asyncio.wrap_future(engine.store.write(free_disk))
 
 
 async def type_here(room: Room, text: str) -> None:
@@ -52,10 +61,18 @@ async def test_after_a_full_disk_the_pages_go_on_from_what_is_on_disk(tmp_path: 
         renewed = next(message for message in told if message["type"] == "note")
         assert renewed["epoch"] != room.epoch
         assert set(renewed["text"]) <= {"x"}
-        await asyncio.wrap_future(engine.store.write(free_disk))
+        await make_room(engine)
         again = await desk.room(page, note.id.hex())
         await type_here(again, "later")
         assert str((await engine.document(note.id)).doc["body"]) == renewed["text"] + "later"
         desk.remove(page)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+def test_devices_have_colours_of_their_own_while_there_are_enough() -> None:
+    devices = [DeviceKey(bytes([number]) * 32) for number in range(len(COLOURS) + 1)]
+    given = colours(devices)
+    assert given == colours(reversed(devices))
+    assert len(set(given.values())) == len(COLOURS)
+    assert len(set(colours(devices[:-1]).values())) == len(COLOURS)

@@ -244,6 +244,10 @@ async def test_the_page_shows_who_is_here_and_over_which_path(browser: Browser, 
     assert await ada.inner_text(".caret-name") == "Ben"
     await ada.wait_for_selector(".dot.on")
     assert "Ben: direct" in await ada.inner_text("#paths")
+    shades = "[...document.querySelectorAll('#people li')].map(one => one.style.getPropertyValue('--colour'))"
+    seen = [await page.evaluate(shades) for page in (ada, ben)]  # oneself first
+    assert len(set(seen[0])) == 2
+    assert seen[0] == seen[1][::-1]
     if PICTURES:
         await ada.screenshot(path=f"{PICTURES}/light.png")
         await ben.screenshot(path=f"{PICTURES}/dark.png")

@@ -239,7 +239,8 @@ function pathLines(): Node[] {
 
 function renderPeople(): void {
   const here = people.map((person) => badge(person.name, person.colour, `${person.name} is here`));
-  const me = state?.name ? [badge(state.name, state.colour, "You")] : [];
+  const own = space();
+  const me = state?.name && own ? [badge(state.name, own.colour, "You")] : [];
   update(find("#people"), note ? [...me, ...here] : []);
 }
 

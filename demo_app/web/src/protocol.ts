@@ -18,6 +18,7 @@ export interface Space {
   id: string;
   name: string;
   role: string;
+  colour: string;
   notes: NoteInfo[];
   peers: Peer[];
 }
@@ -26,7 +27,6 @@ export interface State {
   type: "state";
   device: string;
   name: string;
-  colour: string;
   spaces: Space[];
   relays: { url: string; state: string; error: string }[];
   upToDate: boolean;

@@ -231,6 +231,11 @@ class Desk:
     async def invite(self, space_id: str) -> dict[str, Any]:
         """A ticket, with its picture."""
         space = self.engine.space(SpaceId(parse_id(space_id, 32)))
+        if not self.engine.connections:
+            raise ConfigError(
+                "nobody could find this device with a ticket: it knows no relay",
+                hint="start the program with --relay URL",
+            )
         ticket = await space.invite(mode="auto", expires=timedelta(days=1))
         return {"ticket": ticket, "svg": qr_code(ticket)}
 

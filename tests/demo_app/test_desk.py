@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from lichen import Engine, Text
-from lichen.errors import StoreFull
+from lichen.errors import ConfigError, StoreFull
 from lichen.ids import DeviceKey
 from lichen.testing.waiting import until
 from lichen_notes.authority import Update
@@ -68,6 +68,16 @@ async def test_after_a_full_disk_the_pages_go_on_from_what_is_on_disk(tmp_path: 
         desk.remove(page)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_nobody_is_invited_by_a_device_that_nobody_could_find(tmp_path: Path) -> None:
+    async with Engine.open(f"sqlite:///{tmp_path}/a.db") as engine:
+        space = (await engine.create_space("Family")).id.hex()
+        desk = Desk(engine, "Ada")
+        with pytest.raises(ConfigError, match="no relay"):
+            await desk.invite(space)
+        await engine.connect("ws://127.0.0.1:1")  # where it may be later
+        assert (await desk.invite(space))["ticket"]
 
 
 def test_devices_have_colours_of_their_own_while_there_are_enough() -> None:

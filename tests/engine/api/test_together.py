@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from lichen import Document, Engine, Relay, Text
 from lichen.api.events import DocumentChanged, PresenceChanged
+from lichen.config import DEFAULT_LIMITS, Limits
 from lichen.errors import StoreError
 from lichen.runtime.document import OpenDocument
 from lichen.testing.waiting import until
@@ -62,10 +64,16 @@ async def test_a_device_hears_who_changed_what(relay: Relay, devices: Devices) -
     assert [getattr(patch, "inserted", None) for patch in event.patches] == [" and milk"]
 
 
-async def test_who_is_there_shows_and_goes(tmp_path: Path, relay: Relay, devices: Devices) -> None:
-    (ann,) = await devices("ann")
-    async with Engine.open(f"sqlite:///{tmp_path}/bob.db") as bob:
-        note, copy = await shared_note(ann, bob, await relay.listen("ws://127.0.0.1:0"))
+async def test_who_is_there_shows_and_goes(tmp_path: Path, relay: Relay) -> None:
+    limits = replace(DEFAULT_LIMITS, presence_s=4.0, presence_renew_s=1.0)
+    async with Engine.open(f"sqlite:///{tmp_path}/ann.db", limits=limits) as ann:
+        note = await _bob_shows_and_leaves(tmp_path, ann, limits, await relay.listen("ws://127.0.0.1:0"))
+        await until(lambda: note.presence == {}, 30)
+
+
+async def _bob_shows_and_leaves(folder: Path, ann: Engine, limits: Limits, address: str) -> Document:
+    async with Engine.open(f"sqlite:///{folder}/bob.db", limits=limits) as bob:
+        note, copy = await shared_note(ann, bob, address)
         cursor = copy.doc["body"].cursor(2)
         copy.set_presence({"name": "Bob", "cursor": cursor})
         await until(lambda: bob.device in note.presence)
@@ -80,7 +88,7 @@ async def test_who_is_there_shows_and_goes(tmp_path: Path, relay: Relay, devices
         assert note.presence == {}
         copy.set_presence({"name": "Bob"})
         await until(lambda: bob.device in note.presence)
-    await until(lambda: note.presence == {}, 30)
+    return note
 
 
 @pytest.mark.timeout(120)

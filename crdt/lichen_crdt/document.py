@@ -24,6 +24,9 @@ MAX_LOAD_OPERATIONS = 1 << 22
 """Most operations that `Document.load` takes, those of deleted things included, and most changes."""
 
 
+_ROOT = Core.root
+
+
 class Transaction(Map):
     """The document inside `with document.change() as tx:`; write through it or through the document.
 
@@ -40,7 +43,8 @@ class Transaction(Map):
     patches: list[Patch]
 
     def __init__(self, core: Core, message: str | None, time: int, patches: bool) -> None:
-        super().__init__(core, Core.root)
+        self._core = core  # as `Map.__init__` does: this runs once for each keystroke
+        self._obj = _ROOT
         self._message = message
         self._time = time
         self._wants_patches = patches
@@ -105,7 +109,7 @@ class Document(Map):
 
     def bind(self, core: Core) -> Self:
         """Make this the document of a native core; for the constructors of this class."""
-        super().__init__(core, Core.root)
+        super().__init__(core, _ROOT)
         return self
 
     @classmethod

@@ -109,7 +109,8 @@ class Text:
 
     def splice(self, index: int, delete: int = 0, insert: str = "") -> None:
         """Delete `delete` code points at `index` and insert `insert` in their place."""
-        index = self._place(index)
+        if type(index) is not int or not 0 <= index <= sys.maxsize:
+            index = self._place(index)
         if not 0 <= delete <= sys.maxsize:
             raise IndexError(f"a count of {delete} is out of range")
         if self._core is not None and self._obj is not None:

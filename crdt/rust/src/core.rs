@@ -186,7 +186,7 @@ impl Core {
     fn heads<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let heads = self.quick(py, |d| match &d.state {
             State::Idle(doc) => Ok(doc.get_heads()),
-            State::Open(writing) => Ok(writing.tx.get_heads()),
+            State::Open(writing) => Ok(writing.open.tx().get_heads()),
             State::Damaged => Err(crate::document::damaged()),
         })?;
         heads_to_py(py, heads)

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use automerge::transaction::{CommitOptions, OwnedTransaction, Transactable};
+use automerge::transaction::{CommitOptions, Transactable, Transaction};
 use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, PatchLog, Prop, ReadDoc, ScalarValue, Value};
 
 use crate::chunk::{is_time, MAX_OP, MAX_OPERATIONS, TIMES};
 use crate::error::{Error, Result};
 use crate::input::Input;
 use crate::mend;
+use crate::open::Open;
 use crate::patches::{self, Seen};
 use crate::replay::Hint;
 use crate::tracker::Tracker;
@@ -39,10 +40,9 @@ pub struct Document {
     pub is_written: bool,
 }
 
-// Nearly every document is idle, and there is one state in each: a box would only cost.
-#[allow(clippy::large_enum_variant)]
 pub enum State {
-    Idle(Automerge),
+    /// In a box, since a document is 3.5 KB, and goes into each transaction and out of it.
+    Idle(Box<Automerge>),
     Open(Box<Writing>),
     /// A panic left the document in no known state.
     Damaged,
@@ -50,7 +50,7 @@ pub enum State {
 
 /// An open transaction.
 pub struct Writing {
-    pub tx: OwnedTransaction,
+    pub open: Open,
     before: Vec<ChangeHash>,
     actor: ActorId,
     done: Vec<Done>,
@@ -64,9 +64,12 @@ pub struct Writing {
 macro_rules! reading {
     ($document:expr, $doc:ident => $body:expr) => {
         match &$document.state {
-            $crate::document::State::Idle($doc) => $body,
+            $crate::document::State::Idle(doc) => {
+                let $doc = doc.as_ref();
+                $body
+            }
             $crate::document::State::Open(writing) => {
-                let $doc = &writing.tx;
+                let $doc = writing.open.tx();
                 $body
             }
             $crate::document::State::Damaged => Err($crate::document::damaged()),
@@ -82,9 +85,9 @@ pub fn damaged() -> Error {
 const OPEN: &str = "a transaction is open on this document: it must end first";
 
 impl Document {
-    pub fn new(doc: Automerge) -> Self {
+    pub fn new(doc: impl Into<Box<Automerge>>) -> Self {
         Document {
-            state: State::Idle(doc),
+            state: State::Idle(doc.into()),
             hint: Hint::default(),
             tracker: Tracker::default(),
             trust: Trust::default(),
@@ -145,18 +148,19 @@ impl Document {
         self.hint.clear();
         self.tracker.forget();
         self.mirror.forget();
-        self.state = State::Idle(doc);
+        self.state = State::Idle(Box::new(doc));
     }
 
     /// Put what became of a copy in place of the present state, which is given back.
     pub fn exchange(&mut self, made: Document, actor: &ActorId) -> Result<Document> {
-        let State::Idle(doc) = made.state else {
+        let State::Idle(mut doc) = made.state else {
             return Err(damaged());
         };
         self.idle()?;
         self.hint.clear();
         self.mirror.forget();
-        let state = std::mem::replace(&mut self.state, State::Idle(doc.with_actor(actor.clone())));
+        doc.set_actor(actor.clone());
+        let state = std::mem::replace(&mut self.state, State::Idle(doc));
         let tracker = std::mem::replace(&mut self.tracker, made.tracker);
         match state {
             State::Idle(old) => Ok(Document { tracker, ..Document::new(old) }),
@@ -186,9 +190,9 @@ impl Document {
         let before = doc.get_heads();
         let actor = doc.get_actor().clone();
         let log = if patches { PatchLog::active() } else { PatchLog::inactive() };
-        let tx = open(doc, log)?;
+        let open = Open::new(doc, log)?;
         let (done, marked) = (Vec::new(), BTreeSet::new());
-        self.state = State::Open(Box::new(Writing { tx, before, actor, done, marked, message, time }));
+        self.state = State::Open(Box::new(Writing { open, before, actor, done, marked, message, time }));
         Ok(())
     }
 
@@ -202,17 +206,17 @@ impl Document {
 
     /// Commit what is pending as one change, and go on in the same transaction.
     fn split(&mut self) -> Result<()> {
-        let Writing { tx, before, actor, mut done, marked, message, time } = self.take_writing()?;
-        let (doc, hash, log) = tx.commit_with(options(&message, time));
+        let Writing { open, before, actor, mut done, marked, message, time } = self.take_writing()?;
+        let (doc, hash, log) = open.commit(options(&message, time));
         self.note(&doc, hash, &mut done)?;
-        let tx = open(doc, log)?;
-        self.state = State::Open(Box::new(Writing { tx, before, actor, done, marked, message, time }));
+        let open = Open::new(doc, log)?;
+        self.state = State::Open(Box::new(Writing { open, before, actor, done, marked, message, time }));
         Ok(())
     }
 
     pub fn commit(&mut self) -> Result<(Vec<Done>, Vec<Seen>)> {
-        let Writing { tx, before, mut done, marked, message, time, .. } = self.take_writing()?;
-        let (doc, hash, mut log) = tx.commit_with(options(&message, time));
+        let Writing { open, before, mut done, marked, message, time, .. } = self.take_writing()?;
+        let (doc, hash, mut log) = open.commit(options(&message, time));
         self.note(&doc, hash, &mut done)?;
         let mut seen = Vec::new();
         let made = mend::step(&doc, &before, doc.make_patches(&mut log), &marked);
@@ -235,8 +239,8 @@ impl Document {
     }
 
     pub fn rollback(&mut self) -> Result<()> {
-        let Writing { tx, before, actor, done, .. } = self.take_writing()?;
-        let (doc, _) = tx.rollback();
+        let Writing { open, before, actor, done, .. } = self.take_writing()?;
+        let doc = open.rollback();
         self.hint.clear();
         self.mirror.forget();
         if done.is_empty() {
@@ -248,8 +252,8 @@ impl Document {
     }
 
     /// The open transaction.
-    pub fn tx(&mut self) -> Result<&mut OwnedTransaction> {
-        Ok(&mut self.writing()?.tx)
+    pub fn tx(&mut self) -> Result<&mut Transaction<'static>> {
+        Ok(self.writing()?.open.tx_mut())
     }
 
     /// Remember that a text was marked.
@@ -271,7 +275,7 @@ impl Document {
     }
 
     /// The open transaction, with room to write to an object.
-    pub fn with_room(&mut self, obj: &ObjId, operations: u64) -> Result<&mut OwnedTransaction> {
+    pub fn with_room(&mut self, obj: &ObjId, operations: u64) -> Result<&mut Transaction<'static>> {
         self.make_room(operations)?;
         self.mirror.forget_text(obj);
         self.tx()
@@ -389,10 +393,6 @@ impl Document {
         }
         Ok(tx.increment(obj, prop, by)?)
     }
-}
-
-fn open(doc: Automerge, log: PatchLog) -> Result<OwnedTransaction> {
-    doc.into_transaction(Some(log), None).map_err(|e| Error::Crdt(e.to_string()))
 }
 
 fn options(message: &Option<String>, time: i64) -> CommitOptions {

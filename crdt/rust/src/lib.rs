@@ -23,6 +23,7 @@ mod input;
 mod job;
 mod load;
 mod mend;
+mod open;
 mod past;
 mod patches;
 mod reader;

@@ -22,6 +22,8 @@ struct Slot<T> {
     value: Option<Box<T>>,
     user: Option<ThreadId>,
     transaction: Option<ThreadId>,
+    /// How many threads wait: waking nobody is a system call too.
+    waiting: usize,
     wait: Duration,
 }
 
@@ -40,7 +42,8 @@ pub struct Claim<'a, T> {
 
 impl<T: Send> Shared<T> {
     pub fn new(value: T) -> Self {
-        let slot = Slot { value: Some(Box::new(value)), user: None, transaction: None, wait: WAIT };
+        let slot =
+            Slot { value: Some(Box::new(value)), user: None, transaction: None, waiting: 0, wait: WAIT };
         Shared { slot: Mutex::new(slot), freed: Condvar::new() }
     }
 
@@ -103,7 +106,9 @@ impl<T: Send> Shared<T> {
             if left.is_zero() {
                 return Err(Error::Busy(TIMED_OUT));
             }
+            slot.waiting += 1;
             slot = self.freed.wait_timeout(slot, left).unwrap_or_else(PoisonError::into_inner).0;
+            slot.waiting -= 1;
         }
     }
 }
@@ -125,7 +130,10 @@ impl<T> Drop for Claim<'_, T> {
         slot.value = self.value.take();
         slot.user = None;
         slot.transaction = self.transaction;
+        let waited_for = slot.waiting > 0;
         drop(slot);
-        self.shared.freed.notify_all();
+        if waited_for {
+            self.shared.freed.notify_all();
+        }
     }
 }

@@ -9,10 +9,10 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 
 use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
-use automerge::{ActorId, Automerge, Change, ExpandedChange, ObjType, ReadDoc};
+use automerge::{ActorId, Automerge, ExpandedChange, ObjType, ReadDoc};
 
 use crate::error::{guard, invalid, Error, Result};
-use crate::incoming::Incoming;
+use crate::incoming::{self, Incoming};
 use crate::past::{Action, Fact, Known, OpKey, Past, Place};
 use crate::replay;
 use crate::tracker;
@@ -22,7 +22,8 @@ use crate::values::MAX_DEPTH;
 pub fn check(doc: &mut Automerge, changes: &[Incoming], strict: bool) -> Result<()> {
     let checked = guard(|| {
         let seqs = last_seqs(doc, changes);
-        let mut known = Known::new(doc, seqs);
+        let operations = changes.iter().map(|incoming| incoming.head.operations).sum::<u64>();
+        let mut known = Known::new(doc, seqs, changes.len(), operations);
         changes.iter().try_for_each(|incoming| check_one(&mut known, incoming, strict))
     });
     checked.map_err(|error| match error {
@@ -60,15 +61,10 @@ fn check_one(known: &mut Known<'_>, incoming: &Incoming, strict: bool) -> Result
     for (i, op) in decoded.operations.iter().enumerate() {
         scope.check(&decoded, i, op, head.seq)?;
     }
-    is_canonical(&incoming.change, decoded)?;
-    known.place(head.hash, actor, head.seq, head.last_op(), past);
-    Ok(())
-}
-
-fn is_canonical(change: &Change, decoded: ExpandedChange) -> Result<()> {
-    if Change::from(decoded).hash() != change.hash() {
+    if !incoming.canonical && !incoming::is_canonical(&incoming.change, decoded) {
         return invalid("the change is not encoded in the one way that a save would keep");
     }
+    known.place(head.hash, actor, head.seq, head.last_op(), past);
     Ok(())
 }
 

@@ -1,35 +1,89 @@
 //! Changes on their way in: decoded once, new to the document, dependencies first.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZero;
+use std::thread;
 
-use automerge::{Automerge, Change, ChangeHash, ReadDoc};
+use automerge::{Automerge, Change, ChangeHash, ExpandedChange, ReadDoc};
 
 use crate::chunk::Head;
 use crate::error::{guard, Error, Result};
+
+/// Fewer changes are not worth a thread.
+const THREAD_CHANGES: usize = 512;
+const MOST_THREADS: usize = 4;
 
 /// One change that is not in the document yet.
 pub struct Incoming {
     pub change: Change,
     pub head: Head,
+    /// It is known to be encoded in the one way that a save would keep.
+    pub canonical: bool,
+}
+
+impl Incoming {
+    fn read(bytes: Vec<u8>, most: u64) -> Result<Self> {
+        let head = Head::parse(&bytes, most)?;
+        let change = guard(|| Change::from_bytes(bytes).map_err(|e| Error::InvalidChange(e.to_string())))
+            .map_err(|_| Error::InvalidChange("the columns of the change do not decode".into()))?;
+        Ok(Incoming { change, head, canonical: false })
+    }
+
+    fn read_closely(bytes: Vec<u8>, most: u64) -> Result<Self> {
+        let read = Incoming::read(bytes, most)?;
+        let canonical = guard(|| Ok(is_canonical(&read.change, read.change.decode()))).unwrap_or(false);
+        Ok(Incoming { canonical, ..read })
+    }
+}
+
+/// Whether a change is encoded in the one way that a save would keep.
+pub fn is_canonical(change: &Change, decoded: ExpandedChange) -> bool {
+    Change::from(decoded).hash() == change.hash()
 }
 
 /// Decode changes, each once, with at most `most` operations in each.
 pub fn read(bytes: Vec<Vec<u8>>, most: u64) -> Result<Vec<Incoming>> {
-    let mut seen = HashSet::new();
-    let mut incoming = Vec::with_capacity(bytes.len());
-    for bytes in bytes {
-        let head = Head::parse(&bytes, most)?;
-        if seen.insert(head.hash) {
-            let change = guard(|| Change::from_bytes(bytes).map_err(|e| Error::InvalidChange(e.to_string())))
-                .map_err(|_| Error::InvalidChange("the columns of the change do not decode".into()))?;
-            incoming.push(Incoming { change, head });
+    let read: Result<_> = bytes.into_iter().map(|bytes| Incoming::read(bytes, most)).collect();
+    Ok(each_once(read?))
+}
+
+/// The same for many changes that will be checked: whether they are canonical is looked at here, on several threads.
+pub fn read_many(mut bytes: Vec<Vec<u8>>, most: u64) -> Result<Vec<Incoming>> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_THREADS);
+    let share = bytes.len().div_ceil(cores).max(THREAD_CHANGES);
+    let read = |bytes: Vec<Vec<u8>>| -> Result<Vec<Incoming>> {
+        bytes.into_iter().map(|bytes| Incoming::read_closely(bytes, most)).collect()
+    };
+    let read = thread::scope(|scope| {
+        let mut begun = Vec::new();
+        while bytes.len() > share {
+            let part = bytes.split_off(bytes.len() - share);
+            begun.push(scope.spawn(move || read(part)));
         }
-    }
-    Ok(incoming)
+        let mut all = read(bytes);
+        for part in begun.into_iter().rev() {
+            let part = part.join().unwrap_or_else(|_| Err(Error::Crdt("a thread failed".into())));
+            all = all.and_then(|mut all| {
+                all.append(&mut part?);
+                Ok(all)
+            });
+        }
+        all
+    });
+    Ok(each_once(read?))
+}
+
+fn each_once(mut incoming: Vec<Incoming>) -> Vec<Incoming> {
+    let mut seen = HashSet::with_capacity(incoming.len());
+    incoming.retain(|incoming| seen.insert(incoming.head.hash));
+    incoming
 }
 
 /// Leave out those that are here.
 pub fn new_ones(doc: &Automerge, incoming: Vec<Incoming>) -> Vec<Incoming> {
+    if doc.get_heads().is_empty() {
+        return incoming;
+    }
     let hashes: Vec<_> = incoming.iter().map(|c| ChangeHash(c.head.hash)).collect();
     let missing: HashSet<_> = doc.get_missing_deps(&hashes).into_iter().collect();
     incoming.into_iter().filter(|c| missing.contains(&ChangeHash(c.head.hash))).collect()
@@ -41,6 +95,9 @@ pub fn order(doc: &Automerge, incoming: Vec<Incoming>) -> Result<Vec<Incoming>> 
     let missing = missing(doc, &incoming, &index);
     if !missing.is_empty() {
         return Err(Error::MissingDependencies(missing.iter().map(|h| h.0).collect()));
+    }
+    if is_ordered(&incoming, &index) {
+        return Ok(incoming);
     }
     let sorted = topological(&incoming, &index);
     let mut slots: Vec<Option<Incoming>> = incoming.into_iter().map(Some).collect();
@@ -69,6 +126,11 @@ fn missing(doc: &Automerge, incoming: &[Incoming], index: &HashMap<[u8; 32], usi
     let deps = incoming.iter().flat_map(|c| &c.head.deps).filter(|dep| !index.contains_key(*dep));
     let outside: Vec<ChangeHash> = deps.map(|dep| ChangeHash(*dep)).collect();
     doc.get_missing_deps(&outside)
+}
+
+fn is_ordered(incoming: &[Incoming], index: &HashMap<[u8; 32], usize>) -> bool {
+    let before = |i: usize, dep| index.get(dep).is_none_or(|at| *at < i);
+    incoming.iter().enumerate().all(|(i, c)| c.head.deps.iter().all(|dep| before(i, dep)))
 }
 
 fn topological(incoming: &[Incoming], index: &HashMap<[u8; 32], usize>) -> Vec<usize> {

@@ -1,6 +1,6 @@
 //! Loading a document from bytes of anyone: bounded and checked before the crate sees them.
 
-use automerge::{Automerge, Change, LoadOptions, ReadDoc};
+use automerge::{Automerge, LoadOptions, ReadDoc};
 
 use crate::check;
 use crate::error::{guard, invalid, Error, Result};
@@ -56,7 +56,7 @@ fn document(chunk: &[u8], saved: &Saved<'_>, limits: Limits) -> Result<Automerge
 
 /// Apply the changes that follow a document.
 fn add(doc: &mut Automerge, changes: Vec<Vec<u8>>, limits: Limits, partial: bool) -> Result<()> {
-    let changes = incoming::new_ones(doc, incoming::read(changes, limits.operations)?);
+    let changes = incoming::new_ones(doc, incoming::read_many(changes, limits.operations)?);
     let operations: u64 = changes.iter().map(|incoming| incoming.head.operations).sum();
     if operations.saturating_add(doc.stats().num_ops) > limits.operations {
         return invalid("too many operations");
@@ -72,6 +72,5 @@ fn add(doc: &mut Automerge, changes: Vec<Vec<u8>>, limits: Limits, partial: bool
 }
 
 fn apply(doc: &mut Automerge, changes: &[Incoming]) -> Result<()> {
-    let changes: Vec<Change> = changes.iter().map(|incoming| incoming.change.clone()).collect();
-    guard(|| Ok(doc.apply_changes(changes)?))
+    guard(|| Ok(doc.apply_changes(changes.iter().map(|incoming| incoming.change.clone()))?))
 }

@@ -8,6 +8,9 @@ use automerge::{ActorId, Automerge, ChangeHash, ExpandedChange, ObjId, ObjType, 
 
 use crate::error::{invalid, Result};
 
+/// Most operations for which room is made before they are there.
+const MOST_ROOM: u64 = 1 << 20;
+
 /// An operation: the number of its actor here, and its counter.
 pub type OpKey = (u32, u64);
 
@@ -97,18 +100,20 @@ pub struct Known<'d> {
 }
 
 impl<'d> Known<'d> {
-    pub fn new(doc: &'d Automerge, seqs: HashMap<ActorId, u64>) -> Self {
+    /// For so many changes, with so many operations together.
+    pub fn new(doc: &'d Automerge, seqs: HashMap<ActorId, u64>, changes: usize, operations: u64) -> Self {
+        let operations = operations.min(MOST_ROOM) as usize;
         let mut known = Known {
             doc,
             actors: HashMap::new(),
             names: Vec::new(),
             depths: HashMap::new(),
             keys: HashMap::new(),
-            facts: HashMap::new(),
+            facts: HashMap::with_capacity(operations),
             bases: HashMap::new(),
-            placed: HashMap::new(),
+            placed: HashMap::with_capacity(changes),
             seqs: HashMap::new(),
-            batch_seqs: HashSet::new(),
+            batch_seqs: HashSet::with_capacity(changes),
         };
         for (actor, seq) in seqs {
             let number = known.actor(&actor);

@@ -226,13 +226,19 @@ def edits_of(folder: Path, most: int) -> list[Edit]:
     return found[:most]
 
 
-def document_of(peer: Peer, folder: Path, most: int) -> bytes:
-    """The finished document in the library's own format."""
+def own(peer: Peer, folder: Path) -> Path:
+    """Where the finished document lies in the library's own format."""
+    return folder / f"own-{type(peer).__name__}"
+
+
+def keep(peer: Peer, folder: Path, most: int) -> None:
+    """Write that document, once."""
     if isinstance(peer, (Lichen, PypiAutomerge)):
-        return (folder / "document").read_bytes()
-    doc = peer.new()
-    peer.edit_each(doc, edits_of(folder, most))
-    return peer.save(doc)
+        own(peer, folder).write_bytes((folder / "document").read_bytes())
+    elif not own(peer, folder).exists():
+        doc = peer.new()
+        peer.edit_each(doc, edits_of(folder, most))
+        own(peer, folder).write_bytes(peer.save(doc))
 
 
 def run(peer: Peer, workload: str, folder: Path, most: int) -> None:
@@ -244,18 +250,18 @@ def run(peer: Peer, workload: str, folder: Path, most: int) -> None:
             work = peer.edit_one if workload == "edit-one" else peer.edit_each
             timed(lambda: work(doc, edits))
         case "save" | "to-py":
-            doc = peer.load(document_of(peer, folder, most))
+            doc = peer.load(own(peer, folder).read_bytes())
             timed(lambda: peer.save(doc) if workload == "save" else peer.to_py(doc))
         case "load":
-            data = document_of(peer, folder, most)
+            data = own(peer, folder).read_bytes()
             timed(lambda: peer.load(data))
         case "memory":
-            data = (folder / f"own-{type(peer).__name__}").read_bytes()
+            data = own(peer, folder).read_bytes()
             before = resident_mb()
             doc = peer.load(data)
             print(resident_mb() - before)
-        case "keep":  # for `memory`, whose process must not have typed before
-            (folder / f"own-{type(peer).__name__}").write_bytes(document_of(peer, folder, most))
+        case "keep":  # apart, since a process whose memory is measured must not have typed before
+            keep(peer, folder, most)
         case "apply-all" if isinstance(peer, Lichen):
             changes = list(pieces((folder / "changes").read_bytes()))
             timed(lambda: peer.apply_all(changes))

@@ -49,29 +49,31 @@ async def test_what_a_full_disk_refused_is_saved_once_there_is_room(browser: Bro
     """The page tries again by itself, now and then; nothing more has to be typed."""
     device = Device("Ada", "a", small_disk.folder, "ws://127.0.0.1:1")
     await device.start()
-    space = (await device.ask("/api/spaces", {"name": "Family", "me": "Ada"}))["space"]
-    note = (await device.ask(f"/api/spaces/{space}/notes", {"title": "Plans", "body": ""}))["note"]
-    page = await opened(browser, device, "light")
-    await page.click(".note-link")
-    refusals: list[float] = []
+    try:
+        space = (await device.ask("/api/spaces", {"name": "Family", "me": "Ada"}))["space"]
+        note = (await device.ask(f"/api/spaces/{space}/notes", {"title": "Plans", "body": ""}))["note"]
+        page = await opened(browser, device, "light")
+        await page.click(".note-link")
+        refusals: list[float] = []
 
-    def count(frame: object) -> None:
-        if str(frame).startswith('{"type": "error"'):
-            refusals.append(time.monotonic())
+        def count(frame: object) -> None:
+            if str(frame).startswith('{"type": "error"'):
+                refusals.append(time.monotonic())
 
-    page.on("websocket", lambda socket: socket.on("framereceived", count))
-    await page.reload()
-    await page.click(".cm-content")
-    await page.keyboard.insert_text("before ")
-    await page.wait_for_selector("#saved >> text=Saved")
-    small_disk.fill()
-    await page.keyboard.insert_text("x" * 20_000)
-    await page.wait_for_selector("#toast:visible >> text=space")
-    assert await page.inner_text("#saved") == "Saving…"
-    while len(refusals) < 4:
-        await page.wait_for_timeout(20)
-    assert refusals[3] - refusals[0] > PAUSE_S
-    small_disk.free()
-    await page.wait_for_selector("#saved >> text=Saved")
-    assert await text_of(device, note) == "before " + "x" * 20_000
-    await device.stop()
+        page.on("websocket", lambda socket: socket.on("framereceived", count))
+        await page.reload()
+        await page.click(".cm-content")
+        await page.keyboard.insert_text("before ")
+        await page.wait_for_selector("#saved >> text=Saved")
+        small_disk.fill()
+        await page.keyboard.insert_text("x" * 20_000)
+        await page.wait_for_selector("#toast:visible >> text=space")
+        assert await page.inner_text("#saved") == "Saving…"
+        while len(refusals) < 4:
+            await page.wait_for_timeout(20)
+        assert refusals[3] - refusals[0] > PAUSE_S
+        small_disk.free()
+        await page.wait_for_selector("#saved >> text=Saved")
+        assert await text_of(device, note) == "before " + "x" * 20_000
+    finally:
+        await device.stop()

@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 from lichen import Document, Engine, Relay, Text
+from lichen.config import Limits
 from lichen.store import Store
+from lichen.testing.waiting import until
 from sqlalchemy import Connection
+
+LIMITS = Limits(reconnect_max_s=2.0)
+"""Whose disk is full asks again after this long."""
 
 
 def limit_pages(more: int | None) -> Callable[[Connection], None]:
@@ -24,12 +29,6 @@ def limit_pages(more: int | None) -> Callable[[Connection], None]:
 
 def known(conn: Connection) -> list[bytes]:
     return sorted(conn.exec_driver_sql("SELECT id FROM lichen_change_sets").scalars())
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 async def type_until(note: Document, holds: Callable[[], bool]) -> None:
@@ -50,9 +49,9 @@ async def test_what_did_not_fit_is_fetched_when_there_is_room(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, full: str
 ) -> None:
     async with (
-        Relay.open(f"sqlite:///{tmp_path}/relay.db") as relay,
-        Engine.open(f"sqlite:///{tmp_path}/alice.db") as alice,
-        Engine.open(f"sqlite:///{tmp_path}/bob.db") as bob,
+        Relay.open(f"sqlite:///{tmp_path}/relay.db", limits=LIMITS) as relay,
+        Engine.open(f"sqlite:///{tmp_path}/alice.db", limits=LIMITS) as alice,
+        Engine.open(f"sqlite:///{tmp_path}/bob.db", limits=LIMITS) as bob,
     ):
         url = await relay.listen("ws://127.0.0.1:0")
         await alice.connect(url)

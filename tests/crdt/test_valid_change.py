@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import itertools
 import zlib
+from collections.abc import Iterator
 
 import pytest
 from crdt_forge import (
@@ -311,3 +312,26 @@ def test_operation_ids_do_not_overlap() -> None:
             refuse(doc, long.encode(), second.but(start_op=start).encode())
         refuse(doc, long.encode(), second.but(seq=1, start_op=11).encode(), error=ActorReused)
         take(doc, long.encode(), second.but(start_op=11).encode(), strict=True)
+
+
+def test_a_change_is_encoded_in_the_one_way_that_a_save_keeps() -> None:
+    idle = NEXT.but(others=(b"\x33" * 16,)).encode()  # an actor that no operation names
+    crowd = [*many(2_000)]
+    for doc in documents():
+        refuse(doc, idle)
+        refuse(doc, *crowd, idle)
+        take(doc, *crowd, NEXT.encode())
+
+
+def test_a_large_batch_is_taken_in_any_order_and_each_change_once() -> None:
+    crowd = [*many(2_000)]
+    for doc in documents():
+        take(doc, *reversed(crowd), *crowd, crowd[7])
+
+
+def many(count: int) -> Iterator[bytes]:
+    """Changes, each on the one before it, the first on BASE."""
+    change = NEXT.but(actor=b"\x77" * 16)
+    for _ in range(count):
+        yield change.encode()
+        change = change.but(seq=change.seq + 1, start_op=change.start_op + 1, deps=(change.hash,))

@@ -14,6 +14,8 @@ from lichen_crdt import (
     Patch,
     Text,
     TextPatch,
+    Undo,
+    Value,
     apply_patches,
 )
 
@@ -119,3 +121,57 @@ def test_items_after_one_that_one_writer_deleted_and_another_wrote_anew_keep_the
     patches = doc.apply_changes(other.changes(start), replay=False)
     assert doc.to_py() == {"items": [9, 8]}
     assert apply_patches(old, patches) == doc.to_py()
+
+
+def test_a_counter_that_shows_again_has_its_present_count() -> None:
+    doc, follower = pair()
+    other = doc.fork(actor=b"\xff" * 16)
+    with doc.change():
+        doc["n"] = Counter(2)
+        doc["n"] += 1
+    with other.change():
+        other["n"] = "winner"
+    follower.merge(doc)
+    follower.merge(other)
+    before = follower.to_py()
+    assert before["n"] == "winner"
+    assert Undo(other).undo() is not None
+    assert apply_patches(before, follower.merge(other)) == follower.to_py()
+    assert follower["n"] == 3
+
+
+def test_a_counter_that_is_incremented_beside_another_has_its_count() -> None:
+    doc, other = Document(actor=b"\x02" * 16), Document(actor=b"\x01" * 16)
+    with doc.change():
+        doc["n"] = Counter(-2)
+    with other.change():
+        other["n"] = Counter(3)
+    doc.merge(other)
+    follower, before = doc.fork(), doc.to_py()
+    with doc.change(patches=True) as tx:
+        doc["n"] += 1
+        doc["n"] = doc["n"].detached()
+    assert doc["n"] == -1
+    assert apply_patches({**before}, tx.patches) == doc.to_py()
+    assert apply_patches({**before}, written(doc, follower)) == doc.to_py()
+
+
+@pytest.mark.parametrize("last", ["z", [1, [2]], {"a": Text("x")}])
+@pytest.mark.parametrize("then", [5, [Text("y")]])
+def test_an_item_that_won_between_two_others_gives_way_to_the_winner(then: Value, last: Value) -> None:
+    doc = Document(actor=b"\x02" * 16)
+    with doc.change():
+        doc["items"] = ["a", 0]
+    other = doc.fork(actor=b"\x01" * 16)
+    with other.change():
+        other["items"][0] = "lower"
+    with doc.change():
+        doc["items"][0] = then
+    before, plain = doc.heads, doc.to_py()
+    with doc.change():
+        doc["items"][0] = last
+    doc.merge(other)
+    assert [found.value for found in doc["items"].conflicts(0)] == ["lower", last]
+    assert apply_patches(plain, doc.diff(before)) == doc.to_py()
+    late = doc.fork(at=before)
+    assert apply_patches(late.to_py(), late.merge(doc)) == late.to_py() == doc.to_py()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
+import pytest
 from crdt_forge import HEAD, MAKE_TEXT, MARK, SET, Change, Op, string
 from crdt_strategies import Edit, exact, perform, transactions
 from hypothesis import given, settings
@@ -104,3 +105,40 @@ def test_typing_is_replayed() -> None:
     assert follower.replayed == 301
     assert follower.heads == writer.heads
     assert str(follower["body"]) == str(writer["body"])
+
+
+@pytest.mark.parametrize("characters", [4, 6_000])
+def test_taking_turns_is_replayed(characters: int) -> None:
+    one, other = Document(actor=ALICE), Document(actor=BOB)
+    with one.change() as tx:
+        one["body"] = Text("x" * characters)
+    other.apply_changes([data for _, data in tx.changes])
+    replayed = one.replayed + other.replayed
+    for turn in range(8):
+        writer, reader = (one, other) if turn % 2 else (other, one)
+        with writer.change() as tx:
+            writer["body"].insert(1, "a")
+        reader.apply_changes([data for _, data in tx.changes], strict=True)
+    assert one.replayed + other.replayed - replayed == 8
+    late = Document.load(one.fork(at=()).save())
+    late.apply_changes(one.changes()[:2])
+    replayed = late.replayed
+    late.apply_changes(one.changes()[2:])
+    assert late.replayed - replayed == 7
+    assert late.save() == one.save() == other.save()
+    assert one.mismatched == other.mismatched == late.mismatched == 0
+
+
+@pytest.mark.parametrize("also", [False, True])
+def test_a_change_that_does_not_name_its_actors_last_one_is_not_replayed(also: bool) -> None:
+    first = Change(actor=ALICE, ops=(Op(SET, key="a", value=string("1")),))
+    second = Change(actor=ALICE, seq=2, start_op=2, deps=(first.hash,), ops=(Op(SET, key="b", value=string("2")),))
+    bob = Change(actor=BOB, start_op=3, deps=(second.hash,), ops=(Op(SET, key="c", value=string("3")),))
+    deps = tuple(sorted({bob.hash, first.hash} if also else {bob.hash}))
+    third = Change(actor=ALICE, seq=3, start_op=4, deps=deps, ops=(Op(SET, key="d", value=string("4")),))
+    doc, control = Document(), Document()
+    for change in (first, second, bob, third):
+        doc.apply_changes([change.encode()])
+        control.apply_changes([change.encode()], replay=False)
+    assert doc.save() == control.save()
+    assert (doc.replayed, doc.mismatched) == (3, 0)

@@ -391,7 +391,7 @@ def test_trust_that_was_earned_again_can_be_lost_once_more_at_the_cost_of_one_re
         doc.apply_changes([data for _, data in tx.changes])
     assert doc.rebuilt == 1
     odd = Op(SET, obj=MARKED, key=at(15), insert=True, value=string("x"))
-    later = NEXT.but(seq=2, start_op=320, deps=doc.heads, ops=(odd,))
+    later = NEXT.but(seq=2, start_op=320, deps=tuple(sorted((*doc.heads, first.hash))), ops=(odd,))
     doc.apply_changes([later.encode()])
     assert (doc.rebuilt, doc.mismatched) == (2, 2)
     assert Document.load(doc.save()) == doc

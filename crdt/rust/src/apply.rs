@@ -3,10 +3,12 @@
 //! The crate works on a copy that takes the document's place when it is done. So an error or a panic
 //! leaves the document as it was, and a large apply holds nobody up: see `Job`.
 
-use automerge::{Automerge, ChangeHash, ReadDoc};
+use std::collections::HashMap;
+
+use automerge::{Automerge, Change, ChangeHash, ReadDoc};
 
 use crate::document::Document;
-use crate::error::Result;
+use crate::error::{guard, Result};
 use crate::incoming::{self, Incoming};
 use crate::job::{self, Job};
 use crate::mend;
@@ -53,7 +55,7 @@ pub fn begin(document: &mut Document, changes: Vec<Incoming>, how: How) -> Resul
         return Ok(behind(changes, how));
     }
     let changes = incoming::order(doc, incoming::new_ones(doc, changes))?;
-    if large && !is_chain(doc, &changes) {
+    if large && !is_chain(document, &changes)? {
         return Ok(behind(changes, how));
     }
     if large && document.trust.is_careful() {
@@ -138,14 +140,14 @@ impl Run {
         let doc = document.idle()?;
         let heads = doc.get_heads();
         let copy = careful.then(|| doc.clone());
-        match replay(document, incoming, &mut self.report)? {
-            Outcome::Done => {
+        match replay(document, incoming, &mut self.report) {
+            Ok(Outcome::Done) => {
                 document.trust.hit();
                 self.heads.get_or_insert(heads);
                 Ok(true)
             }
-            Outcome::NotPossible => Ok(false),
-            Outcome::Mismatch => {
+            Ok(Outcome::NotPossible) => Ok(false),
+            Ok(Outcome::Mismatch) => {
                 document.trust.missed();
                 match copy {
                     Some(copy) => document.replace(copy),
@@ -153,13 +155,18 @@ impl Run {
                 }
                 Ok(false)
             }
+            Err(error) => {
+                // The change may be in the document all the same: its patches are read after it is.
+                self.heads.get_or_insert(heads);
+                Err(error)
+            }
         }
     }
 }
 
-/// Replay one change if it builds on exactly the heads.
+/// Replay one change if it builds on what a local one would build on.
 pub fn replay(document: &mut Document, incoming: &Incoming, report: &mut Report) -> Result<Outcome> {
-    if !is_next(document.idle()?, incoming) {
+    if !is_next(document, &incoming.change)? {
         return Ok(Outcome::NotPossible);
     }
     let before = document.idle()?.get_heads();
@@ -168,8 +175,8 @@ pub fn replay(document: &mut Document, incoming: &Incoming, report: &mut Report)
     if matches!(outcome, Outcome::Done) {
         report.replayed += 1;
         let marked = mend::marked(std::slice::from_ref(incoming));
-        let made = mend::step(document.idle()?, &before, made, &marked)?;
-        patches::read(document.idle()?, made, &mut report.seen)?;
+        let doc = document.idle()?;
+        guard(|| patches::read(doc, mend::step(doc, &before, made, &marked)?, &mut report.seen))?;
     }
     Ok(outcome)
 }
@@ -180,23 +187,44 @@ pub fn replay(document: &mut Document, incoming: &Incoming, report: &mut Report)
 /// invalid the document must be built again: so batches are replayed only as long as none did.
 pub fn can_begin(document: &mut Document, changes: &[Incoming]) -> Result<bool> {
     let trusted = changes.len() == 1 || !document.trust.is_careful();
-    let doc = document.idle()?;
-    let most = 8 + doc.stats().num_ops / 70;
-    let first = changes.first().is_some_and(|first| is_next(doc, first));
-    Ok(trusted && first && (changes.len() as u64) < most)
-}
-
-/// Whether a change builds on exactly the heads.
-fn is_next(doc: &Automerge, incoming: &Incoming) -> bool {
-    let heads = doc.get_heads();
-    heads.len() == incoming.head.deps.len() && heads.iter().zip(&incoming.head.deps).all(|(a, b)| a.0 == *b)
-}
-
-/// Whether each change builds on exactly the one before it, and the first on the heads.
-pub fn is_chain(doc: &Automerge, changes: &[Incoming]) -> bool {
-    let Some(first) = changes.first() else {
-        return true;
+    let most = 8 + document.idle()?.stats().num_ops / 70;
+    let Some(first) = changes.first().filter(|_| trusted && (changes.len() as u64) < most) else {
+        return Ok(false);
     };
-    let follows = |pair: &[Incoming]| pair[1].head.deps.iter().eq([&pair[0].head.hash]);
-    is_next(doc, first) && changes.windows(2).all(follows)
+    is_next(document, &first.change)
+}
+
+/// Whether a change builds on what a local one of its actor would build on.
+pub fn is_next(document: &mut Document, change: &Change) -> Result<bool> {
+    let (doc, tracker) = document.parts()?;
+    let heads = doc.get_heads();
+    if !heads.iter().all(|head| change.deps().contains(head)) {
+        return Ok(false);
+    }
+    Ok(tracker.deps(doc, change.actor_id()) == change.deps())
+}
+
+/// Whether each change builds on what a local one would build on after the one before it, and the first now.
+pub fn is_chain(document: &mut Document, changes: &[Incoming]) -> Result<bool> {
+    let Some(first) = changes.first() else {
+        return Ok(true);
+    };
+    if !is_next(document, &first.change)? {
+        return Ok(false);
+    }
+    let (doc, tracker) = document.parts()?;
+    let mut last = HashMap::new();
+    for pair in changes.windows(2) {
+        let (before, change) = (&pair[0].change, &pair[1].change);
+        last.insert(before.actor_id(), before.hash());
+        let known = last.get(change.actor_id()).copied();
+        let own = known.or_else(|| tracker.last(doc, change.actor_id()).map(|last| last.hash));
+        let mut deps = vec![before.hash()];
+        deps.extend(own.filter(|own| *own != before.hash()));
+        deps.sort_unstable();
+        if deps != change.deps() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -34,7 +34,7 @@ pub fn heads_to_py(py: Python<'_>, heads: Vec<ChangeHash>) -> PyResult<Bound<'_,
 
 pub fn read_heads(heads: Vec<Vec<u8>>) -> PyResult<Vec<ChangeHash>> {
     let read = |h: Vec<u8>| {
-        ChangeHash::try_from(&h[..]).map_err(|_| Error::Crdt("a hash has 32 bytes".into()).into())
+        ChangeHash::try_from(&h[..]).map_err(|_| Error::Value("a hash has 32 bytes".into()).into())
     };
     heads.into_iter().map(read).collect()
 }

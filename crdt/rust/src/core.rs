@@ -23,6 +23,7 @@ use crate::save::Limits;
 use crate::shared::{Claim, Shared};
 use crate::values::{self, Form, Obj, Output, Style, ENCODING};
 use crate::version::{self, At};
+use crate::winners;
 
 /// A document, usable from several threads.
 #[pyclass(frozen, module = "lichen_crdt._native")]
@@ -328,7 +329,7 @@ impl Core {
             let mut seen = Vec::new();
             let made = match before.is_empty() && after == doc.get_heads() {
                 true => doc.current_state(),
-                false => mend::diff(doc, &before, &after, doc.diff(&before, &after))?,
+                false => mend::diff(doc, &before, &after, winners::diff(doc, &before, &after)?)?,
             };
             patches::read(doc, made, &mut seen)?;
             Ok(seen)
@@ -429,7 +430,7 @@ impl Core {
     /// How long calls wait for another thread.
     fn set_wait(&self, seconds: f64) -> PyResult<()> {
         let wait = Duration::try_from_secs_f64(seconds)
-            .map_err(|_| Error::Type("a wait is a number of seconds, 0 or more".into()))?;
+            .map_err(|_| Error::Value("a wait is a number of seconds, 0 or more".into()))?;
         self.shared.set_wait(wait);
         Ok(())
     }

@@ -200,7 +200,7 @@ pub fn build<'py>(
         }
         let actor_id = doc.get_actor().clone();
         let seq = tracker.seq(doc, &actor_id) + 1;
-        let deps = doc.get_heads();
+        let deps = tracker.deps(doc, &actor_id);
         let start_op = NonZeroU64::new(start).expect("one above the highest operation");
         let message = Some(message);
         let extra_bytes = Vec::new();

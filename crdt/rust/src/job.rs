@@ -11,7 +11,7 @@
 
 use std::time::{Duration, Instant};
 
-use automerge::{Automerge, Change, ChangeHash, PatchLog, ReadDoc};
+use automerge::{Automerge, Change, ChangeHash, Patch, PatchLog, ReadDoc};
 
 use crate::apply::{self, How, Report};
 use crate::check;
@@ -22,6 +22,7 @@ use crate::incoming::{self, Incoming};
 use crate::mend;
 use crate::patches::{self, Seen};
 use crate::replay::{self, Outcome};
+use crate::winners;
 
 /// How long a job tries to find the document unchanged at its end before it makes other writers wait for one
 /// round. Only a program that never pauses for the length of a round meets it.
@@ -128,7 +129,7 @@ impl Job {
             return Ok(None);
         };
         let base = spare.idle()?.get_heads();
-        let swaps = !self.is_written && apply::is_chain(spare.idle()?, &self.changes);
+        let swaps = !self.is_written && apply::is_chain(&mut spare, &self.changes)?;
         let mut doc = match swaps {
             true => spare,
             false => {
@@ -214,8 +215,11 @@ impl Job {
 fn follow(spare: &mut Document, changes: Vec<Change>) -> Result<bool> {
     let mut rest = changes.into_iter();
     for change in rest.by_ref() {
-        let next = spare.idle()?.get_heads() == change.deps();
-        match if next { replay::replay(spare, &change, None)? } else { Outcome::NotPossible } {
+        match if apply::is_next(spare, &change)? {
+            replay::replay(spare, &change, None)?
+        } else {
+            Outcome::NotPossible
+        } {
             Outcome::Done => {}
             Outcome::Mismatch => return Ok(false),
             Outcome::NotPossible => {
@@ -250,15 +254,15 @@ pub fn hand_over(
     }
     check::mark_order(doc, incoming)?;
     let marked = mend::marked(incoming);
-    let made = guard(|| mend::step(doc, &before, make_patches(doc, &before, &mut log), &marked))?;
+    let made = guard(|| mend::step(doc, &before, make_patches(doc, &before, &mut log)?, &marked))?;
     patches::read(doc, made, seen)
 }
 
-fn make_patches(doc: &Automerge, before: &[ChangeHash], log: &mut PatchLog) -> Vec<automerge::Patch> {
+fn make_patches(doc: &Automerge, before: &[ChangeHash], log: &mut PatchLog) -> Result<Vec<Patch>> {
     let made = doc.make_patches(log);
     // The difference of two versions is right where the log may not be.
     if made.iter().any(|patch| patches::is_doubtful(doc, patch)) {
-        return doc.diff(before, &doc.get_heads());
+        return winners::diff(doc, before, &doc.get_heads());
     }
-    made
+    Ok(made)
 }

@@ -9,6 +9,7 @@ mod blame;
 mod check;
 mod chunk;
 mod columns;
+mod contents;
 mod convert;
 mod core;
 mod core_text;
@@ -38,6 +39,7 @@ mod trust;
 mod units;
 mod values;
 mod version;
+mod winners;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;

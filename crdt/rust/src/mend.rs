@@ -1,4 +1,4 @@
-//! Patches of marks, put right where the crate's are not.
+//! Patches of marks and counters, put right where the crate's are not.
 //!
 //! The crate's log adds the marks of one text to those of the text before it: where several texts are
 //! marked in one step, a mark may be shown in the wrong one. Then the marks are worked out anew, from
@@ -13,10 +13,11 @@ use automerge::{Automerge, ChangeHash, ObjId, ObjType, Patch, PatchAction, Prop,
 
 use crate::error::Result;
 use crate::incoming::Incoming;
-use crate::patches::read_marks;
+use crate::patches::{is_old_count, read_marks};
 use crate::replay::object;
 use crate::spans::{self, places, Marks};
 use crate::version::At;
+use crate::winners;
 
 /// The texts that changes set marks in.
 pub fn marked(changes: &[Incoming]) -> BTreeSet<ObjId> {
@@ -38,6 +39,8 @@ pub fn step(
     made: Vec<Patch>,
     marked: &BTreeSet<ObjId>,
 ) -> Result<Vec<Patch>> {
+    let wrong = made.iter().any(|patch| is_old_count(doc, patch));
+    let made = if wrong { winners::diff(doc, before, &doc.get_heads())? } else { made };
     if marked.len() < 2 {
         return Ok(made);
     }

@@ -1,7 +1,7 @@
 //! Patches of the crate, made into values without a borrow of the document.
 
 use automerge::marks::MarkSet;
-use automerge::{Automerge, ObjType, Patch, PatchAction, Prop, ReadDoc, ScalarValue};
+use automerge::{Automerge, ObjType, Patch, PatchAction, Prop, ReadDoc, ScalarValue, Value};
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
@@ -54,6 +54,32 @@ pub fn is_doubtful(doc: &Automerge, patch: &Patch) -> bool {
         PatchAction::PutMap { conflict, .. } => *conflict,
         PatchAction::DeleteSeq { .. } => matches!(doc.object_type(&patch.obj), Ok(ObjType::List)),
         _ => false,
+    }
+}
+
+/// Whether a patch shows another count of a counter than the document has.
+///
+/// The crate's log does where a counter shows because what stood before it is gone, and where one of several is
+/// incremented.
+pub fn is_old_count(doc: &Automerge, patch: &Patch) -> bool {
+    let (place, value) = match &patch.action {
+        PatchAction::PutMap { key, value, .. } => (Prop::Map(key.clone()), &value.0),
+        PatchAction::PutSeq { index, value, .. } => (Prop::Seq(*index), &value.0),
+        _ => return false,
+    };
+    let Some(shown) = count(value) else {
+        return false;
+    };
+    match doc.get(&patch.obj, place) {
+        Ok(Some((now, _))) => count(&now) != Some(shown),
+        _ => true,
+    }
+}
+
+fn count(value: &Value<'_>) -> Option<i64> {
+    match value.as_scalar() {
+        Some(ScalarValue::Counter(counter)) => Some(i64::from(counter)),
+        _ => None,
     }
 }
 
@@ -118,9 +144,9 @@ fn read_text(path: Vec<Prop>, action: PatchAction, out: &mut Vec<Seen>) {
 }
 
 /// A value inside a text: characters, or a block.
-fn inserted(index: usize, value: &automerge::Value<'_>) -> What {
+fn inserted(index: usize, value: &Value<'_>) -> What {
     match value {
-        automerge::Value::Object(ObjType::Map) => What::Block(index),
+        Value::Object(ObjType::Map) => What::Block(index),
         other => What::Text(index, other.as_str().unwrap_or(PLACEHOLDER).to_owned(), 0, Marks::new()),
     }
 }

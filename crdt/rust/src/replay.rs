@@ -1,7 +1,7 @@
 //! Replay: run the operations of a remote change as a local transaction of its actor.
 //!
 //! The crate's own way to apply a change walks every operation of each object it touches. A local
-//! transaction does not. Where a change's dependencies are exactly the heads, its operations, run in
+//! transaction does not. Where a change builds on what a local one would build on, its operations, run in
 //! order under its actor with its message and time, make the same change again: the hash proves it.
 
 use std::cell::RefCell;

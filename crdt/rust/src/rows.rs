@@ -225,7 +225,6 @@ struct Place {
 
 struct Value {
     id: Id,
-    insert: bool,
     increment: bool,
     counter: bool,
     /// Whether it superseded a counter.
@@ -276,7 +275,6 @@ impl Checker<'_> {
         place.superseded.extend(row.successors.iter().map(|successor| (index, *successor)));
         place.values.push(Value {
             id: row.id,
-            insert: row.insert,
             increment: row.action == INCREMENT,
             counter: row.action == SET && row.value == COUNTER,
             of_counter: false,
@@ -358,7 +356,6 @@ impl Checker<'_> {
             let Value { id, counter, .. } = place.values[index];
             self.graph.refer(successor, id)?;
             match place.values.binary_search_by(|value| value.id.cmp(&successor)) {
-                Ok(at) if place.values[at].insert => return invalid("an insertion superseded something"),
                 Ok(at) => place.values[at].of_counter |= counter,
                 Err(_) => deletions.push(successor),
             }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use automerge::{ObjId, ObjType, Prop, ReadDoc, ScalarValue, Value};
 
+use crate::contents::Contents;
 use crate::diff::{self, Token};
 use crate::error::Result;
 use crate::input::Input;
@@ -113,18 +114,12 @@ pub struct Tokens<'t> {
 }
 
 pub fn tokens<'t>(old: &'t [Piece<Output>], new: &'t [NewPiece]) -> Tokens<'t> {
-    let mut contents: Vec<&'t [(String, Input)]> = Vec::new();
+    let mut contents = Contents::default();
     let mut after = Vec::new();
     for piece in new {
         match piece {
             Piece::Text(text, _) => after.extend(diff::graphemes(text)),
-            Piece::Block(content) => {
-                let number = contents.iter().position(|known| known == content).unwrap_or(contents.len());
-                if number == contents.len() {
-                    contents.push(content);
-                }
-                after.push(Token::Block(number));
-            }
+            Piece::Block(content) => after.push(Token::Block(contents.add(content))),
         }
     }
     let mut before = Vec::new();
@@ -132,12 +127,11 @@ pub fn tokens<'t>(old: &'t [Piece<Output>], new: &'t [NewPiece]) -> Tokens<'t> {
         match piece {
             Piece::Text(text, _) => before.extend(diff::graphemes(text)),
             Piece::Block(content) => {
-                let number = contents.iter().position(|known| content.shows_map(known));
-                before.push(Token::Block(number.unwrap_or(usize::MAX - i)));
+                before.push(Token::Block(contents.find(content).unwrap_or(usize::MAX - i)))
             }
         }
     }
-    Tokens { before, after, contents }
+    Tokens { before, after, contents: contents.all }
 }
 
 /// A mark to be set on a range; null takes it away.

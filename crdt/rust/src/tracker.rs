@@ -2,20 +2,20 @@
 
 use std::collections::HashMap;
 
-use automerge::{ActorId, Automerge, Change};
+use automerge::{ActorId, Automerge, Change, ChangeHash};
 
-/// The highest operation of the document, and the last seq of actors.
+/// The highest operation of the document, and the last change of actors.
 #[derive(Default)]
 pub struct Tracker {
     max_op: Option<u64>,
-    seqs: HashMap<ActorId, u64>,
+    last: HashMap<ActorId, Option<Last>>,
 }
 
 impl Tracker {
     /// Forget everything: the document was replaced.
     pub fn forget(&mut self) {
         self.max_op = None;
-        self.seqs.clear();
+        self.last.clear();
     }
 
     /// Take note of a change that is now in the document.
@@ -23,8 +23,8 @@ impl Tracker {
         if let Some(max_op) = &mut self.max_op {
             *max_op = (*max_op).max(change.max_op());
         }
-        if let Some(last) = self.seqs.get_mut(change.actor_id()) {
-            *last = (*last).max(change.seq());
+        if let Some(last) = self.last.get_mut(change.actor_id()) {
+            *last = (*last).max(Some(Last::of(change)));
         }
     }
 
@@ -39,20 +39,53 @@ impl Tracker {
 
     /// The last seq of an actor, 0 if it has written nothing.
     pub fn seq(&mut self, doc: &mut Automerge, actor: &ActorId) -> u64 {
-        if let Some(seq) = self.seqs.get(actor) {
-            return *seq;
+        self.last(doc, actor).map_or(0, |last| last.seq)
+    }
+
+    /// The last change of an actor.
+    pub fn last(&mut self, doc: &mut Automerge, actor: &ActorId) -> Option<Last> {
+        if let Some(last) = self.last.get(actor) {
+            return *last;
         }
-        let seq = last_seq(doc, actor);
-        self.seqs.insert(actor.clone(), seq);
-        seq
+        let last = last_change(doc, actor).as_ref().map(Last::of);
+        self.last.insert(actor.clone(), last);
+        last
+    }
+
+    /// What a local change of an actor builds on: the heads, and its own last change where that is none of them.
+    pub fn deps(&mut self, doc: &mut Automerge, actor: &ActorId) -> Vec<ChangeHash> {
+        let mut deps = doc.get_heads();
+        if let Some(last) = self.last(doc, actor).filter(|last| !deps.contains(&last.hash)) {
+            deps.push(last.hash);
+            deps.sort_unstable();
+        }
+        deps
     }
 }
 
-/// The last seq of an actor in a document, whose own actor stays as it was.
+/// The last change of an actor, by its number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Last {
+    pub seq: u64,
+    pub hash: ChangeHash,
+}
+
+impl Last {
+    fn of(change: &Change) -> Self {
+        Last { seq: change.seq(), hash: change.hash() }
+    }
+}
+
+/// The last seq of an actor in a document.
 pub fn last_seq(doc: &mut Automerge, actor: &ActorId) -> u64 {
+    last_change(doc, actor).map_or(0, |change| change.seq())
+}
+
+/// The last change of an actor in a document, whose own actor stays as it was.
+fn last_change(doc: &mut Automerge, actor: &ActorId) -> Option<Change> {
     let own = doc.get_actor().clone();
     doc.set_actor(actor.clone());
     let last = doc.get_last_local_change();
     doc.set_actor(own);
-    last.map_or(0, |change| change.seq())
+    last
 }

@@ -81,7 +81,7 @@ class Inverse:
                 else:
                     found.setdefault(self._past.ops[living].place, []).append(living)
         for there, living_ids in found.items():
-            before = [] if self._past.others_at(there, living_ids) else had
+            before = [] if self._past.others_at(there, living_ids) else self._shown(place, had)
             restored = [self._restore(old, place[0], there, living_ids) for old in before]
             if not any(restored):
                 self._emit(there, "delete", None, living_ids)
@@ -90,7 +90,7 @@ class Inverse:
         there = self._place_now(place, had)
         if there is not None and self._past.others_at(there, []):
             return
-        for old in had:
+        for old in self._shown(place, had):
             if self._past.is_taken_by_others(old) or self._past.living(old, place[0]):
                 continue
             if there is not None:
@@ -99,6 +99,9 @@ class Inverse:
             copy, order = self._past.object_now(place[0]), self._order(place[0])
             if copy is not None and old in order:
                 self._beside.append((order.index(old), place[0], copy, old))
+
+    def _shown(self, place: Place, values: list[Id]) -> list[Id]:
+        return [value for value in values if self._past.showed(place, value)]
 
     def _restore(self, old: Id, obj: Id | None, place: Place, preds: list[Id], insert: bool = False) -> Id | None:
         """Write a value of the document without the step again; None if it has it not."""

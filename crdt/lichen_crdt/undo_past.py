@@ -149,13 +149,27 @@ class Past:
         return self._contents[obj, when]
 
     def others_at(self, place: Place, mine: list[Id]) -> bool:
-        """Whether other values than these are at a place now."""
+        """Whether other values than these came to a place since the step, or beside it."""
         obj, key = place
         if isinstance(key, str):
-            return any(found == key and op_id not in mine for op_id, (found, _, _) in self.contents(obj, "now").items())
+            return any(op_id in self.ops and op_id not in mine for op_id in self._at_key(obj, key, "now"))
         return any(
             op.action in WRITES and op.id not in mine and not self.after(op.id) for op in self.at_place.get(place, ())
         )
+
+    def showed(self, place: Place, value: Id) -> bool:
+        """Whether this is what a reader saw at a place before the step, or nothing of then is at its key now.
+
+        A step that takes back one of several values leaves the others, so that it may have changed nothing to see.
+        """
+        obj, key = place
+        if not isinstance(key, str):
+            return True
+        kept = [op_id for op_id in self._at_key(obj, key, "now") if op_id not in self.ops]
+        return not kept or self._at_key(obj, key, "before")[-1:] == [value]
+
+    def _at_key(self, obj: Id | None, key: str, when: When) -> list[Id]:
+        return [op_id for op_id, (found, _, _) in self.contents(obj, when).items() if found == key]
 
     def has_others_work(self, op_id: Id) -> bool:
         """Whether others have written into a value of the author: things in an object, increments of a counter."""
@@ -168,11 +182,16 @@ class Past:
 
     def _holds_others(self, obj: Id) -> bool:
         for op_id, (_, kind, _) in self.contents(obj, "now").items():
-            if not self.is_mine(self.writer(op_id)) or (kind and self._holds_others(op_id)):
+            if self._is_others(op_id) or (kind and self._holds_others(op_id)):
                 return True
             if self._counts_others(op_id):
                 return True
         return False
+
+    def _is_others(self, op_id: Id) -> bool:
+        """Whether others wrote a value; what the step itself put back of theirs goes as it came."""
+        known = self.ops.get(op_id)
+        return not (known and known.change in self.step) and not self.is_mine(self.writer(op_id))
 
     def _counts_others(self, op_id: Id) -> bool:
         return bool(sum(op.value for op in self.increments(op_id) if not self.is_mine(op.id[1])))

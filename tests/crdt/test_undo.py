@@ -479,3 +479,69 @@ def test_random_edits_and_undos_of_two_converge(steps: list[tuple[str, Any]]) ->
     ben.merge(ann)
     assert exact(ann.to_py()) == exact(ben.to_py())
     assert exact(Document.load(ann.save()).to_py()) == exact(ann.to_py())
+
+
+def test_a_redo_takes_a_text_of_someone_else_away_that_the_undo_brought_back() -> None:
+    doc = started()
+    ben = doc.fork(actor=BEN)
+    with ben.change():
+        ben["body"] = [1]
+    before = ben.to_py()
+    undo = Undo(ben)
+    for _ in range(3):
+        assert undo.undo() is not None
+        assert ben["body"] == "hello"
+        assert undo.redo() is not None
+        assert ben == before
+
+
+@pytest.mark.parametrize(("mine", "shows"), [(ANN, "theirs"), (PHONE, "mine")])
+def test_a_redo_shows_of_several_values_the_one_that_showed(mine: bytes, shows: str) -> None:
+    theirs = Document(actor=BEN)
+    doc = Document(actor=mine)
+    with doc.change():
+        doc["title"] = "mine"
+    with theirs.change():
+        theirs["title"] = "theirs"
+    doc.merge(theirs)
+    undo = Undo(doc)
+    for _ in range(2):
+        assert doc["title"] == shows
+        assert undo.undo() is not None
+        assert doc["title"] == "theirs"
+        assert undo.redo() is not None
+    assert doc["title"] == shows
+
+
+def test_the_document_moves_exactly_if_a_step_is_taken_back() -> None:
+    doc = Document(actor=ANN)
+    with doc.change():
+        doc["a"] = 1
+    other = doc.fork(actor=BEN)
+    with other.change():
+        other["a"] = 2
+    doc.merge(other)
+    undo, heads = Undo(doc), doc.heads
+    done = undo.undo()
+    assert done is not None  # of the step nothing shows, and that it is taken back is a change
+    assert (doc["a"], done.patches, doc.heads) == (2, (), (done.changes[-1][0],))
+    heads = doc.heads
+    assert undo.undo() is None
+    assert doc.heads == heads
+    assert undo.redo() is not None
+    assert doc["a"] == 2
+    heads = doc.heads
+    assert undo.redo() is None
+    assert doc.heads == heads
+
+
+def test_an_undo_after_the_turn_of_someone_else_is_replayed() -> None:
+    doc = started()
+    ben = doc.fork(actor=BEN)
+    with ben.change():
+        ben["body"].append("!")
+    doc.merge(ben)
+    undo = Undo(doc)
+    assert undo.undo() is not None
+    assert undo.redo() is not None
+    assert doc.mismatched == 0

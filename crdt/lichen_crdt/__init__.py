@@ -25,6 +25,7 @@ from lichen_crdt.authors import Authors as Authors
 from lichen_crdt.blame import Blame as Blame
 from lichen_crdt.branches import Branches as Branches
 from lichen_crdt.changes import MAX_OPERATIONS as MAX_OPERATIONS
+from lichen_crdt.changes import ChangeHeader as ChangeHeader
 from lichen_crdt.changes import ChangeInfo as ChangeInfo
 from lichen_crdt.changes import inspect as inspect
 from lichen_crdt.counter import Counter as Counter
@@ -64,6 +65,7 @@ from lichen_crdt.patches import MarkPatch as MarkPatch
 from lichen_crdt.patches import Patch as Patch
 from lichen_crdt.patches import TextPatch as TextPatch
 from lichen_crdt.patches import apply_patches as apply_patches
+from lichen_crdt.places import Conflict as Conflict
 from lichen_crdt.spans import Block as Block
 from lichen_crdt.spans import Mark as Mark
 from lichen_crdt.spans import RichText as RichText
@@ -83,7 +85,6 @@ from lichen_crdt.values import Unknown as Unknown
 from lichen_crdt.values import Value as Value
 from lichen_crdt.values import from_milliseconds, to_milliseconds
 from lichen_crdt.version import Version as Version
-from lichen_crdt.views import Conflict as Conflict
 from lichen_crdt.views import List as List
 from lichen_crdt.views import Map as Map
 
@@ -99,6 +100,7 @@ __all__ = [
     "BlockInsert",
     "BranchExists",
     "Branches",
+    "ChangeHeader",
     "ChangeInfo",
     "Conflict",
     "ConflictPatch",

@@ -11,8 +11,8 @@ MAX_OPERATIONS = _native.MAX_OPERATIONS
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeInfo:
-    """What the header of a change says."""
+class ChangeHeader:
+    """What a change says about itself beside its operations."""
 
     actor: bytes
     """Who wrote it: the id of one run of one program, not of a person."""
@@ -21,7 +21,7 @@ class ChangeInfo:
     start_op: int
     """The number of its first operation."""
     operations: int
-    """How many operations it has, counted from run lengths."""
+    """How many operations it has."""
     deps: tuple[bytes, ...]
     """Hashes of the changes that it directly builds on, sorted."""
     time: int
@@ -30,6 +30,12 @@ class ChangeInfo:
     """What its writer said about it."""
     hash: bytes
     """Its identity, 32 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeInfo(ChangeHeader):
+    """The header of a change that is in no document yet; its operations are counted from run lengths."""
+
     size: int
     """The length of its bytes."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Counter:
     __hash__ = None  # type: ignore[assignment]  # a view changes: it cannot be a key
 
     def __init__(self, value: int = 0) -> None:
-        self._value = value
+        self._value = operator.index(value)
         self._core: Core | None = None
         self._obj: Obj | None = None
         self._place: str | int = ""
@@ -61,7 +62,7 @@ class Counter:
         if self._core is not None and self._obj is not None:
             self._core.increment(self._obj, self._place, by)
         else:
-            self._value += by
+            self._value += operator.index(by)
 
     def decrement(self, by: int = 1) -> None:
         """Subtract from the counter."""
@@ -84,8 +85,8 @@ class Counter:
         return self.value != 0
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, (Counter, int)):
-            return self.value == int(other)
+        if isinstance(other, (Counter, int, float)):
+            return self.value == _number(other)
         return NotImplemented
 
     def __lt__(self, other: Counter | float) -> bool:
@@ -102,6 +103,13 @@ class Counter:
 
     def __repr__(self) -> str:
         return f"Counter({self.value})"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec)
+
+    def __reduce__(self) -> tuple[type[Counter], tuple[int]]:
+        """For `copy` and `pickle`, which make a counter of its own of it, outside any document."""
+        return Counter, (self.value,)
 
 
 def _number(other: Counter | float) -> float:

@@ -139,7 +139,7 @@ class Document(Map):
 
     def save_after(self, heads: Iterable[bytes]) -> bytes:
         """The changes that are not in the past of `heads`, in a form that can be appended to `save()`."""
-        return self._core.save_after([*heads])
+        return self._core.save_after(_hashes(heads))
 
     @property
     def heads(self) -> tuple[bytes, ...]:
@@ -169,7 +169,10 @@ class Document(Map):
         return self._core.stats()[3]
 
     def wait_at_most(self, seconds: float) -> None:
-        """How long calls wait for another thread's transaction before `DocumentBusy`; at first 10 s."""
+        """How long calls wait for another thread's transaction before `DocumentBusy`; at first 10 s.
+
+        Raises `ValueError` for what is negative, endless or no number.
+        """
         self._core.set_wait(seconds)
 
     def change(self, message: str | None = None, time: int | None = None, *, patches: bool = False) -> Transaction:
@@ -200,7 +203,7 @@ class Document(Map):
 
         Heads that are not here are `MissingDependencies`: ask since a version that both sides have.
         """
-        return self._core.changes([*since] if since is not None else [])
+        return self._core.changes(_hashes(since or ()))
 
     def change_by_hash(self, digest: bytes) -> bytes | None:
         """The bytes of one change, None if it is not here."""
@@ -208,7 +211,7 @@ class Document(Map):
 
     def missing(self, hashes: Iterable[bytes]) -> tuple[bytes, ...]:
         """Those of these change hashes that are not here."""
-        return self._core.missing([*hashes])
+        return self._core.missing(_hashes(hashes))
 
     def history(
         self,
@@ -228,11 +231,11 @@ class Document(Map):
         if author is not None and author not in (authors or ()):
             raise ValueError(f"{author!r} is not among the authors")
         wanted = HistoryFilter(authors, author, time_from, time_until, message)
-        return read(self._core, since or (), wanted)
+        return read(self._core, _hashes(since or ()), wanted)
 
     def at(self, heads: Iterable[bytes]) -> Version:
         """The document as it was at `heads`, for reading; `MissingDependencies` if one of them is not here."""
-        at = tuple(sorted({*heads}))
+        at = tuple(sorted({*_hashes(heads)}))
         if missing := self.missing(at):
             raise MissingDependencies("the document was never at these heads: some are not here", missing)
         return Version(self._core, Core.root, at)
@@ -242,15 +245,17 @@ class Document(Map):
 
         `after` may be older than `before`. Raises `MissingDependencies`.
         """
-        return from_native(self._core.diff([*before], [*(self.heads if after is None else after)]))
+        return from_native(self._core.diff(_hashes(before), _hashes(self.heads if after is None else after)))
 
     def fork(self, actor: bytes | str | None = None, *, at: Iterable[bytes] | None = None) -> Self:
         """An independent copy that writes under another actor; with `at` it has only the past of these heads."""
-        core = self._core.fork(_actor(actor), None if at is None else [*at])
+        core = self._core.fork(_actor(actor), None if at is None else _hashes(at))
         return type(self).__new__(type(self)).bind(core)
 
     def merge(self, other: Document) -> list[Patch]:
         """Take over every change of `other` that is not here."""
+        if not isinstance(other, Document):
+            raise TypeError(f"a document merges with another one, not with a {type(other).__name__}")
         unknown = set(other.missing(self.heads))
         return self.apply_changes(other.changes(head for head in self.heads if head not in unknown))
 
@@ -289,3 +294,11 @@ def _actor(actor: object) -> bytes | None:
     if actor is not None and not 1 <= len(actor) <= _MAX_ACTOR_BYTES:
         raise ValueError(_AN_ACTOR)
     return actor
+
+
+def _hashes(given: Iterable[bytes]) -> list[bytes]:
+    """Hashes of changes as the core takes them, which checks their sizes."""
+    hashes = [*given]
+    if not all(isinstance(one, bytes) for one in hashes):  # of a single hash they are the bytes, which are int
+        raise TypeError("heads and other hashes are several `bytes`: put a single one in a tuple")
+    return hashes

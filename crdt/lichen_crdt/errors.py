@@ -22,9 +22,10 @@
         ├── ReadOnly           a write to a document as it was (`Document.at`)
         └── DocumentBusy       another thread holds the document, and did not let go in time
 
-Beside these, the usual Python errors: `KeyError` and `IndexError` for what is not there, `TypeError`,
-`ValueError` and `OverflowError` for values that a document cannot hold (of a string with lone surrogates it is
-the `UnicodeEncodeError` below `ValueError`). After any error the document is as it was before the call.
+Beside these, the usual Python errors: `KeyError` and `IndexError` for what is not there, `TypeError`, `ValueError`
+and `OverflowError` for values that a document cannot hold and hashes that have not 32 bytes (of a string with lone
+surrogates it is the `UnicodeEncodeError` below `ValueError`). After any error the document is as it was before the
+call.
 """
 
 from __future__ import annotations

@@ -8,31 +8,16 @@ from typing import TYPE_CHECKING
 
 from lichen_crdt import _native
 from lichen_crdt.authors import Authors
+from lichen_crdt.changes import ChangeHeader
 
 if TYPE_CHECKING:
     from lichen_crdt._native import Core
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryEntry:
+class HistoryEntry(ChangeHeader):
     """The header of one change of a document."""
 
-    actor: bytes
-    """Who wrote it: the id of one run of one program."""
-    seq: int
-    """Its number among the actor's changes, from 1."""
-    start_op: int
-    """The number of its first operation."""
-    operations: int
-    """How many operations it has."""
-    deps: tuple[bytes, ...]
-    """Hashes of the changes that it directly builds on."""
-    time: int
-    """When it was made by its writer's clock, in seconds since 1970; 0 if it does not say."""
-    message: str | None
-    """What its writer said about it."""
-    hash: bytes
-    """Its identity, 32 bytes."""
     author: str | None = None
     """Whose the actor is, by the `Authors` that were asked with."""
 

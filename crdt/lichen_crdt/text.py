@@ -36,7 +36,7 @@ class Text:
     __hash__ = None  # type: ignore[assignment]  # a view changes: it cannot be a key
 
     def __init__(self, value: str = "") -> None:
-        self._value = value
+        self._value = _checked(value)
         self._core: Core | None = None
         self._obj: Obj | None = None
 
@@ -105,6 +105,13 @@ class Text:
     def __repr__(self) -> str:
         return f"Text({str(self)!r})"
 
+    def __format__(self, spec: str) -> str:
+        return format(str(self), spec)
+
+    def __reduce__(self) -> tuple[type[Text], tuple[str]]:
+        """For `copy` and `pickle`, which make a text of its own of it, outside any document."""
+        return Text, (str(self),)
+
     # Editing
 
     def splice(self, index: int, delete: int = 0, insert: str = "") -> None:
@@ -118,7 +125,7 @@ class Text:
             return
         if index + delete > len(self._value):
             raise IndexError(f"{index} + {delete} is beyond the length, {len(self._value)}")
-        self._value = self._value[:index] + insert + self._value[index + delete :]
+        self._value = self._value[:index] + _checked(insert) + self._value[index + delete :]
 
     def insert(self, index: int, text: str) -> None:
         """Insert `text` before the code point at `index`."""
@@ -157,7 +164,7 @@ class Text:
         if self._core is not None and self._obj is not None:
             self._core.update_text(self._obj, text)
         else:
-            self._value = text
+            self._value = _checked(text)
 
     def __setitem__(self, key: int | slice, text: str) -> None:
         start, count = self._range(key)
@@ -333,9 +340,20 @@ def _sides(expand: Expand) -> tuple[bool, bool]:
 
 
 def _piece(span: Span | Block | str) -> tuple[str | None, Mapping[str, Any]]:
-    if isinstance(span, str):
-        return span, {}
-    return (None, span.content) if isinstance(span, Block) else (span.text, span.marks)
+    match span:
+        case str():
+            return span, {}
+        case Block(content):
+            return None, content
+        case Span(text, marks):
+            return text, marks
+    raise TypeError(f"rich text is made of Span, Block and str, not of {type(span).__name__}")
+
+
+def _checked(text: str) -> str:
+    if not isinstance(text, str):
+        raise TypeError(f"a text is made of a str, not of {type(text).__name__}")
+    return text
 
 
 def _map(core: Core, obj: Obj) -> Map:

@@ -42,7 +42,7 @@ A sequence that is no string and no bytes becomes a list.
 
 def to_milliseconds(instant: datetime) -> int:
     """Milliseconds since 1970 of an aware datetime; a naive one is a `ValueError`."""
-    if instant.tzinfo is None:
+    if instant.utcoffset() is None:
         raise ValueError("a timestamp needs a time zone")
     return (instant - _EPOCH) // _MILLISECOND
 

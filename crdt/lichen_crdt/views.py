@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeGuard, TypeVar, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, MutableSequence, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, overload
 
-from lichen_crdt._native import Obj
 from lichen_crdt.blame import Blame, blame
 from lichen_crdt.counter import Counter
+from lichen_crdt.places import VIEWS, Conflict, can_be_key, checked_key, conflicts, detached, expect, wrap
 from lichen_crdt.text import Text
 
 if TYPE_CHECKING:
     from _typeshed import SupportsKeysAndGetItem
 
-    from lichen_crdt._native import Core
+    from lichen_crdt._native import Core, Obj
     from lichen_crdt.authors import Authors
     from lichen_crdt.typed.view import View
     from lichen_crdt.values import Plain, Value
@@ -29,39 +28,6 @@ _NOTHING: Any = object()
 # are typed, as are writes and `to_py()`.
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """One of the values that concurrent writers left at one place."""
-
-    value: Any  # as reads are, see above
-    """As a read gives it: a view if it is an object."""
-    actor: bytes
-    """Who wrote it."""
-
-
-def conflicts(core: Core, obj: Obj, place: str | int) -> tuple[Conflict, ...]:
-    """Every value at a place, with its writer, the winner last."""
-    found = core.get_all(obj, place)
-    return tuple(Conflict(_view(core, obj, place, value), actor) for value, actor in found)
-
-
-def _view(core: Core, obj: Obj, place: str | int, value: Any) -> Any:
-    # a counter that did not win is a number: its place shows the winner
-    return value.value if type(value) is Counter else wrap(core, obj, place, value)
-
-
-def wrap(core: Core, obj: Obj, place: str | int, value: Any) -> Any:
-    """The value that was found at a place, as a view if it is an object or a counter."""
-    if type(value) is Obj:
-        kind = value.kind
-        if kind == "text":
-            return Text().bind(core, value)
-        return Map(core, value) if kind == "map" else List(core, value)
-    if type(value) is Counter:
-        return value.bind(core, obj, place)
-    return value
-
-
 def _stays(core: Core, obj: Obj, place: str | int, value: Any) -> bool:
     """Whether what is assigned to a place is the view of what is there, as after `+=` and `|=`."""
     if type(value) is Counter:
@@ -69,23 +35,12 @@ def _stays(core: Core, obj: Obj, place: str | int, value: Any) -> bool:
     return isinstance(value, (Map, List, Text)) and value.is_object(core, core.get(obj, place))
 
 
-def _detached(core: Core, obj: Obj, place: str | int) -> Any:
-    """A copy of what is at a place, outside the document; texts and counters keep their types."""
-    value = core.get(obj, place)
-    return core.to_py(value, typed=True) if type(value) is Obj else value
-
-
-def _expect(found: Any, kind: type[_T], place: str | int) -> _T:
-    if not isinstance(found, kind):
-        raise TypeError(f"at {place!r} is a {type(found).__name__}, not a {kind.__name__}")
-    return found
-
-
 class Map(MutableMapping[str, Any]):
     """A map of a document: a view that reads the present state and writes inside a transaction.
 
     Keys are strings. Assigning a dict, a list or a `Text` makes an object of it, nested to any
     depth; what was there before is replaced. Compares equal to mappings with equal contents.
+    What `copy` and `pickle` make of it is a dict of its own, with texts and counters as such.
     """
 
     __slots__ = ("_core", "_obj")
@@ -100,22 +55,22 @@ class Map(MutableMapping[str, Any]):
         return self._core is core and self._obj == found
 
     def __getitem__(self, key: str) -> Any:
-        value = self._core.get(self._obj, key) if _can_be_key(key) else None
+        value = self._core.get(self._obj, key) if can_be_key(key) else None
         if value is None and key not in self:
             raise KeyError(key)
         return wrap(self._core, self._obj, key, value)
 
     def __setitem__(self, key: str, value: Value) -> None:
-        if not _stays(self._core, self._obj, _key(key), value):
+        if not _stays(self._core, self._obj, checked_key(key), value):
             self._core.put(self._obj, key, value)
 
     def __delitem__(self, key: str) -> None:
-        if not _can_be_key(_key(key)):
+        if not can_be_key(checked_key(key)):
             raise KeyError(key)
         self._core.delete(self._obj, key)
 
     def __contains__(self, key: object) -> bool:
-        return _can_be_key(key) and bool(self._core.get_all(self._obj, key))
+        return can_be_key(key) and bool(self._core.get_all(self._obj, key))
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._core.keys(self._obj))
@@ -132,6 +87,9 @@ class Map(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.to_py()!r})"
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return dict, (self._core.to_py(self._obj, typed=True),)
 
     def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         return {**self.to_py(), **plain(other)} if isinstance(other, Mapping) else NotImplemented
@@ -151,9 +109,9 @@ class Map(MutableMapping[str, Any]):
         """Take a value out; a copy of it, with texts and counters as such, so that it can be put elsewhere."""
         if key not in self:
             if default is _NOTHING:
-                raise KeyError(_key(key))
+                raise KeyError(checked_key(key))
             return default
-        value = _detached(self._core, self._obj, key)
+        value = detached(self._core, self._obj, key)
         del self[key]
         return value
 
@@ -170,7 +128,7 @@ class Map(MutableMapping[str, Any]):
         """Assign what a mapping, or pairs, and names have: all of it or, after an error, nothing."""
         new = dict(other, **values).items()
         core, obj = self._core, self._obj
-        core.put_all(obj, [(key, value) for key, value in new if not _stays(core, obj, _key(key), value)])
+        core.put_all(obj, [(key, value) for key, value in new if not _stays(core, obj, checked_key(key), value)])
 
     def clear(self) -> None:
         """Delete every key."""
@@ -179,19 +137,19 @@ class Map(MutableMapping[str, Any]):
 
     def text(self, key: str) -> Text:
         """The text at `key`; `TypeError` if something else is there."""
-        return _expect(self[key], Text, key)
+        return expect(self[key], Text, key)
 
     def map(self, key: str) -> Map:
         """The map at `key`; `TypeError` if something else is there."""
-        return _expect(self[key], Map, key)
+        return expect(self[key], Map, key)
 
     def list(self, key: str) -> List:
         """The list at `key`; `TypeError` if something else is there."""
-        return _expect(self[key], List, key)
+        return expect(self[key], List, key)
 
     def counter(self, key: str) -> Counter:
         """The counter at `key`; `TypeError` if something else is there."""
-        return _expect(self[key], Counter, key)
+        return expect(self[key], Counter, key)
 
     def view(self, model: type[_T]) -> View[_T]:
         """This map as a dataclass or a pydantic model (see `lichen_crdt.typed`).
@@ -207,7 +165,7 @@ class Map(MutableMapping[str, Any]):
 
         One value, or none, is no conflict: nobody else wrote at the same time.
         """
-        return conflicts(self._core, self._obj, key) if _can_be_key(_key(key)) else ()
+        return conflicts(self._core, self._obj, key) if can_be_key(checked_key(key)) else ()
 
     @property
     def path(self) -> tuple[str | int, ...]:
@@ -232,7 +190,7 @@ class List(MutableSequence[Any]):
 
     Behaves as a Python list does: negative indexes, slices, `in`, `insert`, `append`, `extend`, `pop`,
     `index`, `count`, `remove`. Items cannot be moved, so there is no `sort` and no `reverse`. Compares equal to
-    lists and tuples with equal contents.
+    lists and tuples with equal contents. What `copy` and `pickle` make of it is a list of its own.
     """
 
     __slots__ = ("_core", "_obj")
@@ -331,7 +289,7 @@ class List(MutableSequence[Any]):
         at = self._index(index)
         if at >= len(self):
             raise IndexError(f"index {index} is out of range")
-        value = _detached(self._core, self._obj, at)
+        value = detached(self._core, self._obj, at)
         self._core.delete(self._obj, at)
         return value
 
@@ -353,9 +311,15 @@ class List(MutableSequence[Any]):
     def __repr__(self) -> str:
         return f"List({self.to_py()!r})"
 
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return list, (self._core.to_py(self._obj, typed=True),)
+
     def conflicts(self, index: int) -> tuple[Conflict, ...]:
         """Every value that concurrent writers put at `index`; the last one is what reads give."""
-        return conflicts(self._core, self._obj, self._index(index))
+        at = self._index(index)
+        if at >= len(self):
+            raise IndexError(f"index {index} is out of range")
+        return conflicts(self._core, self._obj, at)
 
     def cursor(self, index: int | Literal["start", "end"], *, before: bool = False) -> bytes:
         """A position that stays with its item while others edit; see `Text.cursor`."""
@@ -402,15 +366,4 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _can_be_key(key: object) -> TypeGuard[str]:
-    """Whether a map can have this key: a string that UTF-8 can hold."""
-    try:
-        return isinstance(key, str) and (key.isascii() or bool(key.encode()))
-    except UnicodeEncodeError:
-        return False
-
-
-def _key(key: str) -> str:
-    if not isinstance(key, str):
-        raise TypeError("the keys of a map are strings")
-    return key
+VIEWS.update(map=Map, list=List)

@@ -131,3 +131,61 @@ def test_functions_take_odd_arguments() -> None:
             tried(call, one, two)
             tried(call, "text🥚", "utf16", two)
             tried(call, one)
+
+
+def hashed(doc: Document) -> list[Callable[[Any], Any]]:
+    """The calls that take hashes of changes."""
+    return [doc.changes, doc.at, doc.diff, doc.missing, doc.save_after, doc.history, lambda heads: doc.fork(at=heads)]
+
+
+@pytest.mark.parametrize("which", range(7))
+def test_what_is_no_hash_is_a_python_error(which: int) -> None:
+    call = hashed(made())[which]
+    with pytest.raises(ValueError, match="32 bytes"):
+        call([b"short"])
+    for odd in (b"x" * 32, "x" * 32, ["x" * 32], [1], 1):
+        with pytest.raises(TypeError):
+            call(odd)
+
+
+def test_a_document_merges_with_documents_alone() -> None:
+    doc = made()
+    for odd in (None, {}, doc["map"], doc.at(doc.heads)):
+        with pytest.raises(TypeError, match="merges"):
+            doc.merge(odd)
+
+
+def test_a_wait_is_a_number_of_seconds() -> None:
+    doc = made()
+    for odd in (-1, -0.5, float("nan"), float("inf"), 1e300):
+        with pytest.raises(ValueError, match="0 or more"):
+            doc.wait_at_most(odd)
+    wrong: Any = "1"
+    with pytest.raises(TypeError):
+        doc.wait_at_most(wrong)
+    doc.wait_at_most(0)
+
+
+def test_texts_and_counters_outside_a_document_take_what_those_inside_take() -> None:
+    text, counter = Text("abc"), Counter(1)
+    calls: list[Callable[[Any], Any]] = [Text, text.update, text.append, counter.increment, Counter]
+    for call in calls:
+        for odd in (None, 1.5, b"a", [], "1" if call in calls[3:] else 1):
+            with pytest.raises(TypeError):
+                call(odd)
+    assert (text, counter) == ("abc", 1)
+
+
+def test_rich_text_is_made_of_its_pieces() -> None:
+    doc = made()
+    odd: Any
+    for odd in ([5], [None], [{}], 5):
+        with pytest.raises(TypeError), doc.change():
+            doc["text"].update_spans(odd)
+
+
+def test_conflicts_of_an_item_that_is_not_there_are_an_index_error() -> None:
+    doc = made()
+    for index in (3, -4, 2**70):
+        with pytest.raises(IndexError):
+            doc["list"].conflicts(index)

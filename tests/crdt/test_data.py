@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import Any
 
 import pytest
@@ -254,3 +257,72 @@ def test_a_document_that_nests_deeper_does_not_load() -> None:
     assert Document.load(doc.save()) == doc
     with pytest.raises(InvalidDocument, match="deeper"):
         Document.load(doc.save() + _one_deeper(doc))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda view: pickle.loads(pickle.dumps(view))])
+def test_copies_of_views_are_plain_data_of_their_own(copied: Callable[[Any], Any]) -> None:
+    doc = Document()
+    with doc.change():
+        doc["map"] = {"text": Text("a"), "list": [Counter(1), Text("b")]}
+    then = doc.at(doc.heads)
+    content = copied(doc["map"])
+    assert (type(content), type(content["text"]), type(content["list"][0])) == (dict, Text, Counter)
+    assert content == doc["map"].to_py()
+    assert copied(then) == then.to_py()
+    assert type(copied(then)) is dict
+    assert (type(copied(doc["map"]["list"])), copied(doc["map"]["list"])) == (list, [1, "b"])
+    text, counter = copied(doc["map"]["text"]), copied(doc["map"]["list"][0])
+    text.append("c")
+    counter += 1
+    assert (text, counter) == ("ac", 2)
+    assert doc["map"] == {"text": "a", "list": [1, "b"]}
+
+
+def test_texts_and_counters_are_formatted_as_what_they_show() -> None:
+    doc = Document()
+    with doc.change():
+        doc.update(text=Text("ab"), n=Counter(7))
+    for text, n in ((doc["text"], doc["n"]), (Text("ab"), Counter(7))):
+        assert f"{text:>4} {n:03}" == "  ab 007"
+
+
+def test_a_counter_equals_what_it_is_ordered_beside() -> None:
+    assert Counter(1) == 1.0
+    assert Counter(1) != 1.5
+    assert Counter(2**53 + 1) != float(2**53)
+
+
+def test_a_zone_without_an_offset_is_no_zone() -> None:
+    doc = Document()
+
+    class Nowhere(tzinfo):
+        def utcoffset(self, when: datetime | None) -> None:
+            return None
+
+    with pytest.raises(ValueError, match="time zone"), doc.change():
+        doc["at"] = datetime(2026, 1, 1, tzinfo=Nowhere())
+    with doc.change():
+        doc["at"] = datetime(1950, 1, 1, tzinfo=timezone(timedelta(hours=5, minutes=30)))
+    assert doc["at"] == datetime(1949, 12, 31, 18, 30, tzinfo=UTC)
+
+
+def test_every_value_at_an_item_is_told_with_its_author() -> None:
+    doc = Document()
+    with doc.change():
+        doc["items"] = [1, 2, 3]
+    one, other = doc.fork(b"\x01"), doc.fork(b"\x02")
+    with one.change():
+        one["items"][1] = Counter(5)
+        one["items"][1] += 2
+    with other.change():
+        other["items"][1] = {"a": Text("x")}
+    with doc.change():
+        del doc["items"][1]
+    doc.merge(one)
+    doc.merge(other)
+    assert [(found.actor, found.value) for found in doc["items"].conflicts(1)] == [
+        (b"\x01", 7),
+        (b"\x02", {"a": "x"}),
+    ]
+    assert doc["items"] == [1, {"a": "x"}, 3]
+    assert [found.value for found in doc["items"].conflicts(-1)] == [3]

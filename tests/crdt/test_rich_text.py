@@ -313,3 +313,26 @@ def shown(value: Any) -> Any:
 
 def test_marks_are_listed() -> None:
     assert rich()["body"].marks() == [Mark(0, 5, "bold", True)]
+
+
+@pytest.mark.parametrize(
+    ("shown", "same"),
+    [
+        ({"a": 1}, True),
+        ({"a": 1, "b": Text("x")}, False),
+        ({"a": 1.0}, False),
+        ({"a": True}, False),
+        ({"a": Text("1")}, False),
+        ({"a": 1, "b": 2}, False),
+    ],
+)
+def test_a_block_that_shows_the_same_stays_the_same_block(shown: Any, same: bool) -> None:
+    doc = Document()
+    with doc.change():
+        doc["t"] = Text()
+        doc["t"].split_block(0, {"a": 1})
+        doc["t"].append("x")
+    with doc.change() as tx:
+        doc["t"].update_spans([Block(shown), "x"])
+    assert (tx.changes == []) is same
+    assert doc["t"].block(0) == shown

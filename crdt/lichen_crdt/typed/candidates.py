@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from lichen_crdt.errors import InvalidValue
+from lichen_crdt.places import Conflict
 from lichen_crdt.typed.containers import DictShape, ListShape, UnionShape
 from lichen_crdt.typed.leaves import Shape
 from lichen_crdt.typed.nodes import ListNode, MapNode, Misfit, Node, Path, Place, Problem
 from lichen_crdt.typed.records import RecordShape, converted
 from lichen_crdt.typed.steps import Source
-from lichen_crdt.views import Conflict, List, Map, plain
+from lichen_crdt.views import List, Map, plain
 
 
 @dataclass(frozen=True, slots=True)

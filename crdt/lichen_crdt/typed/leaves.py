@@ -23,7 +23,6 @@ from lichen_crdt.typed.nodes import (
     Path,
     Place,
     TextNode,
-    Unreadable,
     plain_node,
     storable,
 )
@@ -47,8 +46,6 @@ def describe(value: Any) -> str:
     """The type of plain data in a few words, for messages."""
     if value is None:
         return "None"
-    if isinstance(value, Unreadable):
-        return "something that cannot be read"
     if isinstance(value, dict):
         return "a map"
     name = type(value).__name__
@@ -57,8 +54,7 @@ def describe(value: Any) -> str:
 
 def misfit(stored: Any, wanted: str) -> Misfit:
     """What to raise when something else than `wanted` is stored."""
-    why = f": {stored.why}" if isinstance(stored, Unreadable) else ""
-    return Misfit(f"{wanted} is needed, and {describe(stored)} is there{why}")
+    return Misfit(f"{wanted} is needed, and {describe(stored)} is there")
 
 
 def check_depth(path: Path) -> None:
@@ -262,7 +258,7 @@ class Plain:
     kind: type = object
 
     def read(self, stored: Any, place: Place) -> tuple[Any, Node]:
-        if isinstance(stored, Unreadable) or not isinstance(stored, self.kind):
+        if not isinstance(stored, self.kind):
             raise misfit(stored, "a map" if self.kind is dict else "a list" if self.kind is list else "plain data")
         try:
             return stored, plain_node(stored, len(place.path))

@@ -33,16 +33,9 @@ class Problem:
     path: Path
     """Where: keys and indexes of the document, from the map that is viewed."""
     value: Any
-    """What is there, as plain data; None if nothing is, or it is nested too deeply to be read."""
+    """What is there, as plain data; None if nothing is."""
     why: str
     """What is wrong with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """Stands where the document holds something that cannot be read, such as a thousand nested maps."""
-
-    why: str
 
 
 @dataclass(slots=True)
@@ -133,8 +126,7 @@ class Place:
 
     def report(self, step: str | int, value: Any, why: str) -> None:
         """Say that what is at a key or an index here does not fit."""
-        shown = None if isinstance(value, Unreadable) else value
-        self.problems.append(Problem((*self.path, step), shown, why))
+        self.problems.append(Problem((*self.path, step), value, why))
 
 
 def _inside(container: Any, step: Any) -> Any:

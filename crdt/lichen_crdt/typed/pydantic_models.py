@@ -16,7 +16,7 @@ from lichen_crdt.errors import InvalidModel, InvalidValue
 from lichen_crdt.text import Text
 from lichen_crdt.typed.dataclass_models import Dataclasses
 from lichen_crdt.typed.leaves import describe
-from lichen_crdt.typed.nodes import Misfit, Node, Path, Place, Respelled, Unreadable, plain_node, same
+from lichen_crdt.typed.nodes import Misfit, Node, Path, Place, Respelled, plain_node, same
 from lichen_crdt.typed.records import Declared, Rejected, unreadable
 
 
@@ -140,8 +140,6 @@ class Adapted:
 
     def read(self, stored: Any, place: Place) -> tuple[Any, Node]:
         """Validate, in pydantic's lax mode."""
-        if isinstance(stored, Unreadable):
-            raise Misfit(stored.why)
         try:
             value = self._adapter.validate_python(stored)
             node = self._node(value, len(place.path))

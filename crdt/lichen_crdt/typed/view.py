@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from lichen_crdt.errors import CrdtError, InvalidValue, TransactionError
+from lichen_crdt.errors import InvalidValue, TransactionError
 from lichen_crdt.typed.candidates import Candidate, candidates
 from lichen_crdt.typed.difference import Writer
-from lichen_crdt.typed.nodes import MapNode, Place, Problem, Root, Unreadable, same
+from lichen_crdt.typed.nodes import MapNode, Place, Problem, Root, same
 from lichen_crdt.typed.plan import shape_of
 from lichen_crdt.typed.stamp import Stamp
 from lichen_crdt.views import Map, plain
@@ -91,7 +91,7 @@ class View(Generic[T]):
         source = self._source
         root = None if stamp.version is None else Root(stamp.version, self._rivals)
         place = Place((), problems, (lambda: source) if live else None, root)
-        value, node = self._shape.read(_content(source), place)
+        value, node = self._shape.read(source.to_py(), place)
         return value, node, tuple(problems)
 
     def _rivals(self, key: str) -> list[Any]:
@@ -224,22 +224,3 @@ class Change(Generic[T]):
                 self.transaction.__exit__(type(failed), failed, failed.__traceback__)
                 raise
         self.transaction.__exit__(kind, error, trace)
-
-
-def _content(source: Map) -> dict[str, Any]:
-    """The plain data of a map; what in it cannot be read is `Unreadable`, so that the rest can."""
-    try:
-        return source.to_py()
-    except TransactionError:
-        raise
-    except CrdtError:
-        return {key: _part(source, key) for key in source}
-
-
-def _part(source: Map, key: str) -> Any:
-    try:
-        return plain(source[key])
-    except TransactionError:
-        raise
-    except CrdtError as error:
-        return Unreadable(str(error))

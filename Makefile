@@ -43,8 +43,8 @@ $(VENV)/.lichen-built: $(VENV)/.lichen-environment $(SOURCES)
 test: setup ## Run the whole test suite (ARGS="tests/engine -k word" for a part)
 	$(BIN)/pytest $(ARGS)
 
-props: setup ## Random replicas hold the promises of lichen_crdt (EXAMPLES=n SEED=n)
-	EXAMPLES=$(EXAMPLES) SEED=$(SEED) $(BIN)/pytest -q -s --timeout 0 tests/crdt/test_properties.py
+props: setup ## Random replicas hold the promises of lichen_crdt (EXAMPLES=n SEED=n, else a random seed)
+	EXAMPLES=$(EXAMPLES) SEED=$(or $(SEED),random) $(BIN)/pytest -q -s --timeout 0 tests/crdt/test_properties.py
 
 check: setup check-rust check-page ## Format, lint, types, layers, docs
 	$(BIN)/ruff format --check

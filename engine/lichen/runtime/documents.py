@@ -18,6 +18,7 @@ from lichen.errors import NotFound, StoreError
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.runtime import rows
 from lichen.runtime.document import Host, OpenDocument
+from lichen.runtime.folding import load_snapshot
 from lichen.runtime.sealer import SessionLog, run_of
 from lichen.store import Store
 from lichen.wire.changeset import doc_id
@@ -198,7 +199,7 @@ class Documents:
 
 
 def _build_crdt(stored: rows.StoredDocument, actor: bytes) -> Document:
-    crdt = Document.load(stored.snapshot, actor=actor) if stored.snapshot else Document(actor=actor)
+    crdt = load_snapshot(stored.snapshot, actor) if stored.snapshot else Document(actor=actor)
     try:
         crdt.apply_changes(stored.tail)
     except CrdtError:

@@ -12,6 +12,9 @@ from lichen.runtime import rows
 if TYPE_CHECKING:
     from lichen.runtime.document import OpenDocument
 
+OWN = 1 << 40
+"""No bound, in bytes and operations, for what this device wrote itself."""
+
 
 async def fold(opened: OpenDocument) -> None:
     """Replace the tail by a snapshot, once that has been loaded again."""
@@ -29,7 +32,12 @@ async def fold(opened: OpenDocument) -> None:
     opened.tail_bytes -= tail_bytes
 
 
+def load_snapshot(snapshot: bytes, actor: bytes | None = None) -> Document:
+    """A document from a snapshot that this device made; it may be larger than what is loaded of strangers."""
+    return Document.load(snapshot, actor, max_bytes=OWN, max_operations=OWN)
+
+
 def _verify(crdt: Document, snapshot: bytes) -> None:
     """A snapshot replaces nothing until it has been loaded again, to heads that the document had."""
-    if crdt.missing(Document.load(snapshot).heads):
+    if crdt.missing(load_snapshot(snapshot).heads):
         raise InvalidDocument("a saved document did not load again to its heads")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 from lichen import Engine
 from lichen.core.effects import AcceptedSet
 from lichen.crypto.sealing import open_set
+from lichen.runtime.folding import load_snapshot
 from lichen.store import change_sets, membership
 from lichen.wire.changeset import ChangeSet
-from lichen_crdt import Document
+from lichen_crdt import Document, InvalidDocument, Text
 from sqlalchemy import Connection
 
 
@@ -44,3 +46,13 @@ async def test_what_came_in_while_a_snapshot_was_made_is_applied(tmp_path: Path)
         await folding
         await opened.settled()
         assert opened.crdt["n"] == 1
+
+
+def test_a_document_larger_than_any_that_is_loaded_of_strangers_is_loaded_from_its_own_snapshot() -> None:
+    doc = Document()
+    with doc.change():
+        doc["body"] = Text("x" * 4_200_000)
+    snapshot = doc.save()
+    with pytest.raises(InvalidDocument):
+        Document.load(snapshot)
+    assert load_snapshot(snapshot).heads == doc.heads

@@ -75,6 +75,7 @@ class Worker:
         try:
             while group := self._next_group():
                 self._run_group(group)
+                del group  # jobs hold what they write, such as whole documents
         finally:
             with self._gate:
                 self._closed = True

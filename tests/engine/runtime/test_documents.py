@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lichen import Engine
 from lichen.config import Limits
+from lichen.testing.waiting import until
 from sqlalchemy import Connection
 
 
@@ -23,8 +24,7 @@ async def test_a_document_that_left_memory_goes_on_with_its_session(tmp_path: Pa
         for number in range(1, 4):
             await space.create({"another": number})  # takes its place in memory
             await engine._documents.settle()
-            gc.collect()
-            assert note_id not in engine._documents._alive
+            await until(lambda: gc.collect() is not None and note_id not in engine._documents._alive)
             note = await space.document(note_id)
             async with note.change() as doc:
                 doc["n"] = number

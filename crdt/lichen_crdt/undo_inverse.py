@@ -69,6 +69,8 @@ class Inverse:
                 continue
             for counter in self._past.living(pred, place[0]):
                 known = self._past.ops.get(counter)
+                if not self._past.is_counter(counter, place[0]):
+                    continue  # an increment names every value that was there beside the counter
                 self._emit(known.place if known else place, "increment", -by, [counter])
 
     def _unwrite(self, place: Place, written: list[Operation], had: list[Id]) -> None:

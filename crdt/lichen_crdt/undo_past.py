@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from lichen_crdt import _native
+from lichen_crdt.counter import Counter
 from lichen_crdt.history import HistoryEntry
 from lichen_crdt.undo_record import Id
 from lichen_crdt.undo_stacks import Ledger, UndoStep
@@ -96,6 +97,13 @@ class Past:
     def increments(self, op_id: Id) -> list[Operation]:
         """The increments of a counter."""
         return [op for op in self.next.get(op_id, ()) if op.action == "increment"]
+
+    def is_counter(self, op_id: Id, obj: Id | None) -> bool:
+        """Whether a value of an object is a counter."""
+        if known := self.ops.get(op_id):
+            return isinstance(known.value, Counter)
+        found = self.contents(obj, "before").get(op_id)
+        return found is not None and isinstance(found[2], Counter)
 
     def living(self, op_id: Id, obj: Id | None) -> list[Id]:
         """What is there now of a value of an object: itself, or what stands for it since undos brought it back."""

@@ -545,3 +545,21 @@ def test_an_undo_after_the_turn_of_someone_else_is_replayed() -> None:
     assert undo.undo() is not None
     assert undo.redo() is not None
     assert doc.mismatched == 0
+
+
+def test_an_increment_beside_another_value_is_taken_back_from_the_counter_alone() -> None:
+    doc, other = Document(actor=PHONE), Document(actor=BEN)
+    with doc.change():
+        doc["n"] = Counter(1)
+    with other.change():
+        other["n"] = "text"
+    doc.merge(other)
+    assert doc["n"] == 1
+    with doc.change():
+        doc["n"] += 5
+    undo = Undo(doc)
+    assert undo.undo() is not None
+    assert doc["n"] == 1
+    assert undo.redo() is not None
+    assert doc["n"] == 6
+    assert Document.load(doc.save()) == doc

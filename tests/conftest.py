@@ -6,12 +6,16 @@ There `make setup` has installed what every test needs, so a skip only means tha
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 from lichen.testing.disks import make_read_only as make_read_only
 from lichen.testing.disks import small_disk as small_disk
+
+# A shell lets what it starts in the background ignore Ctrl-C, and whatever that starts would ignore it too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _in_ci() -> bool:

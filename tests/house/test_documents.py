@@ -83,9 +83,13 @@ def test_the_program_of_the_tutorial_edits_and_ends_at_ctrl_c(tmp_path: Path) ->
     command = [sys.executable, "-u", "-W", "error", "-c", program]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True, env=os.environ) as running:
         assert running.stdout is not None
-        assert running.stdout.readline() == "local oat milk, eggs, bread\n"
-        running.send_signal(signal.SIGINT)
-        assert running.stdout.read() == "stopped\n"
+        try:
+            assert running.stdout.readline() == "local oat milk, eggs, bread\n"
+            running.send_signal(signal.SIGINT)
+            assert running.stdout.read() == "stopped\n"
+        except BaseException:  # such as the test's time being up: nobody would end it
+            running.kill()
+            raise
     assert running.returncode == 0
 
 

@@ -54,12 +54,15 @@ class Edit:
     value: Any
 
 
+KINDS = st.integers(0, 4)
+"""All but 5, other marks for the same characters: undo does not always bring marks back (docs/explanation/undo.md)."""
+
 edits = st.builds(
     Edit,
     where=st.integers(0, 30),
     at=st.integers(0, 30),
     count=st.integers(0, 3),
-    kind=st.integers(0, 5),
+    kind=KINDS,
     value=values,
 )
 transactions = st.lists(edits, min_size=1, max_size=4)
@@ -69,7 +72,7 @@ edits_at_one_place = st.lists(
         where=st.just(0),
         at=st.integers(0, 3),
         count=st.integers(0, 2),
-        kind=st.integers(0, 5),
+        kind=KINDS,
         value=leaves,
     ),
     min_size=1,

@@ -6,13 +6,12 @@ import os
 import secrets
 
 import pytest
-from crdt_machine import Replicas
-from crdt_replicas import SEEN
+from crdt_machine import SEEN, Replicas
 from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 EXAMPLES = int(os.environ.get("EXAMPLES") or 500)
-GIVEN = os.environ.get("SEED") or "1"  # the suite runs the same examples each time; `make props` takes others
+GIVEN = os.environ.get("SEED") or "1"  # the suite runs the same seed each time; `make props` takes others
 SEED = secrets.randbelow(2**32) if GIVEN == "random" else int(GIVEN)
 
 
@@ -22,7 +21,7 @@ def test_replicas_keep_every_promise() -> None:
     SEEN.clear()
     rules = settings(
         max_examples=EXAMPLES,
-        stateful_step_count=14,
+        stateful_step_count=20,
         deadline=None,
         database=None,
         print_blob=False,
@@ -30,6 +29,5 @@ def test_replicas_keep_every_promise() -> None:
     )
     run_state_machine_as_test(seed(SEED)(Replicas), settings=rules)
     print(", ".join(f"{what} {count}" for what, count in sorted(SEEN.items())))
-    met = {"applied", "branch", "clash", "conflict", "converged", "cursor", "looked back", "refused"}
-    met |= {"replayed", "undone", "undone and redone", "undone at once"}
+    met = {"applied", "conflict", "converged", "cursor", "looked back", "refused", "replayed"}
     assert EXAMPLES < 500 or met <= {what for what, count in SEEN.items() if count}

@@ -6,74 +6,20 @@ control that takes the same changes in the same calls without replay. Both are c
 
 from __future__ import annotations
 
-import hashlib
+import copy
+import pickle
 import random
-from collections import Counter as Tally
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from crdt_strategies import Edit, as_python, containers, exact, perform, transactions
+from crdt_branching import Branching
+from crdt_replicas import SEEN, Edit, Heads, Replica, everything, seeds, who
+from crdt_strategies import containers, edits_at_one_place, exact, perform, transactions
+from crdt_undoing import Undoing
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
-from lichen_crdt import Counter, Document, List, Map, MissingDependencies, Patch, Text, apply_patches, inspect
-
-REPLICAS = 3
-SEEN: Tally[str] = Tally()
-"""How often what happened in this process, so that a run can tell that it met everything."""
-
-who = st.integers(0, REPLICAS - 1)
-seeds = st.integers(0, 2**16)
-Heads = tuple[bytes, ...]
-
-
-def everything(view: Any) -> Any:
-    """All that reads of a view can tell: values, marks, and conflicts with their writers, at any depth."""
-    if isinstance(view, Map):
-        return {key: _place(view, key) for key in view}
-    if isinstance(view, List):
-        return [_place(view, index) for index in range(len(view))]
-    if isinstance(view, Text):
-        return str(view), view.marks(), repr(view.spans())
-    return exact(view.value) if isinstance(view, Counter) else exact(view)
-
-
-def _place(view: Any, place: Any) -> Any:
-    found = [(one.actor, everything(one.value)) for one in view.conflicts(place)]
-    assert found[-1][1] == everything(view[place]), "the last of the conflicts is what a read gives"
-    SEEN["conflict"] += len(found) > 1
-    return found
-
-
-@dataclass
-class Replica:
-    """A document and its two shadows."""
-
-    doc: Document
-    plain: Any = field(default_factory=dict)
-    rich: Any = field(default_factory=dict)
-    control: Document = field(default_factory=Document)
-
-    def follow(self, patches: list[Patch]) -> None:
-        """The patches lead the plain data to what the document reads as now."""
-        self.plain = apply_patches(self.plain, patches)
-        assert exact(self.plain) == exact(self.doc.to_py()), "patches lead from the old content to the new"
-        self.rich = apply_patches(self.rich, patches, rich=True)
-        assert exact(self.rich) == exact(self.doc.to_py(rich=True)), "and so do marks and blocks"
-
-    def receive(self, batch: list[bytes], **options: Any) -> None:
-        """Apply a batch, and the same to the control in the core's own way."""
-        before = self.doc.replayed
-        self.follow(self.doc.apply_changes(batch, **options))
-        self.control.apply_changes(batch, replay=False)
-        SEEN["replayed"] += self.doc.replayed - before
-        SEEN["applied"] += len(batch)
-
-    def check(self) -> None:
-        """Replay gave what the core gives."""
-        assert self.doc.heads == self.control.heads
-        assert everything(self.doc) == everything(self.control), "replay equals apply"
-        assert self.doc.mismatched == 0
+from hypothesis.stateful import initialize, precondition, rule
+from lichen_crdt import Counter, Document, List, MissingDependencies, Text, apply_patches, inspect
 
 
 @dataclass(frozen=True)
@@ -86,39 +32,39 @@ class Anchor:
     heads: Heads
 
 
-class Replicas(RuleBasedStateMachine):
+class Replicas(Undoing, Branching):
     """The rules; which of them run, in which order and on whom, is up to Hypothesis."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.actors = 0
-        self.versions: list[tuple[Heads, Any]] = [((), {})]
         self.anchors: list[Anchor] = []
-        self.replicas = [Replica(Document(self.actor())) for _ in range(REPLICAS)]
 
-    def actor(self) -> bytes:
-        """A new id; their order is not that of their making."""
-        self.actors += 1
-        return hashlib.sha256(bytes([self.actors % 256, self.actors // 256])).digest()[:16]
+    @initialize(known=st.booleans())
+    def begin(self, known: bool) -> None:
+        """Half of the time all begin with a document that has something of everything."""
+        if known:
+            with self.replicas[0].doc.change(patches=True) as tx:
+                tx.update(a=[1, Counter(2), [3]], b=Text("milk"), c={"a": Counter(1), "b": {"c": Text("eggs")}})
+            self.wrote(0, tx.changes, tx.patches)
+            self.settle()
 
     # Writing
 
     @rule(on=who, edits=transactions)
     def write(self, on: int, edits: list[Edit]) -> None:
-        """A transaction does to a document what the same edits do to Python's own dicts and lists."""
-        replica = self.replicas[on]
-        python = as_python(replica.doc)
-        with replica.doc.change("write", time=on, patches=True) as tx:
-            for edit in edits:
-                perform(replica.doc, edit)
-                perform(python, edit)
-            inside = replica.doc.to_py()
-        assert len(tx.changes) <= 1, "a small transaction is one change"
-        assert exact(inside) == exact(replica.doc.to_py()) == exact(_plain(python))
-        replica.follow(tx.patches)
-        replica.control.apply_changes([data for _, data in tx.changes], replay=False)
-        replica.check()
-        self.versions.append((replica.doc.heads, exact(inside)))
+        """A transaction is one change, which does what it says."""
+        self.put(on, edits)
+
+    @rule(one=who, other=who, where=seeds, ones=edits_at_one_place, others=edits_at_one_place)
+    def clash(self, one: int, other: int, where: int, ones: list[Edit], others: list[Edit]) -> None:
+        """Two write into one list (or whatever there is) at the same time, and hear of it in one batch."""
+        self.exchange(one, other)
+        lists = [i for i, view in enumerate(containers(self.replicas[one].doc)) if isinstance(view, List)]
+        place = lists[where % len(lists)] if lists and where % 4 else where
+        self.put(one, [replace(edit, where=place) for edit in ones])
+        self.put(other, [replace(edit, where=place) for edit in others])
+        self.exchange(one, other)
+        SEEN["clash"] += one != other
 
     @rule(on=who, edits=transactions)
     def roll_back(self, on: int, edits: list[Edit]) -> None:
@@ -138,11 +84,6 @@ class Replicas(RuleBasedStateMachine):
             raise ZeroDivisionError
 
     # Deliveries
-
-    def unknown_to(self, to: int, source: int) -> list[bytes]:
-        doc, other = self.replicas[to].doc, self.replicas[source].doc
-        unknown = set(other.missing(doc.heads))
-        return other.changes(head for head in doc.heads if head not in unknown)
 
     @rule(to=who, source=who, seed=seeds, strict=st.booleans())
     def deliver_at_once(self, to: int, source: int, seed: int, strict: bool) -> None:
@@ -190,23 +131,29 @@ class Replicas(RuleBasedStateMachine):
 
     # Restarts and copies
 
-    @rule(on=who, whole=st.booleans(), new=st.booleans())
-    def restart(self, on: int, whole: bool, new: bool) -> None:
+    @rule(on=who, way=st.sampled_from(("whole", "parts", "pickle", "copy")), new=st.booleans())
+    def restart(self, on: int, way: str, new: bool) -> None:
         """What was saved, in one piece or in two, loads equal, and goes on under a new actor or the old one."""
         replica = self.replicas[on]
         doc = replica.doc
-        if whole:
-            data = doc.save()
-        else:
-            heads = self.versions[len(self.versions) // 2][0]
-            heads = heads if not doc.missing(heads) else ()
-            data = doc.fork(at=heads).save() + doc.save_after(heads)
-        loaded = Document.load(data, self.actor() if new else doc.actor)
+        loaded = self.again(doc, way)
+        loaded.actor = self.actor() if new else doc.actor
         assert loaded.heads == doc.heads
         assert everything(loaded) == everything(doc)
         assert loaded.save() == Document.load(loaded.save()).save()
-        self.replicas[on] = Replica(loaded, replica.plain, replica.rich, replica.control)
+        self.replicas[on] = Replica(loaded, replica.plain, replica.rich, replica.control, replica.actors)
         assert exact(apply_patches({}, loaded.diff(()))) == exact(replica.plain), "patches of a load"
+
+    def again(self, doc: Document, way: str) -> Document:
+        if way == "copy":
+            return copy.deepcopy(doc)
+        if way == "pickle":
+            return pickle.loads(pickle.dumps(doc))
+        if way == "whole":
+            return Document.load(doc.save())
+        heads = self.versions[len(self.versions) // 2][0]
+        heads = heads if not doc.missing(heads) else ()
+        return Document.load(doc.fork(at=heads).save() + doc.save_after(heads))
 
     @rule(to=who, source=who, version=seeds, past=st.booleans())
     def fork(self, to: int, source: int, version: int, past: bool) -> None:
@@ -214,16 +161,16 @@ class Replicas(RuleBasedStateMachine):
         origin = self.replicas[source].doc
         heads, content = self.versions[version % len(self.versions)]
         if past and not origin.missing(heads):
-            copy = origin.fork(self.actor(), at=heads)
-            assert copy.heads == heads
-            assert exact(copy.to_py()) == content
+            new = origin.fork(self.actor(), at=heads)
+            assert new.heads == heads
+            assert exact(new.to_py()) == content
         else:
-            copy = origin.fork(self.actor())
-            assert (copy.heads, everything(copy)) == (origin.heads, everything(origin))
+            new = origin.fork(self.actor())
+            assert (new.heads, everything(new)) == (origin.heads, everything(origin))
         self.settle()  # what only the replica of before had is not lost
         control = Document()
-        control.apply_changes(copy.changes(), replay=False)
-        self.replicas[to] = Replica(copy, copy.to_py(), copy.to_py(rich=True), control)
+        control.apply_changes(new.changes(), replay=False)
+        self.replicas[to] = Replica(new, new.to_py(), new.to_py(rich=True), control)
         self.replicas[to].check()
 
     # The past
@@ -278,12 +225,6 @@ class Replicas(RuleBasedStateMachine):
 
     # Convergence
 
-    def settle(self) -> None:
-        """Everybody gets everything."""
-        for to in range(REPLICAS):
-            for source in range(REPLICAS):
-                self.replicas[to].receive(self.unknown_to(to, source))
-
     @precondition(lambda self: len({replica.doc.heads for replica in self.replicas}) > 1)
     @rule()
     def converge(self) -> None:
@@ -294,6 +235,7 @@ class Replicas(RuleBasedStateMachine):
         for replica in self.replicas:
             replica.check()
         read, cursors = everything(first), self.positions(first)
+        assert all(everything(replica.control) == read for replica in self.replicas), "replay equals apply"
         for other in (*others, *(Document.load(replica.doc.save()) for replica in self.replicas)):
             assert other.heads == first.heads
             assert exact(other.to_py()) == exact(first.to_py())
@@ -304,13 +246,3 @@ class Replicas(RuleBasedStateMachine):
     def teardown(self) -> None:
         """However it went, in the end all converge."""
         self.converge()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, (Text, Counter)):
-        return str(value) if isinstance(value, Text) else value.value
-    return value

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import Any
 
 from hypothesis import strategies as st
-from lichen_crdt import Counter, Document, List, Map, Text, Unknown
+from lichen_crdt import Block, Counter, Document, List, Map, Span, Text, Unknown
 
 KEYS = ("a", "b", "c")
 ALPHABET = "ab🥚é\u0301\n"
@@ -62,6 +63,19 @@ edits = st.builds(
     value=values,
 )
 transactions = st.lists(edits, min_size=1, max_size=4)
+edits_at_one_place = st.lists(
+    st.builds(
+        Edit,
+        where=st.just(0),
+        at=st.integers(0, 3),
+        count=st.integers(0, 2),
+        kind=st.integers(0, 5),
+        value=leaves,
+    ),
+    min_size=1,
+    max_size=3,
+)
+"""Edits that are likely to clash with others of their kind."""
 
 
 def containers(view: Any) -> list[Any]:
@@ -143,8 +157,33 @@ def _edit_text(target: Text, edit: Edit) -> None:
             target.insert(at, BLOCK)
         else:
             target.split_block(at, {"type": MARKS[edit.where % 2], "of": [edit.where]})
+    elif edit.kind in (4, 5) and edit.count == 0:
+        if target._core is not None:  # no character changes
+            _edit_blocks(target, edit) if edit.kind == 4 else _edit_spans(target, edit)
     else:
         target.splice(at, count, ALPHABET[: edit.where % 4])
+
+
+def _edit_blocks(target: Text, edit: Edit) -> None:
+    """Change a key of a block, or put another in its place."""
+    ends = [*accumulate(1 if isinstance(piece, Block) else len(piece.text) for piece in target.spans())]
+    blocks = [end - 1 for end, piece in zip(ends, target.spans(), strict=True) if isinstance(piece, Block)]
+    if blocks and edit.at % 2:
+        target.block(blocks[edit.where % len(blocks)])["of"] = [edit.at]
+    elif blocks:
+        target.replace_block(blocks[edit.where % len(blocks)], {"type": "new"})
+
+
+def _edit_spans(target: Text, edit: Edit) -> None:
+    """Other marks and blocks for the same characters."""
+    wanted = [
+        Block({"type": MARKS[(i + edit.at) % 2]})
+        if isinstance(piece, Block)
+        else Span(piece.text, {MARKS[edit.at % 2]: "y"} if (i + edit.where) % 2 else {})
+        for i, piece in enumerate(target.spans())
+    ]
+    target.update_spans(wanted, expand=EXPANDS[edit.at % 4])
+    assert target.spans() == wanted, "rich text is what it was told to be"
 
 
 def exact(value: Any) -> Any:
@@ -153,4 +192,8 @@ def exact(value: Any) -> Any:
         return {key: exact(item) for key, item in value.items()}
     if isinstance(value, list):
         return [exact(item) for item in value]
+    if isinstance(value, Block):
+        return "Block", exact(value.content)
+    if isinstance(value, Span):
+        return "Span", value.text, exact(dict(value.marks))
     return type(value).__name__, repr(value)

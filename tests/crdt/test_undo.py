@@ -8,7 +8,7 @@ import pytest
 from crdt_strategies import edits, exact, perform, transactions
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lichen_crdt import Authors, Counter, Document, Text, TransactionOpen, Undo
+from lichen_crdt import Authors, Counter, Document, Span, Text, TransactionOpen, Undo, apply_patches
 
 ANN, PHONE, BEN = b"a" * 16, b"p" * 16, b"b" * 16
 
@@ -563,3 +563,19 @@ def test_an_increment_beside_another_value_is_taken_back_from_the_counter_alone(
     assert undo.redo() is not None
     assert doc["n"] == 6
     assert Document.load(doc.save()) == doc
+
+
+def test_patches_say_what_marks_a_text_has_that_comes_back() -> None:
+    doc = Document(actor=ANN)
+    with doc.change():
+        doc["body"] = Text("ab")
+        doc["body"].mark(0, 2, "bold", True)
+    with doc.change():
+        doc["body"].delete(0, 1)
+    other, mine, theirs = doc.fork(actor=BEN), doc.to_py(rich=True), doc.to_py(rich=True)
+    done = Undo(doc).undo()
+    assert done is not None
+    assert doc["body"].spans() == [Span("ab", {"bold": True})]
+    assert apply_patches(mine, done.patches, rich=True) == doc.to_py(rich=True)
+    taken = other.apply_changes([data for _, data in done.changes])
+    assert apply_patches(theirs, taken, rich=True) == doc.to_py(rich=True)

@@ -253,8 +253,7 @@ pub fn hand_over(
         return invalid("the change was not taken");
     }
     check::mark_order(doc, incoming)?;
-    let marked = mend::marked(incoming);
-    let made = guard(|| mend::step(doc, &before, make_patches(doc, &before, &mut log)?, &marked))?;
+    let made = guard(|| mend::batch(doc, &before, make_patches(doc, &before, &mut log)?, incoming))?;
     patches::read(doc, made, seen)
 }
 

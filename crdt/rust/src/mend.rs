@@ -1,15 +1,16 @@
 //! Patches of marks and counters, put right where the crate's are not.
 //!
 //! The crate's log adds the marks of one text to those of the text before it: where several texts are
-//! marked in one step, a mark may be shown in the wrong one. Then the marks are worked out anew, from
-//! those of before, what the patches insert, and those of after.
+//! marked in one step, a mark may be shown in the wrong one. And it gives no marks to a character that is
+//! written anew where one was deleted, as an undo does. Then the marks are worked out anew, from those of
+//! before, what the patches insert, and those of after.
 
 use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
 
-use automerge::legacy::OpType;
+use automerge::legacy::{Key, OpType};
 use automerge::marks::Mark;
-use automerge::{Automerge, ChangeHash, ObjId, ObjType, Patch, PatchAction, Prop, Value, ValueRef};
+use automerge::{Automerge, ChangeHash, ObjId, ObjType, Patch, PatchAction, Prop, ReadDoc, Value, ValueRef};
 
 use crate::error::Result;
 use crate::incoming::Incoming;
@@ -32,6 +33,26 @@ pub fn marked(changes: &[Incoming]) -> BTreeSet<ObjId> {
     texts
 }
 
+/// The texts with marks in which changes write a character at the place of another.
+fn rewritten(doc: &Automerge, changes: &[Incoming]) -> Result<BTreeSet<ObjId>> {
+    let mut texts = BTreeSet::new();
+    for incoming in changes {
+        for op in incoming.change.decode().operations {
+            if !op.insert && matches!((&op.action, &op.key), (OpType::Put(_), Key::Seq(_))) {
+                texts.insert(object(&op.obj));
+            }
+        }
+    }
+    texts.retain(|text| matches!(doc.object_type(text), Ok(ObjType::Text)));
+    let mut with_marks = BTreeSet::new();
+    for text in texts {
+        if !doc.marks(&text)?.is_empty() {
+            with_marks.insert(text);
+        }
+    }
+    Ok(with_marks)
+}
+
 /// The patches of a step in which these texts were marked.
 pub fn step(
     doc: &Automerge,
@@ -39,12 +60,35 @@ pub fn step(
     made: Vec<Patch>,
     marked: &BTreeSet<ObjId>,
 ) -> Result<Vec<Patch>> {
-    let wrong = made.iter().any(|patch| is_old_count(doc, patch));
-    let made = if wrong { winners::diff(doc, before, &doc.get_heads())? } else { made };
-    if marked.len() < 2 {
-        return Ok(made);
+    let made = right_counts(doc, before, made)?;
+    match marked.len() {
+        0 | 1 => Ok(made),
+        _ => again(doc, &At::heads_of(before), &At::default(), made, marked),
     }
-    again(doc, &At::heads_of(before), &At::default(), made, marked)
+}
+
+/// The patches of changes that the crate applied in its own way.
+pub fn batch(
+    doc: &Automerge,
+    before: &[ChangeHash],
+    made: Vec<Patch>,
+    changes: &[Incoming],
+) -> Result<Vec<Patch>> {
+    let mut rewritten = rewritten(doc, changes)?;
+    let mut marked = marked(changes);
+    if rewritten.is_empty() {
+        return step(doc, before, made, &marked);
+    }
+    marked.append(&mut rewritten);
+    let made = right_counts(doc, before, made)?;
+    again(doc, &At::heads_of(before), &At::default(), made, &marked)
+}
+
+fn right_counts(doc: &Automerge, before: &[ChangeHash], made: Vec<Patch>) -> Result<Vec<Patch>> {
+    match made.iter().any(|patch| is_old_count(doc, patch)) {
+        true => winners::diff(doc, before, &doc.get_heads()),
+        false => Ok(made),
+    }
 }
 
 /// The patches between two versions of a document, in any of whose texts marks may differ.

@@ -1,0 +1,95 @@
+"""The rules of undo and redo, for random replicas."""
+
+from __future__ import annotations
+
+from crdt_replicas import SEEN, Edit, World, who
+from crdt_strategies import transactions
+from hypothesis import strategies as st
+from hypothesis.stateful import rule
+from lichen_crdt import Document, Undo, Undone, _native, undo_record
+
+Id = tuple[int, bytes]
+
+
+class Undoing(World):
+    """What an author takes back, and brings back, at any time."""
+
+    def undo_of(self, on: int, *with_: int) -> Undo:
+        """The undo of the author of some replicas, as after a restart: made of the document alone."""
+        return Undo(self.replicas[on].doc, set().union(*(self.replicas[i].actors for i in (on, *with_))))
+
+    def restart(self, on: int, way: str, new: bool) -> None:
+        """Go on with what was saved."""
+        raise NotImplementedError
+
+    def took(self, on: int, undone: Undone | None) -> None:
+        assert undone is not None
+        self.wrote(on, undone.changes, undone.patches)
+
+    @rule(on=who, edits=transactions, restarts=st.booleans())
+    def undo_at_once(self, on: int, edits: list[Edit], restarts: bool) -> None:
+        """An undo of what was just written leaves what was before it, and a redo brings it back, restarts or not."""
+        heads, before = self.replicas[on].doc.heads, self.content(on)
+        self.put(on, edits)
+        after = self.content(on)
+        if self.replicas[on].doc.heads == heads:
+            return
+        self.took(on, self.undo_of(on).undo())
+        assert self.content(on) == before, f"undo left not {before}, but {self.content(on)}"
+        if restarts:
+            self.restart(on, "whole", new=True)
+        self.took(on, self.undo_of(on).redo())
+        assert self.content(on) == after, f"redo made not {after}, but {self.content(on)}"
+        SEEN["undone at once"] += 1
+
+    @rule(on=who, other=who, redo=st.booleans())
+    def undo(self, on: int, other: int, redo: bool) -> None:
+        """Whatever an author of one or two devices takes back, what others wrote stays."""
+        doc, undo = self.replicas[on].doc, self.undo_of(on, other)
+        heads, before = doc.heads, others_work(doc, undo)
+        undone = undo.redo() if redo else undo.undo()
+        if undone is None:
+            assert doc.heads == heads
+            assert not (undo.can_redo if redo else undo.can_undo)
+            return
+        assert doc.heads != heads
+        self.took(on, undone)
+        gone = before - others_work(doc, undo)
+        assert not gone, f"what others wrote is gone: {gone}"
+        SEEN["redone" if redo else "undone"] += 1
+
+    @rule(on=who, times=st.integers(1, 3))
+    def undo_and_redo(self, on: int, times: int) -> None:
+        """As many redos as undos, when nobody else writes between them, change nothing."""
+        before = self.content(on)
+        steps = min(times, len(self.undo_of(on).steps))
+        for _ in range(steps):
+            self.took(on, self.undo_of(on).undo())
+        for _ in range(steps):
+            self.took(on, self.undo_of(on).redo())
+        assert self.content(on) == before, f"undo and redo made not {before}, but {self.content(on)}"
+        SEEN["undone and redone"] += steps > 0
+
+
+def others_work(doc: Document, undo: Undo) -> set[Id]:
+    """What shows of what others wrote, but for what stands for something of the author."""
+    mine = undo._actors | {doc.actor}
+    origin: dict[Id, Id] = {}
+    for entry in doc.history():
+        if record := undo_record.read(entry.message):
+            origin.update(record.pairs(entry.start_op, entry.operations, entry.actor))
+    return {op for op in _visible(doc, None) if op[1] not in mine and _first(op, origin)[1] not in mine}
+
+
+def _first(op: Id, origin: dict[Id, Id]) -> Id:
+    while op in origin:
+        op = origin[op]
+    return op
+
+
+def _visible(doc: Document, obj: Id | None) -> list[Id]:
+    found: list[Id] = []
+    for _, op, kind, _ in _native.contents(doc._core, obj, None):
+        assert op is not None
+        found += [op, *(_visible(doc, op) if kind else [])]
+    return found

@@ -18,7 +18,7 @@ from lichen_crdt.errors import TransactionOpen
 from lichen_crdt.history import HistoryEntry, read
 from lichen_crdt.patches import Patch
 from lichen_crdt.undo_inverse import Inverse
-from lichen_crdt.undo_marks import TextMark, restored
+from lichen_crdt.undo_marks import TextMark, moved, restored
 from lichen_crdt.undo_past import Past
 from lichen_crdt.undo_record import Record, group_message, runs
 from lichen_crdt.undo_stacks import Stacks, UndoStep, in_order, ranges
@@ -120,6 +120,8 @@ class Undo:
             made = self._write(inverse, first, start + first, record, made, time)
         new = {(start + at, actor): old for at, old in inverse.stands}
         marks = [*inverse.marks, *restored(past, step.changes[-1].hash, {**ledger.origin, **new})]
+        for (obj, copy), old in inverse.moved.items():
+            marks += moved(past, obj, copy, old)
         if marks:
             return self._mark(marks, record, made, time)
         # The record needs a change, if only one without operations.

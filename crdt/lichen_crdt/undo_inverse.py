@@ -30,6 +30,8 @@ class Inverse:
         """The offset of each operation that stands for an earlier one."""
         self.marks: list[tuple[Id, int, int, str, Any]] = []
         """Marks of texts that were brought back: text, start, end, name, value."""
+        self.moved: dict[tuple[Id, Id], dict[Id, Id]] = {}
+        """What came back into the copy of an object: by the object and its copy, the new and the old values."""
         self._gone: set[Id] = set()  # objects of the step that are taken back with all they hold
         self._beside: list[tuple[int, Id | None, Id, Id]] = []  # place in the old list, list, copy, value
         self._take_back()
@@ -119,6 +121,8 @@ class Inverse:
         copy, element = place
         if copy != obj and not isinstance(element, str):
             self._past.elements(copy)[old] = made if insert or element is None else element
+            if obj and copy:
+                self.moved.setdefault((obj, copy), {})[made] = old
         return made
 
     def _copy(self, old: Id, kind: str, made: Id) -> None:

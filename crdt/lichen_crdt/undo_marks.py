@@ -22,12 +22,15 @@ def restored(past: Past, last: bytes, origin: Mapping[Id, Id]) -> Iterator[TextM
     """
     named = dict.fromkeys((op.obj, op.value[0]) for op in past.of_step() if op.action == "mark" and op.obj)
     for obj, name in named:
-        if obj is None or not _native.is_reachable(past.core, obj) or _is_marked_later(past, obj, name):
+        text = past.object_now(obj)
+        if obj is None or text is None or not _native.is_reachable(past.core, text):
+            continue
+        if _is_marked_later(past, {obj, text}, name):
             continue
         before = dict(_by_character(past, obj, name, past.without)) if past.is_before(obj) else {}
         made = dict(_by_character(past, obj, name, [last]))
         set_to = [op.value[1] for op in past.of_step() if op.action == "mark" and op.obj == obj and op.value[0] == name]
-        now = _by_character(past, obj, name, None)
+        now = _by_character(past, text, name, None)
         wanted: list[Any] = []
         for op_id, value in now:
             known = _known(op_id, origin, before, made)
@@ -37,7 +40,19 @@ def restored(past: Past, last: bytes, origin: Mapping[Id, Id]) -> Iterator[TextM
                 wanted.append(before[known])
             else:
                 wanted.append(wanted[-1] if wanted and value in set_to else value)
-        yield from _runs(obj, name, wanted, [value for _, value in now])
+        yield from _runs(text, name, wanted, [value for _, value in now])
+
+
+def moved(past: Past, obj: Id, copy: Id, old: Mapping[Id, Id]) -> Iterator[TextMark]:
+    """The marks to set on characters that came back into a copy of their text: those that they had there.
+
+    `old` gives for each of them, as it is now, what it was.
+    """
+    for name in dict.fromkeys(mark[2] for at in (past.without, past.before) for mark in _marks(past, obj, at)):
+        had = dict(_by_character(past, obj, name, past.before)) | dict(_by_character(past, obj, name, past.without))
+        now = _by_character(past, copy, name, None)
+        wanted = [had.get(old[op_id]) if op_id in old else value for op_id, value in now]
+        yield from _runs(copy, name, wanted, [value for _, value in now])
 
 
 def _known(op_id: Id, origin: Mapping[Id, Id], *tables: Mapping[Id, Any]) -> Id:
@@ -50,9 +65,9 @@ def _known(op_id: Id, origin: Mapping[Id, Id], *tables: Mapping[Id, Any]) -> Id:
     return at
 
 
-def _is_marked_later(past: Past, obj: Id, name: str) -> bool:
+def _is_marked_later(past: Past, texts: set[Id], name: str) -> bool:
     return any(
-        op.obj == obj and op.action == "mark" and op.value[0] == name and not past.is_mine(op.id[1])
+        op.obj in texts and op.action == "mark" and op.value[0] == name and not past.is_mine(op.id[1])
         for op in past.ops.values()
         if op.change not in past.ledger.undone
     )
@@ -63,10 +78,14 @@ def _by_character(past: Past, obj: Id, name: str, at: list[bytes] | None) -> lis
     contents = _native.contents(past.core, obj, at)
     ids = [op_id for _, op_id, kind, value in contents for _ in range(1 if kind else len(value))]
     values: list[Any] = [None] * len(ids)
-    for start, end, found, value in past.core.marks(_native.object_of(past.core, obj), at):
+    for start, end, found, value in _marks(past, obj, at):
         if found == name:
             values[start:end] = [value] * (end - start)
     return [*zip(ids, values, strict=True)]
+
+
+def _marks(past: Past, obj: Id, at: list[bytes] | None) -> list[tuple[int, int, str, Any]]:
+    return past.core.marks(_native.object_of(past.core, obj), at)
 
 
 def _runs(obj: Id, name: str, wanted: list[Any], now: list[Any]) -> Iterator[TextMark]:

@@ -579,3 +579,21 @@ def test_patches_say_what_marks_a_text_has_that_comes_back() -> None:
     assert apply_patches(mine, done.patches, rich=True) == doc.to_py(rich=True)
     taken = other.apply_changes([data for _, data in done.changes])
     assert apply_patches(theirs, taken, rich=True) == doc.to_py(rich=True)
+
+
+def test_marks_come_back_in_the_copy_of_a_text_step_by_step() -> None:
+    doc = Document(actor=ANN)
+    with doc.change():
+        doc["body"] = Text()
+    with doc.change():
+        doc["body"].insert(0, "ab")
+        doc["body"].mark(0, 1, "bold", True)
+    with doc.change():
+        doc["body"].mark(1, 2, "link", "x")
+    undo, seen = Undo(doc), [doc.to_py(rich=True)]
+    while undo.undo():
+        seen.append(doc.to_py(rich=True))
+    assert seen.pop() == {}
+    while undo.redo():
+        assert doc.to_py(rich=True) == seen.pop()
+    assert doc["body"].spans() == [Span("a", {"bold": True}), Span("b", {"link": "x"})]

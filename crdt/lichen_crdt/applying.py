@@ -9,7 +9,7 @@ from lichen_crdt.patches import Patch, from_native
 class Applying:
     """Changes on their way into a document, for programs that show it on an event loop.
 
-    `run()` does the work, on copies, and may be called on another thread; nobody else waits for it. `finish()`
+    `run()` does the work, on a copy, and may be called on another thread; nobody else waits for it. `finish()`
     puts the outcome in the document's place, which takes microseconds, and gives the patches: on the loop's
     own thread, the document changes at the moment when the program hears of it. None means that `run()` is
     due: at first, where replay could not do, and again whenever the document was written to meanwhile.

@@ -89,6 +89,19 @@ def test_after_a_mismatch_replay_is_tried_again_later() -> None:
     assert str(doc["body"]) == str(writer["body"]) == "xxxhi" + "z" * 10
 
 
+def test_a_value_written_again_over_two_of_it_is_not_replayed() -> None:
+    # A local write of what is there already keeps it, and deletes what is there beside it.
+    one, two = Change(ALICE, ops=(Op(key="a"),)), Change(BOB, ops=(Op(key="a"),))
+    both, heads = ((1, ALICE), (1, BOB)), tuple(sorted((one.hash, two.hash)))
+    again = Change(b"\x33" * 16, start_op=2, deps=heads, ops=(Op(key="a", pred=both),))
+    doc = Document()
+    doc.apply_changes([change.encode() for change in (one, two, again)], replay=False)
+    late = Document()
+    late.apply_changes([one.encode(), two.encode()], replay=False)
+    assert late.apply_changes([again.encode()]) != []
+    assert (late.heads, late.save(), late.mismatched) == (doc.heads, doc.save(), 0)
+
+
 def test_typing_is_replayed() -> None:
     writer, follower = Document(), Document()
     with writer.change() as tx:

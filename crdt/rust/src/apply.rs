@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use automerge::{Automerge, Change, ChangeHash, ReadDoc};
 
+use crate::check;
 use crate::document::Document;
 use crate::error::{guard, Result};
 use crate::incoming::{self, Incoming};
@@ -114,7 +115,8 @@ impl Run {
         }
         let doc = document.idle()?;
         let mut copy = doc.clone();
-        job::hand_over(&mut copy, &rest, Some(how.strict), &mut self.report.seen)?;
+        check::check(&mut copy, &rest, 0, how.strict)?;
+        job::hand_over(&mut copy, &rest, &mut self.report.seen)?;
         document.replace(copy);
         Ok(None)
     }

@@ -48,7 +48,7 @@ impl Applying {
 
 #[pymethods]
 impl Applying {
-    /// Work on copies, with the GIL released and the document free for others.
+    /// Work on a copy, with the GIL released and the document free for others.
     fn run(&self, py: Python<'_>) -> PyResult<()> {
         let core = self.core.get();
         match self.take()? {

@@ -18,13 +18,15 @@ use crate::replay;
 use crate::tracker;
 use crate::values::MAX_DEPTH;
 
-/// Check changes in an order in which dependencies come first.
-pub fn check(doc: &mut Automerge, changes: &[Incoming], strict: bool) -> Result<()> {
+/// Check changes in an order in which dependencies come first. The first `known` of them are in another copy of the
+/// document already, where they may have been let in without `strict`.
+pub fn check(doc: &mut Automerge, changes: &[Incoming], known: usize, strict: bool) -> Result<()> {
     let checked = guard(|| {
         let seqs = last_seqs(doc, changes);
         let operations = changes.iter().map(|incoming| incoming.head.operations).sum::<u64>();
-        let mut known = Known::new(doc, seqs, changes.len(), operations);
-        changes.iter().try_for_each(|incoming| check_one(&mut known, incoming, strict))
+        let mut facts = Known::new(doc, seqs, changes.len(), operations);
+        let mut all = changes.iter().enumerate();
+        all.try_for_each(|(i, incoming)| check_one(&mut facts, incoming, strict && i >= known))
     });
     checked.map_err(|error| match error {
         Error::Crdt(why) => Error::InvalidChange(why),

@@ -21,7 +21,7 @@ use crate::values::MAX_DEPTH;
 pub type Done = ([u8; 32], Vec<u8>);
 
 /// Changes after which a spare that nobody asked for is dropped.
-const SPARE_CHANGES: u32 = 1_000;
+const SPARE_CHANGES: usize = 1_000;
 
 /// A document, in or outside a transaction.
 pub struct Document {
@@ -32,12 +32,10 @@ pub struct Document {
     pub mirror: Mirror,
     /// How many changes went by replay.
     pub replayed: usize,
-    /// A copy of the idle document, or of an earlier state of it: see `Job`.
+    /// A copy of an earlier state of the document: see `Job`.
     pub spare: Option<Box<Document>>,
-    /// How many changes the document got since the spare was made.
-    since_spare: u32,
-    /// Whether something was written here since the last job.
-    pub is_written: bool,
+    /// What the spare lacks, here or lent to a job; None if there is none.
+    pub since_spare: Option<Vec<Change>>,
 }
 
 pub enum State {
@@ -94,26 +92,28 @@ impl Document {
             mirror: Mirror::default(),
             replayed: 0,
             spare: None,
-            since_spare: 0,
-            is_written: false,
+            since_spare: None,
         }
     }
 
-    /// Keep a copy of the idle document for the next job.
-    pub fn keep(&mut self, spare: Option<Box<Document>>) {
-        self.spare = spare;
-        self.since_spare = 0;
-        self.is_written = false;
+    /// Keep an earlier state of the document for the next job, and what it lacks.
+    pub fn keep(&mut self, spare: Box<Document>, lacks: Vec<Change>) {
+        self.spare = Some(spare);
+        self.since_spare = Some(lacks);
+    }
+
+    fn drop_spare(&mut self) {
+        self.spare = None;
+        self.since_spare = None;
     }
 
     /// Take note of a change that is now in the document.
     pub fn added(&mut self, change: &Change) {
         self.tracker.add(change);
-        if self.spare.is_some() {
-            self.since_spare += 1;
-            if self.since_spare > SPARE_CHANGES {
-                self.spare = None;
-            }
+        match &mut self.since_spare {
+            Some(since) if since.len() < SPARE_CHANGES => since.push(change.clone()),
+            Some(_) => self.drop_spare(),
+            None => {}
         }
     }
 
@@ -148,6 +148,7 @@ impl Document {
         self.hint.clear();
         self.tracker.forget();
         self.mirror.forget();
+        self.drop_spare();
         self.state = State::Idle(Box::new(doc));
     }
 
@@ -231,7 +232,6 @@ impl Document {
         self.hint.clear();
         if let Some(hash) = hash {
             let change = last_change(doc, &hash)?;
-            self.is_written = true;
             self.added(&change);
             done.push((hash.0, change.raw_bytes().to_vec()));
         }

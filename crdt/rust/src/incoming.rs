@@ -22,6 +22,12 @@ pub struct Incoming {
 }
 
 impl Incoming {
+    /// A change that is in another copy of the document.
+    pub fn of(change: &Change) -> Result<Self> {
+        let head = Head::parse(change.raw_bytes(), u64::MAX)?;
+        Ok(Incoming { change: change.clone(), head, canonical: true })
+    }
+
     fn read(bytes: Vec<u8>, most: u64) -> Result<Self> {
         let head = Head::parse(&bytes, most)?;
         let change = guard(|| Change::from_bytes(bytes).map_err(|e| Error::InvalidChange(e.to_string())))
@@ -73,7 +79,8 @@ pub fn read_many(mut bytes: Vec<Vec<u8>>, most: u64) -> Result<Vec<Incoming>> {
     Ok(each_once(read?))
 }
 
-fn each_once(mut incoming: Vec<Incoming>) -> Vec<Incoming> {
+/// Leave out those that are there a second time.
+pub fn each_once(mut incoming: Vec<Incoming>) -> Vec<Incoming> {
     let mut seen = HashSet::with_capacity(incoming.len());
     incoming.retain(|incoming| seen.insert(incoming.head.hash));
     incoming

@@ -1,14 +1,11 @@
 //! Handing changes to the crate, on a copy of the document that nobody else sees.
 //!
-//! A job begins and finishes while it holds the document, for microseconds each; in between it works on
-//! copies. `spare` is the document as it was at some moment. What the document got since, by typing or by
-//! replay, continues from there, so that the spare catches up by replay. The changes are applied to a copy of
-//! the spare, and that copy takes the document's place if nothing was typed meanwhile; else the next round
-//! begins. Its own copy becomes the spare of the next job, so that nobody waits while a copy is made.
-//!
-//! While nobody types here and what comes only continues from the document, no copies are made: the changes are
-//! applied to the spare itself, and document and spare change places.
+//! A job begins and finishes while it holds the document, for microseconds each; in between it works on the
+//! document's **spare**: the document as it was at some moment, and a list of what it got since. Both go into
+//! the spare with what came from outside, by replay or in one call of the crate, and then document and spare
+//! change places, if nothing was typed meanwhile. Else the next round begins, which adds what was typed.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use automerge::{Automerge, Change, ChangeHash, Patch, PatchLog, ReadDoc};
@@ -21,6 +18,7 @@ use crate::error::{guard, invalid, Error, Result};
 use crate::incoming::{self, Incoming};
 use crate::mend;
 use crate::patches::{self, Seen};
+use crate::plain::Plain;
 use crate::replay::{self, Outcome};
 use crate::winners;
 
@@ -37,34 +35,37 @@ pub struct Job {
     changes: Vec<Incoming>,
     how: How,
     begun: Instant,
-    checked: bool,
-    /// The document as it was, without the changes.
+    /// The document as it was, with or without the changes.
     spare: Option<Box<Document>>,
-    /// Whether someone writes here.
-    is_written: bool,
-    /// What the document has got since.
+    /// Whether the spare has the changes.
+    is_applied: bool,
+    /// What the document has, and the spare has not.
     behind: Vec<Change>,
+    /// The document at the last look.
+    base: Base,
     made: Option<Made>,
-    /// Replays on a copy that made another change than the one that came.
+    /// Replays that made another change than the one that came.
     misses: u32,
     /// What is of no more use: dropping it takes a while, so that is not done while holding the document.
-    old: Option<(Document, Option<Box<Document>>)>,
+    old: Option<Document>,
 }
 
-/// What a round made.
+#[derive(Default)]
+struct Base {
+    heads: Vec<ChangeHash>,
+    changes: u64,
+}
+
+/// What a round made: the spare is what the document is to be.
 struct Made {
-    base: Vec<ChangeHash>,
-    doc: Box<Document>,
-    next: Next,
-    report: Report,
+    shows: Shows,
+    replayed: usize,
 }
 
-/// What becomes the spare of the next job.
-enum Next {
-    Nothing,
-    Copy(Box<Document>),
-    /// What the document was.
-    Old,
+/// What the changes do to the document.
+enum Shows {
+    Seen(Vec<Seen>),
+    Plain(Plain),
 }
 
 impl Job {
@@ -78,10 +79,10 @@ impl Job {
             changes,
             how,
             begun: Instant::now(),
-            checked: false,
             spare: None,
-            is_written: false,
+            is_applied: false,
             behind: Vec::new(),
+            base: Base::default(),
             made: None,
             misses: 0,
             old: None,
@@ -90,90 +91,148 @@ impl Job {
 
     /// Take what a round needs from the document, while holding it.
     pub fn look(&mut self, document: &mut Document) -> Result<()> {
-        document.idle()?;
-        self.spare = self.spare.take().or_else(|| document.spare.take());
-        self.is_written |= document.is_written;
         let doc = document.idle()?;
-        match &mut self.spare {
-            Some(spare) => self.behind = doc.get_changes(&spare.idle()?.get_heads()),
-            None => self.spare = Some(Box::new(Document::new(doc.clone()))),
+        self.base = Base { heads: doc.get_heads(), changes: doc.stats().num_changes };
+        self.made = None;
+        let kept = document.spare.take();
+        let spare = self.spare.take().or(kept);
+        let since = document.since_spare.replace(Vec::new());
+        if let (Some(spare), Some(since)) = (spare, since) {
+            self.spare = Some(spare);
+            self.behind.extend(since);
+        } else {
+            self.spare = Some(Box::new(Document::new(document.idle()?.clone())));
+            self.is_applied = false;
+            self.behind.clear();
         }
         Ok(())
     }
 
     /// One round, without holding the document. After an error the job can only be ended.
     pub fn run(&mut self) -> Result<()> {
-        let Some(spare) = &mut self.spare else {
-            return Ok(());
-        };
-        if !follow(spare, std::mem::take(&mut self.behind))? {
-            self.spare = None;
-            return Ok(());
-        }
         if !self.bytes.is_empty() {
             self.changes = incoming::read_many(std::mem::take(&mut self.bytes), MAX_OPERATIONS)?;
         }
-        let doc = spare.idle()?;
-        let changes = std::mem::take(&mut self.changes);
-        self.changes = incoming::order(doc, incoming::new_ones(doc, changes))?;
-        self.made = self.make()?;
-        if self.made.is_none() {
-            // A replay went wrong: once more without.
-            self.made = self.make()?;
+        let Some(mut spare) = self.spare.take() else {
+            return Ok(());
+        };
+        let made = match self.is_applied {
+            true => self.add_behind(&mut spare),
+            false => self.apply(&mut spare),
+        };
+        match made {
+            Ok(Some(made)) if self.is_complete(&mut spare)? => {
+                self.behind.clear();
+                self.is_applied = true;
+                let (doc, tracker) = spare.parts()?;
+                tracker.max_op(doc);
+                self.made = Some(made);
+                self.spare = Some(spare);
+            }
+            // The next round begins with another spare.
+            Ok(_) => {}
+            Err(Failed::Before(error)) => {
+                self.spare = Some(spare);
+                return Err(error);
+            }
+            Err(Failed::Within(error)) => return Err(error),
         }
         Ok(())
     }
 
-    fn make(&mut self) -> Result<Option<Made>> {
-        let Some(mut spare) = self.spare.take() else {
+    /// Whether the spare is the document of the last look with the changes.
+    fn is_complete(&self, spare: &mut Document) -> Result<bool> {
+        let doc = spare.idle()?;
+        let changes = self.base.changes + self.changes.len() as u64;
+        Ok(doc.stats().num_changes == changes && doc.get_missing_deps(&self.base.heads).is_empty())
+    }
+
+    /// Bring the spare up to date and apply the changes to it; None if it is of no more use.
+    fn apply(&mut self, spare: &mut Document) -> std::result::Result<Option<Made>, Failed> {
+        let Some(rest) = follow(spare, std::mem::take(&mut self.behind)).map_err(Failed::Within)? else {
             return Ok(None);
         };
-        let base = spare.idle()?.get_heads();
-        let swaps = !self.is_written && apply::is_chain(&mut spare, &self.changes)?;
-        let mut doc = match swaps {
-            true => spare,
-            false => {
-                let copy = Box::new(Document::new(spare.idle()?.clone()));
-                self.spare = Some(spare);
-                copy
-            }
-        };
+        let behind: Result<Vec<Incoming>> = rest.iter().map(Incoming::of).collect();
+        self.behind = rest;
+        let mut all = self.ordered(spare, behind.map_err(Failed::Before)?).map_err(Failed::Before)?;
+        if self.behind.is_empty() {
+            self.changes = all;
+            return self.apply_next(spare);
+        }
+        let behind = self.behind.len();
+        let doc = spare.idle().map_err(Failed::Before)?;
+        check::check(doc, &all, behind, self.how.strict).map_err(Failed::Before)?;
+        self.changes = all.split_off(behind);
+        let all = self.behind.iter().chain(self.changes.iter().map(|incoming| &incoming.change));
+        give(doc, all.cloned().collect(), &mut PatchLog::inactive()).map_err(Failed::Within)?;
+        check::mark_order(doc, &self.changes).map_err(Failed::Within)?;
+        spare.tracker.forget();
+        self.shown(spare).map(|shows| Some(Made { shows, replayed: 0 })).map_err(Failed::Within)
+    }
+
+    /// What the spare lacks, those that are in the document first.
+    fn ordered(&mut self, spare: &mut Document, mut behind: Vec<Incoming>) -> Result<Vec<Incoming>> {
+        behind.append(&mut self.changes);
+        let doc = spare.idle()?;
+        incoming::order(doc, incoming::new_ones(doc, incoming::each_once(behind)))
+    }
+
+    /// Apply the changes to the spare, which is as the document is.
+    fn apply_next(&mut self, spare: &mut Document) -> std::result::Result<Option<Made>, Failed> {
         let mut report = Report::default();
-        let replay = self.how.replay && self.misses == 0 && apply::can_begin(&mut doc, &self.changes)?;
-        let mut done = 0;
-        if replay {
-            for change in &self.changes {
-                match apply::replay(&mut doc, change, &mut report)? {
-                    Outcome::Done => done += 1,
-                    Outcome::NotPossible => break,
-                    Outcome::Mismatch => {
-                        self.misses += 1;
-                        return Ok(None);
-                    }
+        let replays = self.how.replay && self.misses == 0;
+        let replays = replays && apply::can_begin(spare, &self.changes).map_err(Failed::Before)?;
+        for change in self.changes.iter().filter(|_| replays) {
+            match apply::replay(spare, change, &mut report).map_err(Failed::Within)? {
+                Outcome::Done => {}
+                Outcome::NotPossible => break,
+                Outcome::Mismatch => {
+                    self.misses += 1;
+                    return Ok(None);
                 }
             }
         }
-        let check = (!self.checked).then_some(self.how.strict);
-        if done < self.changes.len() {
-            hand_over(doc.idle()?, &self.changes[done..], check, &mut report.seen)?;
-            doc.tracker.forget();
+        let rest = &self.changes[report.replayed..];
+        if !rest.is_empty() {
+            let doc = spare.idle().map_err(Failed::Before)?;
+            let checked = check::check(doc, rest, 0, self.how.strict);
+            checked.map_err(if report.replayed == 0 { Failed::Before } else { Failed::Within })?;
+            hand_over(doc, rest, &mut report.seen).map_err(Failed::Within)?;
+            spare.tracker.forget();
         }
-        self.checked |= done == 0;
-        let keep = self.changes.len() <= SPARE_CHANGES && apply::is_large(doc.idle()?);
-        let next = match keep {
-            false => Next::Nothing,
-            true if swaps => Next::Old,
-            true => Next::Copy(Box::new(Document::new(doc.idle()?.clone()))),
-        };
-        let (known, tracker) = doc.parts()?;
-        tracker.max_op(known);
-        Ok(Some(Made { base, doc, next, report }))
+        Ok(Some(Made { shows: Shows::Seen(report.seen), replayed: report.replayed }))
     }
 
-    /// Put the copy in the document's place, unless that has moved on: then None, and another round is due.
+    /// Add what was typed meanwhile to the spare, which has the changes.
+    fn add_behind(&mut self, spare: &mut Document) -> std::result::Result<Option<Made>, Failed> {
+        let doc = spare.idle().map_err(Failed::Before)?;
+        let hashes: Vec<ChangeHash> = self.behind.iter().map(Change::hash).collect();
+        let missing: HashSet<ChangeHash> = doc.get_missing_deps(&hashes).into_iter().collect();
+        self.behind.retain(|change| missing.contains(&change.hash()));
+        give(doc, std::mem::take(&mut self.behind), &mut PatchLog::inactive()).map_err(Failed::Within)?;
+        spare.tracker.forget();
+        self.shown(spare).map(|shows| Some(Made { shows, replayed: 0 })).map_err(Failed::Within)
+    }
+
+    /// What the changes do to the document of the last look.
+    fn shown(&self, spare: &mut Document) -> Result<Shows> {
+        let doc = spare.idle()?;
+        if let Some(plain) = guard(|| Plain::of(doc, &self.changes))? {
+            return Ok(Shows::Plain(plain));
+        }
+        let mut seen = Vec::new();
+        guard(|| {
+            let (before, after) = (&self.base.heads, doc.get_heads());
+            let made = mend::diff(doc, before, &after, winners::diff(doc, before, &after)?)?;
+            patches::read(doc, made, &mut seen)
+        })?;
+        Ok(Shows::Seen(seen))
+    }
+
+    /// Put the spare in the document's place, unless that has moved on: then None, and another round is due.
     pub fn finish(&mut self, document: &mut Document) -> Result<Option<Report>> {
         let heads = document.idle()?.get_heads();
-        if self.made.as_ref().is_some_and(|made| made.base == heads) {
+        if self.base.heads == heads {
             return self.swap(document);
         }
         if self.begun.elapsed() < PATIENCE {
@@ -185,73 +244,81 @@ impl Job {
     }
 
     fn swap(&mut self, document: &mut Document) -> Result<Option<Report>> {
-        let Some(made) = self.made.take() else {
+        let (Some(made), Some(mut spare)) = (self.made.take(), self.spare.take()) else {
             return Ok(None);
+        };
+        let seen = match made.shows {
+            Shows::Seen(seen) => seen,
+            Shows::Plain(plain) => plain.between(document.idle()?, spare.idle()?)?,
         };
         let actor = document.idle()?.get_actor().clone();
         (0..std::mem::take(&mut self.misses)).for_each(|_| document.trust.missed());
-        (0..made.report.replayed).for_each(|_| document.trust.hit());
-        let old = document.exchange(*made.doc, &actor)?;
-        match made.next {
-            Next::Old => document.keep(Some(Box::new(old))),
-            other => {
-                self.old = Some((old, self.spare.take()));
-                document.keep(if let Next::Copy(copy) = other { Some(copy) } else { None });
-            }
+        (0..made.replayed).for_each(|_| document.trust.hit());
+        let old = document.exchange(*spare, &actor)?;
+        if self.changes.len() <= SPARE_CHANGES && apply::is_large(document.idle()?) {
+            let lacks = self.changes.iter().map(|incoming| incoming.change.clone()).collect();
+            document.keep(Box::new(old), lacks);
+        } else {
+            document.since_spare = None;
+            self.old = Some(old);
         }
-        document.replayed += made.report.replayed;
-        Ok(Some(made.report))
+        document.replayed += made.replayed;
+        Ok(Some(Report { seen, replayed: made.replayed }))
     }
 
     /// Give the spare back that a failed job did not use up.
     pub fn give_back(&mut self, document: &mut Document) {
-        if document.spare.is_none() {
-            document.keep(self.spare.take());
+        if self.is_applied || document.spare.is_some() {
+            return;
+        }
+        if let (Some(spare), Some(since)) = (self.spare.take(), document.since_spare.take()) {
+            self.behind.extend(since);
+            document.keep(spare, std::mem::take(&mut self.behind));
         }
     }
 }
 
-/// Bring a copy up to date; false if it is of no more use.
-fn follow(spare: &mut Document, changes: Vec<Change>) -> Result<bool> {
-    let mut rest = changes.into_iter();
-    for change in rest.by_ref() {
-        match if apply::is_next(spare, &change)? {
-            replay::replay(spare, &change, None)?
+/// Why a round failed.
+enum Failed {
+    /// The spare is as it was.
+    Before(Error),
+    /// The spare is spoiled.
+    Within(Error),
+}
+
+/// Bring a copy up to date by replay: the changes that it still lacks; None if it is of no more use.
+fn follow(spare: &mut Document, mut changes: Vec<Change>) -> Result<Option<Vec<Change>>> {
+    let mut done = 0;
+    for change in &changes {
+        match if apply::is_next(spare, change)? {
+            replay::replay(spare, change, None)?
         } else {
             Outcome::NotPossible
         } {
-            Outcome::Done => {}
-            Outcome::Mismatch => return Ok(false),
-            Outcome::NotPossible => {
-                spare.tracker.forget();
-                let doc = spare.idle()?;
-                let left: Vec<Change> = std::iter::once(change).chain(rest).collect();
-                return Ok(guard(|| Ok(doc.apply_changes(left)?)).is_ok());
-            }
+            Outcome::Done => done += 1,
+            Outcome::Mismatch => return Ok(None),
+            Outcome::NotPossible => break,
         }
     }
-    Ok(true)
+    Ok(Some(changes.split_off(done)))
 }
 
-/// Check changes and give them to the crate; after an error the document is to be dropped.
-pub fn hand_over(
-    doc: &mut Automerge,
-    incoming: &[Incoming],
-    check: Option<bool>,
-    seen: &mut Vec<Seen>,
-) -> Result<()> {
-    if let Some(strict) = check {
-        check::check(doc, incoming, strict)?;
-    }
-    let before = doc.get_heads();
-    let changes = incoming.iter().map(|incoming| incoming.change.clone());
-    let known = doc.stats().num_changes;
-    let mut log = PatchLog::active();
-    let applied = guard(|| Ok(doc.apply_changes_log_patches(changes, &mut log)?));
+/// Give changes to the crate.
+fn give(doc: &mut Automerge, changes: Vec<Change>, log: &mut PatchLog) -> Result<()> {
+    let known = doc.stats().num_changes + changes.len() as u64;
+    let applied = guard(|| Ok(doc.apply_changes_log_patches(changes, log)?));
     applied.map_err(|e| Error::InvalidChange(format!("the change does not fit: {e:?}")))?;
-    if doc.stats().num_changes != known + incoming.len() as u64 {
+    if doc.stats().num_changes != known {
         return invalid("the change was not taken");
     }
+    Ok(())
+}
+
+/// Give changes that were checked to the crate; after an error the document is to be dropped.
+pub fn hand_over(doc: &mut Automerge, incoming: &[Incoming], seen: &mut Vec<Seen>) -> Result<()> {
+    let before = doc.get_heads();
+    let mut log = PatchLog::active();
+    give(doc, incoming.iter().map(|incoming| incoming.change.clone()).collect(), &mut log)?;
     check::mark_order(doc, incoming)?;
     let made = guard(|| mend::batch(doc, &before, make_patches(doc, &before, &mut log)?, incoming))?;
     patches::read(doc, made, seen)

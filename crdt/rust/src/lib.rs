@@ -27,6 +27,7 @@ mod mend;
 mod open;
 mod past;
 mod patches;
+mod plain;
 mod reader;
 mod replay;
 mod rows;

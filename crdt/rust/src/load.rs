@@ -66,7 +66,7 @@ fn add(doc: &mut Automerge, changes: Vec<Vec<u8>>, limits: Limits, partial: bool
     if changes.is_empty() {
         return Ok(());
     }
-    check::check(doc, &changes, false)?;
+    check::check(doc, &changes, 0, false)?;
     apply(doc, &changes)?;
     check::mark_order(doc, &changes)
 }

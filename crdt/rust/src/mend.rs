@@ -159,7 +159,7 @@ fn created(made: &[Patch]) -> HashSet<ObjId> {
 }
 
 /// Where an object is, None if it does not show.
-fn path(doc: &Automerge, obj: &ObjId, at: &At) -> Result<Option<Vec<(ObjId, Prop)>>> {
+pub fn path(doc: &Automerge, obj: &ObjId, at: &At) -> Result<Option<Vec<(ObjId, Prop)>>> {
     let mut path = Vec::new();
     for parent in at.parents(doc, obj)? {
         if !parent.visible {

@@ -31,6 +31,13 @@ enum What {
     Mark(usize, usize, String, Output),
 }
 
+impl Seen {
+    /// Characters without marks that came or went in a text.
+    pub fn splice(path: Vec<Prop>, index: usize, inserted: String, deleted: usize) -> Self {
+        Seen { path, what: What::Text(index, inserted, deleted, Marks::new()) }
+    }
+}
+
 /// Read the crate's patches against the document they were made from.
 pub fn read(doc: &Automerge, patches: Vec<Patch>, out: &mut Vec<Seen>) -> Result<()> {
     for patch in patches {

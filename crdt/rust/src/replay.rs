@@ -196,9 +196,13 @@ impl<'a> Player<'a, '_> {
         Ok(1)
     }
 
-    /// The crate's local operation supersedes all that is visible: so must the remote one.
+    /// The crate's local operation supersedes all that is visible: so must the remote one. But where it would put
+    /// what is there already, it keeps that, and deletes what is there beside it.
     fn same_predecessors(&self, op: &Op, obj: &ObjId, prop: Prop) -> Step<()> {
         let visible = self.tx.get_all(obj, prop)?;
+        if let (OpType::Put(value), Some((shown, _))) = (&op.action, visible.last()) {
+            possible(shown.as_scalar() != Some(value))?;
+        }
         let same = visible.len() == op.pred.len()
             && visible.iter().all(|(_, id)| op.pred.iter().any(|pred| is(id, pred)));
         possible(same)
@@ -398,7 +402,7 @@ fn is_mark(op: &Op) -> bool {
     matches!(op.action, OpType::MarkBegin(_) | OpType::MarkEnd(_))
 }
 
-fn character(op: &Op) -> Option<char> {
+pub fn character(op: &Op) -> Option<char> {
     let OpType::Put(ScalarValue::Str(text)) = &op.action else {
         return None;
     };

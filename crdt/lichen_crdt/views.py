@@ -75,6 +75,9 @@ class Map(MutableMapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._core.keys(self._obj))
 
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self._core.keys(self._obj))
+
     def __len__(self) -> int:
         return self._core.length(self._obj)
 
@@ -121,6 +124,12 @@ class Map(MutableMapping[str, Any]):
         if not keys:
             raise KeyError("the map is empty")
         return keys[-1], self.pop(keys[-1])
+
+    def setdefault(self, key: str, default: Value = None, /) -> Any:
+        """What lies at `key`, after `default` is put there if nothing does: of a dict the view, as reads give it."""
+        if key not in self:
+            self[key] = default
+        return self[key]
 
     def update(
         self, other: SupportsKeysAndGetItem[str, Any] | Iterable[tuple[str, Any]] = (), /, **values: Any
@@ -292,6 +301,13 @@ class List(MutableSequence[Any]):
         value = detached(self._core, self._obj, at)
         self._core.delete(self._obj, at)
         return value
+
+    def index(self, value: Any, start: int = 0, stop: int = sys.maxsize) -> int:
+        """The first place of an equal item, in a part of the list; `ValueError` if there is none."""
+        try:
+            return super().index(value, start, stop)
+        except ValueError:
+            raise ValueError(f"{value!r} is not in the list") from None
 
     def clear(self) -> None:
         """Delete every item."""

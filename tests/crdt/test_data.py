@@ -66,8 +66,9 @@ def test_a_list_searches_counts_and_takes_out_as_a_list_does(doc: Document) -> N
     assert next(reversed(items)) == 1
     with pytest.raises(TypeError, match="cannot be moved"):
         items.reverse()
-    with pytest.raises(ValueError):  # noqa: PT011  # Python's own, without words
-        items.remove("none")
+    for search in (items.remove, items.index):
+        with pytest.raises(ValueError, match="'none' is not in the list"):
+            search("none")
     items[:] = items[::-1]
     assert items[2] == {"k": "x"}
     assert isinstance(items[2]["k"], Text)
@@ -86,6 +87,7 @@ def test_a_map_merges_and_takes_out_as_a_dict_does(doc: Document) -> None:
     assert isinstance(taken["x"], Counter)
     assert doc.pop("m", None) is None
     assert doc.setdefault("m", {}) == {}
+    assert list(reversed(doc)) == [*doc][::-1]
     with pytest.raises(KeyError):
         doc.pop("none")
     with pytest.raises(KeyError):
@@ -94,6 +96,25 @@ def test_a_map_merges_and_takes_out_as_a_dict_does(doc: Document) -> None:
     assert doc.to_py() == {}
     with pytest.raises(KeyError):
         doc.popitem()
+
+
+def test_what_setdefault_gives_lies_in_the_document(doc: Document) -> None:
+    for name in ("milk", "bread"):
+        doc.setdefault("items", []).append(name)
+        doc.setdefault("people", {})[name] = True
+        doc.setdefault("body", Text()).append(name)
+        doc.setdefault("votes", Counter()).increment()
+        doc.setdefault("none", None)
+    assert doc == {
+        "items": ["milk", "bread"],
+        "people": {"milk": True, "bread": True},
+        "body": "milkbread",
+        "votes": 2,
+        "none": None,
+    }
+    wrong: Any = 5
+    with pytest.raises(TypeError, match="keys"):
+        doc.setdefault(wrong, 1)
 
 
 def test_assigning_in_place_keeps_the_object() -> None:

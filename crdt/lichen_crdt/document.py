@@ -192,18 +192,21 @@ class Document(Map):
         highest operation of the change's past, else only above it. `replay=False` keeps to the
         crate's own way, which gives the same document.
         """
-        return from_native(self._core.apply([*changes], strict, replay))
+        return from_native(self._core.apply(_several(changes), strict, replay))
 
     def applying(self, changes: Iterable[bytes], *, strict: bool = False, replay: bool = True) -> Applying:
         """As `apply_changes`, but in steps; what can be replayed quickly is in the document at once."""
-        return Applying(self._core.applying([*changes], strict, replay))
+        return Applying(self._core.applying(_several(changes), strict, replay))
 
     def changes(self, since: Iterable[bytes] | None = None) -> list[bytes]:
         """The changes that are not in the past of `since` (heads), each after what it builds on.
 
-        Heads that are not here are `MissingDependencies`: ask since a version that both sides have.
+        Heads that are not here count for nothing, so `ours.apply_changes(theirs.changes(ours.heads))` holds for copies
+        that went apart as well: it may give changes that we have, never too few.
         """
-        return self._core.changes(_hashes(since or ()))
+        heads = _hashes(since or ())
+        unknown = {*self._core.missing(heads)} if heads else ()
+        return self._core.changes([head for head in heads if head not in unknown])
 
     def change_by_hash(self, digest: bytes) -> bytes | None:
         """The bytes of one change, None if it is not here."""
@@ -256,8 +259,7 @@ class Document(Map):
         """Take over every change of `other` that is not here."""
         if not isinstance(other, Document):
             raise TypeError(f"a document merges with another one, not with a {type(other).__name__}")
-        unknown = set(other.missing(self.heads))
-        return self.apply_changes(other.changes(head for head in self.heads if head not in unknown))
+        return self.apply_changes(other.changes(self.heads))
 
     @property
     def mismatched(self) -> int:
@@ -294,6 +296,13 @@ def _actor(actor: object) -> bytes | None:
     if actor is not None and not 1 <= len(actor) <= _MAX_ACTOR_BYTES:
         raise ValueError(_AN_ACTOR)
     return actor
+
+
+def _several(changes: Iterable[bytes]) -> list[bytes]:
+    """Changes as the core takes them, which checks what they are."""
+    if isinstance(changes, (bytes, bytearray, memoryview)):
+        raise TypeError("changes are several `bytes`: put a single one in a list")
+    return [*changes]
 
 
 def _hashes(given: Iterable[bytes]) -> list[bytes]:

@@ -367,8 +367,28 @@ def test_changes_since_heads_are_the_rest() -> None:
         doc["title"] = "x"
     assert doc.changes(heads) == [tx.bytes]
     assert doc.changes(doc.heads) == []
-    with pytest.raises(MissingDependencies):
-        Document().changes(heads)
+
+
+def test_heads_that_are_not_here_count_for_nothing_in_changes_since() -> None:
+    doc = filled()
+    assert Document().changes(doc.heads) == []
+    other, shared = doc.fork(), doc.changes()
+    for each, title in ((doc, "x"), (other, "y")):
+        with each.change():
+            each["title"] = title
+    assert doc.changes(other.heads)[:-1] == shared
+    doc.apply_changes(other.changes(doc.heads))
+    other.apply_changes(doc.changes(other.heads))
+    assert doc == other
+    assert doc.heads == other.heads
+
+
+def test_one_change_alone_is_no_list_of_changes() -> None:
+    doc = filled()
+    one: Any = doc.changes()[0]
+    for apply in (Document().apply_changes, Document().applying):
+        with pytest.raises(TypeError, match="put a single one in a list"):
+            apply(one)
 
 
 def test_a_change_whose_past_is_missing_changes_nothing() -> None:

@@ -21,10 +21,12 @@ class Authors:
     _names: Mapping[bytes, str]
 
     def __init__(self, names: Mapping[str, Iterable[bytes]] | None = None) -> None:
-        """Raises `ValueError` for an actor that has two names."""
+        """Raises `ValueError` for an actor that has two names, `TypeError` for one that is not `bytes`."""
         found: dict[bytes, str] = {}
         for name, actors in (names or {}).items():
             for actor in actors:
+                if not isinstance(actor, bytes):  # of a single actor they are the bytes, which are int
+                    raise TypeError("the actors of a name are several `bytes`: put a single one in a tuple")
                 if found.setdefault(actor, name) != name:
                     raise ValueError(f"the actor {actor.hex()} is of {found[actor]!r}, and cannot be of {name!r} too")
         object.__setattr__(self, "_names", found)

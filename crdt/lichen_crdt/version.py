@@ -84,6 +84,9 @@ class _Past:
     def position(self, obj: Obj, cursor: bytes) -> int:
         return self._core.position(obj, cursor, self._heads)
 
+    def path(self, obj: Obj) -> tuple[str | int, ...]:
+        return self._core.path(obj, self._heads)
+
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):  # copy and pickle ask for such
             raise AttributeError(name)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from lichen_crdt import (
+    Authors,
     Counter,
     Document,
     MissingDependencies,
@@ -38,6 +41,8 @@ def test_what_lies_in_a_version_reads_as_it_was() -> None:
     assert [(mark.start, mark.end) for mark in was["body"].marks()] == [(0, 4)]
     cursor = was["body"].cursor(1)
     assert (was["body"].position(cursor), doc["body"].position(cursor)) == (1, 5)
+    assert (was.path, was["list"].path, was["list"][1].path) == ((), ("list",), ("list", 1))
+    assert doc["list"][0].path == ("list", 0)
     with pytest.raises(KeyError):
         was["none"]
 
@@ -72,6 +77,13 @@ def test_history_says_who_when_and_why() -> None:
         (b"a" * 16, "second", 0),
     ]
     assert [info.message for info in doc.history(heads)] == ["second"]
+
+
+def test_the_actors_of_a_name_are_bytes() -> None:
+    for odd in (b"a" * 16, ["61" * 16], [1]):
+        wrong: Any = odd
+        with pytest.raises(TypeError, match="several `bytes`"):
+            Authors({"Ann": wrong})
 
 
 def test_blame_names_the_change_of_each_run() -> None:

@@ -337,10 +337,11 @@ impl Core {
         patches::to_py(py, seen)
     }
 
-    fn path<'py>(&self, py: Python<'py>, obj: &Obj) -> PyResult<Bound<'py, PyTuple>> {
+    #[pyo3(signature = (obj, at=At::default()))]
+    fn path<'py>(&self, py: Python<'py>, obj: &Obj, at: At) -> PyResult<Bound<'py, PyTuple>> {
         let path = self.quick(py, |d| {
             reading!(d, doc => {
-                let mut path: Vec<Prop> = doc.parents(&obj.id)?.map(|parent| parent.prop).collect();
+                let mut path: Vec<Prop> = at.parents(doc, &obj.id)?.map(|parent| parent.prop).collect();
                 path.reverse();
                 Ok(path)
             })

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lichen_crdt.spans import Expand, Mark
 
@@ -87,13 +87,21 @@ class Units:
         """Delete `count` units at `offset`."""
         self.splice(offset, count)
 
+    def append(self, text: str) -> None:
+        """Insert `text` at the end."""
+        self._text.append(text)
+
+    def update(self, text: str) -> None:
+        """Make the text equal to `text` with few edits; see `Text.update`."""
+        self._text.update(text)
+
     def replace(self, old: str, new: str, count: int = -1) -> int:
         """Replace occurrences of `old`; see `Text.replace`."""
         return self._text.replace(old, new, count)
 
-    def cursor(self, offset: int, *, before: bool = False) -> bytes:
+    def cursor(self, offset: int | Literal["start", "end"], *, before: bool = False) -> bytes:
         """A position that stays with its character; see `Text.cursor`."""
-        return self._text.cursor(self.index(offset), before=before)
+        return self._text.cursor(offset if isinstance(offset, str) else self.index(offset), before=before)
 
     def position(self, cursor: bytes) -> int:
         """Where a cursor is now."""

@@ -169,3 +169,13 @@ def test_units_follow_every_way_to_edit() -> None:
     text.utf16.insert(0, "abc")
     tx.__exit__(LookupError, LookupError(), None)
     assert (len(text.utf16), str(text)[0]) == (70_006, "🥚")
+
+
+def test_the_ends_and_the_whole_are_edited_in_any_unit(held: Callable[[str], Text]) -> None:
+    text = held("🥚")
+    for units in (text.utf16, text.utf8, text.graphemes):
+        start, end = units.cursor("start"), units.cursor("end")
+        units.append("é")
+        assert (units.position(start), units.position(end)) == (0, len(units))
+        units.update("🥚")
+    assert text == "🥚"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 from typing import Any, get_type_hints
 
 from lichen_crdt.errors import InvalidModel
@@ -46,6 +47,10 @@ class Dataclasses:
             return values
         made = self.build(model, values)
         return {name: getattr(made, name) for name in values}
+
+    def extra(self, value: Any) -> Iterable[str]:
+        """None: what else an instance has, its class computes."""
+        return ()
 
 
 @functools.lru_cache(maxsize=1024)

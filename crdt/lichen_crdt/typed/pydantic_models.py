@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -59,6 +60,10 @@ class PydanticModels:
         """The values after validation."""
         made = self.build(model, values)
         return {name: getattr(made, name) for name in values}
+
+    def extra(self, value: BaseModel) -> Iterable[str]:
+        """What `extra="allow"` let in."""
+        return value.__pydantic_extra__ or ()
 
 
 class PydanticDataclasses(Dataclasses):

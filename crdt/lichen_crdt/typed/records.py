@@ -49,6 +49,9 @@ class Kind(Protocol):
     def checked(self, model: type, values: dict[str, Any]) -> dict[str, Any]:
         """The values as the class's own rules leave them. Raises `Rejected`."""
 
+    def extra(self, value: Any) -> Iterable[str]:
+        """Names of what an instance has beside its fields, where its class takes such values."""
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -122,6 +125,10 @@ class RecordShape:
         check_depth(path)
         if not isinstance(value, self.model):
             raise InvalidValue(f"a {self.model.__name__} is needed, not a {type(value).__name__}", path)
+        for name in self.kind.extra(value):
+            raise InvalidValue(
+                f"{self.model.__name__} has no field of this name, and only fields are stored", (*path, name)
+            )
         values = {field.name: getattr(value, field.name, NOTHING) for field in self.fields}
         present = {name: found for name, found in values.items() if found is not NOTHING}
         checked = self._checked(present, path)

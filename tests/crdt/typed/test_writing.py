@@ -25,7 +25,7 @@ from lichen_crdt import (
     inspect,
 )
 from lichen_crdt.typed import View
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from typed_notes import Item, Note, assigned, edited, notebook
 
 
@@ -328,6 +328,23 @@ def test_pydantic_changes_what_is_written_as_it_does_what_is_read() -> None:
         person.age = "36"  # type: ignore[assignment]
     assert doc["age"] == 36
     assert type(doc["age"]) is int
+
+
+def test_values_that_pydantic_takes_without_a_field_are_refused_and_not_dropped() -> None:
+    class Open(BaseModel):
+        model_config = ConfigDict(extra="allow")
+        name: str = ""
+
+    doc = Document()
+    with doc.change():
+        doc["mood"] = "fine"
+    view = doc.view(Open)
+    heads = doc.heads
+    with pytest.raises(InvalidValue) as caught:
+        view.write(Open.model_validate({"name": "Ada", "age": 36}))
+    assert (caught.value.path, doc.heads) == (("age",), heads)
+    view.write(Open(name="Ada"))
+    assert doc == {"mood": "fine", "name": "Ada"}
 
 
 def test_what_pydantic_respells_is_replaced_as_a_whole_and_only_when_it_changes() -> None:

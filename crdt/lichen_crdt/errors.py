@@ -30,6 +30,8 @@ call.
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class CrdtError(Exception):
     """The base of every error that lichen_crdt raises."""
@@ -98,9 +100,9 @@ class InvalidValue(SchemaError):
 
     path: tuple[str | int, ...]
 
-    def __init__(self, message: str, path: tuple[str | int, ...]) -> None:
+    def __init__(self, message: str, path: tuple[str | int, ...] = ()) -> None:
         super().__init__(f"{'.'.join(map(str, path))}: {message}" if path else message)
-        self.path = path
+        self.path = path  # a copy and what was pickled are made of the whole message, then get their path
 
 
 class UnreadableField(SchemaError, AttributeError):
@@ -109,6 +111,10 @@ class UnreadableField(SchemaError, AttributeError):
     def __init__(self, message: str, name: str) -> None:
         super().__init__(message)
         self.name = name
+
+    def __reduce__(self) -> tuple[type[Self], tuple[object, ...]]:
+        """For `copy` and `pickle`; `AttributeError` would leave the name out."""
+        return type(self), (str(self), self.name)
 
 
 class NewerDocument(SchemaError):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pytest
-from lichen.cli.documents import _when
+from lichen.cli.documents import _plain, _when
 from lichen.testing.commands import done, lichen, refused
 
 KEYS = ["edits", "seconds", "edits_per_s", "batches", "wire_bytes", "store_bytes", "peak_rss", "equal", "end_sha256"]
@@ -343,3 +343,9 @@ def test_a_store_is_named_by_a_file_or_a_url(tmp_path: Path) -> None:
     for wrong in (":memory:", "sqlite:///:memory:", "sqlite://", "sqlite:///", "mysql://host/db", "."):
         assert refused(tmp_path, "init", "--store", wrong)["type"] == "ConfigError"
     assert sorted(tmp_path.iterdir()) == here
+
+
+def test_numbers_that_json_has_not_are_shown_as_text() -> None:
+    """Another device may have written them, and the output must stay one JSON object."""
+    content = {"n": float("nan"), "list": [float("inf"), 1.5]}
+    assert json.dumps(_plain(content), allow_nan=False) == '{"n": "nan", "list": ["inf", 1.5]}'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,6 +47,8 @@ def _plain(value: Any) -> Any:
             return [_plain(item) for item in value]
         case bytes():
             return value.hex()
+        case float() if not math.isfinite(value):
+            return str(value)
         case bool() | int() | float() | None:
             return value
         case datetime():

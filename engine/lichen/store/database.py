@@ -20,7 +20,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool
 
 from lichen.config import DEFAULT_LIMITS, Limits
-from lichen.errors import ConfigError, StoreDamaged
+from lichen.errors import ConfigError, LimitExceeded, StoreDamaged, StoreError
 from lichen.store.failure import failure_of
 from lichen.store.migrate import migrate
 from lichen.store.worker import Done, Job, Worker
@@ -101,8 +101,18 @@ class Store:
         return future
 
     def write_soon(self, job: Job, done: Done) -> None:
-        """As `write`, for hot paths: `done(result, error)` is called on the writer thread, after the commit."""
-        self._writer.put(job, done)
+        """As `write`, for hot paths: `done(result, error)` is called on the writer thread, after the commit.
+
+        A job that cannot be queued raises nothing: `done` has the error at once, on this thread.
+        """
+        try:
+            self._writer.put(job, done)
+        except StoreError as error:
+            done(None, error)
+        except LimitExceeded as error:
+            refused = StoreError(str(error), hint=error.hint)
+            refused.__cause__ = error
+            done(None, refused)
 
     def read(self, job: Callable[[Connection], T]) -> Future[T]:
         """Run a job that only reads; it sees one state, of all that was committed when it began."""

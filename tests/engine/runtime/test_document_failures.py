@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 from lichen import Document as Note
 from lichen import Engine
-from lichen.errors import StoreFull
+from lichen.config import Limits
+from lichen.errors import StoreError, StoreFull
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.runtime.document import OpenDocument
 from lichen.runtime.sealer import SessionLog
@@ -115,6 +117,32 @@ async def test_after_a_failed_save_nothing_more_is_written(host: HeldHost, opene
     opened.seal_soon()
     await opened.ended()
     assert len(host.pending) == 1
+
+
+async def test_an_edit_that_the_full_queue_of_the_store_refuses_is_an_error_and_not_waited_for(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'notes.db'}"
+    async with Engine.open(url, limits=Limits(writer_jobs=16)) as engine:
+        space = await engine.create_space("Family")
+        note = await space.create({"n": 0})
+        await engine.settled()
+        held, go_on, drained = threading.Event(), threading.Event(), threading.Event()
+        engine.store.write_soon(lambda _conn: (held.set(), go_on.wait(20)), lambda *_: None)
+        held.wait(20)
+        try:
+            for number in range(16):
+                engine.store.write_soon(lambda _conn: None, lambda *_, last=number == 15: last and drained.set())
+            with note.change() as doc:
+                doc["n"] = 1
+            with pytest.raises(StoreError, match="16 jobs"):
+                async with asyncio.timeout(5):
+                    await note.saved()
+        finally:
+            go_on.set()
+        await asyncio.to_thread(drained.wait, 20)
+        again = await space.document(note.id)
+        assert again.doc["n"] == 0
+        async with again.change() as doc:
+            doc["n"] = 2
 
 
 def limit_pages(more: int | None) -> Callable[[Connection], None]:

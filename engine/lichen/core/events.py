@@ -168,6 +168,13 @@ class PositionRead:
 
 
 @dataclass(frozen=True, slots=True)
+class PositionNotRead:
+    """The store could not tell its newest position in a space: it is asked again after a while."""
+
+    space: SpaceId
+
+
+@dataclass(frozen=True, slots=True)
 class PresenceSet:
     """The application's presence in a document; None ends it."""
 
@@ -233,6 +240,7 @@ Event = (
     | CatchUpRead
     | SetsRead
     | PositionRead
+    | PositionNotRead
     | PresenceSet
     | SignalWritten
     | DirectFailed

@@ -88,6 +88,7 @@ class Node:
             happened.CatchUpRead: self._push.catch_up_read,
             happened.SetsRead: self._push.sets_read,
             happened.PositionRead: self._push.position_read,
+            happened.PositionNotRead: self._push.position_not_read,
             happened.PresenceSet: lambda event: self._presence.set(event.space, event.doc, event.payload),
             happened.SignalWritten: lambda event: self._presence.signal(event.peer, event.payload),
             happened.DirectFailed: lambda event: self._direct.failed(event.peer),

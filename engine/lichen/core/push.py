@@ -9,7 +9,7 @@ it at once.
 from __future__ import annotations
 
 from lichen.core.effects import ReadCatchUp, ReadPosition, ReadSets, Send, TellServed
-from lichen.core.events import CatchUpRead, CursorRead, CursorStored, PositionRead, SetsRead
+from lichen.core.events import CatchUpRead, CursorRead, CursorStored, PositionNotRead, PositionRead, SetsRead
 from lichen.core.links import LinkState, SpaceOnLink
 from lichen.core.space import SpaceState, short_id
 from lichen.core.state import NodeState
@@ -216,6 +216,10 @@ class Push:
             if on_link.live and not on_link.behind and not link.congested:
                 on_link.position = event.position
                 self._tell_position(link, on_link, event.position)
+
+    def position_not_read(self, event: PositionNotRead) -> None:
+        """Find it out again: else peers would not confirm what they have until the next push."""
+        self._state.spaces[event.space].unreported = True
 
     def _tell_position(self, link: LinkState, on_link: SpaceOnLink, position: int) -> None:
         on_link.told_position = position

@@ -218,7 +218,7 @@ class Driver:
             case do.ReadSets():
                 self._ask(lambda conn: rows.read_sets(conn, effect, self.limits))
             case do.ReadPosition():
-                self._ask(lambda conn: rows.read_position(conn, effect))
+                self._ask(lambda conn: rows.read_position(conn, effect), failed=happened.PositionNotRead(effect.space))
             case do.ReadMail():
                 self._ask(lambda conn: rows.take_mail(conn, effect))
 
@@ -247,10 +247,12 @@ class Driver:
         if error is not None:
             log.error("the store could not keep something: %s", error)
 
-    def _ask(self, job: Callable[[Any], happened.Event], link: int | None = None) -> None:
+    def _ask(
+        self, job: Callable[[Any], happened.Event], link: int | None = None, failed: happened.Event | None = None
+    ) -> None:
         """Read behind all writes that are queued already, and feed the answer.
 
-        Without an answer a `link` that goes on only with it is ended: the next one asks again.
+        Without an answer `failed` is fed, and a `link` that goes on only with it is ended: the next one asks again.
         """
 
         def done(event: happened.Event | None, error: BaseException | None) -> None:
@@ -258,6 +260,8 @@ class Driver:
                 self.feed_soon(event)
                 return
             self._written(None, error)
+            if failed is not None:
+                self.feed_soon(failed)
             if link is not None:
                 self._loop.call_soon_threadsafe(self._close_link, do.CloseLink(link, f"the store failed: {error}"))
 

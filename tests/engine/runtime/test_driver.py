@@ -18,11 +18,11 @@ from lichen.testing.waiting import until
 from lichen.wire.frames import Message, Position, Sets
 
 
-def failing_twice(job: Callable[..., Any], failed: list[str]) -> Callable[..., Any]:
-    """A job of the store that fails the first two times."""
+def failing(job: Callable[..., Any], failed: list[str], times: int = 2) -> Callable[..., Any]:
+    """A job of the store that fails the first two times, or so many."""
 
     def fail(*args: Any, **kwargs: Any) -> Any:
-        if len(failed) < 2:
+        if len(failed) < times:
             failed.append(job.__name__)
             raise StoreError("a page cannot be read")
         return job(*args, **kwargs)
@@ -50,13 +50,36 @@ async def test_a_link_whose_store_failed_is_followed_by_one_that_brings_everythi
             doc["body"].insert(0, "while nobody listened")
         await until(lambda: not any(state.unreported for state in writer._node.state.spaces.values()))
         failed: list[str] = []
-        monkeypatch.setattr(rows, job, failing_twice(getattr(rows, job), failed))
+        monkeypatch.setattr(rows, job, failing(getattr(rows, job), failed))
         await bob.connect(address)
         async with asyncio.timeout(20):
             await until(lambda: len(failed) == 2 and copy.heads == note.heads and bob.up_to_date)
             async with note.change() as doc:
                 doc["body"].insert(0, "live, ")
             await until(lambda: copy.heads == note.heads and bob.up_to_date)
+
+
+async def test_a_position_that_could_not_be_read_is_told_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without another edit, else who waits until its peers have everything would wait for the next one."""
+    async with (
+        Engine.open(f"sqlite:///{tmp_path}/alice.db") as alice,
+        Engine.open(f"sqlite:///{tmp_path}/bob.db") as bob,
+    ):
+        await alice.listen("memory://position-failed")
+        space = await alice.create_space("Family")
+        note = await space.create({"body": Text("")})
+        bobs = await bob.join(await space.invite(mode="auto"), timeout_s=20)
+        await bobs.document(note.id, wait_s=20)
+        await until(lambda: bob.up_to_date and not any(s.unreported for s in alice._node.state.spaces.values()))
+        failed: list[str] = []
+        monkeypatch.setattr(rows, "read_position", failing(rows.read_position, failed, 4))
+        async with note.change() as doc:
+            doc["body"].insert(0, "live")
+        (link,) = alice._driver.links
+        on_link = alice._node.state.links[link].spaces[space.id]
+        told = on_link.told_position
+        async with asyncio.timeout(20):
+            await until(lambda: len(failed) == 4 and on_link.settled_position == on_link.told_position > told)
 
 
 async def test_no_peer_is_told_a_position_before_it_is_sent_what_stands_there(

@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from crdt_forge import Change
+from crdt_forge import Change, Op
 from lichen_crdt import CrdtError, Document, InvalidChange, Text, TransactionOpen, apply_patches, inspect
 
 ALICE, BOB = b"\x01" * 16, b"\x02" * 16
@@ -297,3 +297,20 @@ def test_whatever_comes_and_is_written_meanwhile_patches_lead_on(seed: int) -> N
     assert doc.to_py(rich=True) == control.to_py(rich=True)
     again = Document.load(doc.save())
     assert (again.heads, again.to_py(rich=True)) == (control.heads, control.to_py(rich=True))
+
+
+def test_concurrent_changes_at_a_long_passage_that_was_written_in_one_go() -> None:
+    doc, _ = concurrent()
+    writer, control = doc.fork(BOB), doc.fork(ALICE)
+    for at in (0, 3_000, 5_999):
+        with writer.change() as tx:
+            writer.text("body").splice(at, 1, "y")
+        edit(doc)
+        doc.apply_changes([tx.bytes or b""], strict=True)
+        nowhere = Op(action=3, obj=(1, ALICE), key=(9_000, ALICE), pred=((9_000, ALICE),))
+        last = inspect(tx.bytes or b"")
+        bad = Change(b"\x03" * 16, start_op=last.start_op + last.operations, deps=(last.hash,), ops=(nowhere,))
+        with pytest.raises(InvalidChange):
+            doc.apply_changes([bad.encode()])
+    control.apply_changes(doc.changes(control.heads), replay=False)
+    assert (doc.heads, doc.to_py()) == (control.heads, control.to_py())

@@ -115,7 +115,7 @@ impl Run {
         }
         let doc = document.idle()?;
         let mut copy = doc.clone();
-        check::check(&mut copy, &rest, 0, how.strict)?;
+        check::check(&mut copy, &mut document.giants, &rest, 0, how.strict)?;
         job::hand_over(&mut copy, &rest, &mut self.report.seen)?;
         document.replace(copy);
         Ok(None)

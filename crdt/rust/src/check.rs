@@ -12,19 +12,27 @@ use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
 use automerge::{ActorId, Automerge, ExpandedChange, ObjType, ReadDoc};
 
 use crate::error::{guard, invalid, Error, Result};
+use crate::facts::{Action, Fact, OpKey, Place};
+use crate::giants::Giants;
 use crate::incoming::{self, Incoming};
-use crate::past::{Action, Fact, Known, OpKey, Past, Place};
+use crate::past::{Known, Past};
 use crate::replay;
 use crate::tracker;
 use crate::values::MAX_DEPTH;
 
 /// Check changes in an order in which dependencies come first. The first `known` of them are in another copy of the
 /// document already, where they may have been let in without `strict`.
-pub fn check(doc: &mut Automerge, changes: &[Incoming], known: usize, strict: bool) -> Result<()> {
+pub fn check(
+    doc: &mut Automerge,
+    giants: &mut Giants,
+    changes: &[Incoming],
+    known: usize,
+    strict: bool,
+) -> Result<()> {
     let checked = guard(|| {
         let seqs = last_seqs(doc, changes);
         let operations = changes.iter().map(|incoming| incoming.head.operations).sum::<u64>();
-        let mut facts = Known::new(doc, seqs, changes.len(), operations);
+        let mut facts = Known::new(doc, giants, seqs, changes.len(), operations);
         let mut all = changes.iter().enumerate();
         all.try_for_each(|(i, incoming)| check_one(&mut facts, incoming, strict && i >= known))
     });

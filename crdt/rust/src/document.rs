@@ -7,6 +7,7 @@ use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, PatchLog, Prop, R
 
 use crate::chunk::{is_time, MAX_OP, MAX_OPERATIONS, TIMES};
 use crate::error::{Error, Result};
+use crate::giants::Giants;
 use crate::input::Input;
 use crate::mend;
 use crate::open::Open;
@@ -30,6 +31,7 @@ pub struct Document {
     pub tracker: Tracker,
     pub trust: Trust,
     pub mirror: Mirror,
+    pub giants: Giants,
     /// How many changes went by replay.
     pub replayed: usize,
     /// A copy of an earlier state of the document: see `Job`.
@@ -90,6 +92,7 @@ impl Document {
             tracker: Tracker::default(),
             trust: Trust::default(),
             mirror: Mirror::default(),
+            giants: Giants::default(),
             replayed: 0,
             spare: None,
             since_spare: None,
@@ -135,6 +138,15 @@ impl Document {
         }
     }
 
+    /// The idle document and what is known of its large changes.
+    pub fn checking(&mut self) -> Result<(&mut Automerge, &mut Giants)> {
+        match &mut self.state {
+            State::Idle(doc) => Ok((doc, &mut self.giants)),
+            State::Open(_) => Err(Error::TransactionOpen(OPEN)),
+            State::Damaged => Err(damaged()),
+        }
+    }
+
     pub fn actor(&mut self) -> Result<&ActorId> {
         match &self.state {
             State::Idle(doc) => Ok(doc.get_actor()),
@@ -164,7 +176,7 @@ impl Document {
         let state = std::mem::replace(&mut self.state, State::Idle(doc));
         let tracker = std::mem::replace(&mut self.tracker, made.tracker);
         match state {
-            State::Idle(old) => Ok(Document { tracker, ..Document::new(old) }),
+            State::Idle(old) => Ok(Document { tracker, giants: made.giants, ..Document::new(old) }),
             _ => Err(damaged()),
         }
     }

@@ -160,8 +160,8 @@ impl Job {
             return self.apply_next(spare);
         }
         let behind = self.behind.len();
-        let doc = spare.idle().map_err(Failed::Before)?;
-        check::check(doc, &all, behind, self.how.strict).map_err(Failed::Before)?;
+        let (doc, giants) = spare.checking().map_err(Failed::Before)?;
+        check::check(doc, giants, &all, behind, self.how.strict).map_err(Failed::Before)?;
         self.changes = all.split_off(behind);
         let all = self.behind.iter().chain(self.changes.iter().map(|incoming| &incoming.change));
         give(doc, all.cloned().collect(), &mut PatchLog::inactive()).map_err(Failed::Within)?;
@@ -194,8 +194,8 @@ impl Job {
         }
         let rest = &self.changes[report.replayed..];
         if !rest.is_empty() {
-            let doc = spare.idle().map_err(Failed::Before)?;
-            let checked = check::check(doc, rest, 0, self.how.strict);
+            let (doc, giants) = spare.checking().map_err(Failed::Before)?;
+            let checked = check::check(doc, giants, rest, 0, self.how.strict);
             checked.map_err(if report.replayed == 0 { Failed::Before } else { Failed::Within })?;
             hand_over(doc, rest, &mut report.seen).map_err(Failed::Within)?;
             spare.tracker.forget();

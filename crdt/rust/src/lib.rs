@@ -17,6 +17,8 @@ mod core_write;
 mod diff;
 mod document;
 mod error;
+mod facts;
+mod giants;
 mod graph;
 mod history;
 mod incoming;

@@ -4,6 +4,7 @@ use automerge::{Automerge, LoadOptions, ReadDoc};
 
 use crate::check;
 use crate::error::{guard, invalid, Error, Result};
+use crate::giants::Giants;
 use crate::graph::Graph;
 use crate::incoming::{self, Incoming};
 use crate::rows;
@@ -66,7 +67,7 @@ fn add(doc: &mut Automerge, changes: Vec<Vec<u8>>, limits: Limits, partial: bool
     if changes.is_empty() {
         return Ok(());
     }
-    check::check(doc, &changes, 0, false)?;
+    check::check(doc, &mut Giants::default(), &changes, 0, false)?;
     apply(doc, &changes)?;
     check::mark_order(doc, &changes)
 }

@@ -1,49 +1,17 @@
-//! What lies in the past of a change, and what its operations were.
+//! What lies in the past of a change.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
-use automerge::{ActorId, Automerge, ChangeHash, ExpandedChange, ObjId, ObjType, ReadDoc, ScalarValue};
+use automerge::legacy::{Op, OpId};
+use automerge::{ActorId, Automerge, ChangeHash, ExpandedChange, ObjId, ReadDoc};
 
 use crate::error::{invalid, Result};
+use crate::facts::{Fact, Names, ObjKey, OpKey};
+use crate::giants::Giants;
 
 /// Most operations for which room is made before they are there.
 const MOST_ROOM: u64 = 1 << 20;
-
-/// An operation: the number of its actor here, and its counter.
-pub type OpKey = (u32, u64);
-
-/// An object: None is the root.
-pub type ObjKey = Option<OpKey>;
-
-/// Where in its object an operation acts.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Place {
-    Key(u32),
-    /// On or after an element; None is the head.
-    Elem(Option<OpKey>),
-}
-
-#[derive(Clone, Copy, PartialEq)]
-pub enum Action {
-    Make(ObjType),
-    Put { counter: bool },
-    Delete,
-    Increment,
-    MarkBegin,
-    MarkEnd,
-}
-
-/// What later operations need to know of one.
-#[derive(Clone, Copy)]
-pub struct Fact {
-    pub obj: ObjKey,
-    pub place: Place,
-    pub insert: bool,
-    pub action: Action,
-    pub seq: u64,
-}
 
 /// Which changes a change builds on, in whole.
 #[derive(Clone)]
@@ -87,11 +55,10 @@ pub struct Placed {
 /// Everything that checking a batch needs to know, read from the document as it is asked for.
 pub struct Known<'d> {
     doc: &'d Automerge,
-    actors: HashMap<ActorId, u32>,
-    names: Vec<ActorId>,
+    names: Names,
+    giants: &'d mut Giants,
     /// How deep objects lie below the root.
     depths: HashMap<OpKey, usize>,
-    keys: HashMap<String, u32>,
     facts: HashMap<OpKey, Fact>,
     bases: HashMap<Vec<ChangeHash>, Rc<Base>>,
     placed: HashMap<[u8; 32], Placed>,
@@ -101,14 +68,19 @@ pub struct Known<'d> {
 
 impl<'d> Known<'d> {
     /// For so many changes, with so many operations together.
-    pub fn new(doc: &'d Automerge, seqs: HashMap<ActorId, u64>, changes: usize, operations: u64) -> Self {
+    pub fn new(
+        doc: &'d Automerge,
+        giants: &'d mut Giants,
+        seqs: HashMap<ActorId, u64>,
+        changes: usize,
+        operations: u64,
+    ) -> Self {
         let operations = operations.min(MOST_ROOM) as usize;
         let mut known = Known {
             doc,
-            actors: HashMap::new(),
-            names: Vec::new(),
+            names: Names::default(),
+            giants,
             depths: HashMap::new(),
-            keys: HashMap::new(),
             facts: HashMap::with_capacity(operations),
             bases: HashMap::new(),
             placed: HashMap::with_capacity(changes),
@@ -123,13 +95,7 @@ impl<'d> Known<'d> {
     }
 
     pub fn actor(&mut self, actor: &ActorId) -> u32 {
-        if let Some(number) = self.actors.get(actor) {
-            return *number;
-        }
-        let number = self.actors.len() as u32;
-        self.actors.insert(actor.clone(), number);
-        self.names.push(actor.clone());
-        number
+        self.names.actor(actor)
     }
 
     /// Take note of a new object in another one; how deep it lies.
@@ -143,7 +109,7 @@ impl<'d> Known<'d> {
         if let Some(depth) = self.depths.get(&obj) {
             return Ok(*depth);
         }
-        let name = self.names[obj.0 as usize].clone();
+        let name = self.names.name(obj.0).clone();
         let depth = self.doc.parents(ObjId::Id(obj.1, name, 0))?.count();
         self.depths.insert(obj, depth);
         Ok(depth)
@@ -160,7 +126,7 @@ impl<'d> Known<'d> {
     }
 
     pub fn op(&mut self, id: &OpId) -> OpKey {
-        (self.actor(&id.1), id.0)
+        self.names.op(id)
     }
 
     /// The past of a change with these dependencies, and the highest operation in it.
@@ -217,9 +183,14 @@ impl<'d> Known<'d> {
             return past.contains(id.0, fact.seq, in_document).then_some(fact);
         }
         let hash = self.doc.hash_for_opid(&ObjId::Id(id.1, actor.clone(), 0))?;
-        let change = self.doc.get_change_by_hash(&hash)?;
-        self.learn(&change.decode());
-        let fact = *self.facts.get(&id)?;
+        let fact = match self.giants.fact(self.doc, &hash, id.1, &mut self.names) {
+            Some(fact) => fact,
+            None => {
+                let change = self.doc.get_change_by_hash(&hash)?;
+                self.learn(&change.decode());
+                *self.facts.get(&id)?
+            }
+        };
         past.contains(id.0, fact.seq, true).then_some(fact)
     }
 
@@ -242,36 +213,7 @@ impl<'d> Known<'d> {
     }
 
     pub fn read(&mut self, op: &Op, seq: u64) -> Fact {
-        let obj = match &op.obj {
-            ObjectId::Root => None,
-            ObjectId::Id(id) => Some(self.op(id)),
-        };
-        let place = match &op.key {
-            Key::Map(key) => Place::Key(self.key(key)),
-            Key::Seq(ElementId::Head) => Place::Elem(None),
-            Key::Seq(ElementId::Id(id)) => Place::Elem(Some(self.op(id))),
-        };
-        Fact { obj, place, insert: op.insert, action: action(op), seq }
-    }
-
-    fn key(&mut self, key: &str) -> u32 {
-        if let Some(number) = self.keys.get(key) {
-            return *number;
-        }
-        let number = self.keys.len() as u32;
-        self.keys.insert(key.to_owned(), number);
-        number
-    }
-}
-
-fn action(op: &Op) -> Action {
-    match &op.action {
-        OpType::Make(kind) => Action::Make(*kind),
-        OpType::Put(value) => Action::Put { counter: matches!(value, ScalarValue::Counter(_)) },
-        OpType::Delete => Action::Delete,
-        OpType::Increment(_) => Action::Increment,
-        OpType::MarkBegin(_) => Action::MarkBegin,
-        OpType::MarkEnd(_) => Action::MarkEnd,
+        self.names.read(op, seq)
     }
 }
 

@@ -87,6 +87,24 @@ def test_one_apply_after_another_continues_from_edits_made_between_them() -> Non
     assert doc.save() == control.save()
 
 
+def test_two_applies_at_once_each_see_what_was_typed_between_their_steps() -> None:
+    doc, (mine, *_) = concurrent()
+    other = Document.load(doc.save(), b"\x03" * 16)
+    with other.change() as tx:
+        other.text("body").insert(1, "z")
+    edit(doc)
+    first, second = doc.applying([mine]), doc.applying([tx.bytes or b""])
+    first.run()
+    edit(doc)
+    second.run()
+    edit(doc)
+    for applying in (first, second):
+        while applying.finish() is None:
+            applying.run()
+    assert doc["body"] == "yxz" + "x" * (SIZE - 1) + "!!!!"
+    assert Document.load(doc.save()) == doc
+
+
 def test_an_open_transaction_is_not_disturbed_and_waits_for_nothing() -> None:
     doc, changes = concurrent()
     applying = doc.applying(changes)

@@ -38,6 +38,8 @@ pub struct Document {
     pub spare: Option<Box<Document>>,
     /// What the spare lacks, here or lent to a job; None if there is none.
     pub since_spare: Option<Vec<Change>>,
+    /// How many times a job looked; what `since_spare` has is counted from the last one.
+    pub looks: u64,
 }
 
 pub enum State {
@@ -96,6 +98,7 @@ impl Document {
             replayed: 0,
             spare: None,
             since_spare: None,
+            looks: 0,
         }
     }
 

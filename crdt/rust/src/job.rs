@@ -41,8 +41,9 @@ pub struct Job {
     is_applied: bool,
     /// What the document has, and the spare has not.
     behind: Vec<Change>,
-    /// The document at the last look.
+    /// The document at the last look, and the number of that look.
     base: Base,
+    look: u64,
     made: Option<Made>,
     /// Replays that made another change than the one that came.
     misses: u32,
@@ -83,6 +84,7 @@ impl Job {
             is_applied: false,
             behind: Vec::new(),
             base: Base::default(),
+            look: 0,
             made: None,
             misses: 0,
             old: None,
@@ -94,6 +96,12 @@ impl Job {
         let doc = document.idle()?;
         self.base = Base { heads: doc.get_heads(), changes: doc.stats().num_changes };
         self.made = None;
+        if self.look != document.looks {
+            // What the document got since is counted from the look of another job.
+            self.spare = None;
+        }
+        document.looks += 1;
+        self.look = document.looks;
         let kept = document.spare.take();
         let spare = self.spare.take().or(kept);
         let since = document.since_spare.replace(Vec::new());
@@ -268,7 +276,7 @@ impl Job {
 
     /// Give the spare back that a failed job did not use up.
     pub fn give_back(&mut self, document: &mut Document) {
-        if self.is_applied || document.spare.is_some() {
+        if self.is_applied || document.spare.is_some() || self.look != document.looks {
             return;
         }
         if let (Some(spare), Some(since)) = (self.spare.take(), document.since_spare.take()) {

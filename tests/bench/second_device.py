@@ -13,7 +13,7 @@ import sys
 import time
 
 from lichen import Document, Engine
-from lichen.cli.follower import peak_rss
+from lichen.cli.follower import peak_rss, when_here
 from lichen.ids import DocId
 
 
@@ -21,16 +21,6 @@ def say(**value: object) -> None:
     """Print an object."""
     sys.stdout.write(json.dumps(value) + "\n")
     sys.stdout.flush()
-
-
-async def when_here(engine: Engine, doc: DocId) -> Document:
-    """The document, as soon as its first change set is here."""
-    async with contextlib.aclosing(engine.events()) as events:
-        while True:
-            for space in engine.spaces:
-                if any(info.id == doc for info in await space.documents()):
-                    return await engine.document(doc)
-            await anext(events)
 
 
 async def live(note: Document) -> None:

@@ -27,7 +27,7 @@ async def follow(store: str, ticket: str, document: str, path: str) -> dict[str,
         if path == "webrtc":
             engine.use_direct()
         space = await engine.join(ticket, name="B")
-        note = await _when_here(engine, DocId(bytes.fromhex(document)))
+        note = await when_here(engine, DocId(bytes.fromhex(document)))
         await _on_path(engine, space.id, path)
         Report(as_json=True).result({"ready": True})  # what fails after this is still an answer of its own
         heads = await _wanted_heads()
@@ -48,7 +48,8 @@ def peak_rss() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-async def _when_here(engine: Engine, doc: DocId) -> Document:
+async def when_here(engine: Engine, doc: DocId) -> Document:
+    """The document, as soon as its first change set is here."""
     async with contextlib.aclosing(engine.events()) as events:
         while True:
             for space in engine.spaces:

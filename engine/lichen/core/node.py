@@ -145,10 +145,6 @@ class Node:
             due.append(self._report_at)
         return min(due, default=None)
 
-    def space_loaded(self, space_id: bytes) -> SpaceState | None:
-        """The state of a space, for reading."""
-        return self.state.spaces.get(space_id)  # type: ignore[call-overload, no-any-return]
-
     def _sets_checked(self, event: happened.SetsChecked) -> None:
         for link in self._intake.checked(event):
             self.state.emit(CloseLink(link, "sent a change set that its author did not sign"))

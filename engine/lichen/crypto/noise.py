@@ -154,7 +154,7 @@ class HandshakeState:
     def fork(self) -> HandshakeState:
         """A copy that goes its own way. Of the two, only one may write."""
         twin = copy.copy(self)
-        twin._cipher = copy.copy(self._cipher)  # noqa: SLF001
+        twin._cipher = copy.copy(self._cipher)  # noqa: SLF001 - the twin is of this class
         return twin
 
     # Symmetric state (section 5.2)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from lichen.config import Limits
 from lichen.crypto.identity import Identity
@@ -164,7 +164,7 @@ class Connections:
 
 
 @contextlib.asynccontextmanager
-async def _closing(channel: Channel):  # type: ignore[no-untyped-def]
+async def _closing(channel: Channel) -> AsyncIterator[None]:
     try:
         yield
     finally:

@@ -7,7 +7,8 @@ import contextlib
 import logging
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from lichen_crdt import CrdtError, Document, Value
 
@@ -132,7 +133,7 @@ class Documents:
 
     async def _build(self, stored: rows.StoredDocument) -> OpenDocument:
         actor = actor_id(self._device, stored.doc, self._session)
-        build: Callable[[], Document] = lambda: _build_crdt(stored, actor)  # noqa: E731
+        build = partial(_build_crdt, stored, actor)
         crdt = build() if stored.small else await asyncio.to_thread(build)
         document = self._open(stored.doc, stored.space, crdt, stored.sessions)
         document.head_sets.update(stored.head_sets)

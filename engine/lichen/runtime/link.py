@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from lichen.config import KIB, Limits
@@ -189,9 +189,9 @@ class Link:
                 async with asyncio.timeout(CLOSE_S):
                     await self.channel.close()
 
-    async def _guard(self, loop: object) -> None:
+    async def _guard(self, loop: Awaitable[None]) -> None:
         try:
-            await loop  # type: ignore[misc]
+            await loop
         except (LinkClosed, LinkBroken, ProtocolError) as error:
             self.close(str(error))
         except Exception as error:

@@ -47,9 +47,12 @@ class Undo:
     """
 
     def __init__(self, document: Document, actors: Iterable[bytes] = (), *, gap: int = 0, limit: int = 1000) -> None:
-        """Raises `ValueError` if `gap` is negative or `limit` below 1."""
+        """Raises `ValueError` if `gap` is negative or `limit` below 1, `TypeError` for actors that are not `bytes`."""
         if gap < 0 or limit < 1:
             raise ValueError("a gap is 0 or more seconds, a limit 1 step or more")
+        actors = tuple(actors)
+        if not all(isinstance(actor, bytes) for actor in actors):
+            raise TypeError("the actors of an undo are several `bytes`: put a single one in a tuple")
         self._document = document
         self._core = document._core  # noqa: SLF001 - one package
         self._actors = frozenset(actors)

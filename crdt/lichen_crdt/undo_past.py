@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lichen_crdt import _native
 from lichen_crdt.counter import Counter
+from lichen_crdt.errors import DocumentBusy
 from lichen_crdt.history import HistoryEntry
 from lichen_crdt.undo_record import Id
 from lichen_crdt.undo_stacks import Ledger, UndoStep
@@ -68,7 +69,9 @@ class Past:
 
     def _read(self, entries: dict[bytes, HistoryEntry], base: list[bytes]) -> None:
         for digest, operations in _native.operations(self.core, base):
-            entry = entries[digest]
+            entry = entries.get(digest)
+            if entry is None:
+                raise DocumentBusy("another thread wrote to the document while an undo was made: try it again")
             for i, (obj, key, element, insert, action, value, preds) in enumerate(operations):
                 op_id = (entry.start_op + i, entry.actor)
                 op = Operation(op_id, obj, key, element, insert, action, value, tuple(preds), digest)

@@ -8,7 +8,18 @@ import pytest
 from crdt_strategies import edits, exact, perform, transactions
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lichen_crdt import Authors, Counter, Document, Span, Text, TransactionOpen, Undo, apply_patches
+from lichen_crdt import (
+    Authors,
+    Counter,
+    Document,
+    DocumentBusy,
+    Span,
+    Text,
+    TransactionOpen,
+    Undo,
+    _native,
+    apply_patches,
+)
 
 ANN, PHONE, BEN = b"a" * 16, b"p" * 16, b"b" * 16
 
@@ -360,6 +371,30 @@ def test_the_history_of_undo_is_bounded() -> None:
     assert [step.label for step in undo.steps] == ["3", "4"]
     with pytest.raises(ValueError, match="limit"):
         Undo(doc, limit=0)
+
+
+def test_a_single_actor_is_not_several() -> None:
+    with pytest.raises(TypeError, match="in a tuple"):
+        Undo(started(), BEN)  # type: ignore[arg-type]  # what is tested
+
+
+def test_an_undo_in_which_another_thread_writes_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    doc = started()
+    undo, read = Undo(doc), _native.headers
+
+    def headers_and_a_write(core: _native.Core, since: list[bytes]) -> list[Any]:
+        found = read(core, since)
+        with doc.change():
+            doc["n"] = 1
+        return [*found]
+
+    assert undo.can_undo
+    monkeypatch.setattr(_native, "headers", headers_and_a_write)
+    with pytest.raises(DocumentBusy):
+        undo.undo()
+    monkeypatch.undo()
+    assert undo.undo() is not None
+    assert doc["body"] == "hello"
 
 
 def test_no_undo_inside_a_transaction() -> None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from typing import Any, Protocol
+
+from sqlalchemy import Connection
 
 from lichen.config import Limits
 from lichen.core import effects as do
@@ -76,6 +79,9 @@ class Driver:
         self._loop = asyncio.get_running_loop()
         self._running: set[asyncio.Task[None]] = set()
         self._unstored_mail: Counter[DeviceKey] = Counter()
+        self._losses = 0  # writes of change sets that failed, counted on the thread that writes, or that cannot queue
+        self._losses_gate = threading.Lock()
+        self._losses_known = 0  # those that the node has heard of
         self._next_link = 1
         self._closed = False
 
@@ -210,7 +216,7 @@ class Driver:
             case do.StoreSpace():
                 self._write(lambda conn: rows.store_space(conn, effect.space))
             case do.StoreCursor():
-                self._ask(lambda conn: rows.store_cursor(conn, effect), effect.link)
+                self._store_cursor(effect)
             case do.StoreMail():
                 self._store_mail(effect)
             case do.ReadCursor():
@@ -224,6 +230,17 @@ class Driver:
 
     def _write(self, job: Callable[[Any], object]) -> None:
         self.store.write_soon(job, self._written)
+
+    def _store_cursor(self, effect: do.StoreCursor) -> None:
+        """Move a cursor, unless change sets were lost that the node still took for stored when it said so."""
+        losses = self._losses_known
+
+        def job(conn: Connection) -> happened.Event:
+            if self._losses != losses:
+                raise StoreError("change sets before it could not be stored")
+            return rows.store_cursor(conn, effect)
+
+        self._ask(job, effect.link)
 
     def _store_mail(self, effect: do.StoreMail) -> None:
         """Keep a mail, unless too many of its sender wait for the disk already."""
@@ -280,6 +297,8 @@ class Driver:
     def _store_sets(self, effect: do.StoreSets) -> None:
         def done(_result: object, error: BaseException | None) -> None:
             if error is not None:
+                with self._losses_gate:
+                    self._losses += 1
                 log.error("change sets could not be stored: %s", error)
                 self._loop.call_soon_threadsafe(self._sets_lost, effect)
 
@@ -287,6 +306,7 @@ class Driver:
 
     def _sets_lost(self, effect: do.StoreSets) -> None:
         self.feed(happened.SetsNotStored(effect.space, tuple(item.set.id for item in effect.sets)))
+        self._losses_known += 1
         self._application.sets_lost(effect.space, {item.set.header.doc for item in effect.sets})
 
     async def _catch_up(self, effect: do.ReadCatchUp) -> None:

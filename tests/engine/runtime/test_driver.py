@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 from lichen import Engine, Text
-from lichen.core.effects import ReadPosition
+from lichen.core.effects import ReadPosition, StoreCursor, StoreSets
 from lichen.errors import StoreError
+from lichen.ids import DeviceKey
 from lichen.runtime import rows
 from lichen.runtime.link import Link
+from lichen.store import node
 from lichen.testing.waiting import until
 from lichen.wire.frames import Message, Position, Sets
 
@@ -122,3 +124,27 @@ async def test_no_peer_is_told_a_position_before_it_is_sent_what_stands_there(
         told = [type(one) for one in sent if isinstance(one, Sets) or getattr(one, "position", 0) > before.position]
         assert told[0] is Sets
         await until(lambda: copy.heads == note.heads)
+
+
+async def test_a_cursor_does_not_move_past_change_sets_that_were_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a crash they would be asked for no more."""
+    async with Engine.open(f"sqlite:///{tmp_path}/bob.db") as bob:
+        space, peer, driver = (await bob.create_space("Family")).id, DeviceKey(bytes(32)), bob._driver
+        lost: list[str] = []
+        monkeypatch.setattr(rows, "store_sets", failing(rows.store_sets, lost))
+
+        async def cursor() -> int | None:
+            held = await asyncio.wrap_future(bob.store.write(lambda conn: node.cursor(conn, peer, space)))
+            return held[1] if held else None
+
+        gate = threading.Event()
+        bob.store.write_soon(lambda _conn: gate.wait(20), lambda *_: None)
+        driver._carry_out(StoreSets(space, ()))
+        driver._carry_out(StoreCursor(1, peer, space, bytes(16), 7))
+        gate.set()
+        assert await cursor() is None
+        await until(lambda: driver._losses_known == 1)
+        driver._carry_out(StoreCursor(1, peer, space, bytes(16), 8))
+        assert await cursor() == 8

@@ -25,7 +25,7 @@ from lichen_crdt import Applying, CrdtError, Document, Patch, TransactionError
 
 from lichen.core.effects import AcceptedSet
 from lichen.core.events import SetSealed
-from lichen.errors import StoreError
+from lichen.errors import LichenError, StoreError
 from lichen.ids import DeviceKey, DocId, Session, SetId, SpaceId
 from lichen.runtime import rows
 from lichen.runtime.folding import fold
@@ -125,6 +125,8 @@ class OpenDocument:
     _waiters: deque[tuple[int, asyncio.Future[None]]] = field(default_factory=deque)
     _unsealed: deque[Unsealed] = field(default_factory=deque)
     _sealing: bool = False
+    _unsealable: bool = False
+    """Sealing failed by more than the store; it is tried again with the next edit."""
     _incoming: list[AcceptedSet] = field(default_factory=list)
     _applying: bool = False
     _heads_dirty: bool = False
@@ -192,7 +194,7 @@ class OpenDocument:
     def _stuck(self) -> bool:
         """All that is left is changes that cannot be sealed now."""
         busy = self._saving or self._sealing or self._unsaved or self._incoming or self._applying
-        return not busy and not self.host.sealer.ready(self.space)
+        return not busy and (self._unsealable or not self.host.sealer.ready(self.space))
 
     @property
     def quiet(self) -> bool:
@@ -307,13 +309,16 @@ class OpenDocument:
         if not self.host.sealer.ready(self.space):
             self.host.want_epoch(self.space)
         if self.host.sealer.ready(self.space):
-            self._sealing = True
+            self._sealing, self._unsealable = True, False
             self.host.spawn(self._seal_all(), f"seal {self.id.hex()[:8]}")
 
     async def _seal_all(self) -> None:
         try:
             while self._unsealed and self.failure is None and self.host.sealer.ready(self.space):
                 await self._seal_one()
+        except LichenError as error:
+            self._unsealable = True
+            log.error("changes of document %s could not be sealed: %s", self.id.hex(), error)
         finally:
             self._sealing = False
             self._progress.set()

@@ -12,7 +12,7 @@ import pytest
 from lichen import Document as Note
 from lichen import Engine
 from lichen.config import Limits
-from lichen.errors import StoreError, StoreFull
+from lichen.errors import LimitExceeded, StoreError, StoreFull
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.runtime.document import OpenDocument
 from lichen.runtime.sealer import SessionLog
@@ -32,7 +32,7 @@ class HeldHost:
     """Keeps every job for the writer until the test says how it ended."""
 
     device = DeviceKey(b"a" * 32)
-    sealer = SealsNothing()
+    sealer: SealsNothing | SealsFailing = SealsNothing()
 
     def __init__(self) -> None:
         self.pending: list[Pending] = []
@@ -86,9 +86,10 @@ async def test_a_snapshot_is_not_written_before_the_changes_in_it(host: HeldHost
         await asyncio.sleep(0)
     assert len(host.pending) == 2
     host.pending[0][1](None, None)  # the change is on disk
-    while len(host.pending) < 3:
-        await asyncio.sleep(0)
-    host.pending[2][1](None, None)
+    for queued in (2, 3):  # what is before it in the queue, and the snapshot
+        while len(host.pending) <= queued:
+            await asyncio.sleep(0)
+        host.pending[queued][1](None, None)
     await folding
 
 
@@ -104,6 +105,41 @@ async def test_a_snapshot_with_a_change_that_could_not_be_saved_is_not_written(
     with pytest.raises(StoreFull):
         await folding
     assert len(host.pending) == 2
+
+
+async def test_a_snapshot_with_a_change_set_that_could_not_be_stored_is_not_written(
+    host: HeldHost, opened: OpenDocument
+) -> None:
+    """The set would be asked for no more, and what is sealed on top of it would name nothing."""
+    folding = asyncio.create_task(opened.fold())
+    for queued in (0, 1):
+        while len(host.pending) <= queued:
+            await asyncio.sleep(0)
+        if queued == 1:
+            opened.fail(StoreError("a page cannot be read"))
+        host.pending[queued][1](0, None)
+    with pytest.raises(StoreError, match="a page"):
+        await folding
+    assert len(host.pending) == 2
+
+
+class SealsFailing:
+    def ready(self, _space: SpaceId) -> bool:
+        return True
+
+    def next_run(self, unsealed: Any) -> Any:
+        raise LimitExceeded("a change would join 2,000 branches")
+
+
+async def test_who_waits_for_changes_that_cannot_be_sealed_is_not_left_waiting(
+    host: HeldHost, opened: OpenDocument
+) -> None:
+    host.sealer = SealsFailing()
+    for count in (1, 2):
+        edit(opened, count)
+        host.pending[-1][1](None, None)
+        await asyncio.wait_for(opened.settled(), 20)
+        assert (opened.quiet, opened.failure, len(host.pending)) == (False, None, count)
 
 
 async def test_after_a_failed_save_nothing_more_is_written(host: HeldHost, opened: OpenDocument) -> None:

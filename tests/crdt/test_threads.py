@@ -52,7 +52,7 @@ def test_two_threads_write_apply_and_read_without_deadlock() -> None:
 
 
 def test_edits_made_while_a_large_apply_runs_are_kept_and_its_patches_lead_on_from_them() -> None:
-    doc, changes = typed(30)
+    doc, changes = typed(5)  # each may take its patience of two seconds
     with doc.change():
         doc["n"] += 1  # from here on the changes are concurrent, so that replay cannot take them
     shown = {"body": str(doc["body"])}

@@ -15,6 +15,7 @@ from typing import Any
 
 import cbor2
 from lichen.errors import ProtocolError
+from lichen.wire import cbor
 
 SIGNAL_BYTES = 12 * 1024
 """Largest signal that is sent or read."""
@@ -76,8 +77,8 @@ class Signal:
 
 def _read_cbor(data: bytes) -> Any:
     try:
-        return cbor2.loads(data)
-    except Exception as error:  # the decoder's errors on hostile input are of many kinds
+        return cbor.loads(data)
+    except ValueError as error:
         raise ProtocolError("a signal is not CBOR") from error
 
 

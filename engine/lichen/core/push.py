@@ -190,6 +190,7 @@ class Push:
             on_link.pull_again = None
             if space.waiting or on_link.gap:
                 on_link.gap = False
+                on_link.peer_position = None  # it may count what is pulled again only now
                 self._state.emit(Send(link.id, Pull(space.id, 0, space.sample())))
 
     def link_lost(self, lost: LinkState) -> None:

@@ -18,6 +18,7 @@ import cbor2
 from lichen.config import Limits
 from lichen.errors import ProtocolError
 from lichen.ids import DeviceKey, OpId, SetId, SpaceId
+from lichen.wire import cbor
 
 VERSION = 1
 """The version of the link protocol that this code speaks."""
@@ -193,8 +194,8 @@ def encode(message: Message) -> bytes:
 def decode(data: bytes, limits: Limits) -> Message:
     """The message in `data`. Raises `ProtocolError` for anything but one well-formed message."""
     try:
-        array = cbor2.loads(data)
-    except Exception as error:  # cbor2 raises errors of many kinds on malformed input
+        array = cbor.loads(data)
+    except ValueError as error:
         raise ProtocolError("a link message is not CBOR") from error
     if not isinstance(array, list) or not array or type(array[0]) is not int:
         raise ProtocolError("a link message is not an array that begins with its kind")

@@ -184,6 +184,20 @@ def test_what_the_store_could_not_keep_is_pulled_again_before_the_cursor_moves(d
     assert moved(replica.position(1)) == [1]
 
 
+def test_a_position_from_before_what_was_lost_is_pulled_again_moves_no_cursor(desk: Desk) -> None:
+    replica = Replica(desk, 1)
+    owner = Pen(desk)
+    first, second = owner.create(), owner.write()
+    replica.take(1, first, second)
+    replica.feed(SetsNotStored(replica.space.id, (first.id, second.id)))
+    assert moved(replica.position(1)) == []
+    assert pulled(replica.feed(TimeReached(), Limits().reconnect_max_s)) == [1]
+    replica.sets(1, first)  # the second comes in the next message
+    assert moved(replica.check(1, first)) == []
+    replica.take(1, second)
+    assert moved(replica.position(1)) == [1]
+
+
 def test_a_set_that_waits_for_an_operation_that_proves_invalid_is_invalid(desk: Desk) -> None:
     replica = Replica(desk, 1)
     bad = desk.script.add("eve", by="ann")

@@ -172,14 +172,15 @@ class Server:
                 slow.set()
 
         page = Page(tell)
+        tasks: list[asyncio.Task[Any]] = []
         self.desk.add(page)
-        tell(await self.desk.state())
-        tasks = [
-            asyncio.create_task(self._send(socket, waiting)),
-            asyncio.create_task(self._receive(socket, page)),
-            asyncio.create_task(slow.wait()),
-        ]
         try:
+            tell(await self.desk.state())
+            tasks += [
+                asyncio.create_task(self._send(socket, waiting)),
+                asyncio.create_task(self._receive(socket, page)),
+                asyncio.create_task(slow.wait()),
+            ]
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in tasks:
@@ -295,6 +296,10 @@ def _string(body: dict[str, Any], key: str) -> str:
     value = body.get(key, "")
     if not isinstance(value, str):
         raise LichenError(f"{key} is not text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise LichenError(f"{key} holds half of a character") from error
     return value
 
 

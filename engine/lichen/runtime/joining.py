@@ -8,6 +8,7 @@ an issuer that has already taken a device in answers it again, so a joiner may s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -168,7 +169,8 @@ class Joining:
             self._driver.store.write(lambda conn: rows.check_room(conn, ticket.space, self._limits))
         )
         for url in ticket.hints:
-            self._connections.connect(url)
+            with contextlib.suppress(ConfigError):  # an address of a kind that this device does not know
+                self._connections.connect(url)
         if not self._connections.dialled and not self._connections.addresses:
             raise Unreachable(
                 "the ticket does not say where its issuer can be reached, and this device knows no address",

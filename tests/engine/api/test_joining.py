@@ -47,6 +47,16 @@ async def test_of_two_who_come_at_once_with_a_one_use_ticket_one_gets_in_and_the
     assert len(space.members()) == 2
 
 
+async def test_an_address_of_a_kind_that_is_not_known_here_is_passed_over(devices: Devices) -> None:
+    ann, bob = await devices("ann", "bob")
+    address = await ann.listen("memory://known")
+    space = await ann.create_space("Family")
+    ticket = await space.invite(mode="auto", hints=["pigeon://loft", address])
+    assert (await bob.join(ticket, timeout_s=20)).id == space.id
+    with pytest.raises(Unreachable):
+        await (await devices("cat"))[0].join(await space.invite(mode="auto", hints=["pigeon://loft"]), timeout_s=20)
+
+
 async def test_a_device_that_joins_again_uses_nothing_up(devices: Devices) -> None:
     ann, bob = await devices("ann", "bob")
     await ann.listen("memory://again")

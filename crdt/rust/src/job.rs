@@ -1,9 +1,10 @@
 //! Handing changes to the crate, on a copy of the document that nobody else sees.
 //!
-//! A job begins and finishes while it holds the document, for microseconds each; in between it works on the
-//! document's **spare**: the document as it was at some moment, and a list of what it got since. Both go into
-//! the spare with what came from outside, by replay or in one call of the crate, and then document and spare
-//! change places, if nothing was typed meanwhile. Else the next round begins, which adds what was typed.
+//! A job begins and finishes while it holds the document: for microseconds each, or as long as a copy takes where
+//! there is none yet. In between it works on the document's **spare**: the document as it was at some moment, and a
+//! list of what it got since. Both go into the spare with what came from outside, by replay or in one call of the
+//! crate, and then document and spare change places, if nothing was typed meanwhile. Else the next round begins,
+//! which adds what was typed.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};

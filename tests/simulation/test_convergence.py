@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
+from lichen.config import DEFAULT_LIMITS
 from lichen.ids import DocId, SpaceId
 from lichen.testing.machine import Machine
 from lichen.testing.world import World
@@ -73,6 +76,37 @@ def test_devices_agree_after_any_life(seed: int) -> None:
     for device in devices[1:]:
         world.admit(devices[0], space, device)
     words = random_life(world, relay, devices, space, 100)
+    world.settle(relay)
+    assert_same(devices, space, words)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_what_full_disks_did_not_keep_comes_again(seed: int) -> None:
+    """Half of what arrives is lost at once, and machines crash between that and its coming again."""
+    world = World(seed, dataclasses.replace(DEFAULT_LIMITS, reconnect_max_s=0.01))
+    relay = world.machine("relay", relay=True)
+    devices = [world.machine(name) for name in "ab"]
+    space = world.found(devices[0])
+    world.link(devices[0], relay)
+    world.admit(devices[0], space, devices[1])
+    world.settle(relay, 2)
+    words: dict[DocId, list[str]] = {devices[0].create(space): []}
+    world.full = 0.5
+    for step in range(40):
+        world.settle(relay, world.random.uniform(0, 0.3))
+        device = world.random.choice(devices)
+        doc = world.random.choice(list(words))
+        match world.random.randrange(10):
+            case 0:
+                world.crash(device)
+            case 1 | 2:
+                words[device.create(space)] = []
+            case _ if "body" in device.document(doc):
+                words[doc].append(f"{device.name}{step}.")
+                device.insert(space, doc, 0, words[doc][-1])
+    world.full = 0.0
+    for machine in world.machines:
+        world.crash(machine)
     world.settle(relay)
     assert_same(devices, space, words)
 

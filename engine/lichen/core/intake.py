@@ -28,7 +28,7 @@ from lichen.core.state import NodeState
 from lichen.errors import InvalidChangeSet
 from lichen.ids import OpId, SetId
 from lichen.wire.changeset import ChangeSet
-from lichen.wire.frames import Position, Prune, Pull, Sets
+from lichen.wire.frames import Position, Prune, Sets
 
 BATCH_SETS = 512
 """Most sets in one check."""
@@ -239,9 +239,12 @@ class Intake:
     def position(self, link: LinkState, message: Position) -> None:
         """The peer has sent or announced everything up to a position of its store."""
         space = self._state.spaces.get(message.space)
-        if space is not None and self._state.may_listen(link, space):
-            link.on(space.id).peer_position = message.position
-            link.on(space.id).refusal = ""
+        if space is None or not self._state.may_listen(link, space):
+            return
+        on_link = link.on(space.id)
+        on_link.refusal = ""
+        if message.pull == on_link.pulls:  # else it was on its way when the newest pull was sent
+            on_link.peer_position = message.position
             self.settle_positions(space)
 
     def settle_positions(self, space: SpaceState) -> None:
@@ -261,9 +264,7 @@ class Intake:
             return
         if on_link.gap:
             if on_link.pull_again is None:
-                on_link.gap = False
-                on_link.peer_position = None
-                self._state.emit(Send(link.id, Pull(space.id, 0, space.sample())))
+                self._state.emit(Send(link.id, on_link.pull(0, space.sample())))
             return
         self._state.emit(StoreCursor(link.id, link.peer, space.id, link.hello.store, on_link.peer_position))
         self._state.emit(TellCaughtUp(space.id, link.peer))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from lichen.ids import DeviceKey, OpId, SetId, SpaceId
 from lichen.wire.changeset import ChangeSet
-from lichen.wire.frames import Hello
+from lichen.wire.frames import Hello, Pull
 
 MISSED_BYTES = 4 * 1024 * 1024
 """How much may gather for a link during its catch-up before another round from the store is cheaper."""
@@ -31,8 +31,10 @@ class SpaceOnLink:
     subscribed: bool = False
     """The peer pulled: it gets what is new."""
     catching_up: bool = False
-    next_pull: tuple[int, tuple[SetId, ...]] | None = None
-    """The newest pull that came during a catch-up: position and sample. It is served after it."""
+    served_pull: int = 0
+    """The number of the peer's pull that the catch-up answers, or the last one did."""
+    next_pull: Pull | None = None
+    """The newest pull that came during a catch-up. It is served after it."""
     position: int = 0
     """Our store's position up to which the peer was sent everything."""
     told_position: int = -1
@@ -50,6 +52,8 @@ class SpaceOnLink:
     """Authors that we asked the peer only to announce."""
     missing: OrderedDict[bytes, float] = field(default_factory=OrderedDict)
     """Short ids that the peer announced and that are not here, with the time to ask for them."""
+    pulls: int = 0
+    """How many pulls were sent, which is the newest one's number."""
     peer_position: int | None = None
     """A position in the peer's store that is reached when nothing is missing any more."""
     refusal: str = ""
@@ -72,6 +76,13 @@ class SpaceOnLink:
     def served(self) -> bool:
         """The peer has confirmed everything it was told of."""
         return self.live and not self.behind and 0 <= self.told_position <= self.settled_position
+
+    def pull(self, since: int, sample: tuple[SetId, ...]) -> Pull:
+        """A new pull. What the peer said or says before its answer does not count what comes with the answer."""
+        self.pulls += 1
+        self.gap = False
+        self.peer_position = None
+        return Pull(self.space, self.pulls, since, sample)
 
     def miss(self, change_set: ChangeSet) -> None:
         """Keep a set accepted during the catch-up, or note that another round is due."""

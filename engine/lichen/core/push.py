@@ -38,7 +38,7 @@ class Push:
         if link is None or space is None or link.hello is None:
             return
         since = event.position if event.store == link.hello.store and space.known else 0
-        self._state.emit(Send(link.id, Pull(space.id, since, space.sample())))
+        self._state.emit(Send(link.id, link.on(space.id).pull(since, space.sample())))
 
     # Their pull
 
@@ -50,9 +50,13 @@ class Push:
         on_link = link.on(space.id)
         on_link.subscribed = True
         if on_link.catching_up:
-            on_link.next_pull = message.since, message.sample
+            on_link.next_pull = message
         else:
-            self._begin_catch_up(link, on_link, message.since, message.sample)
+            self._serve(link, on_link, message)
+
+    def _serve(self, link: LinkState, on_link: SpaceOnLink, pull: Pull) -> None:
+        on_link.served_pull = pull.number
+        self._begin_catch_up(link, on_link, pull.since, pull.sample)
 
     def _begin_catch_up(self, link: LinkState, on_link: SpaceOnLink, since: int, sample: tuple[SetId, ...]) -> None:
         on_link.catching_up = True
@@ -72,8 +76,8 @@ class Push:
             return
         on_link.position = event.position
         if on_link.next_pull is not None:
-            (since, sample), on_link.next_pull = on_link.next_pull, None
-            self._begin_catch_up(link, on_link, since, sample)
+            pull, on_link.next_pull = on_link.next_pull, None
+            self._serve(link, on_link, pull)
             return
         if on_link.behind:
             self._begin_catch_up(link, on_link, event.position, ())
@@ -189,9 +193,7 @@ class Push:
         if on_link.pull_again is not None and on_link.pull_again <= now:
             on_link.pull_again = None
             if space.waiting or on_link.gap:
-                on_link.gap = False
-                on_link.peer_position = None  # it may count what is pulled again only now
-                self._state.emit(Send(link.id, Pull(space.id, 0, space.sample())))
+                self._state.emit(Send(link.id, on_link.pull(0, space.sample())))
 
     def link_lost(self, lost: LinkState) -> None:
         """What the lost link carried must come over the others: graft them at once."""
@@ -224,7 +226,7 @@ class Push:
 
     def _tell_position(self, link: LinkState, on_link: SpaceOnLink, position: int) -> None:
         on_link.told_position = position
-        self._state.emit(Send(link.id, Position(on_link.space, position)))
+        self._state.emit(Send(link.id, Position(on_link.space, position, on_link.served_pull)))
 
     def cursor_stored(self, event: CursorStored) -> None:
         """All that a peer told us of is on disk: confirm it."""

@@ -59,6 +59,7 @@ class Machine:
         self.disk = Disk(world.random_bytes(16))
         self.invalid: list[str] = []
         self._life = 0
+        self._untold_losses = 0
         self.boot()
 
     @property
@@ -69,6 +70,7 @@ class Machine:
     def boot(self) -> None:
         """Start from what is on the disk, in a new session."""
         self._life += 1
+        self._untold_losses = 0
         self.session = Session(self.world.random_bytes(16))
         self.node = Node(
             self.identity,
@@ -97,6 +99,8 @@ class Machine:
         """Handle an event, and carry out what it leads to."""
         for effect in self.node.handle(event, self.world.now):
             self._carry_out(effect)
+        if isinstance(event, happened.SetsNotStored):
+            self._untold_losses -= 1
         due = self.node.next_timer
         if due is not None:
             self.world.at(max(due, self.world.now + 0.001), self._later(happened.TimeReached()))
@@ -141,9 +145,8 @@ class Machine:
             case do.ReadCursor(link, peer, space):
                 store, position = self.disk.cursors.get((peer, space), (b"", 0))
                 self.soon(happened.CursorRead(link, space, store, position))
-            case do.StoreCursor(link, peer, space, store, position):
-                self.disk.cursors[peer, space] = (store, position)
-                self.soon(happened.CursorStored(link, space, position))
+            case do.StoreCursor():
+                self._store_cursor(effect)
             case do.ReadCatchUp():
                 self._catch_up(effect)
             case do.ReadSets(link, space, ids):
@@ -169,10 +172,24 @@ class Machine:
         return tuple(checked)
 
     def _store_sets(self, effect: do.StoreSets) -> None:
+        rows = self.disk.sets.setdefault(effect.space, [])
+        here = {change_set.id for change_set, _, _ in rows} | {item.set.id for item in effect.sets}
+        whole = all(here.issuperset(item.set.header.deps) for item in effect.sets)
+        if not whole or (self.world.full and self.world.random.random() < self.world.full):
+            self._untold_losses += 1
+            self.soon(happened.SetsNotStored(effect.space, tuple(item.set.id for item in effect.sets)))
+            return
         for item in effect.sets:
-            known = self.state(effect.space).known[item.set.id]
-            self.disk.sets.setdefault(effect.space, []).append((item.set, known, item.changes))
+            rows.append((item.set, self.state(effect.space).known[item.set.id], item.changes))
             self._apply(item.set, item.changes)
+
+    def _store_cursor(self, effect: do.StoreCursor) -> None:
+        """Unless sets were lost that the node takes for stored: then the link ends, as in the driver."""
+        if self._untold_losses:
+            self.world.cut(effect.link)
+            return
+        self.disk.cursors[effect.peer, effect.space] = (effect.store, effect.position)
+        self.soon(happened.CursorStored(effect.link, effect.space, effect.position))
 
     def _catch_up(self, effect: do.ReadCatchUp) -> None:
         rows = self.disk.sets.get(effect.space, [])

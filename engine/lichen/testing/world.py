@@ -41,6 +41,8 @@ class World:
     def __init__(self, seed: int, limits: Limits = DEFAULT_LIMITS) -> None:
         self.random = random.Random(seed)
         self.limits = limits
+        self.full = 0.0
+        """How likely a disk does not keep what should be stored."""
         self.now = 1_000.0
         self.machines: list[Machine] = []
         self.wires: dict[int, Wire] = {}

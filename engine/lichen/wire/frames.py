@@ -62,6 +62,8 @@ class Pull:
 
     KIND: ClassVar[int] = 2
     space: SpaceId
+    number: int
+    """Counts the sender's pulls of this space on this link, from 1."""
     since: int
     """A position of the receiver's store; 0 for the beginning."""
     sample: tuple[SetId, ...]
@@ -140,6 +142,8 @@ class Position:
     KIND: ClassVar[int] = 10
     space: SpaceId
     position: int
+    pull: int
+    """The receiver's newest pull that was answered before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,8 +284,8 @@ def _access(values: list[Any], limits: Limits) -> Access:
 
 
 def _pull(values: list[Any], limits: Limits) -> Pull:
-    space, since, sample = _fields(values, 3)
-    return Pull(SpaceId(_hash(space)), _number(since), _many(sample, limits.frontier_ids, _hash))
+    space, number, since, sample = _fields(values, 4)
+    return Pull(SpaceId(_hash(space)), _number(number), _number(since), _many(sample, limits.frontier_ids, _hash))
 
 
 def _sets(values: list[Any], limits: Limits) -> Sets:
@@ -320,8 +324,8 @@ def _mail(values: list[Any], limits: Limits) -> Mail:
 
 
 def _position(values: list[Any], _limits: Limits) -> Position:
-    space, position = _fields(values, 2)
-    return Position(SpaceId(_hash(space)), _number(position))
+    space, position, pull = _fields(values, 3)
+    return Position(SpaceId(_hash(space)), _number(position), _number(pull))
 
 
 def _settled(values: list[Any], _limits: Limits) -> Settled:

@@ -64,9 +64,10 @@ class Replica:
         self.sets(link, *sets)
         self.check(link, *sets)
 
-    def position(self, link: int, position: int = 7) -> list[Effect]:
-        """The peer says that all up to there was sent."""
-        return self.hears(link, frames.Position(self.space.id, position))
+    def position(self, link: int, position: int = 7, pull: int | None = None) -> list[Effect]:
+        """The peer says that all up to there was sent, after it answered the newest pull or an older one."""
+        newest = self.state.links[link].on(self.space.id).pulls
+        return self.hears(link, frames.Position(self.space.id, position, newest if pull is None else pull))
 
 
 def moved(effects: list[Effect]) -> list[int]:
@@ -195,6 +196,19 @@ def test_a_position_from_before_what_was_lost_is_pulled_again_moves_no_cursor(de
     replica.sets(1, first)  # the second comes in the next message
     assert moved(replica.check(1, first)) == []
     replica.take(1, second)
+    assert moved(replica.position(1)) == [1]
+
+
+def test_a_position_that_was_on_its_way_when_the_lost_was_pulled_again_moves_no_cursor(desk: Desk) -> None:
+    replica = Replica(desk, 1)
+    first = Pen(desk).create()
+    replica.take(1, first)
+    before = replica.state.links[1].on(replica.space.id).pulls
+    replica.feed(SetsNotStored(replica.space.id, (first.id,)))
+    assert pulled(replica.feed(TimeReached(), Limits().reconnect_max_s)) == [1]
+    assert moved(replica.position(1, pull=before)) == []
+    replica.take(1, first)
+    assert moved(replica.position(1, pull=before)) == []
     assert moved(replica.position(1)) == [1]
 
 

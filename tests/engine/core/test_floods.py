@@ -121,13 +121,16 @@ def test_a_peer_that_names_spaces_without_end_is_cut_off(relay: bool) -> None:
 
 def test_pulls_that_come_during_a_catch_up_are_served_by_one_more() -> None:
     served = Served()
-    asked = of(ReadCatchUp, served.hears(frames.Pull(served.space.id, 0, ())))
+    asked = of(ReadCatchUp, served.hears(frames.Pull(served.space.id, 1, 0, ())))
     for since in range(1, 50):
-        asked += of(ReadCatchUp, served.hears(frames.Pull(served.space.id, since, ())))
+        asked += of(ReadCatchUp, served.hears(frames.Pull(served.space.id, 1 + since, since, ())))
     assert len(asked) == 1
     again = of(ReadCatchUp, served.feed(CatchUpRead(1, served.space.id, (), 60, True)))
     assert [effect.since for effect in again if isinstance(effect, ReadCatchUp)] == [49]
-    assert not of(ReadCatchUp, served.feed(CatchUpRead(1, served.space.id, (), 60, True)))
+    last = served.feed(CatchUpRead(1, served.space.id, (), 60, True))
+    assert not of(ReadCatchUp, last)
+    told = [effect.message for effect in last if isinstance(effect, Send)]
+    assert told == [frames.Position(served.space.id, 60, 50)]
     assert served.node.state.links[1].spaces[served.space.id].live
 
 
@@ -187,7 +190,7 @@ def test_who_pulls_again_and_again_over_a_congested_link_is_not_shown_who_is_her
     node.handle(LinkOpened(1, guest.device, "memory", bytes(32), False, b""), 0.0)
     node.handle(MessageArrived(1, frames.Hello(frames.VERSION, False, bytes(16), b"", ())), 0.0)
     node.handle(PresenceSet(founded.space, DocId(b"d" * 16), b"here"), 0.0)
-    pull = MessageArrived(1, frames.Pull(founded.space, 0, ()))
+    pull = MessageArrived(1, frames.Pull(founded.space, 1, 0, ()))
     assert shown(node.handle(pull, 0.0))
     node.handle(LinkCongested(1), 0.0)
     assert not shown(node.handle(pull, 0.0))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
+from typing import get_args
 
 import lichen
 import pytest
 from lichen.crypto import plaintext, sealing
-from lichen.wire import changeset, dictionary, domains, ephemeral, epochs, membership, operation, ticket
+from lichen.wire import changeset, dictionary, domains, ephemeral, epochs, frames, membership, operation, ticket
 
-PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "wire.md").read_text()
+REFERENCE = Path(__file__).parents[3] / "docs" / "reference"
+PAGE = (REFERENCE / "wire.md").read_text()
 TABLE = PAGE[PAGE.index("## Domain strings") : PAGE.index("## Change set")]
 
 
@@ -52,6 +55,15 @@ def test_kinds_and_roles_are_shown_with_their_numbers() -> None:
         assert f"**{kind.value} `{kind.name}`**" in PAGE
     for role in membership.Role:
         assert f"{role.value} {role.name.lower()}" in PAGE
+
+
+def test_the_messages_of_links_are_shown_with_their_fields_in_order() -> None:
+    rows = re.findall(r"^\| (\d+) \| (\w+) \| (.*?) ?\| ", (REFERENCE / "links.md").read_text(), re.MULTILINE)
+    shown = {(int(kind), name, re.sub(r" \([^)]*\)", "", fields)) for kind, name, fields in rows}
+    assert {
+        (message.KIND, message.__name__, ", ".join(field.name for field in dataclasses.fields(message)))
+        for message in get_args(frames.Message)
+    } <= shown
 
 
 def test_widths_and_limits_are_shown() -> None:

@@ -409,12 +409,14 @@ class Engine:
         """Queue a job for the writer thread."""
         self.store.write_soon(job, done)
 
-    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> object:
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None] | None:
         """Start a task of the driver's."""
         return self._driver.spawn(work, name)
 
-    def want_epoch(self, space: SpaceId) -> None:
+    def want_epoch(self, document: OpenDocument) -> None:
         """There is something to seal, and no epoch to seal it under."""
+        space = document.space
+        self._documents.cannot_seal(document)
         operations = author_epoch(self._state(space), self.identity, self.clock)
         if operations:
             self._driver.feed(happened.OperationsAuthored(space, tuple(operations)))

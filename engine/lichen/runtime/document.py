@@ -17,7 +17,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -68,10 +68,10 @@ class Host(Protocol):
     def write_soon(self, job: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None]) -> None:
         """Queue a job for the writer thread."""
 
-    def spawn(self, work: Any, name: str) -> object:
-        """Start a task."""
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None] | None:
+        """Start a task; None once the engine is closed."""
 
-    def want_epoch(self, space: SpaceId) -> None:
+    def want_epoch(self, document: OpenDocument) -> None:
         """There is something to seal, and no epoch to seal it under: begin one, where this device can."""
 
     def sealed(self, event: SetSealed) -> None:
@@ -307,7 +307,7 @@ class OpenDocument:
         if not self._unsealed or self._sealing or self.failure is not None:
             return
         if not self.host.sealer.ready(self.space):
-            self.host.want_epoch(self.space)
+            self.host.want_epoch(self)
         if self.host.sealer.ready(self.space):
             self._sealing, self._unsealable = True, False
             self.host.spawn(self._seal_all(), f"seal {self.id.hex()[:8]}")

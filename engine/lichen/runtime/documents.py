@@ -15,7 +15,7 @@ from lichen_crdt import CrdtError, Document, Value
 from lichen.config import Limits
 from lichen.core.actors import actor_id
 from lichen.core.effects import AcceptedSet, StoreSets
-from lichen.errors import NotFound, StoreError
+from lichen.errors import LichenError, NotFound, StoreError
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.runtime import rows
 from lichen.runtime.document import Host, OpenDocument
@@ -47,6 +47,8 @@ class Documents:
         self._stale: dict[DocId, None] = {}
         """Changed on disk while not in memory: title and heads in the store are old."""
         self._freshening = False
+        self._unsealed: dict[DocId, SpaceId] = {}
+        """With changes that could not be sealed when that was last tried, in memory or not."""
 
     def open_now(self, doc: DocId) -> OpenDocument | None:
         """The document, if it is in memory."""
@@ -103,10 +105,24 @@ class Documents:
             return document
         loading = self._loading.get(doc)
         if loading is None:
-            loading = asyncio.get_running_loop().create_future()
-            self._loading[doc] = loading
-            await self._load(doc, loading, document)
+            loading = self._begin_loading(doc, document)
         return await asyncio.shield(loading)
+
+    def _begin_loading(self, doc: DocId, failed: OpenDocument | None) -> asyncio.Future[OpenDocument]:
+        """Load a document in a task of its own: who asked for it first may give up, and others wait for it too."""
+        loading: asyncio.Future[OpenDocument] = asyncio.get_running_loop().create_future()
+        task = self._host.spawn(self._load(doc, loading, failed), f"load {doc.hex()[:8]}")
+        if task is None:
+            raise StoreError("this engine is closed")
+        self._loading[doc] = loading
+
+        def ended(_task: object) -> None:
+            if not loading.done():
+                loading.set_exception(StoreError(f"document {doc.hex()} could not be loaded: the engine is closing"))
+            loading.exception()  # nobody may be waiting any more
+
+        task.add_done_callback(ended)
+        return loading
 
     async def _load(self, doc: DocId, loading: asyncio.Future[OpenDocument], failed: OpenDocument | None) -> None:
         try:
@@ -118,18 +134,15 @@ class Documents:
             if stored is None:
                 raise NotFound(f"document {doc.hex()} is not on this device")
             document = await self._build(stored)
-        except BaseException as error:
-            del self._loading[doc]
-            self._late.pop(doc, None)
-            if not isinstance(error, Exception):
-                loading.cancel()
-                raise
+            self.adopt(document)
+            document.take(self._late.pop(doc, []))
+            loading.set_result(document)
+        except Exception as error:
             loading.set_exception(error)
-            return
-        del self._loading[doc]
-        self.adopt(document)
-        document.take(self._late.pop(doc, []))
-        loading.set_result(document)
+        finally:
+            del self._loading[doc]
+            if self._late.pop(doc, None):  # what came while it could not be loaded
+                self._freshen_soon(doc)
 
     async def _build(self, stored: rows.StoredDocument) -> OpenDocument:
         actor = actor_id(self._device, stored.doc, self._session)
@@ -162,8 +175,11 @@ class Documents:
             elif doc in self._loading:
                 self._late.setdefault(doc, []).extend(items)
             else:
-                self._stale[doc] = None
-        if self._stale and not self._freshening:
+                self._freshen_soon(doc)
+
+    def _freshen_soon(self, doc: DocId) -> None:
+        self._stale[doc] = None
+        if not self._freshening:
             self._freshening = True
             self._host.spawn(self._freshen(), "freshen")
 
@@ -173,8 +189,10 @@ class Documents:
             while self._stale:
                 doc = next(iter(self._stale))
                 del self._stale[doc]
-                document = await self.get(doc)
-                document.freshen()
+                try:
+                    (await self.get(doc)).freshen()
+                except LichenError as error:  # the others are shown all the same
+                    log.error("document %s could not be loaded: %s", doc.hex(), error)
         finally:
             self._freshening = False
 
@@ -192,6 +210,23 @@ class Documents:
         for document in self.all_open():
             if document.space == space:
                 document.seal_soon()
+        left = [doc for doc, where in self._unsealed.items() if where == space]
+        if left and self._host.sealer.ready(space):
+            for doc in left:
+                del self._unsealed[doc]
+            asleep = [doc for doc in left if doc not in self._alive]
+            self._host.spawn(self._load_to_seal(asleep), "seal what was left")
+
+    async def _load_to_seal(self, docs: Sequence[DocId]) -> None:
+        for doc in docs:
+            try:
+                await self.get(doc)
+            except LichenError as error:
+                log.error("changes of document %s could not be sealed: %s", doc.hex(), error)
+
+    def cannot_seal(self, document: OpenDocument) -> None:
+        """Its changes wait for rights or keys: it is loaded for them again, should it have left memory by then."""
+        self._unsealed[document.id] = document.space
 
     async def settle(self) -> None:
         """Return when every document in memory is saved, sealed and applied, as far as it can be."""

@@ -8,20 +8,17 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import cbor2
 from lichen_crdt import ChangeInfo, inspect
 from lichen_crdt import Document as CrdtDocument
 
 from lichen.api.feed import Feed
-from lichen.errors import AccessDenied, LimitExceeded
+from lichen.api.presence import encoded
+from lichen.errors import AccessDenied
 from lichen.ids import DeviceKey, DocId, SpaceId
 from lichen.runtime.document import Applied, OpenDocument
 
 if TYPE_CHECKING:
     from lichen.api.engine import Engine
-
-PRESENCE_BYTES = 8 * 1024
-"""Largest presence data, as CBOR."""
 
 
 class Transaction:
@@ -153,12 +150,10 @@ class Document:
     def set_presence(self, data: Mapping[str, object] | None) -> None:
         """Show this to everyone who is there, sealed and never stored; None takes it back.
 
-        Raises `LimitExceeded` when it is larger than 8 KiB as CBOR.
+        It is a map of text, bytes, numbers, True, False, None, and lists and maps of these, a few levels deep. Raises
+        `ConfigError` for anything else, and `LimitExceeded` when it is larger than 8 KiB as CBOR.
         """
-        payload = None if data is None else cbor2.dumps(dict(data))
-        if payload is not None and len(payload) > PRESENCE_BYTES:
-            raise LimitExceeded(f"presence of {len(payload)} bytes is larger than {PRESENCE_BYTES}")
-        self._engine.set_presence(self.space, self.id, payload)
+        self._engine.set_presence(self.space, self.id, None if data is None else encoded(data))
 
     @property
     def presence(self) -> Mapping[DeviceKey, Mapping[str, Any]]:  # Any: what others sent, whatever CBOR holds

@@ -10,7 +10,25 @@ import cbor2
 
 from lichen.api.events import PresenceChanged
 from lichen.core.effects import TellPresence
+from lichen.errors import ConfigError, LimitExceeded
 from lichen.ids import DeviceKey, DocId, SpaceId
+from lichen.wire import cbor
+
+PRESENCE_BYTES = 8 * 1024
+"""Largest presence data, as CBOR."""
+
+
+def encoded(data: Mapping[str, object]) -> bytes:
+    """Presence data as it is sent. Raises `LimitExceeded`, and `ConfigError` for what others would not read."""
+    try:
+        payload = cbor2.dumps(dict(data))
+        cbor.loads(payload)
+    except (ValueError, RecursionError, cbor2.CBOREncodeError) as error:
+        hint = "use maps, lists, text, bytes, numbers, True, False and None, a few levels deep"
+        raise ConfigError(f"this cannot be shown as presence: {error}", hint=hint) from error
+    if len(payload) > PRESENCE_BYTES:
+        raise LimitExceeded(f"presence of {len(payload)} bytes is larger than {PRESENCE_BYTES}")
+    return payload
 
 
 class Presences:
@@ -25,14 +43,16 @@ class Presences:
 
     def told(self, effect: TellPresence) -> PresenceChanged:
         """A device shows something else; what is no map counts as nothing."""
-        there = self._there.setdefault((effect.space, effect.doc), {})
+        where = effect.space, effect.doc
         data: Any = None
         if effect.payload is not None:
-            with contextlib.suppress(Exception):  # cbor2 raises errors of many kinds on what a peer may send
-                data = cbor2.loads(effect.payload)
+            with contextlib.suppress(ValueError):
+                data = cbor.loads(effect.payload)
         if isinstance(data, dict):
-            there[effect.device] = data
+            self._there.setdefault(where, {})[effect.device] = data
         else:
-            there.pop(effect.device, None)
             data = None
+            self._there.get(where, {}).pop(effect.device, None)
+            if not self._there.get(where):
+                self._there.pop(where, None)
         return PresenceChanged(effect.space, effect.doc, effect.device, data)

@@ -45,10 +45,12 @@ class Transaction:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._inner.__exit__(kind, error, trace)
-        if error is None:
-            self._opened.record(self._inner.changes, self._deps)
-        self._opened.apply_soon()
+        try:
+            self._inner.__exit__(kind, error, trace)
+            if error is None:
+                self._opened.record(self._inner.changes, self._deps)
+        finally:
+            self._opened.apply_soon()
 
     async def __aenter__(self) -> CrdtDocument:
         await self._opened.turn.acquire()
@@ -136,7 +138,8 @@ class Document:
     def listen(self, listener: Callable[[Applied], None]) -> Callable[[], None]:
         """Call `listener` at once whenever something has happened to the document, before anything else does.
 
-        For what must stay level with it, such as an editor. Returns what takes the listener away again.
+        For what must stay level with it, such as an editor. What it raises is logged, and stops nothing. Returns what
+        takes the listener away again.
         """
         self._opened.listeners.append(listener)
         return lambda: self._opened.listeners.remove(listener)

@@ -12,7 +12,9 @@ from lichen import Document, Engine, Relay, Text
 from lichen.api.events import DocumentChanged, PresenceChanged
 from lichen.config import DEFAULT_LIMITS, Limits
 from lichen.errors import StoreError
+from lichen.runtime import incoming
 from lichen.runtime.document import OpenDocument
+from lichen.runtime.incoming import Incoming
 from lichen.testing.waiting import until
 from lichen_crdt import Applying
 
@@ -135,7 +137,7 @@ async def test_what_comes_while_a_plain_transaction_is_open_is_applied_after_it(
     with contextlib.suppress(ZeroDivisionError), copy.change() as doc:
         doc["body"].append(" bread")
         await write(note, " and milk")
-        await until(lambda: copy._opened._incoming)
+        await until(lambda: copy._opened.incoming.waiting)
         raise ZeroDivisionError
     await until(lambda: copy.heads == note.heads)
     assert str(copy.doc["body"]) == "eggs and milk"
@@ -149,7 +151,7 @@ async def test_what_could_not_be_applied_is_there_when_the_document_is_opened_ag
     ann, bob = await devices("ann", "bob")
     note, copy = await shared_note(ann, bob, await relay.listen("ws://127.0.0.1:0"))
     if behind:
-        monkeypatch.setattr(OpenDocument, "_applied_at_once", lambda _self, _batch: False)
+        monkeypatch.setattr(Incoming, "_applied_at_once", lambda _self, _opened, _batch: False)
 
     def broken(_document: OpenDocument, _batch: object) -> Applying:
         raise RuntimeError("nobody foresaw this")
@@ -158,7 +160,7 @@ async def test_what_could_not_be_applied_is_there_when_the_document_is_opened_ag
     heard = asyncio.ensure_future(anext(events))
     await asyncio.sleep(0)
     with monkeypatch.context() as breaking:
-        breaking.setattr(OpenDocument, "_begin", broken)
+        breaking.setattr(incoming, "_begin", broken)
         await write(note, " and milk")
         await until(lambda: copy.failure)
     assert (await heard).patches == ()

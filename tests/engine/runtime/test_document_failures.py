@@ -82,7 +82,7 @@ async def test_a_snapshot_is_not_written_before_the_changes_in_it(host: HeldHost
     while len(host.pending) < 2:
         await asyncio.sleep(0)
     host.pending[1][1](0, None)  # the position
-    while not opened._waiters and len(host.pending) < 3:
+    while not opened.saving._waiters and len(host.pending) < 3:
         await asyncio.sleep(0)
     assert len(host.pending) == 2
     host.pending[0][1](None, None)  # the change is on disk
@@ -151,6 +151,38 @@ async def test_after_a_failed_save_nothing_more_is_written(host: HeldHost, opene
     opened.freshen()
     opened.take([])
     opened.seal_soon()
+    await opened.ended()
+    assert len(host.pending) == 1
+
+
+async def test_who_waits_for_changes_whose_sealing_breaks_is_not_left_waiting(
+    host: HeldHost, opened: OpenDocument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By an error that nobody foresaw."""
+    host.sealer = SealsFailing()
+    monkeypatch.setattr(host.sealer, "next_run", lambda _unsealed: 1 // 0)
+    edit(opened, 1)
+    host.pending[-1][1](None, None)
+    await asyncio.wait_for(opened.settled(), 20)
+    assert not opened.quiet
+
+
+async def test_a_change_on_its_way_to_the_disk_while_its_document_fails_is_acknowledged_if_it_arrives(
+    host: HeldHost, opened: OpenDocument
+) -> None:
+    """Else whoever wrote it would write it once more."""
+    waits: list[asyncio.Task[None]] = []
+    for number in (1, 2):
+        edit(opened, number)
+        waits.append(asyncio.create_task(opened.saved()))
+        await asyncio.sleep(0)
+    opened.fail(StoreError("change sets could not be stored"))
+    await asyncio.sleep(0)
+    assert not waits[0].done()
+    host.pending[0][1](None, None)
+    await waits[0]
+    with pytest.raises(StoreError, match="change sets"):
+        await waits[1]
     await opened.ended()
     assert len(host.pending) == 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import pytest
 from lichen.api.document import Transaction
 from lichen.core.effects import AcceptedSet
+from lichen.errors import StoreError
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.runtime.document import Applied, OpenDocument
 from lichen.runtime.sealer import SessionLog
-from lichen_crdt import Document, Text, apply_patches
+from lichen_crdt import CrdtError, Document, Text, apply_patches
+from lichen_crdt import Transaction as CrdtTransaction
 
 SESSION = Session(b"n" * 16)
 SIZE = 6_000
@@ -118,9 +121,9 @@ async def type_once(opened: OpenDocument) -> None:
 
 
 async def applied(opened: OpenDocument) -> None:
-    while opened._incoming or opened._applying:
-        opened._progress.clear()
-        await opened._progress.wait()
+    while not opened.incoming.quiet:
+        opened.progress.clear()
+        await opened.progress.wait()
 
 
 async def reached(gate: Gate) -> None:
@@ -148,20 +151,76 @@ async def test_the_document_changes_at_the_moment_when_listeners_hear_of_it(host
     changes = written_by_another(opened, 3)
     await type_once(opened)
     shown = opened.crdt.to_py()
+    level: list[bool] = []
 
     def listener(applied: Applied) -> None:
-        if not applied.local:
-            apply_patches(shown, applied.patches)
-        assert applied.local or shown == opened.crdt.to_py()
+        apply_patches(shown, applied.patches)
+        level.append(shown == opened.crdt.to_py())
 
     opened.listeners.append(listener)
     opened.crdt.gate.open.set()  # type: ignore[attr-defined]
     for number, change in enumerate(changes):
         opened.take([accepted(number, change)])
-        while opened._incoming or opened._applying:
+        while not opened.incoming.quiet:
             assert shown == opened.crdt.to_py()
             await asyncio.sleep(0)
     assert str(opened.crdt["body"]) == "yyy" + "x" * SIZE + "!"
+    assert level
+    assert all(level)
+
+
+async def test_a_listener_that_fails_keeps_nobody_else_from_hearing(
+    host: Host, opened: OpenDocument, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else the link that brought a change would end with it, and what was still to be done of its message be lost."""
+    heard: list[Applied] = []
+
+    def fails(_applied: Applied) -> None:
+        raise ZeroDivisionError
+
+    opened.listeners += [fails, heard.append]
+    opened.crdt.gate.open.set()  # type: ignore[attr-defined]
+    opened.take([accepted(1, *written_by_another(opened))])
+    await applied(opened)
+    await type_once(opened)
+    assert [one.local for one in heard] == [False, True]
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_a_document_that_has_failed_takes_nothing_more(host: Host, opened: OpenDocument) -> None:
+    """Who listens was told that it is of no more use."""
+    gate = opened.crdt.gate  # type: ignore[attr-defined]
+    changes = written_by_another(opened, 2)
+    await type_once(opened)
+    opened.take([accepted(1, changes[0])])
+    await reached(gate)
+    opened.fail(StoreError("the disk is full"))
+    gate.open.set()
+    await asyncio.gather(*host.tasks)
+    opened.apply_soon()
+    await opened.ended()
+    assert opened.incoming.quiet
+    assert host.applied[-1] == Applied((), False, ())
+    assert str(opened.crdt["body"]) == "x" * SIZE + "!"
+
+
+async def test_what_came_in_during_a_plain_transaction_that_is_refused_is_applied_after_it(
+    host: Host, opened: OpenDocument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened.crdt.gate.open.set()  # type: ignore[attr-defined]
+    changes = written_by_another(opened)
+    end = CrdtTransaction.__exit__
+
+    def refused(transaction: CrdtTransaction, *_error: object) -> None:
+        end(transaction, ValueError, ValueError(), None)
+        raise CrdtError("this cannot be")
+
+    monkeypatch.setattr(CrdtTransaction, "__exit__", refused)
+    with contextlib.suppress(CrdtError), Transaction(opened, None) as doc:
+        doc.text("body").append("?")
+        opened.take([accepted(1, *changes)])
+    await applied(opened)
+    assert str(opened.crdt["body"]) == "y" + "x" * SIZE
 
 
 async def test_a_set_that_is_not_valid_is_left_out_alone(host: Host, opened: OpenDocument) -> None:
@@ -186,6 +245,6 @@ async def test_what_came_in_during_a_long_plain_transaction_is_applied_after_it(
     with Transaction(opened, None) as doc:
         doc.text("body").append("?")
         await asyncio.gather(*host.tasks)
-        assert not opened._applying
+        assert not opened.incoming.busy
     await applied(opened)
     assert str(opened.crdt["body"]) == "y" + "x" * SIZE + "!?"

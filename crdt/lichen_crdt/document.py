@@ -37,17 +37,18 @@ class Transaction(Map):
     because it was entered by hand and dropped, is taken back with a `ResourceWarning`.
     """
 
-    __slots__ = ("_message", "_state", "_time", "_wants_patches", "changes", "patches")
+    __slots__ = ("_max_bytes", "_message", "_state", "_time", "_wants_patches", "changes", "patches")
 
     changes: list[tuple[bytes, bytes]]
     patches: list[Patch]
 
-    def __init__(self, core: Core, message: str | None, time: int, patches: bool) -> None:
+    def __init__(self, core: Core, message: str | None, time: int, patches: bool, max_bytes: int | None = None) -> None:
         self._core = core  # as `Map.__init__` does: this runs once for each keystroke
         self._obj = _ROOT
         self._message = message
         self._time = time
         self._wants_patches = patches
+        self._max_bytes = max_bytes
         self._state: Literal["new", "open", "ended"] = "new"
         self.changes = []
         self.patches = []
@@ -68,7 +69,11 @@ class Transaction(Map):
             self._core.rollback()
             self._state = "ended"
             return
-        self.changes, patches = self._core.commit()
+        try:
+            self.changes, patches = self._core.commit(self._max_bytes)
+        except OverflowError:
+            self._state = "ended"
+            raise
         self._state = "ended"
         if patches:
             self.patches = from_native(patches)
@@ -175,14 +180,22 @@ class Document(Map):
         """
         self._core.set_wait(seconds)
 
-    def change(self, message: str | None = None, time: int | None = None, *, patches: bool = False) -> Transaction:
+    def change(
+        self,
+        message: str | None = None,
+        time: int | None = None,
+        *,
+        patches: bool = False,
+        max_bytes: int | None = None,
+    ) -> Transaction:
         """Begin a transaction: `with document.change("add eggs") as tx: ...`.
 
         When the block ends its writes become one change; an exception in it takes them all back.
         `time` is in seconds since 1970, between -2^62 and 2^62. `patches` asks for `tx.patches`. Nesting is
-        `TransactionOpen`.
+        `TransactionOpen`. A change of more than `max_bytes` is an `OverflowError` at the end of the block, which
+        takes everything back.
         """
-        return Transaction(self._core, message, time or 0, patches)
+        return Transaction(self._core, message, time or 0, patches, max_bytes)
 
     def apply_changes(self, changes: Iterable[bytes], *, strict: bool = False, replay: bool = True) -> list[Patch]:
         """Apply changes from elsewhere, in any order; those that are here already are passed over.

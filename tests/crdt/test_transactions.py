@@ -107,3 +107,26 @@ def test_an_update_of_a_text_after_another_write_is_one_change() -> None:
         doc["title"] = "Groceries"
         doc["body"].update("oat milk")
     assert len(tx.changes) == 1
+
+
+@pytest.mark.parametrize("parts", [1, 70_000], ids=["one change", "several"])
+def test_a_change_larger_than_asked_for_is_taken_back(parts: int) -> None:
+    document = Document(actor=b"\x01" * 16)
+    with document.change():
+        document["body"] = "before"
+    heads, saved = document.heads, document.save()
+
+    def write_much() -> None:
+        with document.change(max_bytes=1_000):
+            document["list"] = ["x"] * parts
+            document["body"] = "x" * 1_000
+
+    with pytest.raises(OverflowError, match="larger than 1000"):
+        write_much()
+    assert (document.heads, document.save(), document.in_transaction) == (heads, saved, False)
+    with document.change(max_bytes=1_000) as made:
+        document["body"] = "x" * 800
+    assert len(made.changes) == 1
+    other = Document.load(saved)
+    other.apply_changes([made.changes[0][1]], strict=True)
+    assert other.to_py() == document.to_py() == {"body": "x" * 800}

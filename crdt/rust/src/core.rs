@@ -215,8 +215,13 @@ impl Core {
     }
 
     /// End the transaction: its changes as (hash, bytes), and its patches.
-    fn commit<'py>(&self, py: Python<'py>) -> PyResult<(PyDone, Vec<Bound<'py, PyTuple>>)> {
-        let (done, seen) = self.end(py, Document::commit)?;
+    #[pyo3(signature = (most=None))]
+    fn commit<'py>(
+        &self,
+        py: Python<'py>,
+        most: Option<usize>,
+    ) -> PyResult<(PyDone, Vec<Bound<'py, PyTuple>>)> {
+        let (done, seen) = self.end(py, |d| d.commit(most))?;
         Ok((done_to_py(py, done), patches::to_py(py, seen)?))
     }
 

@@ -230,10 +230,17 @@ impl Document {
         Ok(())
     }
 
-    pub fn commit(&mut self) -> Result<(Vec<Done>, Vec<Seen>)> {
-        let Writing { open, before, mut done, marked, message, time, .. } = self.take_writing()?;
+    /// End the transaction, or take it back when a change of it has more than `most` bytes.
+    pub fn commit(&mut self, most: Option<usize>) -> Result<(Vec<Done>, Vec<Seen>)> {
+        let Writing { open, before, actor, mut done, marked, message, time } = self.take_writing()?;
         let (doc, hash, mut log) = open.commit(options(&message, time));
         self.note(&doc, hash, &mut done)?;
+        let largest = done.iter().map(|(_, bytes)| bytes.len()).max().unwrap_or(0);
+        if let Some(most) = most.filter(|most| largest > *most) {
+            self.replace(doc.fork_at(&before)?.with_actor(actor));
+            let why = format!("a change of {largest} bytes is larger than {most}: it was taken back");
+            return Err(Error::Overflow(why));
+        }
         let mut seen = Vec::new();
         let made = mend::step(&doc, &before, doc.make_patches(&mut log), &marked);
         let read = made.and_then(|made| patches::read(&doc, made, &mut seen));

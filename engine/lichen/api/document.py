@@ -13,9 +13,10 @@ from lichen_crdt import Document as CrdtDocument
 
 from lichen.api.feed import Feed
 from lichen.api.presence import encoded
+from lichen.crypto.plaintext import CHANGE_BYTES
 from lichen.errors import AccessDenied
 from lichen.ids import DeviceKey, DocId, SpaceId
-from lichen.runtime.document import Applied, OpenDocument
+from lichen.runtime.document import Applied, OpenDocument, too_large
 
 if TYPE_CHECKING:
     from lichen.api.engine import Engine
@@ -38,7 +39,7 @@ class Transaction:
         if self._opened.failure is not None:
             raise self._opened.failure
         self._deps = self._opened.deps_now()
-        self._inner = self._opened.crdt.change(self._message, int(time.time()))
+        self._inner = self._opened.crdt.change(self._message, int(time.time()), max_bytes=CHANGE_BYTES)
         self._inner.__enter__()
         return self._opened.crdt
 
@@ -49,6 +50,8 @@ class Transaction:
             self._inner.__exit__(kind, error, trace)
             if error is None:
                 self._opened.record(self._inner.changes, self._deps)
+        except OverflowError as refused:
+            raise too_large(refused) from refused
         finally:
             self._opened.apply_soon()
 
@@ -113,7 +116,8 @@ class Document:
     def change(self, message: str | None = None) -> Transaction:
         """A transaction: `async with note.change("why") as doc: doc["body"].insert(0, "hi")`.
 
-        Raises `AccessDenied` when this device may not write in the space.
+        Raises `AccessDenied` when this device may not write in the space, and at the end of the block `ChangeTooLarge`
+        for more than about 4 MiB in up to 65,536 operations: then nothing of it is in the document.
         """
         if not self._engine.may_write(self.space):
             raise AccessDenied(

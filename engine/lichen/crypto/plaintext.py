@@ -30,6 +30,8 @@ CHANGE_OVERHEAD_BYTES: Final = _LENGTH.size
 
 BODY_BYTES: Final = DEFAULT_LIMITS.set_plaintext_bytes - _FRAME.size
 """Largest body, before compression."""
+CHANGE_BYTES: Final = BODY_BYTES - _COUNT.size - CHANGE_OVERHEAD_BYTES
+"""Largest change: it fits into a change set of its own."""
 
 
 def body_bytes(changes: Sequence[bytes]) -> int:

@@ -18,6 +18,7 @@ from lichen_crdt import Document, Patch
 
 from lichen.core.effects import AcceptedSet
 from lichen.core.events import SetSealed
+from lichen.errors import ChangeTooLarge
 from lichen.ids import DeviceKey, DocId, Session, SetId, SpaceId
 from lichen.runtime.folding import fold
 from lichen.runtime.incoming import Incoming
@@ -30,6 +31,11 @@ log = logging.getLogger("lichen.document")
 T = TypeVar("T")
 
 TITLE_CHARACTERS = 200
+
+
+def too_large(refused: OverflowError) -> ChangeTooLarge:
+    """The error of ours for a change that fits into no change set."""
+    return ChangeTooLarge(f"this is too much at once, {refused}", hint="write it in several transactions, or in parts")
 
 
 @dataclass(frozen=True, slots=True)

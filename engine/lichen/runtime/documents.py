@@ -15,10 +15,11 @@ from lichen_crdt import CrdtError, Document, Value
 from lichen.config import Limits
 from lichen.core.actors import actor_id
 from lichen.core.effects import AcceptedSet, StoreSets
+from lichen.crypto.plaintext import CHANGE_BYTES
 from lichen.errors import LichenError, NotFound, StoreError
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.runtime import rows
-from lichen.runtime.document import Host, OpenDocument
+from lichen.runtime.document import Host, OpenDocument, too_large
 from lichen.runtime.folding import load_snapshot
 from lichen.runtime.sealer import SessionLog, run_of
 from lichen.store import Store
@@ -65,9 +66,12 @@ class Documents:
         doc = doc_id(space, self._device, nonce)
         session = SessionLog(self._session, nonce=nonce)
         document = self._open(doc, space, Document(actor=actor_id(self._device, doc, self._session)), [session])
-        with document.crdt.change("create", now_ms // 1000) as made:
-            for key, value in (content or {"created": now_ms}).items():
-                document.crdt[key] = value
+        try:
+            with document.crdt.change("create", now_ms // 1000, max_bytes=CHANGE_BYTES) as made:
+                for key, value in (content or {"created": now_ms}).items():
+                    document.crdt[key] = value
+        except OverflowError as refused:
+            raise too_large(refused) from refused
         changes = run_of(self._session, made.changes, ())
         created = rows.CreatedDocument(
             doc, space, self._session, nonce, changes, document.crdt.heads, document.title(), now_ms

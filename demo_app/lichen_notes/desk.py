@@ -243,8 +243,6 @@ class Desk:
         """Join with a ticket."""
         self._call_me(me)
         space = await self.engine.join(ticket, name=self.name, timeout_s=timeout_s)
-        for connection in self.engine.connections:
-            await self.engine.connect(connection.url, remember=True)
         return {"space": space.id.hex()}
 
     def _call_me(self, name: str) -> None:

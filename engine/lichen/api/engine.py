@@ -278,14 +278,18 @@ class Engine:
         return connection
 
     async def _remember(self, connection: Connection) -> None:
-        await connection.connected.wait()
-        await asyncio.wrap_future(self.store.write(lambda conn: rows.remember_address(conn, connection.url)))
+        if await connection.reached():
+            await asyncio.wrap_future(self.store.write(lambda conn: rows.remember_address(conn, connection.url)))
 
     async def connect_remembered(self) -> list[Connection]:
-        """Dial every remembered address that is not dialled already."""
-        urls = await asyncio.wrap_future(self.store.write(rows.remembered_addresses))
+        """Dial every remembered address that is not dialled already, and of a kind that this device knows."""
         dialled = {connection.address for connection in self.connections}
-        return [self._connections.connect(url) for url in urls if split_token(url)[0] not in dialled]
+        found = []
+        for url in await self.remembered():
+            with contextlib.suppress(ConfigError):
+                if split_token(url)[0] not in dialled:
+                    found.append(self._connections.connect(url))
+        return found
 
     async def remembered(self) -> list[str]:
         """The addresses that are dialled after a restart."""

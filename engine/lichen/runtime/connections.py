@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from lichen.config import Limits
 from lichen.crypto.identity import Identity
@@ -15,6 +16,8 @@ from lichen.runtime.driver import Driver
 from lichen.runtime.link import shake_hands
 from lichen.runtime.transports import split_token, transport_for
 from lichen.transport import Channel, Listener
+
+log = logging.getLogger("lichen.connections")
 
 GREETERS = 256
 """Most incoming channels that may be in their handshake at once; above, the one that has taken longest gives way."""
@@ -37,6 +40,8 @@ class Connection:
         self.tried = asyncio.Event()
         """Set after the first try, whatever came of it."""
         self._changed = changed
+        self._decided = asyncio.Event()
+        """It is connected, or closed."""
         self._task: asyncio.Task[None] | None = None
 
     def set_state(self, state: str, error: str = "") -> None:
@@ -46,9 +51,18 @@ class Connection:
             self.connected.set()
         else:
             self.connected.clear()
+        if state in ("connected", "closed"):
+            self._decided.set()
+        else:
+            self._decided.clear()
         if state != "connecting":
             self.tried.set()
         self._changed()
+
+    async def reached(self) -> bool:
+        """Whether it came to be connected before it was closed: returns when that is known."""
+        await self._decided.wait()
+        return self.state == "connected"
 
     def run_as(self, task: asyncio.Task[None] | None) -> None:
         """The task that keeps it connected."""
@@ -71,22 +85,44 @@ class Connections:
         self._changed = changed
         self._greeting: dict[asyncio.Task[None], None] = {}
         self._listeners: list[Listener] = []
-        self.dialled: dict[str, Connection] = {}
+        self._dialled: dict[str, Connection] = {}
 
     # Dialling
+
+    @property
+    def dialled(self) -> dict[str, Connection]:
+        """What is dialled now, by its URL."""
+        return {url: connection for url, connection in self._dialled.items() if connection.state != "closed"}
+
+    @contextlib.contextmanager
+    def on_trial(self, keep: Callable[[], bool]) -> Iterator[None]:
+        """What is dialled in this block is dialled no longer, and what it replaced is again, when the block raises and
+        `keep` does not hold.
+        """
+        before = self.dialled
+        try:
+            yield
+        except BaseException:
+            if not keep():
+                for url, connection in self.dialled.items():
+                    if url not in before:
+                        connection.close()
+                for url in before.keys() - self.dialled.keys():
+                    self.connect(url)
+            raise
 
     def connect(self, url: str) -> Connection:
         """Dial an address, with its token, from now on. Raises `ConfigError` for one that no transport can dial."""
         existing = self.dialled.get(url)
-        if existing is not None and existing.state != "closed":
+        if existing is not None:
             return existing
         address, token = split_token(url)
         transport_for(address)
         connection = Connection(url, self._changed)
-        for other in [other for other in self.dialled.values() if other.address == address]:
-            other.close()
-            del self.dialled[other.url]
-        self.dialled[url] = connection
+        for other in self.dialled.values():
+            if other.address == address:
+                other.close()
+        self._dialled = {**self.dialled, url: connection}
         connection.run_as(self._driver.spawn(self._keep(connection, address, token), f"connect {address}"))
         return connection
 
@@ -100,6 +136,9 @@ class Connections:
                 reason = await self._once(connection, address, token)
             except LichenError as error:
                 reason = str(error)
+            except Exception as error:  # of a transport: it must not end the dialling for good
+                log.exception("the link with %s failed", address)
+                reason = f"{type(error).__name__}: {error}"
             if loop.time() - began > STEADY_S:
                 pause = self._limits.reconnect_min_s
             connection.set_state("waiting", reason)

@@ -24,7 +24,7 @@ from lichen.core.hlc import Clock
 from lichen.core.pairing import Accepted, Issuer, Joiner, JoinRequested, OpenTicket
 from lichen.core.space import SpaceState
 from lichen.crypto.identity import Identity
-from lichen.errors import AccessDenied, ConfigError, LichenError, ProtocolError, TicketError, Unreachable
+from lichen.errors import AccessDenied, ConfigError, LichenError, ProtocolError, StoreError, TicketError, Unreachable
 from lichen.ids import DeviceKey, MemberId, SpaceId
 from lichen.runtime import rows, ticket_rows
 from lichen.runtime.connections import Connections
@@ -106,6 +106,9 @@ class Joining:
         """Take the device in, when its ticket is still good, and tell it so."""
         try:
             operations = await self._admit(requested)
+        except StoreError as error:  # it is no fault of the joiner's, who asks again
+            log.error("a request to join could not be answered: %s", error)
+            return
         except LichenError as error:
             log.info("a request to join was refused: %s", error)
             self._mail(joiner, issuer.refuse(str(error)))
@@ -168,9 +171,12 @@ class Joining:
         await asyncio.wrap_future(
             self._driver.store.write(lambda conn: rows.check_room(conn, ticket.space, self._limits))
         )
-        for url in ticket.hints:
-            with contextlib.suppress(ConfigError):  # an address of a kind that this device does not know
-                self._connections.connect(url)
+        with self._connections.on_trial(lambda: ticket.space in self._driver.node.state.spaces):
+            await self._join(ticket, name, timeout_s)
+        return ticket.space
+
+    async def _join(self, ticket: Ticket, name: str, timeout_s: float) -> None:
+        urls = self._dial(ticket.hints)
         if not self._connections.dialled and not self._connections.addresses:
             raise Unreachable(
                 "the ticket does not say where its issuer can be reached, and this device knows no address",
@@ -179,13 +185,21 @@ class Joining:
         try:
             async with asyncio.timeout(timeout_s):
                 accepted = await self._converse(ticket, name)
-                await self._enter(ticket, accepted)
+                await self._enter(ticket, accepted, urls)
         except TimeoutError:
             raise Unreachable(
                 f"who issued the ticket did not answer within {timeout_s:g} s",
                 hint="the device that made the ticket must be online, or come online; then try again",
             ) from None
-        return ticket.space
+
+    def _dial(self, urls: Sequence[str]) -> list[str]:
+        """Dial these, and return them: without addresses of a kind that this device does not know."""
+        dialled = []
+        for url in urls:
+            with contextlib.suppress(ConfigError):
+                self._connections.connect(url)
+                dialled.append(url)
+        return dialled
 
     async def _converse(self, ticket: Ticket, name: str) -> Accepted:
         """Converse until there is an answer: again from the start when the issuer has forgotten what was said."""
@@ -222,11 +236,11 @@ class Joining:
     def _linked(self) -> bool:
         return any(link.hello is not None for link in self._driver.node.state.links.values())
 
-    async def _enter(self, ticket: Ticket, accepted: Accepted) -> None:
+    async def _enter(self, ticket: Ticket, accepted: Accepted, urls: Sequence[str]) -> None:
         if ticket.space not in self._driver.node.state.spaces:
             await asyncio.wrap_future(
                 self._driver.store.write(
-                    lambda conn: ticket_rows.add_joined(conn, ticket, int(time.time() * 1000), self._limits)
+                    lambda conn: ticket_rows.add_joined(conn, ticket, urls, int(time.time() * 1000), self._limits)
                 )
             )
             self._driver.feed(SpaceLoaded(ticket.space, (), (), (), ticket.issuer))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -10,8 +11,8 @@ from sqlalchemy import Connection
 from lichen.config import Limits
 from lichen.errors import TicketError
 from lichen.ids import DeviceKey
-from lichen.runtime.rows import check_room
-from lichen.store import membership, node
+from lichen.runtime.rows import check_room, remember_address
+from lichen.store import membership
 from lichen.wire.operation import Role
 from lichen.wire.ticket import Ticket, ticket_psk
 
@@ -51,9 +52,9 @@ def redeem(conn: Connection, ticket_id: bytes, device: DeviceKey, now_ms: int) -
     return row
 
 
-def add_joined(conn: Connection, ticket: Ticket, now_ms: int, limits: Limits) -> None:
-    """A space that this device is about to join. Raises `LimitExceeded`."""
+def add_joined(conn: Connection, ticket: Ticket, urls: Sequence[str], now_ms: int, limits: Limits) -> None:
+    """A space that this device is about to join, found at these addresses. Raises `LimitExceeded`."""
     check_room(conn, ticket.space, limits)
     membership.add_space(conn, ticket.space, now_ms, ticket.issuer)
-    for url in ticket.hints:
-        node.add_address(conn, url)
+    for url in urls:
+        remember_address(conn, url)

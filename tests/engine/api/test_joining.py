@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 from lichen import Engine, Relay, Text
-from lichen.errors import AccessDenied, ConfigError, TicketError, Unreachable
+from lichen.errors import AccessDenied, ConfigError, StoreFull, TicketError, Unreachable
+from lichen.ids import DeviceKey
+from lichen.runtime import joining, ticket_rows
+from lichen.store import node
+from lichen.store.membership import TicketRow
 from lichen.store.schema import mail
 from lichen.testing.waiting import until
 from lichen.wire.operation import Role
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 
 from .conftest import Devices
 
@@ -154,3 +158,62 @@ async def test_an_issuer_that_restarts_in_the_middle_still_lets_in(
         await ann.listen("memory://restarted")
         assert (await joining).name == "Family"
         assert len(ann.spaces[0].members()) == 2
+
+
+async def test_a_join_that_fails_leaves_what_is_dialled_as_it_was(devices: Devices) -> None:
+    ann, bob, cal = await devices("ann", "bob", "cal")
+    for address in ("memory://ann-1", "memory://ann-2"):
+        await ann.listen(address)
+    await cal.listen("memory://cal")
+    space = await ann.create_space("Family")
+    hints = ["memory://ann-1?token=theirs", "memory://ann-2", "memory://cal"]
+    used = await space.invite(mode="auto", expires=timedelta(milliseconds=1), hints=hints)
+    await bob.connect("memory://ann-1?token=mine")
+    await bob.connect("memory://cal")
+    with pytest.raises(TicketError, match="expired"):
+        await bob.join(used, timeout_s=20)
+    assert {one.url for one in bob.connections} == {"memory://ann-1?token=mine", "memory://cal"}
+    await until(lambda: all(one.state == "connected" for one in bob.connections))
+    await until(lambda: len(bob._driver.links) == 2)
+    assert await bob.remembered() == []
+
+
+async def test_only_addresses_of_the_ticket_that_can_be_dialled_are_remembered(devices: Devices) -> None:
+    ann, bob = await devices("ann", "bob")
+    await ann.listen("memory://known")
+    space = await ann.create_space("Family")
+    ticket = await space.invite(mode="auto", hints=["memory://known", "carrier-pigeon://x", "memory://[known"])
+    await bob.connect("memory://another")
+    await bob.join(ticket, timeout_s=20)
+    assert await bob.remembered() == ["memory://known"]
+    await asyncio.wrap_future(bob.store.write(lambda conn: node.add_address(conn, "carrier-pigeon://x")))
+    assert await bob.connect_remembered() == []
+
+
+async def test_an_issuer_whose_store_fails_refuses_nobody_and_says_nothing_of_its_files(
+    devices: Devices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, "REPEAT_S", 0.02)
+    ann, bob = await devices("ann", "bob")
+    await ann.listen("memory://full")
+    space = await ann.create_space("Family")
+    redeem, failed = ticket_rows.redeem, list[bytes]()
+
+    def full_at_first(conn: Connection, ticket_id: bytes, device: DeviceKey, now_ms: int) -> TicketRow:
+        if len(failed) < 2:
+            failed.append(ticket_id)
+            raise StoreFull(f"no space is left for {ann.store.path}")
+        return redeem(conn, ticket_id, device, now_ms)
+
+    monkeypatch.setattr(ticket_rows, "redeem", full_at_first)
+    await bob.join(await space.invite(mode="auto"), timeout_s=20)
+    assert len(failed) == 2
+
+
+async def test_a_connection_that_was_closed_before_it_came_about_is_not_waited_for(devices: Devices) -> None:
+    (ann,) = await devices("ann")
+    for _ in range(3):
+        connection = await ann.connect("memory://nobody", remember=True)
+        connection.close()
+    await until(lambda: not ann._driver._running)
+    assert (ann.connections, await ann.remembered()) == ([], [])

@@ -277,15 +277,15 @@ class OpenDocument:
             self._folding = False
 
     async def write(self, job: Callable[[Any], T], then: Callable[[], None] = lambda: None) -> T:
-        """Run a job on the writer thread, and when it is on disk, `then` on the loop. Raises what the job raises, and
-        `StoreError`.
+        """Run a job on the writer thread, and when it is on disk `then` on the loop, also when who waits has given up.
+
+        Raises what the job raises, and `StoreError`.
         """
         loop = asyncio.get_running_loop()
         written: asyncio.Future[T] = loop.create_future()
+        written.add_done_callback(lambda _: written.exception())  # nobody may be waiting any more
 
         def ended(result: Any, error: BaseException | None) -> None:
-            if written.done():  # the engine is closing
-                return
             if error is not None:
                 written.set_exception(error)
             else:
@@ -296,4 +296,4 @@ class OpenDocument:
             loop.call_soon_threadsafe(ended, result, error)
 
         self.host.write_soon(job, done)
-        return await written
+        return await asyncio.shield(written)

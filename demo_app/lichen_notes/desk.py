@@ -123,7 +123,8 @@ class Desk:
             return room
         if room is not None:
             room.close()
-        self._rooms[note.id] = Room(note, lambda message: self._tell_room(note.id, message))
+        secret = self.engine.derive_secret("lichen-notes pushes")
+        self._rooms[note.id] = Room(note, lambda message: self._tell_room(note.id, message), secret)
         return self._rooms[note.id]
 
     async def _renew(self, doc: DocId) -> None:

@@ -9,6 +9,7 @@ Pages hear of nothing that is not on disk yet: what a page counts as taken is th
 from __future__ import annotations
 
 import asyncio
+import hmac
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,9 +37,10 @@ class Pushed:
 class Room:
     """One open note."""
 
-    def __init__(self, note: Document, tell: TOLD) -> None:
-        """`tell` is called with what every page that has this note open should hear."""
+    def __init__(self, note: Document, tell: TOLD, secret: bytes) -> None:
+        """`tell` is called with what every page that has this note open should hear; `secret` is this device's own."""
         self.note = note
+        self._secret = secret
         self.epoch = os.urandom(8).hex()
         """Versions count within this; another one after every start of the program."""
         self.authority = Authority(self._body())
@@ -132,7 +134,8 @@ class Room:
     def _saved_of(self, client: str, known_heads: Sequence[str]) -> int:
         """How many of a page's updates after these heads are in the document: an earlier run of this program took them.
 
-        Each push notes the page and the number of its last update as the change's message.
+        Each push notes the page and the number of its last update as the change's message, with a proof that it was
+        this device: anyone in the space can write such a message, and the page would drop what it believes saved.
         """
         try:
             heads = [bytes.fromhex(head) for head in known_heads]
@@ -142,10 +145,16 @@ class Room:
             return 0
         last = 0
         for info in self.note.history(since=heads):
-            name, _, number = (info.message or "").rpartition(":")
-            if name == f"page {client}" and number.isdigit():
+            message = info.message or ""
+            number = message.removeprefix(f"page {client}:").partition(":")[0]
+            if hmac.compare_digest(self._message(client, number).encode(), message.encode()):
                 last = max(last, int(number))
         return last
+
+    def _message(self, client: str, last: int | str) -> str:
+        note = f"page {client}:{last}"
+        proof = hmac.digest(self._secret, self.note.id + note.encode(), "sha256")
+        return f"{note}:{proof[:16].hex()}"
 
     async def push(self, client: str, version: int, last: int, updates: Sequence[Update]) -> Pushed:
         """Take a page's updates, the last of which is its `last`-th, if they were made at the current version.
@@ -155,14 +164,19 @@ class Room:
         if not 0 <= version <= self.authority.version:
             raise BadUpdate(f"{version} is not a version of this text")
         taken = False
-        async with self.note.change(f"page {client}:{last}") as doc:
-            if version == self.authority.version:
-                splices = self.authority.check(updates)
-                body = _text(doc, "body")
-                for index, deleted, inserted in splices:
-                    body.splice(index, deleted, inserted)
-                self.authority.take(updates, splices)
-                taken = True
+        try:
+            async with self.note.change(self._message(client, last)) as doc:
+                if version == self.authority.version:
+                    splices = self.authority.check(updates)
+                    body = _text(doc, "body")
+                    for index, deleted, inserted in splices:
+                        body.splice(index, deleted, inserted)
+                    self.authority.take(updates, splices)
+                    taken = True
+        except Exception:
+            self.authority.replaced(self._body())  # where the document took it back, so does the authority
+            self._tell_soon()
+            raise
         await asyncio.wait([self._tell_soon()])
         return Pushed(taken, *self.told)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lichen import Engine, Text
-from lichen.errors import ConfigError, StoreFull
+from lichen.errors import ChangeTooLarge, ConfigError, StoreFull
 from lichen.ids import DeviceKey
 from lichen.testing.waiting import until
 from lichen_notes.authority import Update
@@ -68,6 +69,59 @@ async def test_after_a_full_disk_the_pages_go_on_from_what_is_on_disk(tmp_path: 
         desk.remove(page)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+@contextlib.asynccontextmanager
+async def one_room(tmp_path: Path) -> AsyncIterator[tuple[Room, list[dict[str, Any]]]]:
+    async with Engine.open(f"sqlite:///{tmp_path}/a.db") as engine:
+        space = await engine.create_space("Family")
+        note = await space.create({"title": "Plans", "body": Text("")})
+        desk, told = Desk(engine, "Ada"), list[dict[str, Any]]()
+        page = Page(told.append)
+        desk.add(page)
+        yield await desk.room(page, note.id.hex()), told
+        desk.remove(page)
+
+
+async def test_a_page_is_told_what_of_its_own_was_saved_whatever_others_write(tmp_path: Path) -> None:
+    """It drops what it believes saved; who is in the space sees the names of pages, and may write any message."""
+    async with one_room(tmp_path) as (room, _told):
+        heads = room.heads
+        await type_here(room, "eggs")
+        assert (await room.opened("c", heads))["saved"] == 1
+        (pushed,) = [info.message or "" for info in room.note.history(since=[bytes.fromhex(head) for head in heads])]
+        for forged in ("page c:9", "page c:²", pushed.replace(":1:", ":9:"), "page c:9:é", ""):
+            async with room.note.change(forged) as doc:
+                doc["body"].append("!")
+        assert (await room.opened("c", heads))["saved"] == 1
+        assert (await room.opened("another", heads))["saved"] == 0
+
+
+async def test_what_the_document_takes_back_no_page_is_left_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with one_room(tmp_path) as (room, told):
+        await type_here(room, "eggs")
+        with monkeypatch.context() as patched:
+            patched.setattr("lichen.api.document.CHANGE_BYTES", 10)
+            with pytest.raises(ChangeTooLarge):
+                await type_here(room, " and milk")
+        assert (room.authority.text, str(room.note.doc["body"])) == ("eggs", "eggs")
+        await until(lambda: told[-1]["from"] + len(told[-1]["updates"]) == room.authority.version)
+        await type_here(room, "!")
+        assert (room.authority.text, str(room.note.doc["body"])) == ("eggs!", "eggs!")
+
+
+async def test_who_joins_remembers_the_addresses_of_the_ticket_alone(tmp_path: Path) -> None:
+    async with (
+        Engine.open(f"sqlite:///{tmp_path}/a.db") as ann,
+        Engine.open(f"sqlite:///{tmp_path}/b.db") as bob,
+    ):
+        await ann.listen("memory://ticket")
+        space = await ann.create_space("Family")
+        await bob.connect("memory://for-this-once")
+        await Desk(bob, "Bob").join(await space.invite(mode="auto"), "", 20)
+        assert await bob.remembered() == ["memory://ticket"]
 
 
 async def test_nobody_is_invited_by_a_device_that_nobody_could_find(tmp_path: Path) -> None:

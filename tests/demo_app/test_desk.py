@@ -119,8 +119,10 @@ async def test_who_joins_remembers_the_addresses_of_the_ticket_alone(tmp_path: P
     ):
         await ann.listen("memory://ticket")
         space = await ann.create_space("Family")
-        await bob.connect("memory://for-this-once")
-        await Desk(bob, "Bob").join(await space.invite(mode="auto"), "", 20)
+        ticket = await space.invite(mode="auto")
+        here = await bob.connect(await ann.listen("memory://for-this-once"))
+        await here.connected.wait()
+        await Desk(bob, "Bob").join(ticket, "", 20)
         assert await bob.remembered() == ["memory://ticket"]
 
 

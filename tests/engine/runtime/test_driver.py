@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lichen import Engine, Text
+from lichen import Engine
 from lichen.core.effects import ReadPosition, StoreCursor, StoreSets
 from lichen.errors import StoreError
 from lichen.ids import DeviceKey
@@ -18,6 +18,8 @@ from lichen.runtime.link import Link
 from lichen.store import node
 from lichen.testing.waiting import until
 from lichen.wire.frames import Message, Position, Sets
+
+from .conftest import Joined
 
 
 def failing(job: Callable[..., Any], failed: list[str], times: int = 2) -> Callable[..., Any]:
@@ -34,96 +36,72 @@ def failing(job: Callable[..., Any], failed: list[str], times: int = 2) -> Calla
 
 @pytest.mark.parametrize("job", ["plan_catch_up", "bodies", "read_cursor", "store_cursor"])
 async def test_a_link_whose_store_failed_is_followed_by_one_that_brings_everything(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, job: str
+    joined: Joined, monkeypatch: pytest.MonkeyPatch, job: str
 ) -> None:
-    async with (
-        Engine.open(f"sqlite:///{tmp_path}/alice.db") as alice,
-        Engine.open(f"sqlite:///{tmp_path}/bob.db") as bob,
-    ):
-        address = await alice.listen(f"memory://failing-{job}")
-        space = await alice.create_space("Family")
-        note = await space.create({"body": Text("")})
-        bobs = await bob.join(await space.invite(mode="auto"), timeout_s=20)
-        copy = await bobs.document(note.id, wait_s=20)
-        bob.connections[0].close()
-        await until(lambda: not alice._driver.links)
-        writer, apart = (bob, copy) if job == "store_cursor" else (alice, note)
-        async with apart.change() as doc:
-            doc["body"].insert(0, "while nobody listened")
-        await until(lambda: not any(state.unreported for state in writer._node.state.spaces.values()))
-        failed: list[str] = []
-        monkeypatch.setattr(rows, job, failing(getattr(rows, job), failed))
-        await bob.connect(address)
-        async with asyncio.timeout(20):
-            await until(lambda: len(failed) == 2 and copy.heads == note.heads and bob.up_to_date)
-            async with note.change() as doc:
-                doc["body"].insert(0, "live, ")
-            await until(lambda: copy.heads == note.heads and bob.up_to_date)
-
-
-async def test_a_position_that_could_not_be_read_is_told_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without another edit, else who waits until its peers have everything would wait for the next one."""
-    async with (
-        Engine.open(f"sqlite:///{tmp_path}/alice.db") as alice,
-        Engine.open(f"sqlite:///{tmp_path}/bob.db") as bob,
-    ):
-        await alice.listen("memory://position-failed")
-        space = await alice.create_space("Family")
-        note = await space.create({"body": Text("")})
-        bobs = await bob.join(await space.invite(mode="auto"), timeout_s=20)
-        await bobs.document(note.id, wait_s=20)
-        await until(lambda: bob.up_to_date and not any(s.unreported for s in alice._node.state.spaces.values()))
-        failed: list[str] = []
-        monkeypatch.setattr(rows, "read_position", failing(rows.read_position, failed, 4))
+    alice, bob, note, copy = joined.alice, joined.bob, joined.note, joined.copy
+    bob.connections[0].close()
+    await until(lambda: not alice._driver.links)
+    writer, apart = (bob, copy) if job == "store_cursor" else (alice, note)
+    async with apart.change() as doc:
+        doc["body"].insert(0, "while nobody listened")
+    await until(lambda: not any(state.unreported for state in writer._node.state.spaces.values()))
+    failed: list[str] = []
+    monkeypatch.setattr(rows, job, failing(getattr(rows, job), failed))
+    await bob.connect(joined.address)
+    async with asyncio.timeout(20):
+        await until(lambda: len(failed) == 2 and copy.heads == note.heads and bob.up_to_date)
         async with note.change() as doc:
-            doc["body"].insert(0, "live")
-        (link,) = alice._driver.links
-        on_link = alice._node.state.links[link].spaces[space.id]
-        told = on_link.told_position
-        async with asyncio.timeout(20):
-            await until(lambda: len(failed) == 4 and on_link.settled_position == on_link.told_position > told)
+            doc["body"].insert(0, "live, ")
+        await until(lambda: copy.heads == note.heads and bob.up_to_date)
+
+
+async def test_a_position_that_could_not_be_read_is_told_later(joined: Joined, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without another edit, else who waits until its peers have everything would wait for the next one."""
+    alice, bob, note, space = joined.alice, joined.bob, joined.note, joined.space
+    await until(lambda: bob.up_to_date and not any(s.unreported for s in alice._node.state.spaces.values()))
+    failed: list[str] = []
+    monkeypatch.setattr(rows, "read_position", failing(rows.read_position, failed, 4))
+    async with note.change() as doc:
+        doc["body"].insert(0, "live")
+    (link,) = alice._driver.links
+    on_link = alice._node.state.links[link].spaces[space.id]
+    told = on_link.told_position
+    async with asyncio.timeout(20):
+        await until(lambda: len(failed) == 4 and on_link.settled_position == on_link.told_position > told)
 
 
 async def test_no_peer_is_told_a_position_before_it_is_sent_what_stands_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    joined: Joined, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It would pull from behind that position after the link broke, and what was not sent yet would never come."""
-    async with (
-        Engine.open(f"sqlite:///{tmp_path}/alice.db") as alice,
-        Engine.open(f"sqlite:///{tmp_path}/bob.db") as bob,
-    ):
-        await alice.listen("memory://position")
-        space = await alice.create_space("Family")
-        note = await space.create({"body": Text("")})
-        bobs = await bob.join(await space.invite(mode="auto"), timeout_s=20)
-        copy = await bobs.document(note.id, wait_s=20)
-        await note.settled()
-        ask = ReadPosition(space.id)
-        before = await asyncio.wrap_future(alice.store.read(lambda conn: rows.read_position(conn, ask)))
-        write_soon, sent = alice.write_soon, list[Message]()
+    alice, note, copy, space = joined.alice, joined.note, joined.copy, joined.space
+    await note.settled()
+    ask = ReadPosition(space.id)
+    before = await asyncio.wrap_future(alice.store.read(lambda conn: rows.read_position(conn, ask)))
+    write_soon, sent = alice.write_soon, list[Message]()
 
-        def write_and_ask(job: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None]) -> None:
-            """In the same commit as what a document writes, find out how far the store has come."""
-            gate = threading.Event()
-            alice.store.write_soon(lambda _conn: gate.wait(20), lambda *_: None)
-            write_soon(job, done)
-            alice._driver._carry_out(ask)
-            gate.set()
+    def write_and_ask(job: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None]) -> None:
+        """In the same commit as what a document writes, find out how far the store has come."""
+        gate = threading.Event()
+        alice.store.write_soon(lambda _conn: gate.wait(20), lambda *_: None)
+        write_soon(job, done)
+        alice._driver._carry_out(ask)
+        gate.set()
 
-        def send(link: Link, message: Message) -> None:
-            if link in alice._driver.links.values():
-                sent.append(message)
-            original(link, message)
+    def send(link: Link, message: Message) -> None:
+        if link in alice._driver.links.values():
+            sent.append(message)
+        original(link, message)
 
-        original = Link.send
-        monkeypatch.setattr(Link, "send", send)
-        monkeypatch.setattr(alice, "write_soon", write_and_ask)
-        async with note.change() as doc:
-            doc["body"].insert(0, "sealed")
-        await until(lambda: any(isinstance(one, Position) and one.position > before.position for one in sent))
-        told = [type(one) for one in sent if isinstance(one, Sets) or getattr(one, "position", 0) > before.position]
-        assert told[0] is Sets
-        await until(lambda: copy.heads == note.heads)
+    original = Link.send
+    monkeypatch.setattr(Link, "send", send)
+    monkeypatch.setattr(alice, "write_soon", write_and_ask)
+    async with note.change() as doc:
+        doc["body"].insert(0, "sealed")
+    await until(lambda: any(isinstance(one, Position) and one.position > before.position for one in sent))
+    told = [type(one) for one in sent if isinstance(one, Sets) or getattr(one, "position", 0) > before.position]
+    assert told[0] is Sets
+    await until(lambda: copy.heads == note.heads)
 
 
 async def test_a_cursor_does_not_move_past_change_sets_that_were_lost(

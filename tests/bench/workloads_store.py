@@ -49,7 +49,7 @@ def _rows(durability: Durability, quick: bool) -> Iterator[dict[str, Any]]:
     for library, opened in _LIBRARIES.items():
         with tempfile.TemporaryDirectory() as folder, opened(Path(folder) / "bench.db", durability) as (burst, once):
             count = jobs if library == "lichen" else singles
-            rates = [count / _seconds(lambda: burst(count)) for _ in range(rounds)]  # noqa: B023
+            rates = [count / _seconds(lambda: burst(count)) for _ in range(rounds)]  # noqa: B023  # it is called at once
             yield _row("store-burst", library, rates, "jobs/s", durability, low_is_bad=True)
             yield _row("store-lone", library, _latencies(once, lone), "us", durability)
             if library == "lichen":

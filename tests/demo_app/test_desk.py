@@ -123,6 +123,7 @@ async def test_who_joins_remembers_the_addresses_of_the_ticket_alone(tmp_path: P
         here = await bob.connect(await ann.listen("memory://for-this-once"))
         await here.connected.wait()
         await Desk(bob, "Bob").join(ticket, "", 20)
+        await until(lambda: not [task for task in bob._driver._running if task.get_name().startswith("remember")])
         assert await bob.remembered() == ["memory://ticket"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
@@ -9,7 +10,7 @@ from lichen.testing.disks import SmallDisk
 from lichen_notes.demo import Device
 from playwright.async_api import Browser
 
-from .test_pages import opened, text_of, together
+from .test_pages import frame, opened, text_of, together
 
 PAUSE_S = 2.0
 """Less than the page waits between two tries, of which each may be refused twice."""
@@ -36,7 +37,7 @@ async def test_a_click_and_the_focus_in_the_list_outlive_what_the_program_tells_
     while not any('"type":"state"' in one.replace(" ", "") for one in told[before:]):
         await ben.keyboard.press("Home")
         await ben.keyboard.press("End")
-        await ben.wait_for_timeout(20)
+        await frame(ben)
     assert await ada.evaluate("window.link.isConnected")
     await ben.fill("#title", "Sunday")
     await ada.wait_for_selector(".note-link >> text=Sunday")
@@ -55,10 +56,13 @@ async def test_what_a_full_disk_refused_is_saved_once_there_is_room(browser: Bro
         page = await opened(browser, device, "light")
         await page.click(".note-link")
         refusals: list[float] = []
+        enough = asyncio.Event()
 
         def count(frame: object) -> None:
             if str(frame).startswith('{"type": "error"'):
                 refusals.append(time.monotonic())
+                if len(refusals) == 4:
+                    enough.set()
 
         page.on("websocket", lambda socket: socket.on("framereceived", count))
         await page.reload()
@@ -69,8 +73,8 @@ async def test_what_a_full_disk_refused_is_saved_once_there_is_room(browser: Bro
         await page.keyboard.insert_text("x" * 20_000)
         await page.wait_for_selector("#toast:visible >> text=space")
         assert await page.inner_text("#saved") == "Saving…"
-        while len(refusals) < 4:
-            await page.wait_for_timeout(20)
+        async with asyncio.timeout(20):
+            await enough.wait()
         assert refusals[3] - refusals[0] > PAUSE_S
         small_disk.free()
         await page.wait_for_selector("#saved >> text=Saved")

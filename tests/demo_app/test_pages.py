@@ -57,13 +57,22 @@ async def shown(page: Page) -> str:
     return str(await page.evaluate(script))
 
 
+async def frame(page: Page) -> None:
+    """The next frame of a page: between two looks at what the programs behind the pages do."""
+    await page.evaluate("new Promise(done => requestAnimationFrame(done))")
+
+
 async def agree(devices: list[Device], pages: tuple[Page, Page], note: str) -> str:
-    for _ in range(400):
-        texts = [await text_of(device, note) for device in devices] + [await shown(page) for page in pages]
-        if len(set(texts)) == 1:
-            return texts[0]
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"pages and devices do not agree: {texts}")
+    texts: list[str] = []
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                texts = [await text_of(device, note) for device in devices] + [await shown(page) for page in pages]
+                if len(set(texts)) == 1:
+                    return texts[0]
+                await frame(pages[0])
+    except TimeoutError:
+        raise AssertionError(f"pages and devices do not agree: {texts}") from None
 
 
 async def type_pieces(page: Page, pieces: list[str], seed: int) -> None:
@@ -152,11 +161,9 @@ async def test_a_page_that_stays_open_while_its_program_is_killed_loses_and_doub
 
 async def until(page: Page, condition: str) -> None:
     """Wait for a condition in the page, whose policy forbids how Playwright itself would wait."""
-    for _ in range(400):
-        if await page.evaluate(condition):
-            return
-        await asyncio.sleep(0.05)
-    pytest.fail(f"never came true: {condition}")
+    look = f"const look = () => {{ if ({condition}) done(); else requestAnimationFrame(look); }}; look();"
+    async with asyncio.timeout(20):
+        await page.evaluate(f"new Promise(done => {{ {look} }})")
 
 
 @pytest.mark.browser
@@ -183,12 +190,9 @@ async def test_another_note_opened_in_the_middle_of_a_word_takes_nothing_of_it(
     await ada.evaluate(hurry, [first, "Sunday"])
     assert (await ada.evaluate("location.hash"))[1:] == first
     words = [str(each) for each in range(60)]
-    for _ in range(400):
-        found = await devices[0].note(second)
-        if found["text"].split() == words and found["title"] == "Sunday":
-            break
-        await asyncio.sleep(0.05)
-    assert (found["text"].split(), found["title"]) == (words, "Sunday")
+    async with asyncio.timeout(20):
+        while (found := await devices[0].note(second))["title"] != "Sunday" or found["text"].split() != words:
+            await frame(ada)
     assert (await devices[0].note(first))["title"] == "Saturday"
     await ada.click(f"#note-{second}")
     await until(ada, "document.querySelector('.cm-content').textContent.startsWith('0 1 2')")

@@ -27,7 +27,7 @@ class FakeData:
         self.fails: Exception | None = None
 
     @property
-    def bufferedAmount(self) -> int:  # noqa: N802
+    def bufferedAmount(self) -> int:  # noqa: N802 - the library names it so
         return sum(len(one) for one in self.waiting)
 
     def send(self, data: bytes | str) -> None:

@@ -49,10 +49,10 @@ class DataChannel(Protocol):
     """What is used of a data channel."""
 
     @property
-    def bufferedAmount(self) -> int: ...  # noqa: N802
+    def bufferedAmount(self) -> int: ...  # noqa: N802 - the library names it so
 
     @property
-    def readyState(self) -> str: ...  # noqa: N802
+    def readyState(self) -> str: ...  # noqa: N802 - the library names it so
 
     def send(self, data: bytes | str) -> None: ...
 

@@ -74,7 +74,7 @@ def _offer_loopback(ice: Any) -> None:
         found = others(use_ipv4, use_ipv6)
         return [*found, "127.0.0.1"] if use_ipv4 and (_with_loopback.get() or not found) else found
 
-    addresses.offers_loopback = True  # type: ignore[attr-defined]
+    addresses.offers_loopback = True  # type: ignore[attr-defined]  # a mark of ours
     ice.get_host_addresses = addresses
 
 

@@ -60,7 +60,11 @@ class Store:
             return Worker(self._connect, path, name=name, begin=begin, together=together, most_jobs=most)
 
         self._writer = worker("lichen writer", "BEGIN IMMEDIATE", GROUP_JOBS)
-        self._reader = worker("lichen reader", "BEGIN", 1)
+        try:
+            self._reader = worker("lichen reader", "BEGIN", 1)
+        except BaseException:
+            self._writer.close()
+            raise
 
     @classmethod
     def open(

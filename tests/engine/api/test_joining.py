@@ -105,7 +105,7 @@ async def test_tickets_that_make_no_sense_are_refused(devices: Devices) -> None:
     space = await ann.create_space("Family")
     for wrong in ({"expires": timedelta(0)}, {"uses": 0}, {"role": Role.ADMIN}, {"hints": ["x" * 300]}):
         with pytest.raises((ConfigError, TicketError)):
-            await space.invite(mode="auto", **wrong)  # type: ignore[arg-type]
+            await space.invite(mode="auto", **wrong)  # type: ignore[arg-type]  # wrong on purpose
     own = await space.invite(mode="auto")
     with pytest.raises(TicketError, match="this device"):
         await ann.join(own)

@@ -136,7 +136,7 @@ async def test_who_is_no_member_learns_nothing(relay: Relay, devices: Devices) -
 
 
 def _loaded(space: bytes, issuer: bytes) -> object:
-    return SpaceLoaded(space, (), (), (), issuer)  # type: ignore[arg-type]
+    return SpaceLoaded(space, (), (), (), issuer)  # type: ignore[arg-type]  # any 32 bytes
 
 
 Tamper = Callable[[int, bytes], bytes]

@@ -61,7 +61,7 @@ def opened(host: HeldHost) -> OpenDocument:
         space=SpaceId(b"s" * 32),
         crdt=Document(),
         session=SESSION,
-        host=host,  # type: ignore[arg-type]
+        host=host,  # type: ignore[arg-type]  # as much of one as is needed
         head_sets={},
         sessions={SESSION: SessionLog(SESSION)},
         fold_changes=1_000,

@@ -91,7 +91,7 @@ def opened(host: Host) -> OpenDocument:
         space=SpaceId(b"s" * 32),
         crdt=crdt,
         session=SESSION,
-        host=host,  # type: ignore[arg-type]
+        host=host,  # type: ignore[arg-type]  # as much of one as is needed
         head_sets={},
         sessions={SESSION: SessionLog(SESSION)},
         fold_changes=1_000_000,
@@ -99,10 +99,15 @@ def opened(host: Host) -> OpenDocument:
     )
 
 
+def gate_of(opened: OpenDocument) -> Gate:
+    assert isinstance(opened.crdt, GatedDocument)
+    return opened.crdt.gate
+
+
 def accepted(number: int, *changes: bytes) -> Any:
     """A change set that counts, as the core hands it on."""
     header = SimpleNamespace(author=DeviceKey(b"b" * 32))
-    return AcceptedSet(SimpleNamespace(id=bytes([number]) * 32, header=header), changes, None)  # type: ignore[arg-type]
+    return AcceptedSet(SimpleNamespace(id=bytes([number]) * 32, header=header), changes, None)  # type: ignore[arg-type]  # likewise
 
 
 def written_by_another(opened: OpenDocument, count: int = 1) -> list[bytes]:
@@ -131,7 +136,7 @@ async def reached(gate: Gate) -> None:
 
 
 async def test_a_local_edit_begins_and_ends_while_a_remote_one_is_applied(host: Host, opened: OpenDocument) -> None:
-    gate = opened.crdt.gate  # type: ignore[attr-defined]
+    gate = gate_of(opened)
     changes = written_by_another(opened)
     await type_once(opened)
     opened.take([accepted(1, *changes)])
@@ -158,7 +163,7 @@ async def test_the_document_changes_at_the_moment_when_listeners_hear_of_it(host
         level.append(shown == opened.crdt.to_py())
 
     opened.listeners.append(listener)
-    opened.crdt.gate.open.set()  # type: ignore[attr-defined]
+    gate_of(opened).open.set()
     for number, change in enumerate(changes):
         opened.take([accepted(number, change)])
         while not opened.incoming.quiet:
@@ -179,7 +184,7 @@ async def test_a_listener_that_fails_keeps_nobody_else_from_hearing(
         raise ZeroDivisionError
 
     opened.listeners += [fails, heard.append]
-    opened.crdt.gate.open.set()  # type: ignore[attr-defined]
+    gate_of(opened).open.set()
     opened.take([accepted(1, *written_by_another(opened))])
     await applied(opened)
     await type_once(opened)
@@ -189,7 +194,7 @@ async def test_a_listener_that_fails_keeps_nobody_else_from_hearing(
 
 async def test_a_document_that_has_failed_takes_nothing_more(host: Host, opened: OpenDocument) -> None:
     """Who listens was told that it is of no more use."""
-    gate = opened.crdt.gate  # type: ignore[attr-defined]
+    gate = gate_of(opened)
     changes = written_by_another(opened, 2)
     await type_once(opened)
     opened.take([accepted(1, changes[0])])
@@ -207,7 +212,7 @@ async def test_a_document_that_has_failed_takes_nothing_more(host: Host, opened:
 async def test_what_came_in_during_a_plain_transaction_that_is_refused_is_applied_after_it(
     host: Host, opened: OpenDocument, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened.crdt.gate.open.set()  # type: ignore[attr-defined]
+    gate_of(opened).open.set()
     changes = written_by_another(opened)
     end = CrdtTransaction.__exit__
 
@@ -226,7 +231,7 @@ async def test_what_came_in_during_a_plain_transaction_that_is_refused_is_applie
 async def test_a_set_that_is_not_valid_is_left_out_alone(host: Host, opened: OpenDocument) -> None:
     first, second, third = written_by_another(opened, 3)
     await type_once(opened)
-    opened.crdt.gate.open.set()  # type: ignore[attr-defined]
+    gate_of(opened).open.set()
     broken = third[:-1] + bytes([third[-1] ^ 1])
     opened.take([accepted(1, first), accepted(2, broken), accepted(3, second)])
     await applied(opened)
@@ -238,7 +243,7 @@ async def test_what_came_in_during_a_long_plain_transaction_is_applied_after_it(
     host: Host, opened: OpenDocument
 ) -> None:
     changes = written_by_another(opened)
-    opened.crdt.gate.open.set()  # type: ignore[attr-defined]
+    gate_of(opened).open.set()
     await type_once(opened)
     opened.crdt.wait_at_most(0.02)
     opened.take([accepted(1, *changes)])

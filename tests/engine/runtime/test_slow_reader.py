@@ -45,7 +45,7 @@ async def test_memory_stays_flat_while_a_peer_does_not_read(tmp_path: Path) -> N
         (reader,) = bob._driver.links.values()
         (writer,) = alice._driver.links.values()
         stopped = Stopped(reader.channel)
-        reader.channel = stopped  # type: ignore[assignment]
+        reader.channel = stopped  # type: ignore[assignment]  # as much of one as is needed
         most = await type_and_watch(note, writer)
         assert LIMITS.send_queue_bytes < most <= LIMITS.send_queue_bytes + 2 * EDIT_BYTES
         on_link = alice._node.state.links[writer.number].spaces[space.id]

@@ -232,7 +232,7 @@ def test_durability_is_the_synchronous_level(opened: Opened, durability: str, le
 
 def test_an_unknown_durability_is_refused(path: Path) -> None:
     with pytest.raises(ConfigError, match="durability"):
-        Store.open(path, KEY, durability="never")  # type: ignore[arg-type]
+        Store.open(path, KEY, durability="never")  # type: ignore[arg-type]  # wrong on purpose
     assert not path.exists()
 
 
@@ -256,3 +256,19 @@ def test_another_key_opens_nothing_and_changes_nothing(
         Store.open(path, bytes(32))
     assert path.read_bytes() == before
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_store_that_opens_only_half_leaves_no_thread_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect, count = Store._connect, 0
+
+    def fails_the_second_time(store: Store) -> Connection:
+        nonlocal count
+        count += 1
+        if count == 2:
+            raise OSError("too many open files")
+        return connect(store)
+
+    monkeypatch.setattr(Store, "_connect", fails_the_second_time)
+    with pytest.raises(OSError, match="open files"):
+        Store.open(path, KEY)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("lichen ")]

@@ -34,6 +34,8 @@ class Limits:
     """The sealer closes a change set when its changes reach this size."""
 
     # Links
+    links: int = 4_096
+    """Most links at once; above, of those accepted the oldest to a peer without a space in common gives way."""
     frame_bytes: int = 60 * KIB
     """Largest frame on a link, sealed."""
     handshake_bytes: int = 1 * KIB

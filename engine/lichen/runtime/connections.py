@@ -221,7 +221,21 @@ class Connections:
                 return
             if (serving := asyncio.current_task()) is not None:
                 self._greeting.pop(serving, None)
-            await self._driver.run_link(channel, hands, dialled=False)
+            if self._has_room():
+                await self._driver.run_link(channel, hands, dialled=False)
+
+    def _has_room(self) -> bool:
+        """Whether one more link may be kept, after one to a stranger was ended for it if need be."""
+        living = [link for link in self._driver.links.values() if not link.reason]
+        if len(living) < self._limits.links:
+            return True
+        state = self._driver.node.state
+        for link in living:
+            on_link = state.links.get(link.number)
+            if on_link is not None and not on_link.dialled and not on_link.spaces.keys() & state.spaces.keys():
+                link.close("there are too many links, and this one has no space in common with us")
+                return True
+        return False
 
     async def close(self) -> None:
         """Stop listening and dialling."""

@@ -1,7 +1,8 @@
 """Presence and signals: sealed and signed messages that nobody stores.
 
 A message is taken once: its counter must be above the last one of the same author and session. Devices do not pass
-presence on; a relay does, to the devices of the space that are there.
+presence on; a relay does, to the devices of the space that are there. What is wrong inside the seal is its author's
+doing: it is passed over, and never held against the link, since a relay cannot look inside.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from lichen.core.space import SpaceState
 from lichen.core.state import NodeState
 from lichen.crypto.sealing import open_ephemeral, seal_ephemeral
 from lichen.crypto.signing import verify_many
-from lichen.errors import CannotOpen, InvalidSignature
+from lichen.errors import InvalidSignature, ProtocolError
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.wire import frames
 from lichen.wire.ephemeral import NO_DOC, TO_ALL, Ephemeral, EphemeralKind
 
 MANY_AUTHORS = 4_096
 """Most authors of ephemeral messages remembered at once; the oldest is forgotten first."""
+AUTHOR_PLACES = 64
+"""Most documents in which one device is shown at once: it chooses their ids, and must leave room for others."""
 
 
 @dataclass(slots=True)
@@ -169,7 +172,7 @@ class Presence:
             return
         try:
             payload = open_ephemeral(ephemeral, key)
-        except CannotOpen:
+        except ProtocolError:
             return
         if ephemeral.kind is EphemeralKind.SIGNAL:
             self._state.emit(DeliverSignal(ephemeral.author, payload))
@@ -183,8 +186,12 @@ class Presence:
             if self._others.pop(where, None):
                 self._state.emit(TellPresence(*where, None))
             return
-        if before is None and len(self._others) >= MANY_AUTHORS:
+        if before is None and not self._has_room(ephemeral.author):
             return
         self._others[where] = _Seen(payload, self._state.now + self._state.limits.presence_s)
         if before is None or before.payload != payload:
             self._state.emit(TellPresence(*where, payload))
+
+    def _has_room(self, author: DeviceKey) -> bool:
+        places = sum(shown == author for _, _, shown in self._others)
+        return places < AUTHOR_PLACES and len(self._others) < MANY_AUTHORS

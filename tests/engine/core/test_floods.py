@@ -9,7 +9,17 @@ from collections.abc import Sequence
 import pytest
 from lichen.config import Limits
 from lichen.core.access.authoring import add_member, found_space
-from lichen.core.effects import CloseLink, Effect, ReadCatchUp, ReadMail, ReadSets, Send, StoreMail, StoreSpace
+from lichen.core.effects import (
+    CloseLink,
+    Effect,
+    ReadCatchUp,
+    ReadMail,
+    ReadSets,
+    Send,
+    StoreMail,
+    StoreSpace,
+    TellPresence,
+)
 from lichen.core.events import (
     CatchUpRead,
     Event,
@@ -25,12 +35,15 @@ from lichen.core.events import (
 from lichen.core.greeting import MESSAGE_BYTES
 from lichen.core.intake import known_of
 from lichen.core.node import Node
+from lichen.core.presence import AUTHOR_PLACES
 from lichen.core.push import GRAFTED_SETS
+from lichen.crypto import sealing
 from lichen.crypto.identity import Identity
 from lichen.ids import DeviceKey, DocId, MemberId, Session, SetId, SpaceId
 from lichen.testing.access import Script, device
 from lichen.testing.sets import Desk, Pen
 from lichen.wire import frames
+from lichen.wire.ephemeral import TO_ALL, EphemeralKind
 from lichen.wire.operation import Operation, Role
 
 PEER = device("ann").public
@@ -74,6 +87,25 @@ def of(kind: type[Effect], effects: list[Effect]) -> list[Effect]:
 def forged(operation: Operation) -> Operation:
     """With another signature."""
     return Operation.decode(operation.encode()[:-64] + bytes(64))
+
+
+def presence_of(served: Served, counter: int, by: str = "ann") -> frames.Ephemeral:
+    """Presence of a device in a document of its own choice."""
+    key = bytes(32)
+    served.space.keys[sealing.epoch_id(key)] = key
+    message = sealing.seal_ephemeral(
+        kind=EphemeralKind.PRESENCE,
+        space=served.space.id,
+        doc=DocId(counter.to_bytes(16, "big")),
+        session=Session(bytes(16)),
+        counter=counter,
+        to=TO_ALL,
+        payload=b"here",
+        epoch_key=key,
+        signer=device(by),
+        random=bytes(32),
+    )
+    return frames.Ephemeral(message.encode())
 
 
 @pytest.mark.parametrize("bad", [0, 1])
@@ -199,3 +231,23 @@ def test_who_pulls_again_and_again_over_a_congested_link_is_not_shown_who_is_her
 def shown(effects: list[Effect]) -> list[Effect]:
     """What is sent of presence."""
     return [effect for effect in effects if isinstance(effect, Send) and isinstance(effect.message, frames.Ephemeral)]
+
+
+def test_what_a_member_sealed_wrongly_is_not_held_against_the_link_that_brings_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    served = Served()
+    with monkeypatch.context() as patched:
+        patched.setattr(sealing, "RAW", 7)
+        wrong = presence_of(served, 1)
+    assert served.hears(wrong) == []
+    assert of(TellPresence, served.hears(presence_of(served, 2)))
+
+
+def test_one_device_that_shows_itself_everywhere_leaves_room_for_others() -> None:
+    served = Served()
+    served.script.add("bob")
+    served.space.log.add(served.script.last)
+    told = [of(TellPresence, served.hears(presence_of(served, counter))) for counter in range(1, AUTHOR_PLACES + 3)]
+    assert [len(effects) for effects in told] == [1] * AUTHOR_PLACES + [0, 0]
+    assert of(TellPresence, served.hears(presence_of(served, 1, by="bob")))

@@ -149,3 +149,18 @@ def test_an_error_after_the_result_is_no_second_object(capfd: pytest.CaptureFixt
     printed, told = capfd.readouterr()
     assert json.loads(printed) == {"listening": "here"}
     assert "late" in told
+
+
+@pytest.mark.parametrize("seconds", ["inf", "1e300", "nan", "0", "-1"])
+def test_a_wait_of_no_sensible_length_is_wrong_usage(folder: Path, seconds: str) -> None:
+    command = ("sync", "--connect", "ws://127.0.0.1:1", f"--timeout={seconds}", "--store", "a.db")
+    assert lichen(folder, *command).returncode == 2
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_a_closed_standard_stream_is_no_error(folder: Path, closed: str) -> None:
+    command = f"exec {sys.executable} -m lichen.cli id --store a.db --json {closed}"
+    environment = {"LICHEN_PASSPHRASE": "right", "PATH": os.environ["PATH"]}
+    ended = subprocess.run(["sh", "-c", command], cwd=folder, env=environment, capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert bool(ended.stdout) == ("1>" not in closed)

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line."""
-    from lichen.cli.interrupts import leave_at_once
+    from lichen.cli.interrupts import leave_at_once, open_streams
 
     leave_at_once()
+    open_streams()
     from lichen.cli.commands import app
 
     app()

@@ -1,9 +1,10 @@
-"""Ctrl-C while a command loads what it needs, and after its work: there is nothing to end, and nothing to say."""
+"""How a command begins and ends: its streams, and Ctrl-C while it loads what it needs and after its work."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
@@ -17,3 +18,15 @@ def leave_at_once() -> None:
 def raise_interrupts() -> None:
     """From now on SIGINT is an exception, of which work that has begun is ended in order."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def open_streams() -> None:
+    """Where the shell has closed a standard stream, what goes there is lost, and no file of ours takes its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115

@@ -14,6 +14,7 @@ import typer
 
 from lichen.cli.names import find_space
 from lichen.cli.options import (
+    LONGEST_S,
     ConnectOption,
     JsonOption,
     PassphraseFileOption,
@@ -123,7 +124,9 @@ def join(
     ticket: Annotated[str, typer.Argument(help="The ticket.")],
     store: StoreOption = "",
     name: Annotated[str, typer.Option("--name", help="What you want to be called.")] = "",
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for who invited you.")] = 120.0,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1, max=LONGEST_S, help="Seconds to wait for who invited you.")
+    ] = 120.0,
     connect: ConnectOption = None,
     passphrase_file: PassphraseFileOption = None,
     as_json: JsonOption = False,
@@ -218,7 +221,7 @@ def _show_serving(value: dict[str, Any]) -> None:
 def sync(
     store: StoreOption = "",
     connect: ConnectOption = None,
-    timeout: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to try for.")] = 60.0,
+    timeout: Annotated[float, typer.Option("--timeout", min=1, max=LONGEST_S, help="Seconds to try for.")] = 60.0,
     passphrase_file: PassphraseFileOption = None,
     as_json: JsonOption = False,
     verbose: VerboseOption = False,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PASSPHRASE_BYTES = 4 * 1024
 """Largest passphrase file."""
+LONGEST_S = 86_400.0
+"""Longest that a command waits for others."""
 
 StoreOption = Annotated[
     str,

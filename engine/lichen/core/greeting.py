@@ -6,6 +6,8 @@ remembered and looked at again whenever the log grows, since its right may be on
 
 from __future__ import annotations
 
+import hmac
+
 from lichen.core.access.keys import open_keys
 from lichen.core.access.log import Outcome
 from lichen.core.effects import ReadCursor, Send, StoreKeys, StoreOperations, StoreSpace, TellInvalid, TellSpace
@@ -75,7 +77,7 @@ class Greeting:
         state = self._state
         if not state.relay or not message.operations:
             return None
-        if state.token and (link.hello is None or link.hello.token != state.token):
+        if state.token and (link.hello is None or not hmac.compare_digest(link.hello.token, state.token)):
             state.emit(Send(link.id, Refused(message.space, "this relay admits new spaces only with its token")))
             return None
         if len(state.spaces) >= state.limits.relay_spaces:

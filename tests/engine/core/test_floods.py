@@ -251,3 +251,15 @@ def test_one_device_that_shows_itself_everywhere_leaves_room_for_others() -> Non
     told = [of(TellPresence, served.hears(presence_of(served, counter))) for counter in range(1, AUTHOR_PLACES + 3)]
     assert [len(effects) for effects in told] == [1] * AUTHOR_PLACES + [0, 0]
     assert of(TellPresence, served.hears(presence_of(served, 1, by="bob")))
+
+
+@pytest.mark.parametrize("token", [b"", b"tok", b"token!"])
+def test_a_relay_with_a_token_takes_new_spaces_only_from_who_shows_exactly_it(token: bytes) -> None:
+    relay, other = Served(relay=True), Script("mallory")
+    relay.node.state.token = b"token"
+    link = relay.node.state.links[2]
+    assert link.hello is not None
+    link.hello = dataclasses.replace(link.hello, token=token)
+    assert not of(StoreSpace, relay.shows(other.operations))
+    link.hello = dataclasses.replace(link.hello, token=b"token")
+    assert of(StoreSpace, relay.shows(other.operations))

@@ -66,9 +66,6 @@ class Limits:
     """How long an announced change set may stay away before it is fetched from who announced it."""
     frontier_ids: int = 1_024
     """Most ids in the frontier sample of one pull."""
-    unstored_bytes: int = 64 * MIB
-    """Most that peers may have given the store to do, a job counted as 16 KiB and what it writes; above, links are read
-    no further."""
     unchecked_bytes: int = 64 * MIB
     """Most bytes of change sets of one space that wait for their check; what comes above is pulled again."""
     waiting_sets: int = 4_096

@@ -134,13 +134,10 @@ class Document:
         await self._opened.room(most_bytes)
 
     def events(self) -> AsyncGenerator[Applied, None]:
-        """What happens to the document from now on: `async for applied in note.events()`.
-
-        Until the engine is closed.
-        """
+        """What happens to the document from now on: `async for applied in note.events()`."""
         feed: Feed[Applied] = Feed()
         self._opened.listeners.append(feed.put)
-        return self._engine.read(feed, lambda: self._opened.listeners.remove(feed.put))
+        return feed.items(lambda: self._opened.listeners.remove(feed.put))
 
     def listen(self, listener: Callable[[Applied], None]) -> Callable[[], None]:
         """Call `listener` at once whenever something has happened to the document, before anything else does.

@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Literal
 
 from lichen_crdt import Value
 
-from lichen.api.cards import Cards, card_id
+from lichen.api.cards import CARD_NONCE, Cards, card_id, checked_name
 from lichen.api.document import Document
-from lichen.api.entering import Entering
 from lichen.api.events import (
     CaughtUp,
     DocumentChanged,
@@ -26,17 +25,17 @@ from lichen.api.events import (
 from lichen.api.feed import Feed
 from lichen.api.paths import PeerPath, peer_paths
 from lichen.api.presence import Presences
-from lichen.api.readers import Readers
 from lichen.api.space import DocumentInfo, Space
 from lichen.config import DEFAULT_LIMITS, Limits
 from lichen.core import effects as do
 from lichen.core import events as happened
+from lichen.core.access.authoring import found_space
 from lichen.core.hlc import Clock
 from lichen.core.node import Node
 from lichen.core.space import SpaceState
 from lichen.crypto.identity import Identity
-from lichen.errors import AccessDenied, LichenError, NotFound
-from lichen.ids import DeviceKey, DocId, Session, SetId, SpaceId
+from lichen.errors import AccessDenied, ConfigError, LichenError, NotFound, Unreachable
+from lichen.ids import DeviceKey, DocId, MemberId, Session, SetId, SpaceId
 from lichen.runtime import rows
 from lichen.runtime.connections import Connection, Connections
 from lichen.runtime.direct import DirectPaths
@@ -46,16 +45,12 @@ from lichen.runtime.driver import Driver
 from lichen.runtime.epochs import author_epoch
 from lichen.runtime.joining import Joining
 from lichen.runtime.opening import open_for
-from lichen.runtime.sealer import Sealer
-from lichen.runtime.transports import signalled
+from lichen.runtime.sealer import Sealer, Unsealed
+from lichen.runtime.transports import signalled, split_token
 from lichen.store import Store
-from lichen.store.database import Durability
 from lichen.wire.operation import Role
 
-T = TypeVar("T")
-
-SETTLE_S = 5.0
-"""How long closing waits for what is being saved, sealed and applied."""
+Durability = Literal["process", "power"]
 
 
 class Engine:
@@ -75,16 +70,12 @@ class Engine:
         self._driver = Driver(self._node, store, self, limits)
         self.sealer = Sealer(identity, self.clock, limits, self._node.state.spaces.get)
         self._documents = Documents(self, store, self.device, self.session, limits)
-        self._connections = Connections(self._driver, identity, limits, lambda: self._readers.publish(PathsChanged()))
+        self._connections = Connections(self._driver, identity, limits, self._paths_changed)
         self._direct = DirectPaths(self._driver, identity, limits)
         self.joining = Joining(self._driver, identity, self.clock, limits, self._connections)
         self._loop = asyncio.get_running_loop()
-        self._readers = Readers()
-        self._entering = Entering(
-            identity, self.clock, limits, self._driver, self._documents, self.joining, self.cards, self._readers
-        )
+        self._feeds: list[Feed[Event]] = []
         self._presences = Presences()
-        self._closed = False
 
     # Opening
 
@@ -116,24 +107,25 @@ class Engine:
     async def _load(self) -> None:
         for space in await asyncio.wrap_future(self.store.write(rows.load_spaces)):
             self._driver.feed(space)
-            await self._entering.load_card(self._state(space.space))
+            await self._load_card(space.space)
         await self.joining.load()
         for doc in await asyncio.wrap_future(self.store.write(rows.documents_to_seal)):
             await self._documents.get(doc)
 
+    async def _load_card(self, space: SpaceId) -> None:
+        genesis = self._state(space).log.genesis
+        if genesis is not None:
+            with contextlib.suppress(NotFound):
+                self.cards.read(await self._documents.get(card_id(genesis)))
+
     async def _close(self) -> None:
-        """Cancelled meanwhile, it still ends all that runs."""
-        try:
-            with contextlib.suppress(TimeoutError, LichenError):
-                async with asyncio.timeout(SETTLE_S):
-                    await self._documents.settle()
-        finally:
-            self._closed = True
-            self._readers.close()
-            try:
-                await self._connections.close()
-            finally:
-                await self._driver.close()
+        with contextlib.suppress(TimeoutError, LichenError):
+            async with asyncio.timeout(5):
+                await self._documents.settle()
+        await self._connections.close()
+        await self._driver.close()
+        for feed in self._feeds:
+            feed.close()
 
     # What is here
 
@@ -175,10 +167,13 @@ class Engine:
 
     async def wait_for_document(self, space_id: SpaceId, doc: DocId, wait_s: float) -> None:
         """Return when a document's first change set is here, or the time is over."""
-        state = self._state(space_id)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await self._readers.until(lambda: state.holds(doc))
+            async with asyncio.timeout(wait_s), contextlib.aclosing(self.events()) as events:
+                while not self._holds(space_id, doc):
+                    await anext(events)
+
+    def _holds(self, space_id: SpaceId, doc: DocId) -> bool:
+        return any(known.doc == doc for known in self._state(space_id).known.values())
 
     async def list_documents(self, space_id: SpaceId) -> list[DocumentInfo]:
         """What a space holds, most recently changed first; without its card."""
@@ -200,27 +195,58 @@ class Engine:
         The handle that is returned carries the recovery key as text; it is shown this once, and kept nowhere. Raises
         `ConfigError` for a name, and `LimitExceeded`.
         """
-        space_id, recovery_key = await self._entering.found(name, member_name)
-        return Space(self, self._state(space_id), recovery_key)
+        name, member_name = checked_name(name, "a space"), checked_name(member_name, "a member")
+        if not name:
+            raise ConfigError("a space needs a name", hint="choose one that its members will recognise")
+        founded = found_space(
+            self.identity,
+            member=MemberId(os.urandom(16)),
+            nonce=os.urandom(32),
+            recovery_seed=os.urandom(32),
+            epoch_key=(epoch_key := os.urandom(32)),
+            time=self.clock.tick(_now_ms()),
+        )
+        members = {founded.member.hex(): member_name} if member_name else {}
+        card, created = self._documents.draft(founded.space, CARD_NONCE, {"title": name, "members": members}, _now_ms())
+        await asyncio.wrap_future(
+            self.store.write(lambda conn: rows.add_founded(conn, founded, epoch_key, created, self.limits))
+        )
+        keys = ((founded.epoch, epoch_key),)
+        self._driver.feed(happened.SpaceLoaded(founded.space, founded.operations, (), keys))
+        self._documents.begin(card, created)
+        return Space(self, self._state(founded.space), founded.recovery_key.text)
 
     async def create_document(self, space_id: SpaceId, content: Mapping[str, Value]) -> Document:
         """A new document in a space. Content that cannot be in a document is refused, and makes none."""
         if not self.may_write(space_id):
             raise AccessDenied(f"this device may not write in space {space_id.hex()[:12]}")
         opened, created = self._documents.draft(space_id, os.urandom(16), content, _now_ms())
-        await opened.write(
-            lambda conn: rows.create_document(conn, created), lambda: self._documents.begin(opened, created)
-        )
+        await asyncio.wrap_future(self.store.write(lambda conn: rows.create_document(conn, created)))
+        self._documents.begin(opened, created)
         return Document(self, opened)
+
+    def written_elsewhere(self, written: Mapping[DocId, Sequence[Unsealed]]) -> None:
+        """Another connection has written changes into documents of the store: show, seal and push them.
+
+        From any thread, and before that connection gives back the right to write. After the engine has closed they
+        are sealed at the next start.
+        """
+        with contextlib.suppress(RuntimeError):  # the loop has closed
+            self._loop.call_soon_threadsafe(self._documents.written_elsewhere, written)
 
     async def name_member(self, space_id: SpaceId, name: str) -> None:
         """Write on a space's card what this member calls itself.
 
-        Raises `NotFound` while the card is not here, `AccessDenied` and `ConfigError`.
+        Raises `NotFound` while the card is not here, and `ConfigError`.
         """
-        if not self.may_write(space_id):
-            raise AccessDenied(f"this device may not write in space {space_id.hex()[:12]}")
-        await self._entering.name_member(self._state(space_id), name)
+        name = checked_name(name, "a member")
+        state = self._state(space_id)
+        member = state.log.member_of(self.device)
+        if state.log.genesis is None or member is None:
+            raise NotFound(f"this device is not in space {space_id.hex()[:12]} yet")
+        card = Document(self, await self._documents.get(card_id(state.log.genesis)))
+        async with card.change("name") as crdt:
+            crdt["members"][member.hex()] = name
 
     async def join(self, ticket: str, *, name: str = "", timeout_s: float | None = None) -> Space:
         """Join the space of a ticket: waits until its issuer has answered and the space's card is here.
@@ -228,7 +254,25 @@ class Engine:
         Raises `TicketError`, `ConfigError`, `LimitExceeded`, and `Unreachable` when nobody has answered after
         `timeout_s` seconds.
         """
-        return self.space(await self._entering.join(ticket, name, timeout_s or self.limits.join_s))
+        name = checked_name(name, "a member")
+        space_id = await self.joining.join(ticket, name, timeout_s or self.limits.join_s)
+        try:
+            async with asyncio.timeout(self.limits.join_s), contextlib.aclosing(self.events()) as events:
+                while not self._card_here(space_id):
+                    await anext(events)
+        except TimeoutError:
+            raise Unreachable(
+                f"this device is a member of space {space_id.hex()[:12]} now, but nothing of it has come",
+                hint="stay connected: it comes as soon as a device of the space, or its relay, is there",
+            ) from None
+        await self._load_card(space_id)
+        if name and self.may_write(space_id):
+            await self.name_member(space_id, name)
+        return self.space(space_id)
+
+    def _card_here(self, space_id: SpaceId) -> bool:
+        genesis = self._state(space_id).log.genesis
+        return genesis is not None and self._holds(space_id, card_id(genesis))
 
     # Paths
 
@@ -237,20 +281,33 @@ class Engine:
 
         With `remember`, once it has been reached, `connect_remembered` dials it after a restart. Raises `ConfigError`.
         """
-        return self._connections.connect(url, remember=remember)
+        connection = self._connections.connect(url)
+        if remember:
+            self._driver.spawn(self._remember(connection), f"remember {url}")
+        return connection
+
+    async def _remember(self, connection: Connection) -> None:
+        if await connection.reached():
+            await asyncio.wrap_future(self.store.write(lambda conn: rows.remember_address(conn, connection.url)))
 
     async def connect_remembered(self) -> list[Connection]:
         """Dial every remembered address that is not dialled already, and of a kind that this device knows."""
-        return await self._connections.connect_remembered()
+        dialled = {connection.address for connection in self.connections}
+        found = []
+        for url in await self.remembered():
+            with contextlib.suppress(ConfigError):
+                if split_token(url)[0] not in dialled:
+                    found.append(self._connections.connect(url))
+        return found
 
     async def remembered(self) -> list[str]:
         """The addresses that are dialled after a restart."""
-        return await self._connections.remembered()
+        return await asyncio.wrap_future(self.store.write(rows.remembered_addresses))
 
     @property
     def up_to_date(self) -> bool:
         """Every dialled address is connected, has stored all that this device has, and has nothing more for it."""
-        return self._driver.up_to_date(len(self.connections))
+        return self._driver.up_to_date(len(self._connections.dialled))
 
     @property
     def unreached(self) -> list[Connection]:
@@ -297,12 +354,17 @@ class Engine:
     # Events
 
     def events(self) -> AsyncGenerator[Event, None]:
-        """What happens from now on, in all spaces, until the engine is closed."""
-        return self._readers.events()
+        """What happens from now on, in all spaces."""
+        feed: Feed[Event] = Feed()
+        self._feeds.append(feed)
+        return feed.items(lambda: self._feeds.remove(feed))
 
-    def read(self, feed: Feed[T], done: Callable[[], object]) -> AsyncGenerator[T, None]:
-        """Read a feed until the engine is closed; `done` is called when the reader stops."""
-        return self._readers.read(feed, done)
+    def _publish(self, event: Event) -> None:
+        for feed in list(self._feeds):
+            feed.put(event)
+
+    def _paths_changed(self) -> None:
+        self._publish(PathsChanged())
 
     def set_presence(self, space: SpaceId, doc: DocId, payload: bytes | None) -> None:
         """Show or end own presence; `Document.set_presence` checks its size."""
@@ -342,17 +404,17 @@ class Engine:
             case do.TellSpace(space):
                 self._documents.wake(space)
                 self.joining.space_changed(space)
-                self._readers.publish(SpaceChanged(space))
+                self._publish(SpaceChanged(space))
             case do.TellPeers():
-                self._readers.publish(PathsChanged())
+                self._publish(PathsChanged())
             case do.TellPresence():
-                self._readers.publish(self._presences.told(effect))
+                self._publish(self._presences.told(effect))
             case do.TellCaughtUp(space, peer):
-                self._readers.publish(CaughtUp(space, peer))
+                self._publish(CaughtUp(space, peer))
             case do.TellServed(space, peer):
-                self._readers.publish(Served(space, peer))
+                self._publish(Served(space, peer))
             case do.TellInvalid(space, rejected, reason):
-                self._readers.publish(Rejected(space, rejected, reason))
+                self._publish(Rejected(space, rejected, reason))
 
     # For documents (`lichen.runtime.document.Host`)
 
@@ -374,23 +436,20 @@ class Engine:
 
     def sealed(self, event: happened.SetSealed) -> None:
         """An own change set is on disk."""
-        if not self._closed:
-            self._driver.feed(event)
+        self._driver.feed(event)
 
     def left_out(self, space: SpaceId, set_id: SetId, reason: str) -> None:
         """A change set is not valid in its past."""
-        self._loop.call_soon_threadsafe(self._readers.publish, Rejected(space, set_id, reason))
+        self._loop.call_soon_threadsafe(self._publish, Rejected(space, set_id, reason))
 
     def changed(self, document: OpenDocument, applied: Applied) -> None:
         """A document has changed."""
         genesis = self._state(document.space).log.genesis
         if genesis is not None and document.id == card_id(genesis):
             self.cards.read(document)
-            self._readers.publish(SpaceChanged(document.space))
+            self._publish(SpaceChanged(document.space))
             return
-        self._readers.publish(
-            DocumentChanged(document.space, document.id, applied.local, applied.patches, applied.authors)
-        )
+        self._publish(DocumentChanged(document.space, document.id, applied.local, applied.patches, applied.authors))
 
 
 def _now_ms() -> int:

@@ -21,7 +21,7 @@ from lichen.core.events import CheckedSet
 from lichen.core.known import KnownSet
 from lichen.core.splits import SplitBook
 from lichen.core.waiting import Waiting
-from lichen.ids import DeviceKey, DocId, EpochId, SetId, SpaceId
+from lichen.ids import DeviceKey, EpochId, SetId, SpaceId
 from lichen.wire.changeset import ChangeSet
 from lichen.wire.frames import SHORT_ID_BYTES
 
@@ -87,10 +87,6 @@ class SpaceState:
         for known in self.known.values():
             for dep in known.deps:
                 self.frontier.pop(dep, None)
-
-    def holds(self, doc: DocId) -> bool:
-        """Whether a change set of a document is known."""
-        return any(known.doc == doc for known in self.known.values())
 
     def seen(self, set_id: SetId) -> bool:
         """Whether a set needs no further look."""

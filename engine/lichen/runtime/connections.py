@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 from lichen.config import Limits
 from lichen.crypto.identity import Identity
-from lichen.errors import ConfigError, LichenError, LinkClosed
-from lichen.runtime import rows
+from lichen.errors import LichenError, LinkClosed
 from lichen.runtime.driver import Driver
 from lichen.runtime.link import shake_hands
 from lichen.runtime.transports import split_token, transport_for
@@ -112,36 +111,8 @@ class Connections:
                     self.connect(url)
             raise
 
-    def connect(self, url: str, *, remember: bool = False) -> Connection:
-        """Dial an address, with its token, from now on. Raises `ConfigError` for one that no transport can dial.
-
-        With `remember`, once it has been reached, `connect_remembered` dials it after a restart.
-        """
-        connection = self._connect(url)
-        if remember:
-            self._driver.spawn(self._remember(connection), f"remember {connection.address}")
-        return connection
-
-    async def _remember(self, connection: Connection) -> None:
-        if await connection.reached():
-            store = self._driver.store
-            await asyncio.wrap_future(store.write(lambda conn: rows.remember_address(conn, connection.url)))
-
-    async def remembered(self) -> list[str]:
-        """The addresses that are dialled after a restart."""
-        return await asyncio.wrap_future(self._driver.store.write(rows.remembered_addresses))
-
-    async def connect_remembered(self) -> list[Connection]:
-        """Dial every remembered address that is not dialled already, and of a kind that this device knows."""
-        dialled = {connection.address for connection in self.dialled.values()}
-        found = []
-        for url in await self.remembered():
-            with contextlib.suppress(ConfigError):
-                if split_token(url)[0] not in dialled:
-                    found.append(self.connect(url))
-        return found
-
-    def _connect(self, url: str) -> Connection:
+    def connect(self, url: str) -> Connection:
+        """Dial an address, with its token, from now on. Raises `ConfigError` for one that no transport can dial."""
         existing = self.dialled.get(url)
         if existing is not None:
             return existing

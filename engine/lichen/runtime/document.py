@@ -21,7 +21,7 @@ from lichen.core.events import SetSealed
 from lichen.errors import ChangeTooLarge
 from lichen.ids import DeviceKey, DocId, Session, SetId, SpaceId
 from lichen.runtime.folding import fold
-from lichen.runtime.incoming import Incoming
+from lichen.runtime.incoming import Arrived, Incoming
 from lichen.runtime.saving import Saving
 from lichen.runtime.sealer import Sealer, SessionLog, Unsealed, run_of
 from lichen.runtime.sealing import Sealing
@@ -29,8 +29,6 @@ from lichen.runtime.sealing import Sealing
 log = logging.getLogger("lichen.document")
 
 T = TypeVar("T")
-
-TITLE_CHARACTERS = 200
 
 
 def too_large(refused: OverflowError) -> ChangeTooLarge:
@@ -167,18 +165,26 @@ class OpenDocument:
         for item in accepted:
             if item.last_hash is not None:
                 self.head_sets[item.last_hash] = item.set.id
-        self.incoming.take(self, accepted)
+        self.incoming.take(
+            self, (Arrived(item.changes, item.set.header.author, item.set.id) for item in accepted if item.changes)
+        )
+
+    def join(self, written: Sequence[Unsealed]) -> None:
+        """Another connection of this device wrote these: they are on disk, and are to be sealed and shown."""
+        if self.failure is None and self.crdt.missing([written[-1].hash]):  # else they were there when it was loaded
+            self.resume(written)
+            self.incoming.take(self, [Arrived(tuple(item.change for item in written), self.host.device, None)])
 
     def apply_soon(self) -> None:
         """Apply what came in, now if that is quick and possible."""
         self.incoming.apply_soon(self)
 
-    def applied(self, batch: Sequence[AcceptedSet], patches: Sequence[Patch]) -> None:
+    def applied(self, batch: Sequence[Arrived], patches: Sequence[Patch]) -> None:
         """These are in the document now: tell listeners."""
         self._merged = True
-        self._grow([change for item in batch for change in item.changes or ()])
+        self._grow([change for item in batch for change in item.changes])
         self.saving.heads_changed(self)
-        authors = tuple(dict.fromkeys(item.set.header.author for item in batch))
+        authors = tuple(dict.fromkeys(item.author for item in batch))
         self._tell(Applied(tuple(patches), False, authors))
         self.progress.set()
 
@@ -202,11 +208,6 @@ class OpenDocument:
         """Write title and heads anew, and tell listeners: the document had changed on disk before it was loaded."""
         self.saving.heads_changed(self)
         self._tell(Applied((), False, ()))
-
-    def title(self) -> str | None:
-        """The document's `title`, where it has one, cut to 200 characters."""
-        value = self.crdt.get("title")
-        return str(value)[:TITLE_CHARACTERS] if value is not None else None
 
     @property
     def quiet(self) -> bool:
@@ -277,15 +278,15 @@ class OpenDocument:
             self._folding = False
 
     async def write(self, job: Callable[[Any], T], then: Callable[[], None] = lambda: None) -> T:
-        """Run a job on the writer thread, and when it is on disk `then` on the loop, also when who waits has given up.
-
-        Raises what the job raises, and `StoreError`.
+        """Run a job on the writer thread, and when it is on disk, `then` on the loop. Raises what the job raises, and
+        `StoreError`.
         """
         loop = asyncio.get_running_loop()
         written: asyncio.Future[T] = loop.create_future()
-        written.add_done_callback(lambda _: written.exception())  # nobody may be waiting any more
 
         def ended(result: Any, error: BaseException | None) -> None:
+            if written.done():  # the engine is closing
+                return
             if error is not None:
                 written.set_exception(error)
             else:
@@ -296,4 +297,4 @@ class OpenDocument:
             loop.call_soon_threadsafe(ended, result, error)
 
         self.host.write_soon(job, done)
-        return await asyncio.shield(written)
+        return await written

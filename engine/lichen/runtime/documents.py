@@ -21,7 +21,7 @@ from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.runtime import rows
 from lichen.runtime.document import Host, OpenDocument, too_large
 from lichen.runtime.folding import load_snapshot
-from lichen.runtime.sealer import SessionLog, run_of
+from lichen.runtime.sealer import SessionLog, Unsealed, run_of
 from lichen.store import Store
 from lichen.wire.changeset import doc_id
 
@@ -45,6 +45,8 @@ class Documents:
         self._loading: dict[DocId, asyncio.Future[OpenDocument]] = {}
         self._late: dict[DocId, list[AcceptedSet]] = {}
         """Accepted while the document was being loaded."""
+        self._late_written: dict[DocId, list[Sequence[Unsealed]]] = {}
+        """Written by another connection while the document was being loaded."""
         self._stale: dict[DocId, None] = {}
         """Changed on disk while not in memory: title and heads in the store are old."""
         self._freshening = False
@@ -74,7 +76,7 @@ class Documents:
             raise too_large(refused) from refused
         changes = run_of(self._session, made.changes, ())
         created = rows.CreatedDocument(
-            doc, space, self._session, nonce, changes, document.crdt.heads, document.title(), now_ms
+            doc, space, self._session, nonce, changes, document.crdt.heads, rows.title_of(document.crdt), now_ms
         )
         return document, created
 
@@ -140,6 +142,8 @@ class Documents:
             document = await self._build(stored)
             self.adopt(document)
             document.take(self._late.pop(doc, []))
+            for written in self._late_written.pop(doc, []):
+                document.join(written)
             loading.set_result(document)
         except Exception as error:
             loading.set_exception(error)
@@ -147,10 +151,12 @@ class Documents:
             del self._loading[doc]
             if self._late.pop(doc, None):  # what came while it could not be loaded
                 self._freshen_soon(doc)
+            if self._late_written.pop(doc, None):
+                self._host.spawn(self._load_to_seal([doc]), "seal rows")
 
     async def _build(self, stored: rows.StoredDocument) -> OpenDocument:
         actor = actor_id(self._device, stored.doc, self._session)
-        build = partial(_build_crdt, stored, actor)
+        build = partial(build_crdt, stored.snapshot, stored.tail, actor)
         crdt = build() if stored.small else await asyncio.to_thread(build)
         document = self._open(stored.doc, stored.space, crdt, stored.sessions)
         document.head_sets.update(stored.head_sets)
@@ -180,6 +186,20 @@ class Documents:
                 self._late.setdefault(doc, []).extend(items)
             else:
                 self._freshen_soon(doc)
+
+    def written_elsewhere(self, written: Mapping[DocId, Sequence[Unsealed]]) -> None:
+        """Another connection wrote these changes: show them in documents in memory, and seal them all."""
+        away = []
+        for doc, changes in written.items():
+            document = self._alive.get(doc)
+            if document is not None and document.failure is None:
+                document.join(changes)
+            elif doc in self._loading:
+                self._late_written.setdefault(doc, []).append(changes)
+            else:
+                away.append(doc)
+        if away:
+            self._host.spawn(self._load_to_seal(away), "seal rows")
 
     def _freshen_soon(self, doc: DocId) -> None:
         self._stale[doc] = None
@@ -238,12 +258,13 @@ class Documents:
             await document.settled()
 
 
-def _build_crdt(stored: rows.StoredDocument, actor: bytes) -> Document:
-    crdt = load_snapshot(stored.snapshot, actor) if stored.snapshot else Document(actor=actor)
+def build_crdt(snapshot: bytes | None, tail: Sequence[bytes], actor: bytes | None) -> Document:
+    """A document of what the store has of it."""
+    crdt = load_snapshot(snapshot, actor) if snapshot else Document(actor=actor)
     try:
-        crdt.apply_changes(stored.tail)
+        crdt.apply_changes(tail)
     except CrdtError:
-        _apply_what_is_valid(crdt, stored.tail)
+        _apply_what_is_valid(crdt, tail)
     return crdt
 
 

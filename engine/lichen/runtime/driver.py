@@ -25,7 +25,6 @@ from lichen.core.node import Node
 from lichen.errors import StoreError
 from lichen.ids import DeviceKey, DocId, SpaceId
 from lichen.runtime import checking, rows
-from lichen.runtime.backlog import Backlog
 from lichen.runtime.link import Handshaken, Link, Tap
 from lichen.store import Store
 from lichen.transport import Channel
@@ -79,7 +78,6 @@ class Driver:
         self._tasks: asyncio.TaskGroup | None = None
         self._loop = asyncio.get_running_loop()
         self._running: set[asyncio.Task[None]] = set()
-        self._backlog = Backlog(store, limits.unstored_bytes)
         self._unstored_mail: Counter[DeviceKey] = Counter()
         self._losses = 0  # writes of change sets that failed, counted on the thread that writes, or that cannot queue
         self._losses_gate = threading.Lock()
@@ -231,7 +229,7 @@ class Driver:
                 self._ask(lambda conn: rows.take_mail(conn, effect))
 
     def _write(self, job: Callable[[Any], object]) -> None:
-        self._backlog.put(job, self._written)
+        self.store.write_soon(job, self._written)
 
     def _store_cursor(self, effect: do.StoreCursor) -> None:
         """Move a cursor, unless change sets were lost that the node still took for stored when it said so."""
@@ -255,7 +253,7 @@ class Driver:
             with contextlib.suppress(RuntimeError):  # the loop has closed
                 self._loop.call_soon_threadsafe(self._mail_stored, effect.sender)
 
-        self._backlog.put(lambda conn: rows.store_mail(conn, effect, self.limits), done)
+        self.store.write_soon(lambda conn: rows.store_mail(conn, effect, self.limits), done)
 
     def _mail_stored(self, sender: DeviceKey) -> None:
         self._unstored_mail[sender] -= 1
@@ -284,7 +282,7 @@ class Driver:
             if link is not None:
                 self._loop.call_soon_threadsafe(self._close_link, do.CloseLink(link, f"the store failed: {error}"))
 
-        self._backlog.put(job, done)
+        self.store.write_soon(job, done)
 
     def _check(self, effect: do.CheckSets) -> None:
         if checking.small(effect.sets):
@@ -304,8 +302,7 @@ class Driver:
                 log.error("change sets could not be stored: %s", error)
                 self._loop.call_soon_threadsafe(self._sets_lost, effect)
 
-        size = sum(len(item.set.ciphertext) for item in effect.sets)
-        self._backlog.put(lambda conn: rows.store_sets(conn, effect), done, size)
+        self.store.write_soon(lambda conn: rows.store_sets(conn, effect), done)
 
     def _sets_lost(self, effect: do.StoreSets) -> None:
         self.feed(happened.SetsNotStored(effect.space, tuple(item.set.id for item in effect.sets)))
@@ -354,7 +351,6 @@ class Driver:
             arrived=self._arrived,
             congested=lambda number: self.feed(happened.LinkCongested(number)),
             drained=lambda number: self.feed(happened.LinkDrained(number)),
-            backlog=self._backlog,
             tap=self._tap,
         )
         self.links[number] = link

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lichen_crdt import Applying, CrdtError, TransactionError
 
-from lichen.core.effects import AcceptedSet
 from lichen.errors import StoreError
+from lichen.ids import DeviceKey, SetId
 
 if TYPE_CHECKING:
     from lichen.runtime.document import OpenDocument
@@ -27,14 +27,24 @@ INLINE_CHANGES = 128
 """Up to this many changes are applied on the loop in one go, where that is quick; the rest waits a turn."""
 
 
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Changes that go to the disk, or are there, beside the document in memory."""
+
+    changes: tuple[bytes, ...]
+    author: DeviceKey
+    set_id: SetId | None
+    """The change set of another device; None for what another connection of this one wrote."""
+
+
 @dataclass(slots=True)
 class Incoming:
-    """The change sets of others that are to be applied to one document.
+    """What others have written, and is to be applied to one document.
 
     Its methods are given the document that it belongs to: a reference of its own would keep that in memory.
     """
 
-    waiting: list[AcceptedSet] = field(default_factory=list)
+    waiting: list[Arrived] = field(default_factory=list)
     busy: bool = False
     """A task applies what came."""
 
@@ -43,9 +53,9 @@ class Incoming:
         """Everything that came is applied."""
         return not self.busy and not self.waiting
 
-    def take(self, opened: OpenDocument, accepted: Sequence[AcceptedSet]) -> None:
-        """Change sets of others count: apply them as soon as no transaction is open."""
-        self.waiting.extend(item for item in accepted if item.changes)
+    def take(self, opened: OpenDocument, arrived: Iterable[Arrived]) -> None:
+        """Apply these as soon as no transaction is open."""
+        self.waiting.extend(arrived)
         self.apply_soon(opened)
 
     def apply_soon(self, opened: OpenDocument) -> None:
@@ -60,17 +70,17 @@ class Incoming:
             self.busy = True
             opened.host.spawn(self._apply_behind(opened), f"apply {opened.id.hex()[:8]}")
 
-    def _next_batch(self) -> list[AcceptedSet]:
-        batch: list[AcceptedSet] = []
+    def _next_batch(self) -> list[Arrived]:
+        batch: list[Arrived] = []
         count = 0
         for item in self.waiting:
-            count += len(item.changes or ())
+            count += len(item.changes)
             if batch and count > INLINE_CHANGES:
                 break
             batch.append(item)
         return batch
 
-    def _applied_at_once(self, opened: OpenDocument, batch: list[AcceptedSet]) -> bool:
+    def _applied_at_once(self, opened: OpenDocument, batch: list[Arrived]) -> bool:
         try:
             patches = _begin(opened, batch).finish()
         except CrdtError:
@@ -104,7 +114,9 @@ class Incoming:
                         half = len(batch) // 2
                         waiting[:1] = [batch[:half], batch[half:]]
                         continue
-                    opened.host.left_out(opened.space, batch[0].set.id, str(error))
+                    if batch[0].set_id is None:
+                        raise
+                    opened.host.left_out(opened.space, batch[0].set_id, str(error))
                     opened.applied(batch, ())
                 del waiting[0]
         except Exception as error:
@@ -117,11 +129,11 @@ class Incoming:
         self.apply_soon(opened)
 
 
-def _begin(opened: OpenDocument, batch: list[AcceptedSet]) -> Applying:
-    return opened.crdt.applying([change for item in batch for change in item.changes or ()], strict=True)
+def _begin(opened: OpenDocument, batch: list[Arrived]) -> Applying:
+    return opened.crdt.applying([change for item in batch for change in item.changes], strict=True)
 
 
-async def _merge(opened: OpenDocument, batch: list[AcceptedSet]) -> None:
+async def _merge(opened: OpenDocument, batch: list[Arrived]) -> None:
     """Apply sets together: the work on a thread, the changes of the document on the loop, between transactions."""
     async with opened.turn:
         applying = _begin(opened, batch)

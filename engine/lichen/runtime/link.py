@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,12 +17,9 @@ from lichen.crypto.identity import Identity
 from lichen.crypto.link import LinkCiphers, LinkHandshake
 from lichen.errors import HandshakeFailed, LichenError, LinkBroken, LinkClosed, ProtocolError
 from lichen.ids import DeviceKey
-from lichen.runtime.backlog import Backlog
 from lichen.transport import Channel
 from lichen.wire import frames
 from lichen.wire.dictionary import Packer, Unpacker
-
-log = logging.getLogger("lichen.link")
 
 LAST = b"\x00"
 MORE = b"\x01"
@@ -102,7 +98,6 @@ class Link:
         arrived: Callable[[int, frames.Message], None],
         congested: Callable[[int], None],
         drained: Callable[[int], None],
-        backlog: Backlog | None = None,
         tap: Tap | None = None,
     ) -> None:
         self.number = number
@@ -118,7 +113,6 @@ class Link:
         self._arrived = arrived
         self._congested_callback = congested
         self._drained_callback = drained
-        self._backlog = backlog
         self._tap = tap
         self._packer = Packer()
         self._unpacker = Unpacker()
@@ -129,9 +123,8 @@ class Link:
         self._room = asyncio.Event()
         self._room.set()
         self._closing = asyncio.Event()
-        self._holding = False
-        """Nothing is read until the store has room: the peer is not to blame for that silence."""
-        self._pieces = bytearray()
+        self._pieces: list[bytes] = []
+        self._pieces_bytes = 0
         self._last_sent = self._last_received = asyncio.get_running_loop().time()
 
     # Sending
@@ -202,8 +195,8 @@ class Link:
         except (LinkClosed, LinkBroken, ProtocolError) as error:
             self.close(str(error))
         except Exception as error:
-            log.exception("the link with %s failed", self.peer.hex()[:12])
             self.close(f"{type(error).__name__}: {error}")
+            raise
 
     async def _send_loop(self) -> None:
         while True:
@@ -232,21 +225,18 @@ class Link:
             self.bytes_received += len(sealed)
             plain = self._ciphers.open(sealed)
             self._piece(plain)
-            if self._backlog is not None and self._backlog.full:
-                self._holding = True
-                await self._backlog.room()
-                self._holding = False
 
     def _piece(self, plain: bytes) -> None:
         flag, piece = plain[:1], plain[1:]
         if flag not in (LAST, MORE):
             raise ProtocolError("a frame does not begin with a known flag")
-        if len(self._pieces) + len(piece) > self._limits.object_bytes + 512 * KIB:
+        self._pieces_bytes += len(piece)
+        if self._pieces_bytes > self._limits.object_bytes + 512 * KIB:
             raise ProtocolError("a message in pieces is larger than any object")
-        self._pieces += piece
+        self._pieces.append(piece)
         if flag == LAST:
-            data = bytes(self._pieces)
-            self._pieces = bytearray()
+            data = b"".join(self._pieces)
+            self._pieces, self._pieces_bytes = [], 0
             if self._tap is not None:
                 self._tap("in", self.peer, data)
             self._deliver(frames.decode(data, self._limits))
@@ -269,8 +259,6 @@ class Link:
             if now - keyed >= self._limits.rekey_s:
                 self._ciphers.want_new_key()
                 keyed = now
-            if self._holding:
-                self._last_received = now
             if now - self._last_received > self._limits.silence_s:
                 raise LinkBroken(f"nothing came from the peer for {self._limits.silence_s:g} s")
             if now - self._last_sent >= self._limits.heartbeat_s:

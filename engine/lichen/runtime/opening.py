@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable
-from typing import TypeVar
+from collections.abc import AsyncIterator
 
 from lichen.config import Limits
 from lichen.errors import LichenError
@@ -13,38 +12,22 @@ from lichen.runtime.unlock import open_store
 from lichen.store import Store
 from lichen.store.database import Durability
 
-T = TypeVar("T")
-
 
 @contextlib.asynccontextmanager
 async def open_for(
     url: str, *, passphrase: str | None, create: bool, limits: Limits, durability: Durability = "process"
 ) -> AsyncIterator[Store]:
-    """The store at `url`, as `open_store` opens it. However often it is cancelled, it leaves the store closed."""
+    """The store at `url`, as `open_store` opens it. Cancelled while it opens, it is closed first."""
     opening = asyncio.ensure_future(
         asyncio.to_thread(open_store, url, passphrase=passphrase, create=create, durability=durability, limits=limits)
     )
     try:
-        store = await _outlast(opening)
+        store = await asyncio.shield(opening)
     except asyncio.CancelledError:
         with contextlib.suppress(LichenError):
-            await _outlast(asyncio.to_thread(opening.result().close))
+            await asyncio.to_thread((await opening).close)
         raise
     try:
         yield store
     finally:
-        await _outlast(asyncio.to_thread(store.close))
-
-
-async def _outlast(work: Awaitable[T]) -> T:
-    """Wait for work on a thread to its end. A cancellation is raised after that."""
-    running = asyncio.ensure_future(work)
-    cancelled: asyncio.CancelledError | None = None
-    while not running.done():
-        try:
-            await asyncio.wait([running])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    return running.result()
+        await asyncio.to_thread(store.close)

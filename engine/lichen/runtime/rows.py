@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from lichen_crdt import inspect
+from lichen_crdt import Document, inspect
 from sqlalchemy import Connection
 
 from lichen.config import Limits
@@ -34,6 +34,7 @@ IDENTITY = "identity"
 STORE_ID = "store_id"
 MOST_NUMBER = 2**63 - 1
 """The largest number that a column holds; a later time from outside is cut to it, in the row only."""
+TITLE_CHARACTERS = 200
 SMALL_TAIL = 256
 """A tail up to this long is applied on the loop."""
 
@@ -321,10 +322,40 @@ def _unsealed(pending: Sequence[documents.UnsealedRow]) -> list[Unsealed]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class WrittenDocument:
+    """What one transaction of another connection made of a document."""
+
+    doc: DocId
+    heads: tuple[bytes, ...]
+    title: str | None
+    changes: list[Unsealed]
+    begun: tuple[SpaceId, bytes] | None
+    """The space and the nonce of one that begins with these changes."""
+
+
+def write_many(conn: Connection, written: Sequence[WrittenDocument], now_ms: int) -> None:
+    """Keep what a transaction made of many documents. Who follows documents is not told."""
+    found = [
+        documents.WrittenRow(one.doc, b"".join(one.heads), one.title, _unsealed_rows(one.doc, one.changes), one.begun)
+        for one in written
+    ]
+    documents.write_many(conn, found, now_ms)
+
+
+def title_of(document: Document) -> str | None:
+    """A document's `title`, where it has one, cut to 200 characters."""
+    value = document.get("title")
+    return None if value is None else str(value)[:TITLE_CHARACTERS]
+
+
 def save_changes(conn: Connection, doc: DocId, changes: Sequence[Unsealed]) -> None:
     """Local changes, not sealed yet."""
-    rows = [documents.UnsealedRow(doc, item.session, item.change, item.continues) for item in changes]
-    documents.append_unsealed(conn, rows)
+    documents.append_unsealed(conn, _unsealed_rows(doc, changes))
+
+
+def _unsealed_rows(doc: DocId, changes: Sequence[Unsealed]) -> list[documents.UnsealedRow]:
+    return [documents.UnsealedRow(doc, item.session, item.change, item.continues) for item in changes]
 
 
 def save_heads(conn: Connection, doc: DocId, heads: Sequence[bytes], title: str | None, now_ms: int) -> None:

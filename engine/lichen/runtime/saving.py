@@ -93,7 +93,7 @@ class Saving:
         self._stop_gathering()
         if opened.failure is not None:
             return
-        doc, changes, heads, title = opened.id, self.waiting, opened.crdt.heads, opened.title()
+        doc, changes, heads, title = opened.id, self.waiting, opened.crdt.heads, rows.title_of(opened.crdt)
         self.waiting = []
         self.busy, self._stale = True, False
         loop = asyncio.get_running_loop()

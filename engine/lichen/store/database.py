@@ -8,22 +8,28 @@ Sources: https://www.sqlite.org/wal.html, https://www.zetetic.net/sqlcipher/sqlc
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import sqlcipher3.dbapi2 as sqlcipher
 from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.engine import Engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from lichen.config import DEFAULT_LIMITS, Limits
 from lichen.errors import ConfigError, LimitExceeded, StoreDamaged, StoreError
 from lichen.store.failure import failure_of
+from lichen.store.following import FOLLOWERS, Follower
+from lichen.store.loan import Loan
 from lichen.store.migrate import migrate
 from lichen.store.worker import Done, Job, Worker
+
+log = logging.getLogger("lichen.store")
 
 T = TypeVar("T")
 Durability = Literal["process", "power"]
@@ -48,20 +54,22 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
 class Store:
     """An open database. Made by `Store.open`; `lichen.runtime.unlock.open_store` finds the key and locks the file."""
 
-    def __init__(self, path: Path, engine: Engine, limits: Limits, closed: Callable[[], None]) -> None:
+    def __init__(
+        self, path: Path, engine: Engine, sessions: Callable[[], Engine], limits: Limits, closed: Callable[[], None]
+    ) -> None:
         self.path = path
+        self.session_engine = sessions
+        """Makes an engine for sessions of the application on the same database. They `borrow` before they write."""
         self._engine = engine
+        self._followers: list[Follower] = []
         self._closed = closed
         self._closing = threading.Lock()
         self._open = True
 
-        def worker(name: str, begin: str, together: int) -> Worker:
-            most = limits.writer_jobs
-            return Worker(self._connect, path, name=name, begin=begin, together=together, most_jobs=most)
-
-        self._writer = worker("lichen writer", "BEGIN IMMEDIATE", GROUP_JOBS)
+        worker = partial(Worker, self._connect, path, most_jobs=limits.writer_jobs)
+        self._writer = worker(name="lichen writer", begin="BEGIN IMMEDIATE", together=GROUP_JOBS, ended=self._ended)
         try:
-            self._reader = worker("lichen reader", "BEGIN", 1)
+            self._reader = worker(name="lichen reader", begin="BEGIN", together=1)
         except BaseException:
             self._writer.close()
             raise
@@ -89,7 +97,7 @@ class Store:
         try:
             with engine.connect() as conn:
                 migrate(conn)
-            return cls(path, engine, limits, closed)
+            return cls(path, engine, lambda: _engine(path, key, durability, QueuePool), limits, closed)
         except Exception as error:
             raise failure_of(error, path).error from error
 
@@ -124,6 +132,30 @@ class Store:
         self._reader.put(job, _resolver(future))
         return future
 
+    def borrow(self, borrower: str) -> Loan:
+        """Ask for the right to write with another connection; `borrower` is named when it keeps it for long.
+
+        Raises `StoreError` after `close`, and `LimitExceeded`.
+        """
+        loan = Loan(borrower)
+        self._writer.lend(loan)
+        return loan
+
+    def follow(self, follower: Follower) -> Callable[[], None]:
+        """Let `follower` write along with every change of a document. Returns what ends that.
+
+        The follower is not called for what is in the queue when this returns: wait for a write before relying on it.
+        """
+        self._followers.append(follower)
+        return lambda: self._followers.remove(follower)
+
+    def _ended(self, committed: bool) -> None:
+        for follower in self._followers:
+            try:
+                follower.ended(committed=committed)
+            except Exception:
+                log.exception("a follower of the store %s failed after a transaction", self.path)
+
     def size_bytes(self) -> int:
         """Bytes of the database and its write-ahead log."""
         return sum(_size_bytes(Path(f"{self.path}{suffix}")) for suffix in ("", "-wal"))
@@ -142,10 +174,12 @@ class Store:
                 self._closed()
 
     def _connect(self) -> Connection:
-        return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        conn = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        conn.info[FOLLOWERS] = self._followers
+        return conn
 
 
-def _engine(path: Path, key: bytes, durability: Durability) -> Engine:
+def _engine(path: Path, key: bytes, durability: Durability, pool: type[Pool] = NullPool) -> Engine:
     settings = (
         "cipher_log_level = NONE",  # errors are raised; they need no line on stderr too
         f"busy_timeout = {BUSY_MS}",
@@ -154,12 +188,14 @@ def _engine(path: Path, key: bytes, durability: Durability) -> Engine:
         *_SETTINGS[durability],
         f"cache_size = -{CACHE_KIB}",
         "temp_store = MEMORY",
+        "foreign_keys = ON",  # for tables of applications; the own ones have none
+        "recursive_triggers = ON",  # else INSERT OR REPLACE hides what it deletes
     )
     url = URL.create("sqlite+pysqlcipher", password=f"x'{key.hex()}'", database=str(path))
     engine = create_engine(
         url,
         module=sqlcipher,
-        poolclass=NullPool,
+        poolclass=pool,
         connect_args={"check_same_thread": False, "isolation_level": None},
     )
 

@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 
+from lichen.store.following import tell
 from lichen.store.schema import changes, documents, sessions, snapshots
 
+CHUNK = 500
+"""Parameters of one statement."""
+
 _APPEND = "INSERT INTO lichen_changes (doc, session, continues, body) VALUES (?, ?, ?, ?)"
+_HEADS = "UPDATE lichen_documents SET heads = ?, title = ?, changed_ms = ? WHERE doc = ?"
+_CREATE = "INSERT INTO lichen_documents (doc, space, created_ms, changed_ms, heads, title) VALUES (?, ?, ?, ?, ?, ?)"
+_BEGIN_SESSION = "INSERT INTO lichen_sessions (doc, session, nonce, seq, last) VALUES (?, ?, ?, 0, NULL)"
 _MARK = (
     "UPDATE lichen_changes SET session = NULL WHERE num IN"
     " (SELECT num FROM lichen_changes WHERE doc = ? AND session = ? ORDER BY num LIMIT ?)"
@@ -77,21 +85,51 @@ def list_documents(conn: Connection, space: bytes) -> list[DocumentRow]:
 
 def set_heads(conn: Connection, doc: bytes, heads: bytes, title: str | None, now_ms: int) -> None:
     """Note what lists show."""
-    conn.exec_driver_sql(
-        "UPDATE lichen_documents SET heads = ?, title = ?, changed_ms = ? WHERE doc = ?", (heads, title, now_ms, doc)
-    )
+    conn.exec_driver_sql(_HEADS, (heads, title, now_ms, doc))
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenRow:
+    """What one transaction made of a document."""
+
+    doc: bytes
+    heads: bytes
+    title: str | None
+    changes: Sequence[UnsealedRow]
+    begun: tuple[bytes, bytes] | None = None
+    """The space and the nonce of one that begins with these changes."""
+
+
+def write_many(conn: Connection, rows: Sequence[WrittenRow], now_ms: int) -> None:
+    """As `create_document`, `put_session`, `append_unsealed` and `set_heads`, for many documents at once.
+
+    Followers are not told: who writes this many has written what follows from it.
+    """
+    new = [(row, *row.begun) for row in rows if row.begun is not None]
+    if new:
+        conn.exec_driver_sql(_CREATE, [(row.doc, space, now_ms, now_ms, row.heads, row.title) for row, space, _ in new])
+        conn.exec_driver_sql(_BEGIN_SESSION, [(row.doc, row.changes[0].session, nonce) for row, _, nonce in new])
+    old = [(row.heads, row.title, now_ms, row.doc) for row in rows if row.begun is None]
+    if old:
+        conn.exec_driver_sql(_HEADS, old)
+    changes = [(one.doc, one.session, one.continues, one.change) for row in rows for one in row.changes]
+    if changes:
+        conn.exec_driver_sql(_APPEND, changes)
 
 
 def append_changes(conn: Connection, doc: bytes, changes: Sequence[bytes]) -> None:
     """Add changes that lie in change sets to the tail."""
     if changes:
         conn.exec_driver_sql(_APPEND, [(doc, None, False, change) for change in changes])
+        tell(conn, doc, changes)
 
 
 def append_unsealed(conn: Connection, rows: Sequence[UnsealedRow]) -> None:
     """Add local changes that are in no change set yet to the tails of their documents."""
     if rows:
         conn.exec_driver_sql(_APPEND, [(row.doc, row.session, row.continues, row.change) for row in rows])
+        for doc, of_one in groupby(rows, lambda row: row.doc):
+            tell(conn, doc, [row.change for row in of_one])
 
 
 def mark_sealed(conn: Connection, doc: bytes, session: bytes, count: int) -> None:
@@ -106,6 +144,25 @@ def load_tail(conn: Connection, doc: bytes) -> tuple[bytes | None, list[bytes]]:
     snapshot, folded = (None, 0) if row is None else row
     tail = select(changes.c.body).where(changes.c.doc == doc, changes.c.num > folded).order_by(changes.c.num)
     return snapshot, list(conn.execute(tail).scalars())
+
+
+def load_tails(conn: Connection, docs: Sequence[bytes]) -> dict[bytes, tuple[bytes | None, list[bytes]]]:
+    """As `load_tail`, for many documents at once; those that are not here are not among them."""
+    found: dict[bytes, tuple[bytes | None, list[bytes]]] = {}
+    for start in range(0, len(docs), CHUNK):
+        chunk = tuple(docs[start : start + CHUNK])
+        marks = ",".join("?" * len(chunk))
+        folded: dict[bytes, int] = {}
+        for doc, upto, body in conn.exec_driver_sql(
+            f"SELECT doc, folded, body FROM lichen_snapshots WHERE doc IN ({marks})", chunk
+        ):
+            found[doc], folded[doc] = (body, []), upto
+        for doc, num, body in conn.exec_driver_sql(
+            f"SELECT doc, num, body FROM lichen_changes WHERE doc IN ({marks}) ORDER BY num", chunk
+        ):
+            if num > folded.get(doc, 0):
+                found.setdefault(doc, (None, []))[1].append(body)
+    return found
 
 
 def tail_position(conn: Connection, doc: bytes) -> int:

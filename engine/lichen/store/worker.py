@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from lichen.errors import LimitExceeded, StoreError
 from lichen.store.failure import Failure, Scope, failure_of
+from lichen.store.loan import Loan
 
 log = logging.getLogger("lichen.store")
 
@@ -35,17 +36,31 @@ class Worker:
     2. a damaged page fails the job that read it, and the connection is made anew;
     3. a full disk, or anything else that stops the whole store, fails the group and all that is queued behind it, so
        that nothing is kept that follows something lost.
+
+    A loan takes its turn between two groups: the thread stops until its borrower, who has another connection, is done.
+    `ended(committed)` is called after each transaction, before any `done`.
     """
 
     def __init__(
-        self, connect: Callable[[], Connection], path: Path, *, name: str, begin: str, together: int, most_jobs: int
+        self,
+        connect: Callable[[], Connection],
+        path: Path,
+        *,
+        name: str,
+        begin: str,
+        together: int,
+        most_jobs: int,
+        ended: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._connect = connect
         self._path = path
         self._begin = begin
         self._together = together
         self._most_jobs = most_jobs
-        self._jobs: SimpleQueue[Item | None] = SimpleQueue()
+        self._ended = ended
+        self._jobs: SimpleQueue[Item | Loan | None] = SimpleQueue()
+        self._loan: Loan | None = None
+        """What is out, or comes next."""
         self._gate = threading.Lock()
         self._closed = False
         self._conn: Connection | None = connect()
@@ -54,6 +69,13 @@ class Worker:
 
     def put(self, job: Job, done: Done) -> None:
         """Queue a job. Raises `StoreError` after `close`, and `LimitExceeded` when too many are queued."""
+        self._put((job, done))
+
+    def lend(self, loan: Loan) -> None:
+        """Queue a loan; raises as `put` does."""
+        self._put(loan)
+
+    def _put(self, item: Item | Loan) -> None:
         with self._gate:
             if self._closed:
                 raise StoreError(f"the store {self._path} is closed")
@@ -61,20 +83,27 @@ class Worker:
                 raise LimitExceeded(
                     f"{self._most_jobs} jobs wait for the store already", hint="wait for earlier ones (writer_jobs)"
                 )
-            self._jobs.put((job, done))
+            self._jobs.put(item)
 
     def close(self) -> None:
-        """Run what is queued, then end the thread and its connection; idempotent."""
+        """Run what is queued, then end the thread and its connection; idempotent. Loans are recalled and refused."""
         with self._gate:
             if not self._closed:
                 self._closed = True
                 self._jobs.put(None)
+            if self._loan is not None:
+                self._loan.recall()
         self._thread.join()
 
     def _run(self) -> None:
         try:
-            while group := self._next_group():
-                self._run_group(group)
+            while True:
+                if group := self._next_group():
+                    self._run_group(group)
+                elif self._loan is None:
+                    return
+                else:
+                    self._lend()
                 del group  # jobs hold what they write, such as whole documents
         finally:
             with self._gate:
@@ -83,11 +112,16 @@ class Worker:
             self._disconnect()
 
     def _next_group(self) -> list[Item]:
-        """What is queued, at least one job; nothing at the end."""
+        """What is queued, at least one job; nothing before a loan, and at the end."""
         group: list[Item] = []
+        if self._loan is not None:
+            return group
         item = self._jobs.get()
         with suppress(Empty):
             while item is not None:
+                if isinstance(item, Loan):
+                    self._loan = item
+                    return group
                 group.append(item)
                 if len(group) == self._together:
                     return group
@@ -96,9 +130,20 @@ class Worker:
                 self._jobs.put(None)  # the end was taken with the last group: take it again after it
         return group
 
-    def _drain(self) -> list[Item]:
+    def _lend(self) -> None:
+        with self._gate:
+            loan, closed = self._loan, self._closed
+        assert loan is not None
+        if closed:
+            loan.refuse(StoreError(f"the store {self._path} is closed"))
+        else:
+            loan.lend()
+        with self._gate:
+            self._loan = None
+
+    def _drain(self) -> list[Item | Loan]:
         """Everything that is queued, but for the end."""
-        items: list[Item] = []
+        items: list[Item | Loan] = []
         ended = False
         with suppress(Empty):
             while True:
@@ -156,7 +201,9 @@ class Worker:
         except BaseException:
             with suppress(Exception):  # SQLite has rolled back by itself after some errors
                 conn.exec_driver_sql("ROLLBACK")
+            self._ended(False)
             raise
+        self._ended(True)
         return results
 
     def _disconnect(self) -> None:
@@ -165,9 +212,13 @@ class Worker:
             with suppress(Exception):
                 conn.close()
 
-    def _tell_all(self, items: Sequence[Item], error: BaseException) -> None:
-        for _, done in items:
-            _tell(done, None, copy.copy(error))  # each is raised elsewhere, and gathers its own traceback
+    def _tell_all(self, items: Sequence[Item | Loan], error: BaseException) -> None:
+        for item in items:
+            own = copy.copy(error)  # each is raised elsewhere, and gathers its own traceback
+            if isinstance(item, Loan):
+                item.refuse(own)
+            else:
+                _tell(item[1], None, own)
 
 
 def _tell(done: Done, result: Any, error: BaseException | None) -> None:

@@ -1,0 +1,28 @@
+"""Who follows documents in the transaction in which they change, such as tables that show them as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+FOLLOWERS = "lichen.followers"
+"""Where the writer's connection has them, in `Connection.info`."""
+
+
+class Follower(Protocol):
+    """Called on the writer thread. What it writes with `conn` is kept, or not, together with the changes."""
+
+    def changed(self, conn: Connection, doc: bytes, changes: Sequence[bytes]) -> None:
+        """These changes were added to the tail of a document. What this raises fails the job."""
+
+    def ended(self, *, committed: bool) -> None:
+        """The transaction in which `changed` was called is over."""
+
+
+def tell(conn: Connection, doc: bytes, changes: Sequence[bytes]) -> None:
+    """Tell all that follow on this connection."""
+    followers: Sequence[Follower] = conn.info.get(FOLLOWERS, ())
+    for follower in followers:
+        follower.changed(conn, doc, changes)

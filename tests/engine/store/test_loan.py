@@ -1,0 +1,132 @@
+"""Loans: sessions of the application write in turn with the engine, and followers write along with documents."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+
+import pytest
+from lichen.errors import StoreError
+from lichen.store import Store, loan
+from lichen.store.documents import UnsealedRow, append_changes, append_unsealed, load_tail
+from sqlalchemy import Connection, text
+
+DOC = bytes(16)
+
+
+def note(word: str) -> Callable[[Connection], object]:
+    return lambda conn: conn.execute(text("INSERT INTO notes VALUES (:word)"), {"word": word})
+
+
+def words(store: Store) -> list[str]:
+    return store.read(lambda conn: list(conn.execute(text("SELECT word FROM notes ORDER BY rowid")).scalars())).result(
+        9
+    )
+
+
+@pytest.fixture
+def noted(store: Store) -> Store:
+    store.write(lambda conn: conn.execute(text("CREATE TABLE notes (word)"))).result(9)
+    return store
+
+
+def test_a_borrower_writes_between_the_jobs_before_and_after_it(noted: Store) -> None:
+    noted.write(note("before"))
+    lent = noted.borrow("a session")
+    after = noted.write(note("after"))
+    lent.granted.result(9)
+    sessions = noted.session_engine()
+    with sessions.connect() as conn:
+        conn.exec_driver_sql("BEGIN IMMEDIATE")
+        note("borrowed")(conn)
+        assert not after.done()
+        conn.exec_driver_sql("COMMIT")
+    lent.give_back()
+    after.result(9)
+    sessions.dispose()
+    assert words(noted) == ["before", "borrowed", "after"]
+
+
+def test_a_loan_that_is_given_back_before_it_was_granted_holds_up_nobody(noted: Store) -> None:
+    first, second = noted.borrow("a session"), noted.borrow("another")
+    first.granted.result(9)
+    second.give_back()
+    first.give_back()
+    noted.write(note("after")).result(9)
+    assert second.granted.cancelled()
+
+
+def test_a_store_that_closes_recalls_what_is_lent_and_refuses_the_rest(noted: Store) -> None:
+    lent, waiting = noted.borrow("a session"), noted.borrow("another")
+    lent.granted.result(9)
+    lent.check()
+    noted.close()
+    with pytest.raises(StoreError, match="a session was writing"):
+        lent.check()
+    with pytest.raises(StoreError, match="is closed"):
+        waiting.granted.result(9)
+    with pytest.raises(StoreError, match="is closed"):
+        noted.borrow("late")
+
+
+def test_who_keeps_a_loan_for_long_is_named(
+    noted: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(loan, "LONG_S", 0.01)
+    reported = threading.Event()
+    logger = logging.getLogger("lichen.store")
+    monkeypatch.setattr(logger, "warning", lambda *args: (logger.log(logging.WARNING, *args), reported.set()))
+    lent = noted.borrow("session of the importer")
+    assert reported.wait(9)
+    lent.give_back()
+    assert "session of the importer has held up every write" in caplog.text
+
+
+class Recorder:
+    """A follower that notes what it is told, and writes along."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+        self.error: Exception | None = None
+
+    def changed(self, conn: Connection, doc: bytes, changes: Sequence[bytes]) -> None:
+        self.told.append(list(changes))
+        note(changes[-1].decode())(conn)
+        if self.error is not None:
+            raise self.error
+
+    def ended(self, *, committed: bool) -> None:
+        self.told.append(committed)
+
+
+def test_a_follower_writes_along_with_what_is_saved_and_what_comes(noted: Store) -> None:
+    follower = Recorder()
+    stop = noted.follow(follower)
+    own = [UnsealedRow(DOC, bytes(16), b"own 1"), UnsealedRow(DOC, bytes(16), b"own 2")]
+    noted.write(lambda conn: append_unsealed(conn, own)).result(9)
+    noted.write(lambda conn: append_changes(conn, DOC, [b"theirs"])).result(9)
+    assert follower.told == [[b"own 1", b"own 2"], True, [b"theirs"], True]
+    assert words(noted) == ["own 2", "theirs"]
+    stop()
+    noted.write(lambda conn: append_changes(conn, DOC, [b"later"])).result(9)
+    assert words(noted) == ["own 2", "theirs"]
+
+
+def test_what_a_follower_cannot_take_is_not_kept_and_it_is_told(noted: Store) -> None:
+    follower = Recorder()
+    noted.follow(follower)
+    follower.error = ValueError("no such row")
+    with pytest.raises(ValueError, match="no such row"):
+        noted.write(lambda conn: append_changes(conn, DOC, [b"theirs"])).result(9)
+    assert follower.told == [[b"theirs"], False]
+    assert words(noted) == []
+    assert noted.read(lambda conn: load_tail(conn, DOC)).result(9) == (None, [])
+
+
+def test_reads_are_no_transaction_of_a_follower(noted: Store) -> None:
+    follower = Recorder()
+    noted.follow(follower)
+    words(noted)
+    noted.write(lambda _: None).result(9)
+    assert follower.told == [True]

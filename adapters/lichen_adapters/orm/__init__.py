@@ -1,0 +1,45 @@
+"""Rows of an ordinary SQLAlchemy application as documents that work offline and merge.
+
+::
+
+    class Note(Synced, Base):
+        __tablename__ = "note"
+        title: Mapped[str]
+        body: Mapped[str] = synced_text()
+        stars: Mapped[int] = synced_counter()
+
+    sessions = Sessions(engine, Base)
+    Base.metadata.create_all(sessions.database)
+    with sessions.begin(space) as session:
+        session.add(Note(title="Groceries", body="milk"))
+"""
+
+from __future__ import annotations
+
+from lichen_adapters.orm.columns import Kind as Kind
+from lichen_adapters.orm.columns import local_column as local_column
+from lichen_adapters.orm.columns import synced_counter as synced_counter
+from lichen_adapters.orm.columns import synced_list as synced_list
+from lichen_adapters.orm.columns import synced_set as synced_set
+from lichen_adapters.orm.columns import synced_text as synced_text
+from lichen_adapters.orm.errors import MappingError as MappingError
+from lichen_adapters.orm.errors import Misfit as Misfit
+from lichen_adapters.orm.errors import SessionMisuse as SessionMisuse
+from lichen_adapters.orm.sessions import Sessions as Sessions
+from lichen_adapters.orm.synced import DocId as DocId
+from lichen_adapters.orm.synced import Synced as Synced
+
+__all__ = [
+    "DocId",
+    "Kind",
+    "MappingError",
+    "Misfit",
+    "SessionMisuse",
+    "Sessions",
+    "Synced",
+    "local_column",
+    "synced_counter",
+    "synced_list",
+    "synced_set",
+    "synced_text",
+]

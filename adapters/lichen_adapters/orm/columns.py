@@ -1,0 +1,83 @@
+"""The columns of a synced class: how each one merges."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+from sqlalchemy import JSON, Dialect, Text, TypeDecorator
+from sqlalchemy.orm import MappedColumn, mapped_column
+
+from lichen_adapters.orm.tracking import TrackedList, TrackedSet
+
+KIND = "lichen.kind"
+"""Where a column has its kind, in `Column.info`."""
+
+
+class Kind(Enum):
+    """How concurrent writes of one column come together."""
+
+    SCALAR = "scalar"
+    """One of them wins; the others are kept as conflicts."""
+    TEXT = "text"
+    """By character."""
+    COUNTER = "counter"
+    """Differences add up."""
+    SET = "set"
+    """By element; an addition wins over a removal at the same time."""
+    LIST = "list"
+    """By item."""
+    JSON = "json"
+    """By key and item, at any depth."""
+    LOCAL = "local"
+    """It never leaves the device."""
+
+
+class SetOf(TypeDecorator[set[Any]]):
+    """A set of strings or numbers in a JSON column, which holds it as a sorted array."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: set[Any] | None, dialect: Dialect) -> list[Any] | None:
+        """The array."""
+        return None if value is None else sorted(value, key=lambda one: (isinstance(one, str), one))
+
+    def process_result_value(self, value: list[Any] | None, dialect: Dialect) -> set[Any] | None:
+        """The set."""
+        return None if value is None else set(value)
+
+
+def synced_text(**options: Any) -> MappedColumn[Any]:  # Any: the annotation `Mapped[str]` says what it is
+    """A text that merges by character: a new string becomes the fewest edits. Options are `mapped_column`'s."""
+    return _column(Kind.TEXT, Text, options)
+
+
+def synced_counter(**options: Any) -> MappedColumn[Any]:  # Any: as above
+    """A whole number whose assignments add their difference, so that concurrent `note.stars += 1` add up."""
+    options.setdefault("default", 0)
+    return _column(Kind.COUNTER, None, options)
+
+
+def synced_set(**options: Any) -> MappedColumn[Any]:  # Any: as above
+    """A set of strings or whole numbers that merges by element."""
+    options.setdefault("default", set)
+    return _column(Kind.SET, TrackedSet.as_mutable(SetOf()), options)
+
+
+def synced_list(**options: Any) -> MappedColumn[Any]:  # Any: as above
+    """A list of plain values that merges by item."""
+    options.setdefault("default", list)
+    return _column(Kind.LIST, TrackedList.as_mutable(JSON()), options)
+
+
+def local_column(**options: Any) -> MappedColumn[Any]:  # Any: as above
+    """A column that never leaves the device. It is null, or has its default, in rows that come from others."""
+    options["info"] = {**(options.get("info") or {}), KIND: Kind.LOCAL}
+    return mapped_column(**options)
+
+
+def _column(kind: Kind, column_type: Any, options: dict[str, Any]) -> MappedColumn[Any]:
+    options["info"] = {**(options.get("info") or {}), KIND: kind}
+    options.setdefault("active_history", True)  # a flush must know what was loaded
+    return mapped_column(*(() if column_type is None else (column_type,)), **options)

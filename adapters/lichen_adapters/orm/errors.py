@@ -1,0 +1,17 @@
+"""What can go wrong between rows and documents."""
+
+from __future__ import annotations
+
+from lichen.errors import ConfigError, LichenError
+
+
+class MappingError(ConfigError):
+    """A class, a table or a column cannot be synced as it is declared."""
+
+
+class SessionMisuse(LichenError):
+    """A session or a connection is used in a way in which rows and documents would part."""
+
+
+class Misfit(LichenError):
+    """A value does not fit its column, or a document its table."""

@@ -1,0 +1,115 @@
+"""The documents behind rows that are in memory.
+
+They are used by whoever holds the right to write: a session between its first write and its end, or the writer
+thread. What they hold is what the database holds, within the transaction; one that does not commit drops those that it
+changed.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+
+from lichen.core.actors import actor_id
+from lichen.ids import DeviceKey, DocId, Session
+from lichen.runtime.documents import build_crdt
+from lichen.store import documents
+from lichen_crdt import CrdtError, Document, Patch
+from sqlalchemy import Connection
+
+MOST = 10_000
+"""Documents in memory; a small one takes 20 KB."""
+
+
+class Memory:
+    """The documents of one device, under a session of their own: what rows write is one line in each document."""
+
+    def __init__(self, device: DeviceKey, most: int = MOST) -> None:
+        self.device = device
+        self.session = Session(os.urandom(16))
+        self._most = most
+        self._documents: OrderedDict[uuid.UUID, Document] = OrderedDict()
+        self._changed: set[uuid.UUID] = set()
+        self._last: dict[uuid.UUID, bytes] = {}
+        """The hash of the newest change of ours in each document in memory."""
+        self._strange: OrderedDict[uuid.UUID, None] = OrderedDict()
+
+    def new(self, doc: uuid.UUID) -> Document:
+        """A document that begins in this transaction."""
+        self._documents[doc] = Document(actor=self._actor(doc))
+        self._changed.add(doc)
+        return self._documents[doc]
+
+    def get(self, conn: Connection, doc: uuid.UUID) -> Document | None:
+        """A document, loaded if need be; None when it is not on this device."""
+        found = self._documents.get(doc)
+        if found is None:
+            snapshot, tail = documents.load_tail(conn, doc.bytes)
+            if snapshot is None and not tail:
+                return None
+            found = self._documents[doc] = build_crdt(snapshot, tail, self._actor(doc))
+        self._documents.move_to_end(doc)
+        return found
+
+    def load(self, conn: Connection, docs: Iterable[uuid.UUID]) -> None:
+        """Load those of these documents that are here and not in memory, all at once."""
+        away = [doc.bytes for doc in docs if doc not in self._documents]
+        for name, (snapshot, tail) in documents.load_tails(conn, away).items():
+            doc = uuid.UUID(bytes=name)
+            self._documents[doc] = build_crdt(snapshot, tail, self._actor(doc))
+
+    def apply(self, conn: Connection, doc: uuid.UUID, changes: Sequence[bytes]) -> tuple[Document, list[Patch] | None]:
+        """Changes that the database has already. Also what they changed; None when the document was not in memory."""
+        found = self._documents.get(doc)
+        if found is None:
+            loaded = self.get(conn, doc)
+            assert loaded is not None, "its changes are in the database"
+            self._changed.add(doc)
+            return loaded, None
+        self._changed.add(doc)
+        try:
+            return found, found.apply_changes(changes, strict=True)
+        except CrdtError:  # one is not valid in its past: leave it out, with what follows it
+            self._drop(doc)
+            loaded = self.get(conn, doc)
+            assert loaded is not None, "its changes are in the database"
+            return loaded, None
+
+    def is_strange(self, doc: uuid.UUID) -> bool:
+        """Whether it is known that a document stands for no row."""
+        return doc in self._strange
+
+    def estrange(self, doc: uuid.UUID) -> None:
+        """A document stands for no row: it is not kept in memory here."""
+        self._drop(doc)
+        self._strange[doc] = None
+        if len(self._strange) > 10 * self._most:
+            self._strange.popitem(last=False)
+
+    def deps(self, doc: uuid.UUID) -> tuple[bytes, ...] | None:
+        """What a change begun now builds on; None for just the newest of ours. This transaction writes in it."""
+        self._changed.add(doc)
+        heads = self._documents[doc].heads
+        return None if heads == (self._last.get(doc),) else heads
+
+    def wrote(self, doc: uuid.UUID, change_hash: bytes) -> None:
+        """This is the newest change of ours."""
+        self._last[doc] = change_hash
+
+    def ended(self, *, committed: bool) -> None:
+        """The transaction is over."""
+        if not committed:
+            for doc in self._changed:
+                self._drop(doc)
+        self._changed.clear()
+        while len(self._documents) > self._most:
+            self._drop(next(iter(self._documents)))
+
+    def _drop(self, doc: uuid.UUID) -> None:
+        self._documents.pop(doc, None)
+        self._last.pop(doc, None)
+
+    def _actor(self, doc: uuid.UUID) -> bytes:
+        return actor_id(self.device, DocId(doc.bytes), self.session)

@@ -1,0 +1,222 @@
+"""How the values of each kind of column lie in documents: written with the fewest operations, and read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lichen_crdt import Counter, List, Map, Text
+from sqlalchemy import JSON, Column
+
+from lichen_adapters.orm.columns import KIND, Kind, SetOf
+from lichen_adapters.orm.difference import update_list, update_map
+from lichen_adapters.orm.errors import Misfit
+from lichen_adapters.orm.scalars import Scalar, scalar_of
+
+
+class Merging(Protocol):
+    """What a kind of column does with what lies in a document."""
+
+    def update(self, there: Any, value: Any) -> bool:
+        """Change what is there so that it is the value; False when it must be replaced."""
+
+    def new(self, value: Any) -> Any:
+        """What is put where nothing fitting is. Raises `Misfit`."""
+
+    def read(self, there: Any) -> Any:
+        """The value for a row. Raises `Misfit` for what another program, or a newer one, may have put there."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarMerging:
+    """One value wins."""
+
+    scalar: Scalar
+
+    def update(self, there: Any, value: Any) -> bool:
+        """Whether the same is there: a map takes no assignment that changes nothing."""
+        wanted = self.scalar.to_document(value)
+        return type(there) is type(wanted) and bool(there == wanted)
+
+    def new(self, value: Any) -> Any:
+        """As it is written in documents."""
+        return self.scalar.to_document(value)
+
+    def read(self, there: Any) -> Any:
+        """As the column has it."""
+        return self.scalar.from_document(str(there) if isinstance(there, Text) else there)
+
+
+class TextMerging:
+    """By character."""
+
+    def update(self, there: Any, value: Any) -> bool:
+        """The minimal edit."""
+        if not isinstance(there, Text):
+            return False
+        if str(there) != value:
+            there.update(value)
+        return True
+
+    def new(self, value: Any) -> Any:
+        """A text."""
+        return Text(value)
+
+    def read(self, there: Any) -> Any:
+        """A string."""
+        if not isinstance(there, Text | str):
+            raise Misfit(f"{there!r} is no text")
+        return str(there)
+
+
+class CounterMerging:
+    """Differences add up."""
+
+    def update(self, there: Any, value: Any) -> bool:
+        """The difference."""
+        if not isinstance(there, Counter):
+            return False
+        if there.value != value:
+            there.increment(value - there.value)
+        return True
+
+    def new(self, value: Any) -> Any:
+        """A counter."""
+        return Counter(value)
+
+    def read(self, there: Any) -> Any:
+        """A whole number."""
+        if not isinstance(there, Counter):
+            raise Misfit(f"{there!r} is no counter")
+        return there.value
+
+
+class SetMerging:
+    """By element: each is a key of a map, as JSON."""
+
+    def update(self, there: Any, value: Any) -> bool:
+        """Add and take out."""
+        if not isinstance(there, Map):
+            return False
+        wanted, held = {_element(one) for one in value}, set(there)
+        for gone in sorted(held - wanted):
+            del there[gone]
+        for new in sorted(wanted - held):
+            there[new] = True
+        return True
+
+    def new(self, value: Any) -> Any:
+        """A map."""
+        return {_element(one): True for one in value}
+
+    def read(self, there: Any) -> Any:
+        """A set."""
+        if not isinstance(there, Map):
+            raise Misfit(f"{there!r} is no set")
+        return {_of_element(key) for key in there}
+
+
+class DataMerging:
+    """Plain data, by key and item at any depth."""
+
+    def update(self, there: Any, value: Any) -> bool:
+        """The fewest writes."""
+        if isinstance(there, Map) and isinstance(value, Mapping):
+            update_map(there, value)
+        elif isinstance(there, List) and isinstance(value, list):
+            update_list(there, value)
+        else:
+            return type(there) is type(value) and bool(there == value)
+        return True
+
+    def new(self, value: Any) -> Any:
+        """As it is."""
+        return value
+
+    def read(self, there: Any) -> Any:
+        """Plain data."""
+        if isinstance(there, Map | List):
+            return there.to_py()
+        return str(there) if isinstance(there, Text) else there.value if isinstance(there, Counter) else there
+
+
+class ListMerging(DataMerging):
+    """Plain data that is a list."""
+
+    def read(self, there: Any) -> Any:
+        """A list."""
+        if not isinstance(there, List):
+            raise Misfit(f"{there!r} is no list")
+        return there.to_py()
+
+
+_MERGINGS: dict[Kind, Merging] = {
+    Kind.TEXT: TextMerging(),
+    Kind.COUNTER: CounterMerging(),
+    Kind.SET: SetMerging(),
+    Kind.LIST: ListMerging(),
+    Kind.JSON: DataMerging(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SyncedColumn:
+    """A column that lies in documents, under its name in the table."""
+
+    name: str
+    kind: Kind
+    column: Column[Any]
+    merging: Merging
+
+    @classmethod
+    def of(cls, column: Column[Any]) -> SyncedColumn:
+        """How a column merges. Raises `MappingError` when it cannot."""
+        kind = column.info.get(KIND) or _kind_of(column)
+        merging = _MERGINGS.get(kind) or (DataMerging() if kind is Kind.LOCAL else ScalarMerging(scalar_of(column)))
+        return cls(column.name, kind, column, merging)
+
+    def write(self, target: Map, value: Any) -> None:
+        """Make a map of a document hold a value of a row."""
+        there = target.get(self.name)
+        if value is None:
+            if there is not None or self.name not in target:
+                target[self.name] = None
+        elif there is None or not self.merging.update(there, value):
+            target[self.name] = self.merging.new(value)
+
+    def new(self, value: Any) -> Any:
+        """What stands for a value in a map that is new."""
+        return None if value is None else self.merging.new(value)
+
+    def read(self, source: Map) -> Any:
+        """The value for a row. Raises `Misfit`."""
+        there = source.get(self.name)
+        if there is None:
+            return None
+        try:
+            return self.merging.read(there)
+        except Misfit as misfit:
+            raise Misfit(f"{self.name}: {misfit}") from misfit
+
+
+def _kind_of(column: Column[Any]) -> Kind:
+    return Kind.SET if isinstance(column.type, SetOf) else Kind.JSON if isinstance(column.type, JSON) else Kind.SCALAR
+
+
+def _element(value: Any) -> str:
+    """An element of a set as a key."""
+    if type(value) not in (str, int):
+        raise Misfit(f"a synced set holds strings and whole numbers, not {value!r}")
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _of_element(key: str) -> Any:
+    try:
+        value = json.loads(key)
+    except ValueError:
+        value = None
+    if type(value) not in (str, int):
+        raise Misfit(f"{key!r} is no element of a set")
+    return value

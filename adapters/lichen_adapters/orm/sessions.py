@@ -1,0 +1,265 @@
+"""Sessions of an application on an engine's store: what they write becomes changes of documents, in one commit.
+
+A connection of ours goes through these states in a transaction: nothing begun; reading (`BEGIN`); writing, from the
+first statement that may write: it borrows the right to write from the engine's writer thread, and begins with
+`BEGIN IMMEDIATE`, on the newest state. The engine's event `commit` turns the journal into changes on the same
+connection, and commits rows and changes together.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from lichen import Space
+from lichen.ids import DeviceKey, DocId, SpaceId
+from lichen.runtime.sealer import Unsealed
+from lichen.store import Store
+from lichen.store.loan import Loan
+from lichen.store.schema import documents
+from lichen.wire.changeset import doc_id
+from sqlalchemy import Connection, Table, event, select
+from sqlalchemy import Engine as Database
+from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction, configure_mappers, object_mapper
+
+from lichen_adapters.orm import held, journal
+from lichen_adapters.orm.capture import Begun, Capture
+from lichen_adapters.orm.errors import SessionMisuse
+from lichen_adapters.orm.memory import Memory
+from lichen_adapters.orm.plan import Plan
+from lichen_adapters.orm.projector import Projector
+from lichen_adapters.orm.rebase import flushed, rebase
+from lichen_adapters.orm.synced import NEW_ID, OWNER, Synced
+
+WRITING = "lichen.writing"
+"""Where a connection of ours has its state, in `Connection.info`."""
+SPACE = "lichen.space"
+"""Where a session has the space of what is added to it, in `Session.info`."""
+
+_READS = ("SELECT", "PRAGMA", "EXPLAIN", "VALUES")
+
+
+@dataclass(slots=True)
+class Writing:
+    """What one connection does now."""
+
+    begun: bool = False
+    loan: Loan | None = None
+    space: SpaceId | None = None
+    documents: dict[uuid.UUID, Begun] = field(default_factory=dict)
+    """Those whose ids were made in this transaction."""
+    watched: bool = False
+    """Every synced table has its triggers on this connection."""
+
+
+class Host(Protocol):
+    """What sessions need of an engine."""
+
+    @property
+    def device(self) -> DeviceKey:
+        """This device."""
+
+    @property
+    def store(self) -> Store:
+        """Where its documents are."""
+
+    def written_elsewhere(self, written: Mapping[DocId, Sequence[Unsealed]]) -> None:
+        """Another connection has written changes into documents of the store."""
+
+
+class Sessions:
+    """Makes sessions: `with sessions(space) as session:` as a `sessionmaker` does.
+
+    One for each engine and declarative base, for as long as the engine is open; close it before the engine.
+    `database` is the SQLAlchemy engine below, for `Base.metadata.create_all(sessions.database)`.
+    """
+
+    def __init__(self, engine: Host, base: type[DeclarativeBase]) -> None:
+        configure_mappers()
+        self.plan = Plan(base.metadata)
+        self.memory = Memory(engine.device)
+        self.database: Database = engine.store.session_engine()
+        self._engine = engine
+        self._holder: int | None = None
+        self._prepared = False
+        self._projector = Projector(self.plan, self.memory)
+        self._metadata = base.metadata
+        self._unfollow: Callable[[], None] | None = None
+        for name in ("begin", "commit", "rollback"):
+            event.listen(self.database, name, getattr(self, f"_{name}"))
+        event.listen(self.database, "connect", self._connected)
+        event.listen(self.database, "reset", self._reset)
+        event.listen(self.database, "before_cursor_execute", self._before_statement)
+        event.listen(self.database, "begin_twophase", self._begin_twophase)
+        for name in ("set_connection_execution_options", "set_engine_execution_options"):
+            event.listen(self.database, name, self._set_options)
+
+    def prepare(self, *, create: bool = True) -> None:
+        """Create missing tables, unless the application does; bring every row up to date with its document; and keep
+        them so from now on. Blocking; sessions are refused before it."""
+        if create:
+            self._metadata.create_all(self.database)
+        held.metadata.create_all(self.database)
+        self._engine.store.write(self._rebuild_all).result()
+        self._prepared = True
+
+    def _rebuild_all(self, conn: Connection) -> None:
+        for doc in list(conn.scalars(select(documents.c.doc))):
+            self._projector.rebuild(conn, uuid.UUID(bytes=doc))
+        if self._unfollow is None:
+            self._unfollow = self._engine.store.follow(self._projector)
+
+    def __call__(self, space: Space | SpaceId | None = None, **options: Any) -> Session:
+        """A session; what is added to it is of `space`. Options are those of `Session`."""
+        if not self._prepared:
+            raise SessionMisuse("rows are not up to date with documents yet", hint="call prepare() once, at the start")
+        session = Session(self.database, **options)
+        session.info[SPACE] = space.id if isinstance(space, Space) else space
+        event.listen(session, "after_begin", self._after_begin)
+        event.listen(session, "before_flush", self._before_flush)
+        event.listen(session, "after_flush", lambda session, _context: flushed(session))
+        return session
+
+    @contextmanager
+    def begin(self, space: Space | SpaceId | None = None) -> Iterator[Session]:
+        """A session that commits at the end of the block, and rolls back after an exception."""
+        with self(space) as session, session.begin():
+            yield session
+
+    def close(self) -> None:
+        """Close every connection; what is written after that is no longer followed."""
+        if self._unfollow is not None:
+            self._unfollow()
+        self.database.dispose()
+
+    # Connections
+
+    def _connected(self, _dbapi: Any, record: Any) -> None:
+        record.info[WRITING] = writing = Writing()
+        record.info[NEW_ID] = lambda table: self._new_id(writing, table)
+
+    def _new_id(self, writing: Writing, table: Table) -> uuid.UUID:
+        if OWNER in table.info:
+            return uuid.uuid4()
+        if writing.space is None:
+            raise self._no_space(table.name)
+        nonce = os.urandom(16)
+        made = uuid.UUID(bytes=doc_id(writing.space, self._engine.device, nonce))
+        writing.documents[made] = Begun(writing.space, nonce)
+        return made
+
+    def _no_space(self, what: str) -> SessionMisuse:
+        hint = "make the session with `sessions(space)`"
+        return SessionMisuse(f"a new row of {what} was added to a session without a space", hint=hint)
+
+    def _begin_twophase(self, _conn: Connection, _xid: Any) -> None:
+        raise SessionMisuse("synced tables cannot be in a two-phase transaction")
+
+    def _set_options(self, _where: Connection | Database, options: dict[str, Any]) -> None:
+        if "isolation_level" in options:
+            raise SessionMisuse("a session of synced tables keeps its isolation level: AUTOCOMMIT fires no commit")
+
+    # Sessions
+
+    def _after_begin(self, session: Session, _transaction: SessionTransaction, conn: Connection) -> None:
+        conn.info[WRITING].space = session.info[SPACE]
+
+    def _before_flush(self, session: Session, _context: Any, _instances: Any) -> None:
+        if session.info[SPACE] is None:
+            for instance in session.new:
+                table = object_mapper(instance).local_table
+                if isinstance(instance, Synced) and isinstance(table, Table) and OWNER not in table.info:
+                    raise self._no_space(type(instance).__name__)
+        if session.dirty:
+            conn = session.connection()
+            self._begin_writing(conn, conn.info[WRITING])
+            rebase(session, conn)
+
+    # Transactions
+
+    def _begin(self, conn: Connection) -> None:
+        conn.info[WRITING].begun = False
+
+    def _before_statement(
+        self, conn: Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool
+    ) -> None:
+        writing: Writing = conn.info[WRITING]
+        if not statement.lstrip().upper().startswith(_READS):
+            self._begin_writing(conn, writing)
+        elif not writing.begun:
+            _dbapi(conn).execute("BEGIN")
+            writing.begun = True
+
+    def _begin_writing(self, conn: Connection, writing: Writing) -> None:
+        dbapi = _dbapi(conn)
+        if writing.loan is None:
+            self._borrow(writing)
+            if writing.begun:
+                dbapi.execute("COMMIT")  # it has only read, perhaps an old state
+            dbapi.execute("BEGIN IMMEDIATE")
+            writing.begun = True
+        if not writing.watched:
+            writing.watched = journal.install(dbapi.cursor(), self.plan)
+
+    def _borrow(self, writing: Writing) -> None:
+        thread = threading.get_ident()
+        if self._holder == thread:
+            raise SessionMisuse(
+                "another session of this thread has written and not ended: this one would wait for it for ever",
+                hint="commit it, or roll it back",
+            )
+        loan = self._engine.store.borrow(f"a session on thread {threading.current_thread().name}")
+        try:
+            loan.granted.result()
+        except BaseException:
+            loan.give_back()
+            raise
+        writing.loan, self._holder = loan, thread
+
+    def _commit(self, conn: Connection) -> None:
+        writing: Writing = conn.info[WRITING]
+        if writing.loan is None:
+            return
+        writing.loan.check()
+        dbapi = _dbapi(conn)
+        touched = journal.take(dbapi.cursor(), self.plan) if writing.watched else {}
+        written: dict[DocId, Sequence[Unsealed]] = {}
+        if touched:
+            now_ms = int(time.time() * 1000)
+            written = Capture(conn, self.memory, writing.documents, now_ms).write(touched)
+        dbapi.execute("COMMIT")
+        if written:
+            self._engine.written_elsewhere(written)
+        self._ended(writing, committed=True)
+
+    def _rollback(self, conn: Connection) -> None:
+        self._roll_back(conn.info[WRITING], _dbapi(conn))
+
+    def _reset(self, dbapi: Any, record: Any, _state: Any) -> None:
+        self._roll_back(record.info[WRITING], dbapi)
+
+    def _roll_back(self, writing: Writing, dbapi: Any) -> None:
+        if dbapi.in_transaction:
+            dbapi.execute("ROLLBACK")
+        self._ended(writing, committed=False)
+
+    def _ended(self, writing: Writing, *, committed: bool) -> None:
+        loan, writing.loan = writing.loan, None
+        writing.begun = False
+        writing.documents.clear()
+        if not committed:
+            writing.watched = False  # triggers that were made in the transaction are gone with it
+        if loan is not None:
+            self.memory.ended(committed=committed)
+            self._holder = None
+            loan.give_back()
+
+
+def _dbapi(conn: Connection) -> Any:
+    return conn.connection.dbapi_connection

@@ -1,0 +1,65 @@
+"""A model with a column of every kind, a part, references and a table that is not synced."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+from typing import Any
+
+from lichen_adapters.orm import DocId, Synced, local_column, synced_counter, synced_list, synced_set, synced_text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+
+class Base(DeclarativeBase):
+    """The models of these tests."""
+
+
+class Mood(enum.Enum):
+    """A column of names."""
+
+    GLAD = 1
+    SAD = 2
+
+
+class User(Synced, Base):
+    """A document of its own."""
+
+    __tablename__ = "user_account"
+    __table_args__ = (CheckConstraint("age IS NULL OR active"),)
+    name: Mapped[str] = mapped_column(String(30))
+    fullname: Mapped[str | None]
+    born: Mapped[datetime.date | None]
+    balance: Mapped[decimal.Decimal | None]
+    mood: Mapped[Mood | None]
+    photo: Mapped[bytes | None]
+    active: Mapped[bool] = mapped_column(default=True)
+    age: Mapped[int | None] = mapped_column(CheckConstraint("age < 150"))
+    bio: Mapped[str | None] = synced_text()
+    stars: Mapped[int] = synced_counter()
+    tags: Mapped[set[str]] = synced_set()
+    steps: Mapped[list[Any]] = synced_list()
+    settings: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    scroll: Mapped[int | None] = local_column()
+    friend_id: Mapped[DocId | None] = mapped_column(ForeignKey("user_account.id"))
+    friend: Mapped[User | None] = relationship(remote_side="User.id")
+    addresses: Mapped[list[Address]] = relationship(back_populates="user", cascade="all, delete-orphan")
+
+
+class Address(Synced, Base, part_of="user_id"):
+    """Lies in its user's document."""
+
+    __tablename__ = "address"
+    email: Mapped[str]
+    uses: Mapped[int] = synced_counter()
+    user_id: Mapped[DocId] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"))
+    user: Mapped[User] = relationship(back_populates="addresses")
+
+
+class Draft(Base):
+    """Not synced."""
+
+    __tablename__ = "draft"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    words: Mapped[str]

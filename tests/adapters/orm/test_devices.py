@@ -1,0 +1,240 @@
+"""Random work on several devices: rows are always what documents say, and all devices end the same."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from lichen_adapters.orm import Misfit
+from orm_devices import SPACE, Device
+from orm_models import Address, Draft, Mood, User
+from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+DEVICES = 3
+who = st.integers(0, DEVICES - 1)
+which = st.integers(0, 5)
+words = st.text("ab é🥚", max_size=6)
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | words,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(words, inner, max_size=3),
+    max_leaves=5,
+)
+columns = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": words,
+        "fullname": st.none() | words,
+        "born": st.none() | st.dates(),
+        "balance": st.none() | st.decimals(-100, 100, places=2),
+        "mood": st.none() | st.sampled_from(Mood),
+        "photo": st.none() | st.binary(max_size=4),
+        "active": st.booleans(),
+        "age": st.none() | st.integers(0, 149),
+        "bio": st.none() | words,
+        "tags": st.sets(words | st.integers(0, 3), max_size=3),
+        "steps": st.lists(plain, max_size=4),
+        "settings": st.none() | st.dictionaries(words, plain, max_size=3),
+    },
+)
+
+
+class Work(RuleBasedStateMachine):
+    """What applications do with rows, on devices that now and then hear of each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.devices = [Device(self.folder, f"device{number}") for number in range(DEVICES)]
+
+    def teardown(self) -> None:
+        for device in self.devices:
+            device.stop()
+        shutil.rmtree(self.folder)
+
+    @contextlib.contextmanager
+    def work(self, number: int) -> Iterator[Session]:
+        """A transaction, which may break a constraint of the database and then is none."""
+        with contextlib.suppress(IntegrityError), self.devices[number].sessions.begin(SPACE) as session:
+            yield session
+
+    def users(self, session: Session) -> list[User]:
+        return list(session.scalars(select(User).order_by(text("user_account.rowid"))))
+
+    def pick(self, session: Session, number: int) -> User | None:
+        users = self.users(session)
+        return users[number % len(users)] if users else None
+
+    @initialize(values=columns)
+    def begin(self, values: dict[str, Any]) -> None:
+        self.add(0, {"name": "first", **values}, ["a@b"], None)
+        self.everyone_hears()
+
+    @rule(number=who, values=columns, emails=st.lists(words, max_size=2), friend=st.none() | which)
+    def add(self, number: int, values: dict[str, Any], emails: list[str], friend: int | None) -> None:
+        with self.work(number) as session:
+            other = None if friend is None else self.pick(session, friend)
+            user = User(**{"name": "new", **values}, friend=other, addresses=[Address(email=one) for one in emails])
+            session.add(user)
+
+    @rule(number=who, user=which, values=columns)
+    def assign(self, number: int, user: int, values: dict[str, Any]) -> None:
+        with self.work(number) as session:
+            if (found := self.pick(session, user)) is not None:
+                for name, value in values.items():
+                    setattr(found, name, value)
+                found.scroll = 7
+
+    @rule(number=who, user=which, word=words, by=st.integers(-3, 3))
+    def change_in_place(self, number: int, user: int, word: str, by: int) -> None:
+        with self.work(number) as session:
+            if (found := self.pick(session, user)) is not None:
+                found.stars += by
+                found.bio = word + (found.bio or "")
+                found.tags.symmetric_difference_update({word})
+                found.steps.append(word)
+                session.flush()
+                found.steps.insert(0, by)
+                if found.addresses:
+                    found.addresses[0].uses += by
+
+    @rule(number=who, user=which, emails=st.lists(words, max_size=2))
+    def change_addresses(self, number: int, user: int, emails: list[str]) -> None:
+        with self.work(number) as session:
+            if (found := self.pick(session, user)) is not None:
+                found.addresses = [*found.addresses[1:], *(Address(email=one) for one in emails)]
+
+    @rule(number=who, user=which, to=which)
+    def move_address(self, number: int, user: int, to: int) -> None:
+        with self.work(number) as session:
+            one, other = self.pick(session, user), self.pick(session, to)
+            if one is not None and other is not None and one.addresses:
+                address = one.addresses[0]
+                one.addresses.remove(address)
+                session.add(Address(email=address.email, user=other))
+
+    @rule(number=who, user=which, core=st.booleans())
+    def remove(self, number: int, user: int, core: bool) -> None:
+        with self.work(number) as session:
+            if (found := self.pick(session, user)) is not None:
+                if core:
+                    session.execute(delete(User).where(User.id == found.id))
+                else:
+                    session.delete(found)
+
+    @rule(number=who, by=st.integers(-2, 2), kind=st.integers(0, 4), word=words)
+    def bulk(self, number: int, by: int, kind: int, word: str) -> None:
+        with self.work(number) as session:
+            match kind:
+                case 0:
+                    session.execute(update(User).values(stars=User.stars + by, fullname=word))
+                case 1:
+                    session.execute(insert(User), [{"name": word}, {"name": "x", "tags": {word}}])
+                case 2:
+                    session.execute(text("UPDATE user_account SET name = :w || substr(name, 1, 3)"), {"w": word})
+                case 3:
+                    session.execute(text("DELETE FROM address WHERE email = :w"), {"w": word})
+                case 4:
+                    session.add(Draft(words=word))
+
+    @rule(number=who, user=which, word=words, whole=st.booleans())
+    def roll_back(self, number: int, user: int, word: str, whole: bool) -> None:
+        with self.devices[number].sessions(SPACE) as session:
+            if (found := self.pick(session, user)) is not None:
+                found.name = "kept"
+                session.flush()
+                nested = session.begin_nested()
+                found.bio, found.stars = word, found.stars + 1
+                session.add(User(name="never"))
+                session.flush()
+                nested.rollback()
+                if not whole:
+                    session.commit()
+
+    @rule(number=who, user=which, values=columns)
+    def fail(self, number: int, user: int, values: dict[str, Any]) -> None:
+        """A commit of which one document can take its part, and another cannot."""
+        device = self.devices[number]
+        before = device.rows()
+        with device.sessions(SPACE) as session:
+            users = self.users(session)
+            for one in users:
+                one.name = "changed"
+            session.add(User(name="bad", tags={1.5}))
+            with pytest.raises(Misfit):
+                session.commit()
+        assert device.rows() == before
+
+    @rule(number=who, user=which, other=which, word=words, by=st.integers(-3, 3))
+    def write_what_was_loaded(self, number: int, user: int, other: int, word: str, by: int) -> None:
+        """A session that read before other changes came, and writes after."""
+        device = self.devices[number]
+        with device.sessions(SPACE) as session:
+            found = self.pick(session, user)
+            if found is None:
+                return
+            found.addresses  # noqa: B018  # is loaded
+            name = found.id
+            self.change_in_place(number, user, word, by)
+            self.hear(number, other)
+            now = device.rows().get(("user_account", name))
+            if now is None:
+                return
+            found.stars += by
+            found.tags.add("late")
+            found.bio = (found.bio or "") + "z"
+            session.commit()
+            wrote = device.rows()["user_account", name]
+            assert wrote["stars"] == now["stars"] + by
+            assert wrote["tags"] == now["tags"] | {"late"}
+            if now["bio"] is not None:
+                assert sorted(wrote["bio"]) == sorted(now["bio"] + "z")
+
+    @rule(one=who, other=which)
+    def hear(self, one: int, other: int) -> None:
+        if one != other % DEVICES:
+            self.devices[one].take_from(self.devices[other % DEVICES])
+
+    @rule(number=who, user=which)
+    def restart(self, number: int, user: int) -> None:
+        """In the midst of a transaction."""
+        device = self.devices[number]
+        before = device.rows()
+        session = device.sessions(SPACE)
+        if (found := self.pick(session, user)) is not None:
+            found.name = "lost"
+            session.flush()
+        device.stop()
+        session.close()
+        device.start()
+        assert device.rows() == before
+
+    @invariant()
+    def rows_are_what_documents_say(self) -> None:
+        for device in self.devices:
+            device.check()
+
+    @rule()
+    def everyone_hears(self) -> None:
+        for _ in range(2):
+            for one in self.devices:
+                for other in self.devices:
+                    if one is not other:
+                        one.take_from(other)
+        assert all(device.rows() == self.devices[0].rows() for device in self.devices)
+
+
+def test_rows_are_what_documents_say_after_any_work() -> None:
+    quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        Work, settings=settings(max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=quiet)
+    )

@@ -1,0 +1,156 @@
+"""Rows between real engines: what one device writes as rows, or as documents, is rows on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from lichen import Engine, Space, Text
+from lichen.ids import DocId
+from lichen_adapters.orm import Sessions
+from orm_models import Address, Base, User
+from sqlalchemy import select
+
+
+@contextlib.asynccontextmanager
+async def device(path: Path) -> AsyncIterator[tuple[Engine, Sessions]]:
+    """An engine with sessions that are prepared."""
+    async with Engine.open(f"sqlite:///{path}") as engine:
+        sessions = Sessions(engine, Base)
+        await asyncio.to_thread(sessions.prepare)
+        try:
+            yield engine, sessions
+        finally:
+            sessions.close()
+
+
+async def until(engine: Engine, holds: Callable[[], bool]) -> None:
+    """Look again whenever something has happened."""
+    async with asyncio.timeout(20), contextlib.aclosing(engine.events()) as events:
+        while not holds():
+            await anext(events)
+
+
+def shown(sessions: Sessions) -> list[tuple[str, str | None, int, list[str]]]:
+    """The users as an application shows them."""
+    with sessions() as session:
+        return [
+            (user.name, user.bio, user.stars, sorted(one.email for one in user.addresses))
+            for user in session.scalars(select(User).order_by(User.name))
+        ]
+
+
+async def joined(space: Space, other: Engine) -> None:
+    """Take another device into the space."""
+    await other.join(await space.invite(mode="auto"), timeout_s=20)
+
+
+async def test_rows_reach_the_other_device_and_merge(tmp_path: Path) -> None:
+    async with device(tmp_path / "a.db") as (alice, hers), device(tmp_path / "b.db") as (bob, his):
+        await alice.listen("memory://rows")
+        space = await alice.create_space("Family")
+        with hers.begin(space) as session:
+            session.add(User(name="ann", bio="hello", addresses=[Address(email="a@b")]))
+        await joined(space, bob)
+        await until(bob, lambda: shown(his) == [("ann", "hello", 0, ["a@b"])])
+        with hers() as one, his() as other:
+            here, there = one.scalars(select(User)).one(), other.scalars(select(User)).one()
+            here.bio, here.stars = "hello world", 2
+            there.bio, there.stars = "oh hello", 3
+            here.addresses.append(Address(email="c@d"))
+            one.commit()
+            other.commit()
+        both = [("ann", "oh hello world", 5, ["a@b", "c@d"])]
+        await until(alice, lambda: shown(hers) == both)
+        await until(bob, lambda: shown(his) == both)
+
+
+async def test_rows_and_edits_of_a_document_in_memory_meet(tmp_path: Path) -> None:
+    async with device(tmp_path / "a.db") as (engine, sessions):
+        space = await engine.create_space("Family")
+        with sessions.begin(space) as session:
+            user = User(name="ann", bio="hello")
+            session.add(user)
+            session.flush()
+            doc = DocId(user.id.bytes)
+        note = await engine.document(doc)
+        async with note.change() as crdt:
+            crdt["bio"].append(" world")
+            crdt["name"] = "eve"
+        assert shown(sessions) == [("eve", "hello world", 0, [])]
+        told = asyncio.Event()
+        note.listen(lambda _applied: told.set())
+        with sessions.begin() as session:
+            session.scalars(select(User)).one().bio = "oh hello world"
+        async with asyncio.timeout(20):
+            await told.wait()
+        assert str(note.doc["bio"]) == "oh hello world"
+        await note.settled()
+        assert await engine.count_sets(doc) == 3
+
+
+async def test_a_document_that_came_before_its_table_was_there_is_rows_once_it_is(tmp_path: Path) -> None:
+    async with Engine.open(f"sqlite:///{tmp_path}/a.db") as engine:
+        space = await engine.create_space("Family")
+        await space.create({"@table": "user_account", "name": "ann", "bio": Text("hello"), "active": True})
+    async with device(tmp_path / "a.db") as (_, sessions):
+        assert shown(sessions) == [("ann", "hello", 0, [])]
+
+
+async def test_documents_that_are_no_rows_are_left_alone(tmp_path: Path) -> None:
+    async with device(tmp_path / "a.db") as (engine, sessions):
+        space = await engine.create_space("Family")
+        note = await space.create({"body": Text("milk")})
+        await space.create({"@table": "another", "name": "ann"})
+        async with note.change() as crdt:
+            crdt["body"].append(" and eggs")
+        await note.saved()
+        assert shown(sessions) == []
+
+
+WRITER = """
+import asyncio, sys
+sys.path.insert(0, sys.argv[2])
+from lichen import Engine
+from lichen_adapters.orm import Sessions
+from orm_models import Address, Base, User
+
+async def main():
+    async with Engine.open("sqlite:///" + sys.argv[1]) as engine:
+        sessions = Sessions(engine, Base)
+        sessions.prepare()
+        space = engine.spaces[0] if engine.spaces else await engine.create_space("Family")
+        number = 0
+        while True:
+            with sessions.begin(space) as session:
+                session.add(User(name=f"user{number}", addresses=[Address(email="a@b")]))
+            print(number, flush=True)
+            number += 1
+            await asyncio.sleep(0)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("after", [1, 4, 9])
+async def test_what_was_committed_before_a_kill_is_there_and_is_sealed(tmp_path: Path, after: int) -> None:
+    command = [sys.executable, "-c", WRITER, str(tmp_path / "a.db"), str(Path(__file__).parent)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for _ in range(after):
+            acknowledged = int(process.stdout.readline())
+        process.send_signal(signal.SIGKILL)
+    async with device(tmp_path / "a.db") as (engine, sessions):
+        names = {name for name, *_ in shown(sessions)}
+        assert names >= {f"user{number}" for number in range(acknowledged + 1)}
+        with sessions() as session:
+            docs = [DocId(user.id.bytes) for user in session.scalars(select(User))]
+        for doc in docs:
+            await (await engine.document(doc)).settled()
+            assert await engine.count_sets(doc) == 1

@@ -1,0 +1,90 @@
+"""Rows that the database does not take after a merge are held with the reason, and return when they fit."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from lichen.runtime.documents import build_crdt
+from lichen.store.documents import append_changes, load_tail
+from lichen_adapters.orm.held import held_rows
+from lichen_crdt import Document
+from orm_devices import SPACE, Device
+from orm_models import Address, User
+from sqlalchemy import Connection, select, update
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[Device, Device, uuid.UUID]]:
+    """Two devices with one user."""
+    one, other = Device(tmp_path, "one"), Device(tmp_path, "other")
+    with one.sessions.begin(SPACE) as session:
+        user = User(name="ann", addresses=[Address(email="a@b")])
+        session.add(user)
+        session.flush()
+        name = user.id
+    other.take_from(one)
+    yield one, other, name
+    one.stop()
+    other.stop()
+
+
+def edit(device: Device, doc: uuid.UUID, work: Callable[[Document], object]) -> None:
+    """A change that another program makes of the document."""
+
+    def job(conn: Connection) -> None:
+        document = build_crdt(*load_tail(conn, doc.bytes), None)
+        with document.change() as made:
+            work(document)
+        append_changes(conn, doc.bytes, [change for _, change in made.changes])
+
+    device.store.write(job).result(9)
+
+
+def reasons(device: Device) -> list[str]:
+    return device.store.read(lambda conn: list(conn.scalars(select(held_rows.c.reason)))).result(9)
+
+
+def test_what_two_devices_broke_together_is_held_on_both_and_returns(pair: tuple[Device, Device, uuid.UUID]) -> None:
+    one, other, name = pair
+    with one.sessions.begin() as session:
+        session.execute(update(User).values(age=40))
+    with other.sessions.begin() as session:
+        session.execute(update(User).values(active=False))
+    one.take_from(other)
+    other.take_from(one)
+    for device in pair[:2]:
+        device.check()
+        assert device.held() >= {("user_account", name)}
+        assert "CHECK constraint failed" in reasons(device)[0]
+        assert ("user_account", name) not in device.rows()
+    edit(one, name, lambda document: document.update(active=True))
+    other.take_from(one)
+    for device in pair[:2]:
+        device.check()
+        assert device.held() == set()
+        assert device.rows()["user_account", name]["age"] == 40
+        assert sum(table == "address" for table, _ in device.rows()) == 1
+
+
+def test_a_value_of_another_program_that_does_not_fit_holds_the_row(pair: tuple[Device, Device, uuid.UUID]) -> None:
+    one, _, name = pair
+    edit(one, name, lambda document: document.update(born="long ago"))
+    assert "born: 'long ago' cannot be read" in reasons(one)[0]
+    assert ("user_account", name) not in one.rows()
+    edit(one, name, lambda document: document.update(born="1970-01-01"))
+    assert one.held() == set()
+    one.check()
+
+
+def test_a_held_row_stays_held_over_a_restart(pair: tuple[Device, Device, uuid.UUID]) -> None:
+    one, _, name = pair
+    edit(one, name, lambda document: document.update(name=None))
+    one.stop()
+    one.start()
+    assert ("user_account", name) in one.held()
+    edit(one, name, lambda document: document.update(name="eve"))
+    assert one.rows()["user_account", name]["name"] == "eve"
+    one.check()

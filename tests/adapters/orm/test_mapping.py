@@ -1,0 +1,160 @@
+"""What cannot be synced is refused when its class is made, and says what to do."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, ClassVar
+
+import pytest
+from lichen_adapters.orm import DocId, MappingError, Synced, local_column, synced_text
+from lichen_adapters.orm.plan import Plan
+from sqlalchemy import ForeignKey, Index, Integer, Interval, LargeBinary, String, UniqueConstraint, create_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import UserDefinedType
+
+
+class Coordinates(UserDefinedType[Any]):
+    """A type of which nobody knows what Python makes of it."""
+
+
+@pytest.fixture
+def base() -> type[DeclarativeBase]:
+    class Base(DeclarativeBase):
+        pass
+
+    return Base
+
+
+def test_a_number_as_key_is_refused(base: Any) -> None:
+    with pytest.raises(MappingError, match="the key of the synced class Note is id, not the `id` of the mixin"):
+
+        class Note(Synced, base):
+            __tablename__ = "note"
+            id: Mapped[int] = mapped_column(primary_key=True)
+
+
+def test_a_key_of_two_columns_is_refused(base: Any) -> None:
+    with pytest.raises(MappingError, match="is id, place"):
+
+        class Note(Synced, base):
+            __tablename__ = "note"
+            place: Mapped[int] = mapped_column(primary_key=True)
+
+
+def test_a_key_that_is_no_document_id_is_refused(base: Any) -> None:
+    with pytest.raises(MappingError, match="not the `id` of the mixin"):
+
+        class Note(Synced, base):
+            __tablename__ = "note"
+            id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+
+
+def test_a_type_that_cannot_merge_is_refused_unless_it_stays_here(base: Any) -> None:
+    with pytest.raises(MappingError, match=r"note\.place of type .* cannot merge"):
+
+        class Note(Synced, base):
+            __tablename__ = "note"
+            place: Mapped[Any] = mapped_column(Coordinates())
+
+    class Local(Synced, base):
+        __tablename__ = "local"
+        place: Mapped[Any] = local_column(type_=Coordinates())
+
+    assert not Plan(base.metadata).tables["local"].columns
+
+
+def test_a_unique_constraint_is_refused(base: Any) -> None:
+    with pytest.raises(MappingError, match="two devices can break"):
+
+        class Tag(Synced, base):
+            __tablename__ = "tag"
+            name: Mapped[str] = mapped_column(unique=True)
+
+    with pytest.raises(MappingError, match="two devices can break"):
+
+        class Named(Synced, base):
+            __tablename__ = "named"
+            __table_args__ = (UniqueConstraint("name"),)
+            name: Mapped[str]
+
+    with pytest.raises(MappingError, match="two devices can break"):
+
+        class Indexed(Synced, base):
+            __tablename__ = "indexed"
+            __table_args__ = (Index("ix", "name", unique=True),)
+            name: Mapped[str]
+
+
+def test_inheritance_is_refused(base: Any) -> None:
+    class Note(Synced, base):
+        __tablename__ = "note"
+        kind: Mapped[str]
+        __mapper_args__: ClassVar = {"polymorphic_on": "kind", "polymorphic_identity": "note"}
+
+    with pytest.raises(MappingError, match="Memo has no table of its own"):
+
+        class Memo(Note):
+            __mapper_args__: ClassVar = {"polymorphic_identity": "memo"}
+
+
+@pytest.mark.parametrize("part_of", ["owner", "title", "nothing"])
+def test_a_part_names_the_column_of_its_owner(base: Any, part_of: str) -> None:
+    with pytest.raises(MappingError, match=f"part_of='{part_of}' of table part is no column with a foreign key"):
+
+        class Part(Synced, base, part_of=part_of):
+            __tablename__ = "part"
+            title: Mapped[str]
+            owner_id: Mapped[DocId] = mapped_column(ForeignKey("note.id"))
+
+
+def test_a_part_lies_in_a_document_not_in_a_part(base: Any) -> None:
+    class Note(Synced, base):
+        __tablename__ = "note"
+
+    class Part(Synced, base, part_of="note_id"):
+        __tablename__ = "part"
+        note_id: Mapped[DocId] = mapped_column(ForeignKey("note.id"))
+
+    class Detail(Synced, base, part_of="part_id"):
+        __tablename__ = "detail"
+        part_id: Mapped[DocId] = mapped_column(ForeignKey("part.id"))
+
+    with pytest.raises(MappingError, match="does not point at the id of a synced class that is a document"):
+        Plan(base.metadata)
+
+
+def test_a_column_that_would_pass_for_something_else_in_documents_is_refused(base: Any) -> None:
+    with pytest.raises(MappingError, match="begins with @"):
+
+        class Note(Synced, base):
+            __tablename__ = "note"
+            mark: Mapped[str] = mapped_column("@deleted", String)
+
+
+def test_a_foreign_key_between_documents_has_no_ddl_and_the_others_have(base: Any) -> None:
+    class Note(Synced, base):
+        __tablename__ = "note"
+        about_id: Mapped[DocId | None] = mapped_column(ForeignKey("note.id"))
+        body: Mapped[str] = synced_text()
+        data: Mapped[bytes] = mapped_column(LargeBinary)
+        takes: Mapped[Any] = mapped_column(Interval)
+
+    class Part(Synced, base, part_of="note_id"):
+        __tablename__ = "part"
+        note_id: Mapped[DocId] = mapped_column(ForeignKey("note.id"))
+        about_id: Mapped[DocId | None] = mapped_column(ForeignKey("note.id"))
+
+    class Plain(base):  # type: ignore[misc]  # a fixture's class
+        __tablename__ = "plain"
+        id: Mapped[int] = mapped_column(Integer, primary_key=True)
+        note_id: Mapped[DocId] = mapped_column(ForeignKey("note.id"))
+
+    engine = create_engine("sqlite://")
+    base.metadata.create_all(engine)
+    with engine.connect() as conn:
+        keys = {
+            table: [row[3] for row in conn.exec_driver_sql(f"PRAGMA foreign_key_list({table})")]
+            for table in ("note", "part", "plain")
+        }
+    engine.dispose()
+    assert keys == {"note": [], "part": ["note_id"], "plain": ["note_id"]}

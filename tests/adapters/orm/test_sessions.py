@@ -1,0 +1,181 @@
+"""Sessions: what would let rows and documents part is refused, and those who write take turns."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from lichen.errors import StoreError
+from lichen_adapters.orm import Misfit, SessionMisuse, Sessions
+from orm_devices import SPACE, Device
+from orm_models import Address, Base, Draft, User
+from sqlalchemy import create_engine, select, text, update
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import Session
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[Device]:
+    made = Device(tmp_path, "device")
+    yield made
+    made.stop()
+
+
+def add(device: Device, name: str) -> None:
+    with device.sessions.begin(SPACE) as session:
+        session.add(User(name=name, addresses=[Address(email="a@b")]))
+
+
+def names(device: Device) -> list[str]:
+    with device.sessions() as session:
+        return list(session.scalars(select(User.name).order_by(User.name)))
+
+
+def test_an_object_has_its_id_from_the_flush_on(device: Device) -> None:
+    with device.sessions(SPACE) as session:
+        user = User(name="ann")
+        session.add(user)
+        assert user.id is None
+        session.flush()
+        assert session.get(User, user.id) is user
+        session.commit()
+        assert [doc.hex() for told in device.told for doc in told] == [user.id.hex]
+
+
+def test_autocommit_and_two_phases_are_refused(device: Device) -> None:
+    add(device, "ann")
+    with device.sessions(SPACE) as session, pytest.raises(SessionMisuse, match="AUTOCOMMIT"):
+        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+    with pytest.raises(SessionMisuse, match="AUTOCOMMIT"):
+        device.sessions.database.execution_options(isolation_level="AUTOCOMMIT")
+    with device.sessions(SPACE, twophase=True) as session:
+        session.add(User(name="bob"))
+        with pytest.raises(SessionMisuse, match="two-phase"):
+            session.flush()
+    assert names(device) == ["ann"]
+
+
+def test_a_session_that_is_not_the_engines_is_refused(device: Device) -> None:
+    other = create_engine("sqlite://")
+    Base.metadata.create_all(other)
+    with Session(other) as session:
+        session.add(User(name="ann"))
+        with pytest.raises(SessionMisuse, match="not the engine's"):
+            session.flush()
+    other.dispose()
+
+
+def test_a_session_without_a_space_adds_nothing_and_may_change_what_is_there(device: Device) -> None:
+    add(device, "ann")
+    with device.sessions() as session:
+        session.add(User(name="bob"))
+        with pytest.raises(SessionMisuse, match="without a space"):
+            session.flush()
+    with device.sessions.begin() as session:
+        session.execute(update(User).values(name="eve"))
+    assert names(device) == ["eve"]
+
+
+def test_an_id_that_the_engine_did_not_make_is_refused(device: Device) -> None:
+    row = "INSERT INTO user_account (id, name, active, stars, tags, steps) VALUES (:id, 'x', 1, 0, '[]', '[]')"
+    with device.sessions(SPACE) as session:
+        session.execute(text(row), {"id": "0" * 32})
+        with pytest.raises(SessionMisuse, match="did not make"):
+            session.commit()
+    assert names(device) == []
+    device.check()
+
+
+def test_before_rows_are_up_to_date_there_are_no_sessions(tmp_path: Path, device: Device) -> None:
+    sessions = Sessions(device, Base)
+    with pytest.raises(SessionMisuse, match="rows are not up to date"):
+        sessions(SPACE)
+    sessions.close()
+
+
+def test_a_second_writer_on_the_same_thread_is_an_error_and_no_deadlock(device: Device) -> None:
+    add(device, "ann")
+    with device.sessions(SPACE) as one, device.sessions(SPACE) as other:
+        one.execute(update(User).values(name="one"))
+        assert other.scalars(select(User.name)).all() == ["ann"]
+        with pytest.raises(SessionMisuse, match="another session of this thread"):
+            other.execute(update(User).values(name="other"))
+        one.commit()
+    assert names(device) == ["one"]
+
+
+def test_threads_take_turns_and_lose_nothing(device: Device) -> None:
+    add(device, "ann")
+    together = threading.Barrier(4)
+
+    def work(_: int) -> None:
+        together.wait(9)
+        for _ in range(10):
+            with device.sessions.begin() as session:
+                user = session.scalars(select(User)).one()
+                user.stars += 1
+                user.steps.append(1)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(work, range(4)))
+    (row,) = (row for (table, _), row in device.rows().items() if table == "user_account")
+    assert (row["stars"], row["steps"]) == (40, [1] * 40)
+    device.check()
+
+
+def test_what_a_savepoint_takes_back_is_in_no_document(device: Device) -> None:
+    with device.sessions(SPACE) as session:
+        session.add(User(name="ann"))
+        session.flush()
+        with pytest.raises(IntegrityError), session.begin_nested():
+            session.add_all([User(name="bob"), User(name="old", age=200)])
+        session.commit()
+    assert names(device) == ["ann"]
+    device.check()
+
+
+def test_a_value_that_cannot_merge_stops_the_commit(device: Device) -> None:
+    add(device, "ann")
+    with device.sessions(SPACE) as session:
+        user = session.scalars(select(User)).one()
+        user.name, user.tags = "eve", {1.5}  # type: ignore[arg-type]
+        with pytest.raises(Misfit, match="holds strings and whole numbers"):
+            session.commit()
+    assert names(device) == ["ann"]
+    device.check()
+
+
+def test_tables_that_are_not_synced_are_written_beside(device: Device) -> None:
+    with device.sessions.begin(SPACE) as session:
+        session.add_all([Draft(words="not yet"), User(name="ann")])
+    with device.sessions() as session:
+        assert session.scalars(select(Draft.words)).all() == ["not yet"]
+    assert [len(told) for told in device.told] == [1]
+
+
+def test_replaced_and_cascaded_rows_reach_their_documents(device: Device) -> None:
+    add(device, "ann")
+    with device.sessions.begin() as session:
+        session.execute(text("INSERT OR REPLACE INTO address SELECT id, 'new@b', 3, user_id FROM address"))
+    device.check()
+    with device.sessions.begin() as session:
+        session.execute(text("DELETE FROM user_account"))
+    assert device.rows() == {}
+    device.check()
+
+
+def test_a_store_that_closes_ends_a_session_that_has_not_committed(tmp_path: Path) -> None:
+    device = Device(tmp_path, "closing")
+    add(device, "ann")
+    with device.sessions() as session:
+        session.execute(update(User).values(name="lost"))
+        device.store.close()
+        with pytest.raises((StoreError, OperationalError)):
+            session.commit()
+    device.stop()
+    device.start()
+    assert names(device) == ["ann"]
+    device.stop()

@@ -54,6 +54,8 @@ class Writing:
     space: SpaceId | None = None
     documents: dict[uuid.UUID, Begun] = field(default_factory=dict)
     """Those whose ids were made in this transaction."""
+    schema: int = -1
+    """The version of the schema that the triggers were made for."""
     watched: bool = False
     """Every synced table has its triggers on this connection."""
 
@@ -86,7 +88,6 @@ class Sessions:
         self.memory = Memory(engine.device)
         self.database: Database = engine.store.session_engine()
         self._engine = engine
-        self._holder: int | None = None
         self._prepared = False
         self._projector = Projector(self.plan, self.memory)
         self._metadata = base.metadata
@@ -204,23 +205,20 @@ class Sessions:
                 dbapi.execute("COMMIT")  # it has only read, perhaps an old state
             dbapi.execute("BEGIN IMMEDIATE")
             writing.begun = True
+            (schema,) = dbapi.execute("PRAGMA schema_version").fetchone()
+            if writing.schema != schema:  # a table that was made again has lost its triggers
+                writing.schema, writing.watched = schema, False
         if not writing.watched:
             writing.watched = journal.install(dbapi.cursor(), self.plan)
 
     def _borrow(self, writing: Writing) -> None:
-        thread = threading.get_ident()
-        if self._holder == thread:
-            raise SessionMisuse(
-                "another session of this thread has written and not ended: this one would wait for it for ever",
-                hint="commit it, or roll it back",
-            )
         loan = self._engine.store.borrow(f"a session on thread {threading.current_thread().name}")
         try:
             loan.granted.result()
         except BaseException:
             loan.give_back()
             raise
-        writing.loan, self._holder = loan, thread
+        writing.loan = loan
 
     def _commit(self, conn: Connection) -> None:
         writing: Writing = conn.info[WRITING]
@@ -257,7 +255,6 @@ class Sessions:
             writing.watched = False  # triggers that were made in the transaction are gone with it
         if loan is not None:
             self.memory.ended(committed=committed)
-            self._holder = None
             loan.give_back()
 
 

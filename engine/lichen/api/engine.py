@@ -418,6 +418,10 @@ class Engine:
 
     # For documents (`lichen.runtime.document.Host`)
 
+    def refuse_borrower(self) -> None:
+        """Raises `StoreError` when whoever calls would wait for ever, since it holds up every write itself."""
+        self.store.refuse_borrower()
+
     def write_soon(self, job: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None]) -> None:
         """Queue a job for the writer thread."""
         self.store.write_soon(job, done)

@@ -60,6 +60,9 @@ class Host(Protocol):
     def write_soon(self, job: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None]) -> None:
         """Queue a job for the writer thread."""
 
+    def refuse_borrower(self) -> None:
+        """Raises `StoreError` when whoever calls would wait for ever, since it holds up every write itself."""
+
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None] | None:
         """Start a task; None once the engine is closed."""
 

@@ -70,6 +70,7 @@ class Saving:
             raise opened.failure
         if self._gathering is not None:
             self._save(opened)
+        opened.host.refuse_borrower()
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append((self._recorded, waiter))
         await waiter

@@ -109,6 +109,7 @@ class Store:
         the job raises.
         """
         future: Future[T] = Future()
+        self._writer.refuse_borrower()
         self._writer.put(job, _resolver(future))
         return future
 
@@ -135,17 +136,25 @@ class Store:
     def borrow(self, borrower: str) -> Loan:
         """Ask for the right to write with another connection; `borrower` is named when it keeps it for long.
 
-        Raises `StoreError` after `close`, and `LimitExceeded`.
+        Raises `StoreError` after `close` and when who asks has one out, and `LimitExceeded`.
         """
+        self._writer.refuse_borrower()
         loan = Loan(borrower)
         self._writer.lend(loan)
         return loan
 
+    def refuse_borrower(self) -> None:
+        """Raises `StoreError` when whoever calls has borrowed, and would wait for ever for what is written next."""
+        self._writer.refuse_borrower()
+
     def follow(self, follower: Follower) -> Callable[[], None]:
         """Let `follower` write along with every change of a document. Returns what ends that.
 
-        The follower is not called for what is in the queue when this returns: wait for a write before relying on it.
+        Called in a job, it holds from that job on. Raises `ConfigError` when there is one already: each would have to
+        know what the other writes.
         """
+        if self._followers:
+            raise ConfigError("this store is followed already", hint="use what follows it, or close that first")
         self._followers.append(follower)
         return lambda: self._followers.remove(follower)
 

@@ -6,6 +6,7 @@ of the engine, so neither can starve the other, and nobody polls for the lock.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -24,6 +25,7 @@ class Loan:
 
     def __init__(self, borrower: str) -> None:
         self.borrower = borrower
+        self._place = _place()
         self.granted: Future[None] = Future()
         """Resolves when the writer thread has stopped for the borrower. Raises `StoreError` when it never will."""
         self._back = threading.Event()
@@ -38,6 +40,14 @@ class Loan:
         """Raises `StoreError` when the store was closed while this was out."""
         if self._recalled:
             raise StoreError(f"the store was closed while {self.borrower} was writing", hint="end sessions before that")
+
+    def refuse_borrower(self) -> None:
+        """Raises `StoreError` for who would wait for what can only come after this is given back: itself."""
+        if self.granted.done() and not self._back.is_set() and self._place == _place():
+            raise StoreError(
+                f"{self.borrower} has written and not ended: what the store is asked for now would never come",
+                hint="commit before you wait for the engine",
+            )
 
     # For the worker
 
@@ -59,3 +69,12 @@ class Loan:
         """The store closes and waits for it no longer."""
         self._recalled = True
         self._back.set()
+
+
+def _place() -> tuple[int, object]:
+    """Where this runs: the thread, and the task."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs here
+        task = None
+    return threading.get_ident(), task

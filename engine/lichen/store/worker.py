@@ -85,6 +85,12 @@ class Worker:
                 )
             self._jobs.put(item)
 
+    def refuse_borrower(self) -> None:
+        """Raises `StoreError` for who has a loan out and would wait for a job behind it."""
+        loan = self._loan
+        if loan is not None:
+            loan.refuse_borrower()
+
     def close(self) -> None:
         """Run what is queued, then end the thread and its connection; idempotent. Loans are recalled and refused."""
         with self._gate:

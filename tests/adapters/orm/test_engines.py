@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from lichen import Engine, Space, Text
+from lichen.errors import StoreError
 from lichen.ids import DocId
 from lichen_adapters.orm import Sessions
 from orm_models import Address, Base, User
@@ -93,6 +94,23 @@ async def test_rows_and_edits_of_a_document_in_memory_meet(tmp_path: Path) -> No
         assert str(note.doc["bio"]) == "oh hello world"
         await note.settled()
         assert await engine.count_sets(doc) == 3
+
+
+async def test_the_engine_awaited_inside_a_written_session_is_an_error_and_no_deadlock(tmp_path: Path) -> None:
+    async with device(tmp_path / "a.db") as (engine, sessions):
+        space = await engine.create_space("Family")
+        note = await space.create({"body": Text("milk")})
+        with sessions.begin(space) as session:
+            session.add(User(name="ann"))
+            session.flush()
+            with pytest.raises(StoreError, match="has written and not ended"):
+                await space.create({"body": Text("eggs")})
+            with pytest.raises(StoreError, match="has written and not ended"):
+                async with note.change() as crdt:
+                    crdt["body"].append(" and eggs")
+        await note.saved()
+        assert shown(sessions) == [("ann", None, 0, [])]
+        assert str(note.doc["body"]) == "milk and eggs"
 
 
 async def test_a_document_that_came_before_its_table_was_there_is_rows_once_it_is(tmp_path: Path) -> None:

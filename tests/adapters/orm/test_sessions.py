@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from lichen.errors import StoreError
+from lichen.errors import ConfigError, StoreError
 from lichen_adapters.orm import Misfit, SessionMisuse, Sessions
 from orm_devices import SPACE, Device
 from orm_models import Address, Base, Draft, User
@@ -93,7 +93,21 @@ def test_before_rows_are_up_to_date_there_are_no_sessions(tmp_path: Path, device
     sessions = Sessions(device, Base)
     with pytest.raises(SessionMisuse, match="rows are not up to date"):
         sessions(SPACE)
+    with pytest.raises(ConfigError, match="followed already"):
+        sessions.prepare()
     sessions.close()
+
+
+def test_a_table_that_was_made_again_is_watched_again(device: Device) -> None:
+    add(device, "ann")
+    with device.sessions.database.begin() as conn:
+        conn.execute(text("ALTER TABLE address RENAME TO old"))
+        Base.metadata.create_all(conn)
+        conn.execute(text("INSERT INTO address SELECT * FROM old"))
+        conn.execute(text("DROP TABLE old"))
+    with device.sessions.begin() as session:
+        session.execute(update(Address).values(email="new@b"))
+    device.check()
 
 
 def test_a_second_writer_on_the_same_thread_is_an_error_and_no_deadlock(device: Device) -> None:
@@ -101,7 +115,7 @@ def test_a_second_writer_on_the_same_thread_is_an_error_and_no_deadlock(device: 
     with device.sessions(SPACE) as one, device.sessions(SPACE) as other:
         one.execute(update(User).values(name="one"))
         assert other.scalars(select(User.name)).all() == ["ann"]
-        with pytest.raises(SessionMisuse, match="another session of this thread"):
+        with pytest.raises(StoreError, match="has written and not ended"):
             other.execute(update(User).values(name="other"))
         one.commit()
     assert names(device) == ["one"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from lichen.errors import StoreError
@@ -34,7 +35,8 @@ def noted(store: Store) -> Store:
 def test_a_borrower_writes_between_the_jobs_before_and_after_it(noted: Store) -> None:
     noted.write(note("before"))
     lent = noted.borrow("a session")
-    after = noted.write(note("after"))
+    after = Future[None]()
+    noted.write_soon(note("after"), lambda _result, _error: after.set_result(None))
     lent.granted.result(9)
     sessions = noted.session_engine()
     with sessions.connect() as conn:
@@ -68,6 +70,20 @@ def test_a_store_that_closes_recalls_what_is_lent_and_refuses_the_rest(noted: St
         waiting.granted.result(9)
     with pytest.raises(StoreError, match="is closed"):
         noted.borrow("late")
+
+
+def test_who_has_a_loan_out_cannot_wait_for_what_comes_after_it(noted: Store) -> None:
+    lent = noted.borrow("a session")
+    lent.granted.result(9)
+    with pytest.raises(StoreError, match="a session has written and not ended"):
+        noted.write(note("never"))
+    with pytest.raises(StoreError, match="a session has written and not ended"):
+        noted.borrow("another")
+    with ThreadPoolExecutor(1) as thread:
+        after = thread.submit(noted.write, note("after")).result(9)
+    lent.give_back()
+    after.result(9)
+    assert words(noted) == ["after"]
 
 
 def test_who_keeps_a_loan_for_long_is_named(

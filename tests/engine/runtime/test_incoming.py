@@ -65,6 +65,9 @@ class Host:
         self.tasks.add(task)
         return task
 
+    def refuse_borrower(self) -> None:
+        """Nobody borrows here."""
+
     def want_epoch(self, document: OpenDocument) -> None: ...
     def sealed(self, event: object) -> None: ...
 

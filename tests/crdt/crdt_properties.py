@@ -13,8 +13,8 @@ from crdt_replicas import SEEN
 from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-MET = {"applied", "branch", "clash", "conflict", "converged", "cursor", "looked back", "refused"}
-MET |= {"replayed", "undone", "undone and redone", "undone at once"}
+MET = {"applied", "branch", "clash", "conflict", "converged", "cursor", "fork", "looked back"}
+MET |= {"refused", "replayed", "undone", "undone and redone", "undone at once"}
 """What 500 examples are sure to come by."""
 
 

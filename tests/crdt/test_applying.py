@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from crdt_forge import Change, Op
-from lichen_crdt import CrdtError, Document, InvalidChange, Text, TransactionOpen, apply_patches, inspect
+from lichen_crdt import CrdtError, Document, InvalidChange, Text, TextPatch, TransactionOpen, apply_patches, inspect
 
 ALICE, BOB = b"\x01" * 16, b"\x02" * 16
 SIZE = 6_000
@@ -315,6 +315,24 @@ def test_whatever_comes_and_is_written_meanwhile_patches_lead_on(seed: int) -> N
     assert doc.to_py(rich=True) == control.to_py(rich=True)
     again = Document.load(doc.save())
     assert (again.heads, again.to_py(rich=True)) == (control.heads, control.to_py(rich=True))
+
+
+def test_characters_that_two_delete_at_once_are_gone_once() -> None:
+    doc, _ = concurrent()
+    came = []
+    for writer in (doc.fork(BOB), doc.fork(b"\x03" * 16)):
+        with writer.change() as tx:
+            writer.text("body").delete(10, 11)
+        came.append(tx.bytes or b"")
+    edit(doc)
+    applying = doc.applying(came, strict=True)
+    applying.run()
+    edit(doc)
+    content = doc.to_py()
+    while (patches := applying.finish()) is None:
+        applying.run()
+    assert patches == [TextPatch(("body",), 10, "", 11)]
+    assert apply_patches(content, patches) == doc.to_py()
 
 
 def test_concurrent_changes_at_a_long_passage_that_was_written_in_one_go() -> None:

@@ -4,8 +4,7 @@
 //! counted from run lengths, so that a hundred bytes that stand for a million operations are
 //! refused before anything is built. The layout is that of the Automerge binary format.
 
-use sha2::{Digest, Sha256};
-
+use crate::encode::{self, MAGIC};
 use crate::error::{invalid, Result};
 use crate::reader::Reader;
 
@@ -21,9 +20,8 @@ const MAX_PREDECESSORS: u64 = 4;
 const MAX_REPEATED_BYTES: u64 = 16 << 20;
 const MAX_ACTOR_BYTES: u64 = 128;
 
-const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
-const DOCUMENT_CHUNK: u8 = 0;
-const CHANGE_CHUNK: u8 = 1;
+pub const DOCUMENT_CHUNK: u8 = 0;
+pub const CHANGE_CHUNK: u8 = 1;
 const DEFLATED_CHUNK: u8 = 2;
 const DEFLATED: u64 = 8;
 
@@ -65,7 +63,7 @@ impl Head {
             return invalid("bytes after the change");
         }
         let body = &data[header.body..];
-        let hash = chunk_hash(body);
+        let hash = encode::hash(CHANGE_CHUNK, body);
         if hash[..4] != data[4..8] {
             return invalid("the checksum of the change does not match");
         }
@@ -148,33 +146,6 @@ impl Header {
         r.take(length)?;
         Ok(Header { kind, body, length: data.len() - r.rest().len() })
     }
-}
-
-/// A change chunk around a body.
-pub fn enclose(checksum: &[u8], body: &[u8]) -> Vec<u8> {
-    let mut chunk = MAGIC.to_vec();
-    chunk.extend_from_slice(checksum);
-    chunk.extend(head_of(body));
-    chunk.extend_from_slice(body);
-    chunk
-}
-
-/// The kind and length of a change chunk around a body.
-fn head_of(body: &[u8]) -> Vec<u8> {
-    let mut head = vec![CHANGE_CHUNK];
-    let mut n = body.len() as u64;
-    loop {
-        let byte = (n & 0x7f) as u8;
-        n >>= 7;
-        head.push(if n == 0 { byte } else { byte | 0x80 });
-        if n == 0 {
-            return head;
-        }
-    }
-}
-
-fn chunk_hash(body: &[u8]) -> [u8; 32] {
-    Sha256::new().chain_update(head_of(body)).chain_update(body).finalize().into()
 }
 
 fn read_deps(r: &mut Reader<'_>) -> Result<Vec<[u8; 32]>> {

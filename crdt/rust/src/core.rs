@@ -12,18 +12,18 @@ use crate::applying::{drop_elsewhere, Applying};
 use crate::blame;
 use crate::chunk::MAX_OPERATIONS;
 use crate::convert::{done_to_py, heads_to_py, known, read_actor, read_heads, Place, PyDone};
+use crate::cut;
 use crate::document::{reading, Document, State};
 use crate::error::{guard, Error, Result};
 use crate::incoming;
 use crate::job::Job;
 use crate::load::load;
-use crate::mend;
 use crate::patches;
 use crate::save::Limits;
 use crate::shared::{Claim, Shared};
 use crate::values::{self, Form, Obj, Output, Style, ENCODING};
 use crate::version::{self, At};
-use crate::winners;
+use crate::versions;
 
 /// A document, usable from several threads.
 #[pyclass(frozen, module = "lichen_crdt._native")]
@@ -331,13 +331,7 @@ impl Core {
             let doc = d.idle()?;
             known(doc, &before)?;
             known(doc, &after)?;
-            let mut seen = Vec::new();
-            let made = match before.is_empty() && after == doc.get_heads() {
-                true => doc.current_state(),
-                false => mend::diff(doc, &before, &after, winners::diff(doc, &before, &after)?)?,
-            };
-            patches::read(doc, made, &mut seen)?;
-            Ok(seen)
+            versions::seen(doc, &before, &after)
         })?;
         patches::to_py(py, seen)
     }
@@ -408,7 +402,7 @@ impl Core {
                 None => Ok(doc.fork()),
                 Some(heads) => {
                     known(doc, heads)?;
-                    Ok(doc.fork_at(heads)?)
+                    cut::fork_at(doc, heads)
                 }
             }
         })?;

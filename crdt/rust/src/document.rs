@@ -6,6 +6,7 @@ use automerge::transaction::{CommitOptions, Transactable, Transaction};
 use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, PatchLog, Prop, ReadDoc, ScalarValue, Value};
 
 use crate::chunk::{is_time, MAX_OP, MAX_OPERATIONS, TIMES};
+use crate::cut;
 use crate::error::{Error, Result};
 use crate::giants::Giants;
 use crate::input::Input;
@@ -268,7 +269,7 @@ impl Document {
         if done.is_empty() {
             self.state = State::Idle(doc);
         } else {
-            self.replace(doc.fork_at(&before)?.with_actor(actor));
+            self.replace(cut::fork_at(&doc, &before)?.with_actor(actor));
         }
         Ok(())
     }

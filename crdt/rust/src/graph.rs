@@ -181,6 +181,47 @@ impl Graph {
         Ok(())
     }
 
+    /// Where a change stands.
+    pub fn index(&self, actor: usize, seq: u64) -> Option<usize> {
+        let change = self.by_actor.get(actor)?.get(usize::try_from(seq).ok()?.checked_sub(1)?)?;
+        Some(*change as usize)
+    }
+
+    /// Which changes lie in the past of some, these included.
+    pub fn past(&self, of: impl Iterator<Item = usize>) -> Vec<bool> {
+        let mut past = vec![false; self.nodes.len()];
+        of.for_each(|change| past[change] = true);
+        for (index, node) in self.nodes.iter().enumerate().rev() {
+            if past[index] {
+                self.deps[node.deps.clone()].iter().for_each(|dep| past[*dep as usize] = true);
+            }
+        }
+        past
+    }
+
+    /// Which changes some of them build on.
+    pub fn built_on(&self, some: &[bool]) -> Vec<bool> {
+        let mut found = vec![false; self.nodes.len()];
+        for (_, node) in self.nodes.iter().enumerate().filter(|(index, _)| some[*index]) {
+            self.deps[node.deps.clone()].iter().for_each(|dep| found[*dep as usize] = true);
+        }
+        found
+    }
+
+    /// The last operation of each actor in some of the changes; none if it has no change among them.
+    pub fn last_operations(&self, some: &[bool]) -> Vec<Option<u32>> {
+        let last = |changes: &Vec<u32>| {
+            let change = changes.iter().rev().find(|change| some[**change as usize])?;
+            Some(self.nodes[*change as usize].max_op)
+        };
+        self.by_actor.iter().map(last).collect()
+    }
+
+    /// How many dependencies the changes have together.
+    pub fn dependencies(&self) -> usize {
+        self.deps.len()
+    }
+
     /// Whether any change has several dependencies, whose order then matters.
     pub fn has_merges(&self) -> bool {
         self.nodes.iter().any(|node| node.deps.len() > 1)

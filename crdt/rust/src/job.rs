@@ -21,6 +21,7 @@ use crate::mend;
 use crate::patches::{self, Seen};
 use crate::plain::Plain;
 use crate::replay::{self, Outcome};
+use crate::versions;
 use crate::winners;
 
 /// How long a job tries to find the document unchanged at its end before it makes other writers wait for one
@@ -29,6 +30,9 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Larger batches leave no spare behind: they are no typing.
 const SPARE_CHANGES: usize = 1_000;
+
+/// More operations are no typing.
+const MOST_TYPED: usize = 64;
 
 pub struct Job {
     /// Changes that are not decoded yet.
@@ -226,14 +230,14 @@ impl Job {
     /// What the changes do to the document of the last look.
     fn shown(&self, spare: &mut Document) -> Result<Shows> {
         let doc = spare.idle()?;
-        if let Some(plain) = guard(|| Plain::of(doc, &self.changes))? {
+        let changes = self.changes.iter().map(|incoming| &incoming.change);
+        if let Some(plain) = guard(|| Plain::of(doc, changes, MOST_TYPED))? {
             return Ok(Shows::Plain(plain));
         }
         let mut seen = Vec::new();
         guard(|| {
             let (before, after) = (&self.base.heads, doc.get_heads());
-            let made = mend::diff(doc, before, &after, winners::diff(doc, before, &after)?)?;
-            patches::read(doc, made, &mut seen)
+            patches::read(doc, versions::diff(doc, before, &after)?, &mut seen)
         })?;
         Ok(Shows::Seen(seen))
     }

@@ -14,8 +14,10 @@ mod convert;
 mod core;
 mod core_text;
 mod core_write;
+mod cut;
 mod diff;
 mod document;
+mod encode;
 mod error;
 mod facts;
 mod giants;
@@ -42,6 +44,7 @@ mod trust;
 mod units;
 mod values;
 mod version;
+mod versions;
 mod winners;
 
 use pyo3::prelude::*;

@@ -91,18 +91,26 @@ fn right_counts(doc: &Automerge, before: &[ChangeHash], made: Vec<Patch>) -> Res
     }
 }
 
-/// The patches between two versions of a document, in any of whose texts marks may differ.
+/// The patches between two versions of a document: marks may differ in texts that are `touched`, or any if that is None.
 pub fn diff(
     doc: &Automerge,
     before: &[ChangeHash],
     after: &[ChangeHash],
     made: Vec<Patch>,
+    touched: Option<BTreeSet<ObjId>>,
 ) -> Result<Vec<Patch>> {
     let before = At::heads_of(before);
     // Reading the present takes no look at what was when.
     let after = if after == doc.get_heads() { At::default() } else { At::heads_of(after) };
+    let texts = match touched {
+        None => texts(doc, &after)?,
+        Some(touched) => {
+            let is_text = |obj: &ObjId| matches!(doc.object_type(obj), Ok(ObjType::Text));
+            touched.into_iter().chain(created(&made)).filter(is_text).collect()
+        }
+    };
     let mut marked = BTreeSet::new();
-    for text in texts(doc, &after)? {
+    for text in texts {
         if !after.marks(doc, &text)?.is_empty() || !before.marks(doc, &text)?.is_empty() {
             marked.insert(text);
         }

@@ -7,6 +7,7 @@ use automerge::ActorId;
 use flate2::read::DeflateDecoder;
 
 use crate::chunk::{self, Kind};
+use crate::encode;
 use crate::error::{invalid, Result};
 use crate::reader::Reader;
 
@@ -56,7 +57,11 @@ impl<'a> Chunks<'a> {
         Ok(Some(match header.kind {
             Kind::Document => Chunk::Document { chunk: whole, body },
             Kind::Change => Chunk::Change(whole.to_vec()),
-            Kind::Deflated => Chunk::Change(chunk::enclose(&whole[4..8], &inflate(body, &mut self.left)?)),
+            Kind::Deflated => Chunk::Change(encode::enclose(
+                chunk::CHANGE_CHUNK,
+                &whole[4..8],
+                &inflate(body, &mut self.left)?,
+            )),
             Kind::Other => return invalid("a chunk that is neither a document nor a change"),
         }))
     }
@@ -89,7 +94,7 @@ pub struct Saved<'a> {
 }
 
 impl<'a> Saved<'a> {
-    fn read(body: &'a [u8], left: &mut u64) -> Result<Self> {
+    pub fn read(body: &'a [u8], left: &mut u64) -> Result<Self> {
         let mut r = Reader::new(body);
         let actors = read_actors(&mut r)?;
         let heads = r.count(32)?;
@@ -135,7 +140,7 @@ fn read_layout(r: &mut Reader<'_>) -> Result<Vec<(u64, u64)>> {
 }
 
 /// Columns by their specification.
-pub struct Columns<'a>(Vec<(u64, Cow<'a, [u8]>)>);
+pub struct Columns<'a>(pub Vec<(u64, Cow<'a, [u8]>)>);
 
 impl<'a> Columns<'a> {
     fn read(layout: &[(u64, u64)], r: &mut Reader<'a>, left: &mut u64) -> Result<Self> {

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use automerge::transaction::Transactable;
 use automerge::{
-    Automerge, Change, LoadOptions, ObjId, ObjType, PatchLog, ReadDoc, TextEncoding, ROOT,
+    Automerge, Change, ChangeHash, LoadOptions, ObjId, ObjType, PatchLog, ReadDoc, TextEncoding,
+    ROOT,
 };
 
 const ENCODING: TextEncoding = TextEncoding::UnicodeCodePoint;
@@ -38,6 +39,16 @@ fn main() {
             let doc = load(&read("document"));
             println!("{}", resident() - before);
             drop(doc);
+        }
+        "fork-at" => {
+            let (doc, versions) = (load(&read("document")), versions(&read("versions")));
+            timed(|| doc.fork_at(&versions[0]).expect("a fork"));
+        }
+        "diff" => {
+            let doc = load(&read("document"));
+            for version in versions(&read("versions")) {
+                timed(|| doc.diff(&version, &doc.get_heads()));
+            }
         }
         "apply-all" => {
             let bytes = pieces(&read("changes"));
@@ -140,6 +151,11 @@ fn edits(data: &[u8], most: usize) -> Vec<Edit> {
         (number(0) as usize, number(4) as isize, text)
     };
     pieces(data).into_iter().take(most).map(read).collect()
+}
+
+fn versions(data: &[u8]) -> Vec<[ChangeHash; 1]> {
+    let hash = |piece: Vec<u8>| [ChangeHash(piece.try_into().expect("a hash"))];
+    pieces(data).into_iter().map(hash).collect()
 }
 
 fn pieces(mut data: &[u8]) -> Vec<Vec<u8>> {

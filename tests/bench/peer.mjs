@@ -27,6 +27,8 @@ function pieces(data) {
 const edits = () =>
   pieces(read("edits")).slice(0, most).map((p) => [p.readUInt32LE(0), p.readUInt32LE(4), p.subarray(8).toString()]);
 
+const versions = () => pieces(read("versions")).map((hash) => [hash.toString("hex")]);
+
 function timed(work) {
   const begin = performance.now();
   const made = work();
@@ -70,6 +72,16 @@ switch (workload) {
   case "load": {
     const saved = read("document");
     timed(() => A.load(saved));
+    break;
+  }
+  case "fork-at": {
+    const doc = A.load(read("document"));
+    timed(() => A.clone(A.view(doc, versions()[0])));
+    break;
+  }
+  case "diff": {
+    const doc = A.load(read("document"));
+    for (const heads of versions()) timed(() => A.diff(doc, heads, A.getHeads(doc)));
     break;
   }
   case "apply-all": {

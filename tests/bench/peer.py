@@ -11,6 +11,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,12 @@ class Lichen(Peer):
     def to_py(self, doc: Any) -> object:
         return doc.to_py()
 
+    def fork_at(self, doc: Any, heads: list[bytes]) -> object:
+        return doc.fork(at=heads)
+
+    def diff(self, doc: Any, before: list[bytes]) -> object:
+        return doc.diff(before)
+
     def apply_all(self, changes: list[bytes]) -> object:
         from lichen_crdt import Document
 
@@ -144,6 +151,12 @@ class PypiAutomerge(Peer):
 
     def to_py(self, doc: Any) -> object:
         return doc.text(self._body(doc))
+
+    def fork_at(self, doc: Any, heads: list[bytes]) -> object:
+        return doc.fork(heads)
+
+    def diff(self, doc: Any, before: list[bytes]) -> object:
+        return doc.diff(before, doc.get_heads())
 
 
 class Pycrdt(Peer):
@@ -231,6 +244,16 @@ def own(peer: Peer, folder: Path) -> Path:
     return folder / f"own-{type(peer).__name__}"
 
 
+def finished(peer: Peer, folder: Path) -> Any:
+    """The finished Automerge document."""
+    return peer.load((folder / "document").read_bytes())
+
+
+def versions(folder: Path) -> list[list[bytes]]:
+    """The heads of some of its last versions."""
+    return [[head] for head in pieces((folder / "versions").read_bytes())]
+
+
 def keep(peer: Peer, folder: Path, most: int) -> None:
     """Write that document, once."""
     if isinstance(peer, (Lichen, PypiAutomerge)):
@@ -255,6 +278,12 @@ def run(peer: Peer, workload: str, folder: Path, most: int) -> None:
         case "load":
             data = own(peer, folder).read_bytes()
             timed(lambda: peer.load(data))
+        case "fork-at" if isinstance(peer, (Lichen, PypiAutomerge)):
+            timed(partial(peer.fork_at, finished(peer, folder), versions(folder)[0]))
+        case "diff" if isinstance(peer, (Lichen, PypiAutomerge)):
+            doc = finished(peer, folder)
+            for before in versions(folder):
+                timed(partial(peer.diff, doc, before))
         case "memory":
             data = own(peer, folder).read_bytes()
             before = resident_mb()

@@ -3,7 +3,7 @@
 Every measurement is a process of its own, in turns of all libraries, so that they share the machine's moods; rows are
 medians over the turns. A library whose turn takes longer than a minute has no other. Node's automerge is left out of
 `memory` and `to-py`: its heap is not its own, and its documents are plain data already. Only Automerge programs have
-`apply` rows; the PyPI package cannot apply changes.
+rows of `fork-at`, `diff` and `apply`; the PyPI package cannot apply changes.
 """
 
 from __future__ import annotations
@@ -31,6 +31,9 @@ ROOT = HERE.parents[1]
 EDITS = ("edit-one", "edit-each", "save", "load", "to-py", "memory")
 FINISHED = ("save", "load", "to-py", "memory")
 """These begin with the finished document in the library's own format."""
+VERSIONS = ("fork-at", "diff")
+"""A fork at a version some keystrokes ago, and the differences since such versions."""
+VERSION_COUNT = 10
 APPLIES = ("apply-all", "apply-one", "apply-one-concurrent")
 UNITS = {"memory": "MB", "apply-one": "us", "apply-one-concurrent": "us"}
 TOGETHER = "typing-together"
@@ -46,7 +49,7 @@ LONG_S = 60
 def rows(quick: bool, only: str | None = None) -> Iterator[Row]:
     """Every row of the group, or those of one workload."""
     most = 2_000 if quick else 10_000_000
-    wanted = [name for name in (*EDITS, *APPLIES) if only in (None, name)]
+    wanted = [name for name in (*EDITS, *VERSIONS, *APPLIES) if only in (None, name)]
     if wanted:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
@@ -86,7 +89,8 @@ def commands_of(workload: str, folder: Path, most: int) -> Iterable[tuple[str, l
     count = str(20 if most < LAST * 100 and workload in UNITS else most)
     rest = [workload, str(folder), count]
     python = [sys.executable, str(HERE / "peer.py")]
-    names = ["lichen", *(name for name in PYTHON if workload in EDITS and find_spec(name))]
+    able = PYTHON if workload in EDITS else ("automerge",) if workload in VERSIONS else ()
+    names = ["lichen", *(name for name in able if find_spec(name))]
     for name in names:
         if workload in FINISHED:
             subprocess.run([*python, name, "keep", str(folder), str(most)], check=True)
@@ -110,7 +114,7 @@ def bare_program() -> Path | None:
 def prepare(folder: Path, most: int) -> None:
     """Type the trace once, and write what the measured processes read."""
     edits = [patch for transaction in trace("automerge-paper") for patch in transaction["patches"]][:most]
-    doc, changes = Document(actor=b"\x01" * 16), []
+    doc, changes, versions = Document(actor=b"\x01" * 16), [], []
     with doc.change() as tx:
         doc["body"] = Text()
     changes += [data for _, data in tx.changes]
@@ -121,10 +125,13 @@ def prepare(folder: Path, most: int) -> None:
         with doc.change() as tx:
             body.splice(at, deleted, text)
         changes += [data for _, data in tx.changes]
+        if number in range(len(edits) - LAST, len(edits), LAST // VERSION_COUNT):
+            versions += doc.heads
     (folder / "document").write_bytes(doc.save())
     write(folder / "edits", [struct.pack("<II", at, deleted) + text.encode() for at, deleted, text in edits])
     write(folder / "changes", changes)
     write(folder / "last", changes[-LAST:])
+    write(folder / "versions", versions)
 
 
 def write(path: Path, found: Iterable[bytes]) -> None:

@@ -15,6 +15,7 @@ use crate::job::{self, Job};
 use crate::mend;
 use crate::patches::{self, Seen};
 use crate::replay::{self, Outcome};
+use crate::versions;
 
 /// Documents of fewer operations are applied to in one go.
 const SMALL_OPERATIONS: u64 = 5_000;
@@ -178,7 +179,7 @@ pub fn replay(document: &mut Document, incoming: &Incoming, report: &mut Report)
         report.replayed += 1;
         let marked = mend::marked(std::slice::from_ref(incoming));
         let doc = document.idle()?;
-        guard(|| patches::read(doc, mend::step(doc, &before, made, &marked)?, &mut report.seen))?;
+        guard(|| patches::read(doc, versions::step(doc, &before, made, &marked)?, &mut report.seen))?;
     }
     Ok(outcome)
 }

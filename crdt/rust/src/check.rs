@@ -11,12 +11,12 @@ use std::collections::HashMap;
 use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
 use automerge::{ActorId, Automerge, ExpandedChange, ObjType, ReadDoc};
 
+use crate::elements;
 use crate::error::{guard, invalid, Error, Result};
 use crate::facts::{Action, Fact, OpKey, Place};
 use crate::giants::Giants;
 use crate::incoming::{self, Incoming};
 use crate::past::{Known, Past};
-use crate::replay;
 use crate::tracker;
 use crate::values::MAX_DEPTH;
 
@@ -116,10 +116,10 @@ pub fn mark_order(doc: &Automerge, changes: &[Incoming]) -> Result<()> {
 }
 
 fn mark_index(doc: &Automerge, op: &Op, id: OpId) -> Result<usize> {
-    let Ok(cursor) = replay::cursor(&id) else {
+    let Some(cursor) = elements::cursor(&id) else {
         return invalid("a mark that cannot be found");
     };
-    guard(|| Ok(doc.get_cursor_position(replay::object(&op.obj), &cursor, None)?))
+    guard(|| Ok(doc.get_cursor_position(elements::object(&op.obj), &cursor, None)?))
 }
 
 /// One change while its operations are checked in order.

@@ -1,22 +1,17 @@
 //! The Python class over a shared document.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use automerge::{ActorId, Automerge, ObjId, ObjType, Prop, ReadDoc};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-use crate::apply::{self, Begun, Report};
-use crate::applying::{drop_elsewhere, Applying};
 use crate::blame;
-use crate::chunk::MAX_OPERATIONS;
 use crate::convert::{done_to_py, heads_to_py, known, read_actor, read_heads, Place, PyDone};
 use crate::cut;
 use crate::document::{reading, Document, State};
 use crate::error::{guard, Error, Result};
-use crate::incoming;
-use crate::job::Job;
 use crate::load::load;
 use crate::patches;
 use crate::save::Limits;
@@ -30,7 +25,7 @@ use crate::versions;
 pub struct Core {
     shared: Shared<Document>,
     /// One job at a time: two would overtake each other.
-    jobs: Mutex<()>,
+    pub jobs: Mutex<()>,
 }
 
 impl Core {
@@ -76,60 +71,18 @@ impl Core {
         Ok(result?)
     }
 
+    /// A call that is left out where another thread holds the document.
+    pub fn if_free(&self, f: impl FnOnce(&mut Document)) {
+        if let Some(mut claim) = self.shared.try_claim() {
+            f(claim.value());
+        }
+    }
+
     /// A call that holds the document, without the GIL.
-    fn hold<T>(&self, f: impl FnOnce(&mut Document) -> Result<T>) -> Result<T> {
+    pub fn hold<T>(&self, f: impl FnOnce(&mut Document) -> Result<T>) -> Result<T> {
         let mut claim = self.shared.wait(false)?;
         let document = claim.value();
         guard(|| f(document))
-    }
-
-    fn begin_apply(
-        &self,
-        py: Python<'_>,
-        changes: Vec<Bound<'_, PyBytes>>,
-        how: apply::How,
-    ) -> PyResult<Begun> {
-        let changes: Vec<Vec<u8>> = changes.iter().map(|c| c.as_bytes().to_vec()).collect();
-        if changes.len() > apply::HELD_CHANGES {
-            return Ok(Begun::Behind(Box::new(Job::of_bytes(changes, how))));
-        }
-        let changes = py.detach(|| incoming::read(changes, MAX_OPERATIONS))?;
-        self.heavy(py, |d| apply::begin(d, changes, how))
-    }
-
-    fn complete(&self, mut job: Box<Job>) -> Result<Report> {
-        let _turn = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let done = loop {
-            match self.round(&mut job).and_then(|()| self.finish(&mut job)) {
-                Ok(Some(report)) => break Ok(report),
-                Ok(None) => {}
-                Err(error) => break Err(error),
-            }
-        };
-        match done.is_ok() {
-            true => drop_elsewhere(job),
-            false => self.give_up(job),
-        }
-        done
-    }
-
-    /// Let a job work without holding the document.
-    pub fn round(&self, job: &mut Job) -> Result<()> {
-        self.hold(|d| job.look(d))?;
-        guard(|| job.run())
-    }
-
-    /// Let a job put what it made in the document's place, if it can.
-    pub fn finish(&self, job: &mut Job) -> Result<Option<Report>> {
-        self.hold(|d| job.finish(d))
-    }
-
-    /// Let go of a job that failed, and keep its spare, if nobody holds the document just now.
-    pub fn give_up(&self, mut job: Box<Job>) {
-        if let Some(mut claim) = self.shared.try_claim() {
-            job.give_back(claim.value());
-        }
-        drop_elsewhere(job);
     }
 }
 
@@ -363,34 +316,6 @@ impl Core {
         let hash = read_heads(vec![digest.to_vec()])?[0];
         let change = self.quick(py, |d| Ok(d.idle()?.get_change_by_hash(&hash)))?;
         Ok(change.map(|c| PyBytes::new(py, c.raw_bytes())))
-    }
-
-    /// Apply changes in any order: their patches, and how many went by replay.
-    #[pyo3(signature = (changes, strict, replay))]
-    fn apply<'py>(
-        &self,
-        py: Python<'py>,
-        changes: Vec<Bound<'py, PyBytes>>,
-        strict: bool,
-        replay: bool,
-    ) -> PyResult<Vec<Bound<'py, PyTuple>>> {
-        let report = match self.begin_apply(py, changes, apply::How { strict, replay })? {
-            Begun::Done(report) => report,
-            Begun::Behind(job) => py.detach(|| self.complete(job))?,
-        };
-        patches::to_py(py, report.seen)
-    }
-
-    /// The same in steps.
-    #[pyo3(signature = (changes, strict, replay))]
-    fn applying(
-        slf: &Bound<'_, Self>,
-        changes: Vec<Bound<'_, PyBytes>>,
-        strict: bool,
-        replay: bool,
-    ) -> PyResult<Applying> {
-        let begun = slf.get().begin_apply(slf.py(), changes, apply::How { strict, replay })?;
-        Ok(Applying::new(slf.clone().unbind(), begun))
     }
 
     #[pyo3(signature = (actor=None, at=At::default()))]

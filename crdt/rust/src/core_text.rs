@@ -1,14 +1,14 @@
 //! What the Python class does with texts: characters, positions, marks, blocks, cursors.
 
 use automerge::marks::Mark;
-use automerge::{Cursor, CursorPosition, MoveCursor, ObjType, ReadDoc};
+use automerge::{Cursor, CursorPosition, MoveCursor, ObjId, ObjType, ReadDoc};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMapping, PyTuple};
 
 use crate::core::Core;
 use crate::document::{reading, Document};
 use crate::error::{guard, Error, Result};
-use crate::input;
+use crate::input::{self, Input};
 use crate::text::Sides;
 use crate::units::{self, Unit};
 use crate::values::{self, Form, Obj, Style};
@@ -171,9 +171,7 @@ impl Core {
         index: usize,
         content: &Bound<'_, PyMapping>,
     ) -> PyResult<Obj> {
-        let content = input::read_map(content)?;
-        let block = self.write(py, |d| d.split_block(&obj.id, index, content))?;
-        Ok(Obj::new(block, ObjType::Map))
+        self.new_block(py, content, |d, content| d.split_block(&obj.id, index, content))
     }
 
     fn replace_block(
@@ -183,9 +181,7 @@ impl Core {
         index: usize,
         content: &Bound<'_, PyMapping>,
     ) -> PyResult<Obj> {
-        let content = input::read_map(content)?;
-        let block = self.write(py, |d| d.replace_block(&obj.id, index, content))?;
-        Ok(Obj::new(block, ObjType::Map))
+        self.new_block(py, content, |d, content| d.replace_block(&obj.id, index, content))
     }
 
     fn join_block(&self, py: Python<'_>, obj: &Obj, index: usize) -> PyResult<()> {
@@ -204,6 +200,19 @@ impl Core {
         let pieces = input::read_pieces(pieces)?;
         let sides = |name: &str| expand.get(name).copied().unwrap_or(default);
         self.write(py, |d| d.update_spans(&obj.id, pieces, sides))
+    }
+}
+
+impl Core {
+    fn new_block(
+        &self,
+        py: Python<'_>,
+        content: &Bound<'_, PyMapping>,
+        put: impl FnOnce(&mut Document, Vec<(String, Input)>) -> Result<ObjId>,
+    ) -> PyResult<Obj> {
+        let content = input::read_map(content)?;
+        let block = self.write(py, |d| put(d, content))?;
+        Ok(Obj::new(block, ObjType::Map))
     }
 }
 

@@ -1,23 +1,21 @@
-//! The document: its state, its transactions and what is written in them.
+//! The document: its state and its transactions.
 
 use std::collections::BTreeSet;
 
 use automerge::transaction::{CommitOptions, Transactable, Transaction};
-use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, PatchLog, Prop, ReadDoc, ScalarValue, Value};
+use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, PatchLog, ReadDoc};
 
 use crate::chunk::{is_time, MAX_OP, MAX_OPERATIONS, TIMES};
 use crate::cut;
 use crate::error::{Error, Result};
 use crate::giants::Giants;
-use crate::input::Input;
-use crate::mend;
 use crate::open::Open;
 use crate::patches::{self, Seen};
 use crate::replay::Hint;
 use crate::tracker::Tracker;
 use crate::trust::Trust;
 use crate::units::Mirror;
-use crate::values::MAX_DEPTH;
+use crate::versions;
 
 /// One committed change: its hash and its bytes.
 pub type Done = ([u8; 32], Vec<u8>);
@@ -243,7 +241,7 @@ impl Document {
             return Err(Error::Overflow(why));
         }
         let mut seen = Vec::new();
-        let made = mend::step(&doc, &before, doc.make_patches(&mut log), &marked);
+        let made = versions::step(&doc, &before, doc.make_patches(&mut log), &marked);
         let read = made.and_then(|made| patches::read(&doc, made, &mut seen));
         self.state = State::Idle(doc);
         read?;
@@ -303,119 +301,6 @@ impl Document {
         self.mirror.forget_text(obj);
         self.tx()
     }
-
-    /// Whether a value of a depth in an object stays within the depth to which documents nest.
-    pub fn check_depth(&mut self, obj: &ObjId, own: usize) -> Result<()> {
-        if own > 0 && self.tx()?.parents(obj)?.count() + own > MAX_DEPTH {
-            return Err(Error::Value(format!("a document does not nest deeper than {MAX_DEPTH} levels")));
-        }
-        Ok(())
-    }
-
-    pub fn put(&mut self, obj: &ObjId, prop: Prop, value: Input) -> Result<()> {
-        self.check_depth(obj, value.depth())?;
-        match value {
-            Input::Scalar(scalar) => Ok(self.with_room(obj, 1)?.put(obj, prop, scalar)?),
-            other if other.operations() <= MAX_OPERATIONS => {
-                let tx = self.with_room(obj, other.operations())?;
-                let is_list = matches!(prop, Prop::Seq(_));
-                if is_list && tx.get(obj, prop.clone())?.is_none() {
-                    return Err(Error::Index("index is out of range".into()));
-                }
-                tx.batch_create_object(obj, prop, &other.into_hydrate(), false)?;
-                Ok(())
-            }
-            other => {
-                let made = self.with_room(obj, 1)?.put_object(obj, prop, other.kind())?;
-                self.fill(&made, other)
-            }
-        }
-    }
-
-    /// Write values to places: all of them, or none.
-    pub fn put_all(&mut self, obj: &ObjId, items: Vec<(Prop, Input)>) -> Result<()> {
-        items.iter().try_for_each(|(_, value)| self.check_depth(obj, value.depth()))?;
-        items.into_iter().try_for_each(|(prop, value)| self.put(obj, prop, value))
-    }
-
-    pub fn insert(&mut self, obj: &ObjId, index: usize, value: Input) -> Result<()> {
-        self.check_depth(obj, value.depth())?;
-        match value {
-            Input::Scalar(scalar) => Ok(self.with_room(obj, 1)?.insert(obj, index, scalar)?),
-            other if other.operations() <= MAX_OPERATIONS => {
-                let tx = self.with_room(obj, other.operations())?;
-                tx.batch_create_object(obj, Prop::Seq(index), &other.into_hydrate(), true)?;
-                Ok(())
-            }
-            other => {
-                let made = self.with_room(obj, 1)?.insert_object(obj, index, other.kind())?;
-                self.fill(&made, other)
-            }
-        }
-    }
-
-    /// Write the contents of a large value piece by piece.
-    fn fill(&mut self, obj: &ObjId, value: Input) -> Result<()> {
-        match value {
-            Input::Scalar(_) => Ok(()),
-            Input::Text(text) => self.splice_text(obj, 0, 0, &text),
-            Input::Map(items) => {
-                items.into_iter().try_for_each(|(key, item)| self.put(obj, Prop::Map(key), item))
-            }
-            Input::List(items) => {
-                let numbered = items.into_iter().enumerate();
-                numbered.into_iter().try_for_each(|(i, item)| self.insert(obj, i, item))
-            }
-        }
-    }
-
-    pub fn splice_list(
-        &mut self,
-        obj: &ObjId,
-        index: usize,
-        delete: usize,
-        values: Vec<Input>,
-    ) -> Result<()> {
-        values.iter().try_for_each(|value| self.check_depth(obj, value.depth()))?;
-        let total: u64 = values.iter().map(Input::operations).sum::<u64>() + delete as u64;
-        let tx = self.with_room(obj, total)?;
-        check_range(index, delete, tx.length(obj))?;
-        if total <= MAX_OPERATIONS {
-            let values: Vec<_> = values.into_iter().map(Input::into_hydrate).collect();
-            return Ok(tx.splice(obj, index, delete as isize, values)?);
-        }
-        let count = values.len();
-        for (i, value) in values.into_iter().enumerate() {
-            self.insert(obj, index + i, value)?;
-        }
-        for _ in 0..delete {
-            self.with_room(obj, 1)?.delete(obj, index + count)?;
-        }
-        Ok(())
-    }
-
-    pub fn delete(&mut self, obj: &ObjId, prop: Prop) -> Result<()> {
-        let tx = self.with_room(obj, 1)?;
-        if tx.get(obj, prop.clone())?.is_none() {
-            return Err(match prop {
-                Prop::Map(key) => Error::Key(key),
-                Prop::Seq(_) => Error::Index("index is out of range".into()),
-            });
-        }
-        Ok(tx.delete(obj, prop)?)
-    }
-
-    pub fn increment(&mut self, obj: &ObjId, prop: Prop, by: i64) -> Result<()> {
-        let tx = self.with_room(obj, 1)?;
-        if let Some((Value::Scalar(scalar), _)) = tx.get(obj, prop.clone())? {
-            if let ScalarValue::Counter(counter) = scalar.as_ref() {
-                i64::from(counter)
-                    .checked_add(by)
-                    .ok_or_else(|| Error::Overflow("a counter must fit 64 bits".into()))?;
-            }
-        }
-        Ok(tx.increment(obj, prop, by)?)
-    }
 }
 
 fn options(message: &Option<String>, time: i64) -> CommitOptions {
@@ -431,11 +316,4 @@ fn last_change(doc: &Automerge, hash: &ChangeHash) -> Result<Change> {
         .filter(|change| change.hash() == *hash)
         .or_else(|| doc.get_change_by_hash(hash))
         .ok_or_else(|| Error::Crdt("the committed change is not there".into()))
-}
-
-pub fn check_range(index: usize, delete: usize, length: usize) -> Result<()> {
-    match index.checked_add(delete) {
-        Some(end) if end <= length => Ok(()),
-        _ => Err(Error::Index(format!("{index} + {delete} is beyond the length, {length}"))),
-    }
 }

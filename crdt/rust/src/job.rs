@@ -9,7 +9,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use automerge::{Automerge, Change, ChangeHash, Patch, PatchLog, ReadDoc};
+use automerge::{Automerge, Change, ChangeHash, PatchLog, ReadDoc};
 
 use crate::apply::{self, How, Report};
 use crate::check;
@@ -17,12 +17,10 @@ use crate::chunk::MAX_OPERATIONS;
 use crate::document::Document;
 use crate::error::{guard, invalid, Error, Result};
 use crate::incoming::{self, Incoming};
-use crate::mend;
 use crate::patches::{self, Seen};
 use crate::plain::Plain;
 use crate::replay::{self, Outcome};
 use crate::versions;
-use crate::winners;
 
 /// How long a job tries to find the document unchanged at its end before it makes other writers wait for one
 /// round. Only a program that never pauses for the length of a round meets it.
@@ -333,15 +331,6 @@ pub fn hand_over(doc: &mut Automerge, incoming: &[Incoming], seen: &mut Vec<Seen
     let mut log = PatchLog::active();
     give(doc, incoming.iter().map(|incoming| incoming.change.clone()).collect(), &mut log)?;
     check::mark_order(doc, incoming)?;
-    let made = guard(|| mend::batch(doc, &before, make_patches(doc, &before, &mut log)?, incoming))?;
+    let made = guard(|| versions::batch(doc, &before, doc.make_patches(&mut log), incoming))?;
     patches::read(doc, made, seen)
-}
-
-fn make_patches(doc: &Automerge, before: &[ChangeHash], log: &mut PatchLog) -> Result<Vec<Patch>> {
-    let made = doc.make_patches(log);
-    // The difference of two versions is right where the log may not be.
-    if made.iter().any(|patch| patches::is_doubtful(doc, patch)) {
-        return winners::diff(doc, before, &doc.get_heads());
-    }
-    Ok(made)
 }

@@ -12,13 +12,12 @@ use automerge::legacy::{Key, OpType};
 use automerge::marks::Mark;
 use automerge::{Automerge, ChangeHash, ObjId, ObjType, Patch, PatchAction, Prop, ReadDoc, Value, ValueRef};
 
+use crate::elements::object;
 use crate::error::Result;
 use crate::incoming::Incoming;
-use crate::patches::{is_old_count, read_marks};
-use crate::replay::object;
+use crate::patches::read_marks;
 use crate::spans::{self, places, Marks};
 use crate::version::At;
-use crate::winners;
 
 /// The texts that changes set marks in.
 pub fn marked(changes: &[Incoming]) -> BTreeSet<ObjId> {
@@ -60,7 +59,6 @@ pub fn step(
     made: Vec<Patch>,
     marked: &BTreeSet<ObjId>,
 ) -> Result<Vec<Patch>> {
-    let made = right_counts(doc, before, made)?;
     match marked.len() {
         0 | 1 => Ok(made),
         _ => again(doc, &At::heads_of(before), &At::default(), made, marked),
@@ -80,15 +78,7 @@ pub fn batch(
         return step(doc, before, made, &marked);
     }
     marked.append(&mut rewritten);
-    let made = right_counts(doc, before, made)?;
     again(doc, &At::heads_of(before), &At::default(), made, &marked)
-}
-
-fn right_counts(doc: &Automerge, before: &[ChangeHash], made: Vec<Patch>) -> Result<Vec<Patch>> {
-    match made.iter().any(|patch| is_old_count(doc, patch)) {
-        true => winners::diff(doc, before, &doc.get_heads()),
-        false => Ok(made),
-    }
 }
 
 /// The patches between two versions of a document: marks may differ in texts that are `touched`, or any if that is None.

@@ -10,10 +10,10 @@ use std::ops::Range;
 use automerge::legacy::{ElementId, Key, OpId, OpType};
 use automerge::{Automerge, Change, ChangeHash, ExpandedChange, ObjId, ObjType, Prop, ReadDoc, ScalarValue};
 
+use crate::elements::{self, character, object};
 use crate::error::{guard, Result};
 use crate::mend;
 use crate::patches::Seen;
-use crate::replay::{self, character, object};
 use crate::version::At;
 
 /// Most operations to decode, to look characters up that were deleted.
@@ -113,7 +113,7 @@ impl Typed {
         let own: HashSet<_> = self.inserted.iter().map(|(id, _)| id).collect();
         let (mut gone, mut written) = (Vec::new(), Written::default());
         for id in self.deleted.iter().filter(|id| !own.contains(id)) {
-            let (Some(width), Ok(cursor)) = (written.width(after, id), replay::cursor(id)) else {
+            let (Some(width), Some(cursor)) = (written.width(after, id), elements::cursor(id)) else {
                 return Ok(None);
             };
             gone.push((after.get_cursor_position(text, &cursor, None)?, width));
@@ -167,7 +167,7 @@ fn show(
 
 /// The index of a character that shows; None for one that does not.
 fn index(doc: &Automerge, text: &ObjId, id: &OpId) -> Option<usize> {
-    let cursor = replay::cursor(id).ok()?;
+    let cursor = elements::cursor(id)?;
     let at = guard(|| Ok(doc.get_cursor_position(text, &cursor, None)?)).ok()?;
     doc.get_cursor(text, at, None).is_ok_and(|found| found == cursor).then_some(at)
 }

@@ -6,12 +6,13 @@ use automerge::{ObjId, ObjType, Prop, ReadDoc};
 
 use crate::chunk::MAX_OPERATIONS;
 use crate::diff::{self, Token};
-use crate::document::{check_range, Document};
+use crate::document::Document;
 use crate::error::{Error, Result};
 use crate::input::{self, Input};
 use crate::spans::{self, NewPiece, Piece};
 use crate::values::{self, Output};
 use crate::version::At;
+use crate::writing::check_range;
 
 /// At which edges of a mark text that is inserted there later takes it: before, after.
 pub type Sides = (bool, bool);
@@ -85,9 +86,10 @@ impl Document {
     pub fn mark(&mut self, obj: &ObjId, mark: Mark, sides: Sides) -> Result<()> {
         self.make_room(2)?;
         let tx = self.tx()?;
-        if mark.start > mark.end || mark.end > tx.length(obj) {
-            return Err(Error::Index("the range of the mark is beyond the text".into()));
+        if mark.start > mark.end {
+            return Err(Error::Index("a mark ends before it begins".into()));
         }
+        check_range(mark.start, mark.end - mark.start, tx.length(obj))?;
         self.note_mark(obj);
         let tx = self.tx()?;
         Ok(tx.mark(obj, mark, expand(sides))?)

@@ -8,11 +8,12 @@ use std::collections::{BTreeSet, HashSet};
 use automerge::{Automerge, Change, ChangeHash, ObjId, Patch};
 
 use crate::apply;
+use crate::elements::object;
 use crate::error::{guard, Result};
+use crate::incoming::Incoming;
 use crate::mend;
 use crate::patches::{self, Seen};
 use crate::plain::Plain;
-use crate::replay::object;
 use crate::winners;
 
 /// Most operations that are little: each that is looked up takes 30 microseconds, a walk of a large document 30,000.
@@ -39,6 +40,33 @@ pub fn seen(doc: &Automerge, before: &[ChangeHash], after: &[ChangeHash]) -> Res
 pub fn diff(doc: &Automerge, before: &[ChangeHash], after: &[ChangeHash]) -> Result<Vec<Patch>> {
     let touched = touched(doc, before, after);
     mend::diff(doc, before, after, winners::diff(doc, before, after)?, touched)
+}
+
+/// The patches of a step in which these texts were marked, by the crate's log of it where that is right.
+pub fn step(
+    doc: &Automerge,
+    before: &[ChangeHash],
+    made: Vec<Patch>,
+    marked: &BTreeSet<ObjId>,
+) -> Result<Vec<Patch>> {
+    match made.iter().any(|patch| patches::is_old_count(doc, patch)) {
+        true => diff(doc, before, &doc.get_heads()),
+        false => mend::step(doc, before, made, marked),
+    }
+}
+
+/// The same of changes that the crate applied in its own way.
+pub fn batch(
+    doc: &Automerge,
+    before: &[ChangeHash],
+    made: Vec<Patch>,
+    changes: &[Incoming],
+) -> Result<Vec<Patch>> {
+    let is_wrong = |patch| patches::is_doubtful(doc, patch) || patches::is_old_count(doc, patch);
+    match made.iter().any(is_wrong) {
+        true => diff(doc, before, &doc.get_heads()),
+        false => mend::batch(doc, before, made, changes),
+    }
 }
 
 /// What leads from a version to the present one, if nothing was done but typing.

@@ -11,7 +11,7 @@ from lichen_crdt import _native
 from lichen_crdt.blame import Blame, blame
 from lichen_crdt.spans import Block, Expand, Mark, RichText, Span
 from lichen_crdt.units import Graphemes, Units
-from lichen_crdt.utf16 import from_utf16, to_utf16
+from lichen_crdt.utf16 import from_utf16, utf16_length
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -326,11 +326,15 @@ class Text:
 
     def index_to_utf16(self, index: int) -> int:
         """The UTF-16 offset of the code point at `index`."""
-        return to_utf16(str(self), index)
+        return self.utf16.offset(index)
 
     def utf16_to_index(self, offset: int) -> int:
         """The index of the code point at a UTF-16 offset; inside a character, that of the character."""
-        return from_utf16(str(self), offset)
+        text = str(self)
+        length = utf16_length(text)
+        if not -length <= offset <= length:
+            raise IndexError(f"{offset} is beyond the length, {length}")
+        return from_utf16(text, offset + length if offset < 0 else offset)
 
 
 def _sides(expand: Expand) -> tuple[bool, bool]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -209,14 +210,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args(arguments)
     try:
-        outcome = run_trace(read_trace(options.file))
-    except CrdtError as error:
-        _report_error(error, as_json=options.json)
+        return _run_and_print(options.file, as_json=options.json)
+    except BrokenPipeError:  # whoever read our output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    if options.json:
-        print(json.dumps(asdict(outcome)))
-    else:
-        print(_describe(outcome))
+
+
+def _run_and_print(file: Path, *, as_json: bool) -> int:
+    try:
+        outcome = run_trace(read_trace(file))
+    except CrdtError as error:
+        _report_error(error, as_json=as_json)
+        return 1
+    print(json.dumps(asdict(outcome)) if as_json else _describe(outcome), flush=True)
     return 0
 
 
@@ -232,7 +238,7 @@ def _describe(outcome: Outcome) -> str:
 def _report_error(error: CrdtError, *, as_json: bool) -> None:
     kind, message, hint = type(error).__name__, str(error), getattr(error, "hint", "")
     if as_json:
-        print(json.dumps({"error": {"type": kind, "message": message, "hint": hint}}))
+        print(json.dumps({"error": {"type": kind, "message": message, "hint": hint}}), flush=True)
     else:
         print(f"{kind}: {message}{f' ({hint})' if hint else ''}", file=sys.stderr)
 

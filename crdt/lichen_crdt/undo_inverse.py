@@ -86,6 +86,7 @@ class Inverse:
                     found.setdefault(self._past.ops[living].place, []).append(living)
         for there, living_ids in found.items():
             before = [] if self._past.others_at(there, living_ids) else self._shown(place, had)
+            before = [old for old in before if not self._past.is_taken_by_others(old)]
             restored = [self._restore(old, place[0], there, living_ids) for old in before]
             if not any(restored):
                 self._emit(there, "delete", None, living_ids)

@@ -137,6 +137,11 @@ def test_a_text_is_edited_in_code_points() -> None:
     assert body[1:3] == "bc"
     assert body.index_to_utf16(1) == 2
     assert [body.utf16_to_index(i) for i in range(6)] == [0, 0, 1, 2, 3, 4]
+    assert (body.index_to_utf16(-1), body.utf16_to_index(-1), Text("🥚b").index_to_utf16(2)) == (4, 3, 3)
+    for wrong in (body.index_to_utf16, body.utf16_to_index, Text("abcde").index_to_utf16, Text("abcde").utf16_to_index):
+        for position in (6, -6):
+            with pytest.raises(IndexError):
+                wrong(position)
 
 
 def test_text_positions_out_of_range_change_nothing() -> None:

@@ -336,3 +336,13 @@ def test_a_block_that_shows_the_same_stays_the_same_block(shown: Any, same: bool
         doc["t"].update_spans([Block(shown), "x"])
     assert (tx.changes == []) is same
     assert doc["t"].block(0) == shown
+
+
+def test_a_mark_out_of_range_is_told_what_is_wrong() -> None:
+    doc = Document()
+    with doc.change():
+        doc["body"] = Text("milk")
+        for start, end, why in ((3, 1, "ends before it begins"), (1, 9, "beyond the length, 4"), (7, 9, "length, 4")):
+            with pytest.raises(IndexError, match=why):
+                doc.text("body").mark(start, end, "bold", True)
+    assert doc.text("body").marks() == []

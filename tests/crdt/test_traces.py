@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -205,3 +206,17 @@ def test_files_that_are_not_there_and_wrong_usage(tmp_path: Path) -> None:
         result = command(*arguments)
         assert result.returncode == 2
         assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("json_too", [[], ["--json"]])
+@pytest.mark.parametrize("name", ["trace.json", "none.json"])
+def test_a_reader_who_has_left_is_no_traceback(tmp_path: Path, name: str, json_too: list[str]) -> None:
+    write(tmp_path, SEQUENTIAL)
+    reader, writer = os.pipe()
+    os.close(reader)
+    line = [sys.executable, "-W", "error", "-m", "lichen_crdt.traces", tmp_path / name, *json_too]
+    with os.fdopen(writer, "wb") as pipe:
+        result = subprocess.run(line, stdout=pipe, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "BrokenPipe" not in result.stderr

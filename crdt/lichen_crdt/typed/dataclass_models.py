@@ -49,8 +49,26 @@ class Dataclasses:
         return {name: getattr(made, name) for name in values}
 
     def extra(self, value: Any) -> Iterable[str]:
-        """None: what else an instance has, its class computes."""
+        """What was assigned to names of no field, unless they are private, or the class computes them."""
+        model = type(value)
+        fields = {field.name for field in dataclasses.fields(model)}
+        unknown = [name for name in getattr(value, "__dict__", ()) if name not in fields and not hasattr(model, name)]
+        found = [name for name in unknown if not name.startswith("_")]
+        computed = _computed(value) if found else ()
+        return [name for name in found if name not in computed]
+
+
+def _computed(value: Any) -> Iterable[str]:
+    """The attributes that `__post_init__` makes; none of an instance that it never saw, since fields are missing."""
+    model: Any = type(value)
+    names = [field.name for field in dataclasses.fields(model) if field.init]
+    if not hasattr(model, "__post_init__") or not all(hasattr(value, name) for name in names):
         return ()
+    try:
+        made = model(**{name: getattr(value, name) for name in names})
+    except Exception:  # the values do not fit: then that is what is said of them
+        made = value
+    return [*vars(made)]
 
 
 @functools.lru_cache(maxsize=1024)

@@ -395,3 +395,38 @@ def test_pydantic_is_not_needed_and_not_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("x\n", "")
+
+
+@dataclass
+class Sized:
+    name: str = ""
+    size: int = 1
+
+    def __post_init__(self) -> None:
+        self.double = 2 * self.size
+        self._seen = True
+
+    @property
+    def label(self) -> str:
+        return f"{self.name} {self.size}"
+
+
+@pytest.mark.parametrize("model", [Note, Sized, Checked])
+def test_what_is_assigned_to_no_field_is_refused(model: Any) -> None:
+    doc = Document()
+    view = doc.view(model)
+    view.write(model())
+    before = doc.to_py()
+    with pytest.raises(InvalidValue, match="no field of this name") as refused, view.change() as draft:
+        draft.naem = "eggs"
+    assert refused.value.path == ("naem",)
+    assert doc.to_py() == before
+
+
+def test_what_a_class_computes_or_keeps_to_itself_is_not_stored() -> None:
+    doc = Document()
+    with doc.view(Sized).change() as draft:
+        draft.size, draft.double, draft._seen = 4, 0, False
+    assert doc.to_py() == {"name": "", "size": 4}
+    doc.view(Sized).write(Sized("eggs", 6))
+    assert doc.view(Sized).value == Sized("eggs", 6)

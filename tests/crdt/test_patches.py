@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 from lichen_crdt import (
     Counter,
@@ -175,3 +177,37 @@ def test_an_item_that_won_between_two_others_gives_way_to_the_winner(then: Value
     assert apply_patches(plain, doc.diff(before)) == doc.to_py()
     late = doc.fork(at=before)
     assert apply_patches(late.to_py(), late.merge(doc)) == late.to_py() == doc.to_py()
+
+
+def scribble(doc: Document, rng: random.Random) -> None:
+    body = doc.text("body")
+    at = rng.randrange(len(body) + 1)
+    with doc.change():
+        match rng.randrange(3):
+            case 0:
+                body.mark(at, rng.randrange(at, len(body) + 1), "bold", rng.choice((True, None, "very")))
+            case 1:
+                body.splice(at, min(rng.randrange(3), len(body) - at), rng.choice(("", "x", "yz")))
+            case _:
+                body.splice(0, len(body), rng.choice(("all", "new")))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_marks_come_with_patches_of_a_batch_in_which_writers_clash(seed: int) -> None:
+    rng = random.Random(seed)
+    doc, _ = pair()
+    doc.actor = b"\x01" * 16
+    with doc.change():
+        doc["body"].insert(2, "milk")
+        doc["body"].mark(1, 4, "bold", True)
+    other, third = doc.fork(actor=b"\x02" * 16), doc.fork(actor=b"\x03" * 16)
+    for _ in range(rng.randrange(1, 6)):
+        scribble(rng.choice((other, third)), rng)
+    for copy in (doc, other):
+        with copy.change():
+            copy["items"][0] = str(copy.actor)
+    other.merge(third)
+    rich = doc.to_py(rich=True)
+    patches = doc.apply_changes(other.changes(doc.heads))
+    assert any(isinstance(patch, ListPut) for patch in patches)
+    assert apply_patches(rich, patches, rich=True) == doc.to_py(rich=True)

@@ -236,7 +236,7 @@ impl Document {
         self.note(&doc, hash, &mut done)?;
         let largest = done.iter().map(|(_, bytes)| bytes.len()).max().unwrap_or(0);
         if let Some(most) = most.filter(|most| largest > *most) {
-            self.replace(doc.fork_at(&before)?.with_actor(actor));
+            self.replace(cut::fork_at(&doc, &before)?.with_actor(actor));
             let why = format!("a change of {largest} bytes is larger than {most}: it was taken back");
             return Err(Error::Overflow(why));
         }

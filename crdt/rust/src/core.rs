@@ -9,7 +9,7 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use crate::blame;
 use crate::convert::{done_to_py, heads_to_py, known, read_actor, read_heads, Place, PyDone};
-use crate::cut;
+use crate::cut::Fork;
 use crate::document::{reading, Document, State};
 use crate::error::{guard, Error, Result};
 use crate::load::load;
@@ -321,16 +321,17 @@ impl Core {
     #[pyo3(signature = (actor=None, at=At::default()))]
     fn fork(&self, py: Python<'_>, actor: Option<Vec<u8>>, at: At) -> PyResult<Self> {
         let actor = read_actor(actor);
-        let forked = self.heavy(py, |d| {
+        let fork = self.heavy(py, |d| {
             let doc = d.idle()?;
             match at.heads() {
-                None => Ok(doc.fork()),
+                None => Ok(Fork::Done(Box::new(doc.fork()))),
                 Some(heads) => {
                     known(doc, heads)?;
-                    cut::fork_at(doc, heads)
+                    Fork::begin(doc, heads)
                 }
             }
         })?;
+        let forked = py.detach(|| guard(|| fork.finish()))?;
         Ok(Core::of(forked.with_actor(actor)))
     }
 

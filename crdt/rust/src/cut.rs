@@ -30,18 +30,41 @@ const VALUE_BYTES: u64 = 7;
 /// The dependencies of a change, by where they stand among the changes.
 const DEPENDENCIES: u64 = 0x43;
 
+/// A fork on its way.
+pub enum Fork {
+    Done(Box<Automerge>),
+    /// A save, and the heads to cut it back to.
+    Cut(Vec<u8>, Vec<ChangeMetadata<'static>>),
+}
+
+impl Fork {
+    /// Take what it needs from the document.
+    pub fn begin(doc: &Automerge, heads: &[ChangeHash]) -> Result<Fork> {
+        let metas = heads.iter().filter_map(|head| doc.get_change_meta_by_hash(head));
+        let metas: Vec<_> = metas.map(ChangeMetadata::into_owned).collect();
+        let last = metas.iter().map(|meta| meta.max_op).max().unwrap_or(0);
+        if last <= doc.stats().num_ops / SMALL_PART {
+            return Ok(Fork::Done(Box::new(doc.fork_at(heads)?)));
+        }
+        Ok(Fork::Cut(doc.save_nocompress(), metas))
+    }
+
+    /// Make the past of the heads a document of its own, without the one that it comes from.
+    pub fn finish(self) -> Result<Automerge> {
+        let (save, heads) = match self {
+            Fork::Done(doc) => return Ok(*doc),
+            Fork::Cut(save, heads) => (save, heads),
+        };
+        let header = Header::parse(&save)?;
+        let saved = Saved::read(&save[header.body..header.length], &mut 0)?;
+        let options = LoadOptions::new().text_encoding(ENCODING);
+        Ok(Automerge::load_with_options(&encode::chunk(DOCUMENT_CHUNK, &cut(&saved, &heads)?), options)?)
+    }
+}
+
 /// The past of some heads as a document of its own.
 pub fn fork_at(doc: &Automerge, heads: &[ChangeHash]) -> Result<Automerge> {
-    let metas: Vec<_> = heads.iter().filter_map(|head| doc.get_change_meta_by_hash(head)).collect();
-    let last = metas.iter().map(|meta| meta.max_op).max().unwrap_or(0);
-    if last <= doc.stats().num_ops / SMALL_PART {
-        return Ok(doc.fork_at(heads)?);
-    }
-    let save = doc.save_nocompress();
-    let header = Header::parse(&save)?;
-    let saved = Saved::read(&save[header.body..header.length], &mut 0)?;
-    let options = LoadOptions::new().text_encoding(ENCODING);
-    Ok(Automerge::load_with_options(&encode::chunk(DOCUMENT_CHUNK, &cut(&saved, &metas)?), options)?)
+    Fork::begin(doc, heads)?.finish()
 }
 
 /// The body of a document chunk without what is not in the past of some changes.

@@ -21,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import workloads_crdt
 import workloads_engine
+import workloads_orm
 import workloads_peers
 import workloads_store
 
@@ -36,6 +37,7 @@ WORKLOADS: dict[str, Callable[[bool], Iterable[Row]]] = {
     "live": workloads_engine.live,
     "apply": workloads_crdt.apply_one,
     "store": workloads_store.rows,
+    "orm": workloads_orm.rows,
 }
 
 

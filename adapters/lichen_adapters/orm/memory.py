@@ -107,6 +107,11 @@ class Memory:
         while len(self._documents) > self._most:
             self._drop(next(iter(self._documents)))
 
+    def let_go(self) -> None:
+        """Keep no document in memory; they are loaded again when they are needed. Not within a transaction."""
+        self._documents.clear()
+        self._last.clear()
+
     def _drop(self, doc: uuid.UUID) -> None:
         self._documents.pop(doc, None)
         self._last.pop(doc, None)

@@ -40,7 +40,7 @@ class Hello:
     """This side stores and forwards for others, without keys."""
     store: bytes
     """16 bytes: which store the positions of this side count in."""
-    token: bytes
+    token: bytes = dataclasses.field(repr=False)
     """What a relay asks of strangers; empty when none is known."""
     blinded: tuple[bytes, ...]
     """The sender's spaces, each as `HMAC(handshake hash, space id)` cut to 16 bytes."""

@@ -1,0 +1,166 @@
+"""What synced rows cost, beside plain SQLAlchemy on the same SQLCipher database in the same run.
+
+Rows: {workload, library, n, median, p99, unit, limit}; the unit is microseconds for each object, until commit returns.
+
+- orm-insert: new objects of 6 columns, one transaction. `limit` says how much later all of them are sealed.
+- orm-update: 2 columns of each of these objects, their documents in memory.
+- orm-update-cold: the same, the documents not in memory.
+- orm-select: all of them as objects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from lichen import Engine, Space
+from lichen.runtime.rows import documents_to_seal
+from lichen_adapters.orm import Sessions, Synced
+from sqlalchemy import delete, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+Open = Callable[[], Session]
+OBJECTS, ROUNDS = 10_000, 5
+QUICK_OBJECTS, QUICK_ROUNDS = 1_000, 2
+
+
+class Base(DeclarativeBase):
+    """Both tables."""
+
+
+class Contact(Synced, Base):
+    """Six columns with the key."""
+
+    __tablename__ = "contact"
+    name: Mapped[str]
+    email: Mapped[str]
+    age: Mapped[int]
+    weight: Mapped[float]
+    active: Mapped[bool]
+
+
+class Plain(Base):
+    """The same, not synced."""
+
+    __tablename__ = "plain"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
+    name: Mapped[str]
+    email: Mapped[str]
+    age: Mapped[int]
+    weight: Mapped[float]
+    active: Mapped[bool]
+
+
+def rows(quick: bool) -> list[dict[str, Any]]:
+    """Measure everything; some 2 minutes, quick some 15 s."""
+    return asyncio.run(_measure(*((QUICK_OBJECTS, QUICK_ROUNDS) if quick else (OBJECTS, ROUNDS))))
+
+
+async def _measure(objects: int, rounds: int) -> list[dict[str, Any]]:
+    found: dict[tuple[str, str], list[float]] = {}
+    sealed: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        async with Engine.open(f"sqlite:///{Path(folder) / 'bench.db'}") as engine:
+            space = await engine.create_space("Bench")
+            sessions = Sessions(engine, Base)
+            await asyncio.to_thread(sessions.prepare)
+            for _ in range(rounds):
+                for library, model in (("sqlalchemy", Plain), ("lichen", Contact)):
+                    times = await _round(engine, sessions, space, model, objects)
+                    sealed += [seconds for name, seconds in times if name == "sealed"]
+                    for name, seconds in times:
+                        found.setdefault((name, library), []).append(seconds / objects * 1e6)
+            sessions.close()
+    later = f"sealed {statistics.median(sealed):.1f} s later"
+    names = ("orm-insert", "orm-update", "orm-update-cold", "orm-select")
+    return [
+        _row(name, library, found[name, library], later if (name, library) == ("orm-insert", "lichen") else "")
+        for name in names
+        for library in ("lichen", "sqlalchemy")
+        if (name, library) in found
+    ]
+
+
+async def _round(
+    engine: Engine, sessions: Sessions, space: Space, model: type[Any], objects: int
+) -> list[tuple[str, float]]:
+    """Seconds of each workload, with as many objects, which are gone at the end."""
+
+    def opened() -> Session:
+        return sessions(space)
+
+    times = [("orm-insert", await asyncio.to_thread(_timed, _insert, opened, model, objects))]
+    if model is Contact:
+        began = time.perf_counter()
+        await _all_sealed(engine)
+        times.append(("sealed", time.perf_counter() - began))
+    times.append(("first update", await asyncio.to_thread(_timed, _update, opened, model, objects)))
+    await _all_sealed(engine)
+    times.append(("orm-update", await asyncio.to_thread(_timed, _update, opened, model, objects)))
+    await _all_sealed(engine)
+    times.append(("orm-select", await asyncio.to_thread(_timed, _select, opened, model, objects)))
+    sessions.memory.let_go()
+    times.append(("orm-update-cold", await asyncio.to_thread(_timed, _update, opened, model, objects)))
+    await asyncio.to_thread(_timed, _delete, opened, model, objects)
+    await _all_sealed(engine)
+    return times
+
+
+async def _all_sealed(engine: Engine) -> None:
+    while await asyncio.wrap_future(engine.store.write(documents_to_seal)):
+        await asyncio.sleep(0.02)
+
+
+def _timed(work: Callable[[Open, type[Any], int], None], opened: Open, model: type[Any], objects: int) -> float:
+    began = time.perf_counter()
+    work(opened, model, objects)
+    return time.perf_counter() - began
+
+
+def _insert(opened: Open, model: type[Any], objects: int) -> None:
+    with opened() as session:
+        session.add_all(_made(model, objects))
+        session.commit()
+
+
+def _made(model: type[Any], objects: int) -> Iterator[Any]:
+    for number in range(objects):
+        yield model(name=f"name {number}", email=f"{number}@example.org", age=number % 90, weight=60.5, active=True)
+
+
+def _update(opened: Open, model: type[Any], _: int) -> None:
+    with opened() as session:
+        for one in session.scalars(select(model)):
+            one.age += 1
+            one.name = one.name[::-1]
+        session.commit()
+
+
+def _select(opened: Open, model: type[Any], objects: int) -> None:
+    with opened() as session:
+        assert len(session.scalars(select(model)).all()) == objects
+
+
+def _delete(opened: Open, model: type[Any], _: int) -> None:
+    with opened() as session:
+        session.execute(delete(model))
+        session.commit()
+
+
+def _row(workload: str, library: str, found: list[float], limit: str) -> dict[str, Any]:
+    ordered = sorted(found)
+    return {
+        "workload": workload,
+        "library": library,
+        "n": len(found),
+        "median": round(statistics.median(found), 1),
+        "p99": round(ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))], 1),
+        "unit": "us",
+        "limit": limit,
+    }

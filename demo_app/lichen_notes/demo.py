@@ -15,8 +15,6 @@ import hashlib
 import json
 import os
 import re
-import signal
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -32,6 +30,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 import typer
 from lichen.cli.nodes import interruptible
 from lichen.cli.output import Report, configure_logs, run
+from lichen.cli.processes import Process
 from lichen.errors import LichenError, LinkBroken, Unreachable
 from rich.markup import escape
 
@@ -42,63 +41,24 @@ SETTLE_S = 20.0
 WORDS = 12
 """Words that each device writes in each part of the story."""
 WORD = re.compile(r"\b[ab]-\d+-[0-9a-f]{6}\b")
-LINE_BYTES = 1024 * 1024
 _PLAIN = build_opener(ProxyHandler({}))
 
 
-class Process:
-    """One of the story's processes."""
+class Actor(Process):
+    """One of the story's processes, which says first that it is ready."""
 
-    def __init__(self, name: str, *arguments: str) -> None:
-        self.name = name
-        self.arguments = arguments
+    def __init__(self, name: str, module: str, *arguments: str) -> None:
+        # Ctrl-C reaches the story, which ends its processes in order
+        super().__init__(name, module, *arguments, "--json", apart=True, LICHEN_PASSPHRASE="demo")
         self.ready: dict[str, Any] = {}
-        self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Start it, and wait until it says that it is ready. Raises `LichenError`."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            *self.arguments,
-            "--json",
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            limit=LINE_BYTES,
-            env={**os.environ, "LICHEN_PASSPHRASE": "demo"},
-            start_new_session=True,  # Ctrl-C reaches the story, which ends its processes in order
-        )
-        assert self._process.stdout is not None
-        try:
-            async with asyncio.timeout(START_S):
-                line = await self._process.stdout.readline()
-        except TimeoutError:
-            raise Unreachable(f"{self.name} was not ready within {START_S:g} s") from None
-        if not line:
-            raise LinkBroken(f"{self.name} ended before it was ready")
-        self.ready = json.loads(line)
-        if "error" in self.ready:
-            raise LichenError(f"{self.name}: {self.ready['error']['message']}", hint=self.ready["error"]["hint"])
-
-    async def kill(self) -> None:
-        """End it as a power cut would."""
-        if self._process is not None and self._process.returncode is None:
-            self._process.send_signal(signal.SIGKILL)
-            await self._process.wait()
-
-    async def stop(self) -> None:
-        """End it in order."""
-        if self._process is None or self._process.returncode is not None:
-            return
-        self._process.terminate()
-        try:
-            async with asyncio.timeout(10):
-                await self._process.wait()
-        except TimeoutError:
-            await self.kill()
+        await super().start()
+        self.ready = await self.line(START_S)
 
 
-class Device(Process):
+class Device(Actor):
     """A device: its `lichen-notes` process, driven through the interface that its page uses too."""
 
     def __init__(self, name: str, letter: str, folder: Path, relay_url: str) -> None:
@@ -167,7 +127,7 @@ class Story:
 
     folder: Path
     say: Callable[[str], None]
-    relay: Process = field(init=False)
+    relay: Actor = field(init=False)
     devices: list[Device] = field(default_factory=list)
     space: str = ""
     note: str = ""
@@ -206,7 +166,7 @@ class Story:
     async def start_relay(self, address: str) -> None:
         """Start the relay, with the store that it had before."""
         store = f"sqlite:///{self.folder / 'relay.db'}"
-        self.relay = Process("the relay", "lichen.cli", "relay", "--listen", address, "--store", store)
+        self.relay = Actor("the relay", "lichen.cli", "relay", "--listen", address, "--store", store)
         await self.relay.start()
 
     async def close(self) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from lichen.cli.typist import _Other
-from lichen.errors import Unreachable
+from lichen.cli.processes import Process
+from lichen.errors import LinkBroken, Unreachable
 
 WITHOUT = """
 import sys
@@ -45,9 +44,16 @@ def test_the_notes_application_names_what_is_missing_and_makes_nothing(tmp_path:
 
 
 async def test_a_process_of_a_replay_that_says_nothing_is_named() -> None:
-    silent = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "input()", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
+    silent = Process("the relay", "code", "-q")  # the interpreter as a program: it waits for what is typed
+    await silent.start()
     with pytest.raises(Unreachable, match=r"the relay said nothing for 0\.1 s"):
-        await _Other("the relay", silent).line(0.1)
-    await silent.communicate(b"\n")
+        await silent.line(0.1)
+    await silent.stop()
+
+
+async def test_an_other_process_that_ends_is_said_to_have(tmp_path: Path) -> None:
+    absent = Process("the relay", "lichen.no_such_module")
+    await absent.start()
+    with pytest.raises(LinkBroken, match="the relay ended early"):
+        await absent.line(20)
+    await absent.stop()

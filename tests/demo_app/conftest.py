@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from lichen_notes.demo import Device, Process
+from lichen_notes.demo import Actor, Device
 from playwright.async_api import Browser, async_playwright
 
 FLAGS = [
@@ -32,7 +32,7 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest.fixture
 async def devices(tmp_path: Path) -> AsyncIterator[list[Device]]:
     store = f"sqlite:///{tmp_path / 'relay.db'}"
-    relay = Process("the relay", "lichen.cli", "relay", "--listen", "ws://127.0.0.1:0", "--store", store)
+    relay = Actor("the relay", "lichen.cli", "relay", "--listen", "ws://127.0.0.1:0", "--store", store)
     await relay.start()
     started = [Device(name, name[0].lower(), tmp_path, relay.ready["listening"]) for name in ("Ada", "Ben")]
     for device in started:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import json
-import sys
 import time
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,8 @@ from lichen.api.document import Document
 from lichen.api.engine import Engine
 from lichen.cli.follower import START_S, peak_rss
 from lichen.cli.output import Report, stderr
-from lichen.errors import LichenError, LinkBroken, Unreachable
+from lichen.cli.processes import Process
+from lichen.errors import Unreachable
 from lichen.testing.traces import Trace
 
 TURN_TRANSACTIONS = 8
@@ -31,7 +29,6 @@ BACKLOG_BYTES = 1024 * 1024
 """Changes that may wait to be saved and sealed before typing pauses."""
 FINISH_S = 600.0
 """How long the follower may take to reach the end after typing has ended."""
-LINE_BYTES = 1024 * 1024
 
 
 def _bar(report: Report) -> Progress:
@@ -51,7 +48,7 @@ async def type_trace(trace: Trace, folder: Path, path: str, report: Report) -> d
         with _bar(report) as bar:
             await _type(note, trace, bar)
         await note.settled()
-        theirs = await follower.finish(note) if follower else None
+        theirs = await _finish(follower, note) if follower else None
         seconds = time.perf_counter() - began
         wire_bytes = _wire_bytes(engine, path) - before
         if theirs is not None and theirs["path"] != path:
@@ -108,47 +105,20 @@ async def _type(note: Document, trace: Trace, bar: Progress) -> None:
 # The other two processes
 
 
-class _Other:
-    """The relay or the second device, as a process."""
-
-    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
-        self._name = name
-        self._process = process
-
-    async def line(self, seconds: float) -> dict[str, Any]:
-        """The next object that it prints."""
-        assert self._process.stdout is not None
-        try:
-            async with asyncio.timeout(seconds):
-                line = await self._process.stdout.readline()
-        except TimeoutError:
-            raise Unreachable(
-                f"{self._name} said nothing for {seconds:g} s", hint="is this machine very busy?"
-            ) from None
-        if not line:
-            raise LinkBroken(f"{self._name} ended early")
-        value: dict[str, Any] = json.loads(line)
-        if "error" in value:
-            raise LichenError(f"{self._name}: {value['error']['message']}", hint=value["error"]["hint"])
-        return value
-
-    async def finish(self, note: Document) -> dict[str, Any]:
-        """Tell it the heads to reach, and wait until it has."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"heads": [head.hex() for head in note.heads]}).encode() + b"\n")
-        await self._process.stdin.drain()
-        return await self.line(FINISH_S)
+async def _finish(follower: Process, note: Document) -> dict[str, Any]:
+    """Tell it the heads to reach, and wait until it has."""
+    await follower.tell({"heads": [head.hex() for head in note.heads]})
+    return await follower.line(FINISH_S)
 
 
 async def _start_follower(
     stack: contextlib.AsyncExitStack, engine: Engine, note: Document, folder: Path, path: str
-) -> _Other:
+) -> Process:
     if path == "webrtc":
         engine.use_direct()
-    relay = await stack.enter_async_context(
-        _process("relay", "--listen", "ws://127.0.0.1:0", "--store", f"sqlite:///{folder / 'relay.db'}", "--json")
-    )
-    url = (await _Other("the relay", relay).line(START_S))["listening"]
+    store = f"sqlite:///{folder / 'relay.db'}"
+    relay = await _started(stack, "the relay", "relay", "--listen", "ws://127.0.0.1:0", "--store", store, "--json")
+    url = (await relay.line(START_S))["listening"]
     connection = await engine.connect(url)
     try:
         async with asyncio.timeout(START_S):
@@ -156,33 +126,14 @@ async def _start_follower(
     except TimeoutError:
         raise Unreachable(f"the relay at {url} could not be reached: {connection.error}") from None
     ticket = await engine.space(note.space).invite(mode="auto", expires=timedelta(hours=1), hints=[url])
-    process = await stack.enter_async_context(
-        _process("replay-follower", f"sqlite:///{folder / 'b.db'}", ticket, note.id.hex(), path)
-    )
-    follower = _Other("the following device", process)
+    store = f"sqlite:///{folder / 'b.db'}"
+    follower = await _started(stack, "the following device", "replay-follower", store, ticket, note.id.hex(), path)
     await follower.line(START_S * 2)
     return follower
 
 
-@contextlib.asynccontextmanager
-async def _process(*arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "lichen.cli",
-        *arguments,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=LINE_BYTES,
-    )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        try:
-            async with asyncio.timeout(10):
-                await process.communicate()
-        except TimeoutError:
-            process.kill()
-            await process.communicate()
+async def _started(stack: contextlib.AsyncExitStack, name: str, *arguments: str) -> Process:
+    process = Process(name, "lichen.cli", *arguments)
+    await process.start()
+    stack.push_async_callback(process.stop)
+    return process

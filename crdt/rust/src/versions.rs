@@ -5,9 +5,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use automerge::{Automerge, Change, ChangeHash, ObjId, Patch};
+use automerge::{Automerge, Change, ChangeHash, ObjId, Patch, ReadDoc};
 
-use crate::apply;
 use crate::elements::object;
 use crate::error::{guard, Result};
 use crate::incoming::Incoming;
@@ -19,10 +18,13 @@ use crate::winners;
 /// Most operations that are little: each that is looked up takes 30 microseconds, a walk of a large document 30,000.
 const LITTLE: u64 = 1_000;
 
+/// Operations that are walked in the time that one is looked up.
+const WALKED: u64 = 64;
+
 /// What leads from one version to another.
 pub fn seen(doc: &Automerge, before: &[ChangeHash], after: &[ChangeHash]) -> Result<Vec<Seen>> {
     let is_now = after == doc.get_heads();
-    if is_now && apply::is_large(doc) {
+    if is_now {
         if let Some(seen) = guard(|| typed(doc, before))? {
             return Ok(seen);
         }
@@ -71,32 +73,33 @@ pub fn batch(
 
 /// What leads from a version to the present one, if nothing was done but typing.
 fn typed(doc: &Automerge, before: &[ChangeHash]) -> Result<Option<Vec<Seen>>> {
-    let Some(changes) = since(doc, before) else {
+    let most = LITTLE.min(doc.stats().num_ops / WALKED);
+    let Some(changes) = since(doc, before, most) else {
         return Ok(None);
     };
-    match Plain::of(doc, changes.iter(), LITTLE as usize)? {
+    match Plain::of(doc, changes.iter(), most as usize)? {
         Some(plain) => plain.since(doc, before),
         None => Ok(None),
     }
 }
 
-/// The changes that are not in the past of a version; None if they are not few.
-fn since(doc: &Automerge, version: &[ChangeHash]) -> Option<Vec<Change>> {
+/// The changes that are not in the past of a version; None if they have more than `most` operations, or are more.
+fn since(doc: &Automerge, version: &[ChangeHash], most: u64) -> Option<Vec<Change>> {
     let last = |heads: &[ChangeHash]| {
         let metas = heads.iter().filter_map(|head| doc.get_change_meta_by_hash(head));
         metas.map(|meta| meta.max_op).max().unwrap_or(0)
     };
-    if last(&doc.get_heads()) - last(version) > LITTLE {
+    if last(&doc.get_heads()) - last(version) > most {
         return None;
     }
     let metas = doc.get_changes_meta(version);
     let operations = metas.iter().map(|meta| (meta.max_op + 1).saturating_sub(meta.start_op));
-    (metas.len() as u64 <= LITTLE && operations.sum::<u64>() <= LITTLE).then(|| doc.get_changes(version))
+    (metas.len() as u64 <= most && operations.sum::<u64>() <= most).then(|| doc.get_changes(version))
 }
 
 /// The objects that the changes between two versions are in; None if those are not few.
 fn touched(doc: &Automerge, before: &[ChangeHash], after: &[ChangeHash]) -> Option<BTreeSet<ObjId>> {
-    let (one, other) = (since(doc, before)?, since(doc, after)?);
+    let (one, other) = (since(doc, before, LITTLE)?, since(doc, after, LITTLE)?);
     let hashes = |changes: &[Change]| changes.iter().map(Change::hash).collect::<HashSet<_>>();
     let (in_one, in_other) = (hashes(&one), hashes(&other));
     let between = one.iter().chain(&other).filter(|change| {

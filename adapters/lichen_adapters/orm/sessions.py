@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from lichen import Space
 from lichen.ids import DeviceKey, DocId, SpaceId
+from lichen.ids import Session as WriterSession
 from lichen.runtime.sealer import Unsealed
 from lichen.store import Store
 from lichen.store.loan import Loan
@@ -71,6 +72,9 @@ class Host(Protocol):
     def store(self) -> Store:
         """Where its documents are."""
 
+    def expect_writer(self, session: WriterSession) -> None:
+        """Another connection will write under this session."""
+
     def written_elsewhere(self, written: Mapping[DocId, Sequence[Unsealed]]) -> None:
         """Another connection has written changes into documents of the store."""
 
@@ -86,6 +90,7 @@ class Sessions:
         configure_mappers()
         self.plan = Plan(base.metadata)
         self.memory = Memory(engine.device)
+        engine.expect_writer(self.memory.session)
         self.database: Database = engine.store.session_engine()
         self._engine = engine
         self._prepared = False

@@ -225,6 +225,10 @@ class Engine:
         self._documents.begin(opened, created)
         return Document(self, opened)
 
+    def expect_writer(self, session: Session) -> None:
+        """Another connection will write under this new session of this device's. To be called before it does."""
+        self._documents.expect(session)
+
     def written_elsewhere(self, written: Mapping[DocId, Sequence[Unsealed]]) -> None:
         """Another connection has written changes into documents of the store: show, seal and push them.
 

@@ -47,6 +47,8 @@ class Documents:
         """Accepted while the document was being loaded."""
         self._late_written: dict[DocId, list[Sequence[Unsealed]]] = {}
         """Written by another connection while the document was being loaded."""
+        self._other_sessions: list[Session] = []
+        """Under which other connections of this process write."""
         self._stale: dict[DocId, None] = {}
         """Changed on disk while not in memory: title and heads in the store are old."""
         self._freshening = False
@@ -134,9 +136,8 @@ class Documents:
         try:
             if failed is not None:
                 await failed.ended()
-            stored = await asyncio.wrap_future(
-                self._store.write(lambda conn: rows.load_document(conn, doc, self._session))
-            )
+            sessions = [self._session, *self._other_sessions]
+            stored = await asyncio.wrap_future(self._store.write(lambda conn: rows.load_document(conn, doc, sessions)))
             if stored is None:
                 raise NotFound(f"document {doc.hex()} is not on this device")
             document = await self._build(stored)
@@ -186,6 +187,10 @@ class Documents:
                 self._late.setdefault(doc, []).extend(items)
             else:
                 self._freshen_soon(doc)
+
+    def expect(self, session: Session) -> None:
+        """Another connection will write under this session: what is loaded from now on knows how far it has come."""
+        self._other_sessions.append(session)
 
     def written_elsewhere(self, written: Mapping[DocId, Sequence[Unsealed]]) -> None:
         """Another connection wrote these changes: show them in documents in memory, and seal them all."""

@@ -280,10 +280,10 @@ def create_document(conn: Connection, created: CreatedDocument) -> None:
     save_heads(conn, created.doc, created.heads, created.title, created.created_ms)
 
 
-def load_document(conn: Connection, doc: DocId, session: Session) -> StoredDocument | None:
-    """A document with all that this session needs to go on with it and to seal what others left; None when not here.
+def load_document(conn: Connection, doc: DocId, sessions: Sequence[Session]) -> StoredDocument | None:
+    """A document with all that this process needs to go on with it and to seal what others left; None when not here.
 
-    The session may have written in it before: a document leaves memory and comes back while the process runs on.
+    Its `sessions` may have written in it before: a document leaves memory and comes back while the process runs on.
     """
     row = documents.get_document(conn, doc)
     if row is None:
@@ -296,7 +296,9 @@ def load_document(conn: Connection, doc: DocId, session: Session) -> StoredDocum
         snapshot=snapshot,
         tail=tail,
         head_sets={last_hash: SetId(set_id) for last_hash, set_id in change_sets.last_hashes(conn, doc)},
-        sessions=[_session_log(conn, doc, one) for one in dict.fromkeys([session, *(row.session for row in pending)])],
+        sessions=[
+            _session_log(conn, doc, one) for one in dict.fromkeys([*sessions, *(row.session for row in pending)])
+        ],
         unsealed=_unsealed(pending),
     )
 

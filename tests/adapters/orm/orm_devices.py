@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lichen.ids import DeviceKey, DocId, SpaceId
+from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.runtime.documents import build_crdt
 from lichen.runtime.sealer import Unsealed
 from lichen.store import Store
@@ -49,6 +49,9 @@ class Device:
         """Close the store; a session that is writing is lost."""
         self.sessions.close()
         self.store.close()
+
+    def expect_writer(self, session: Session) -> None:
+        """Nothing is sealed here."""
 
     def written_elsewhere(self, written: Mapping[DocId, Sequence[Unsealed]]) -> None:
         """Note it."""

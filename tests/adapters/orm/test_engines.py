@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from lichen import Engine, Space, Text
+from lichen.config import DEFAULT_LIMITS
 from lichen.errors import StoreError
 from lichen.ids import DocId
 from lichen_adapters.orm import Sessions
@@ -94,6 +96,31 @@ async def test_rows_and_edits_of_a_document_in_memory_meet(tmp_path: Path) -> No
         assert str(note.doc["bio"]) == "oh hello world"
         await note.settled()
         assert await engine.count_sets(doc) == 3
+
+
+async def test_a_document_that_was_out_of_memory_goes_on_where_its_rows_were(tmp_path: Path) -> None:
+    """Else what the rows' session writes next would be a second set at the place of its first: a split."""
+    limits = dataclasses.replace(DEFAULT_LIMITS, open_documents=1)
+    async with Engine.open(f"sqlite:///{tmp_path}/a.db", limits=limits) as engine:
+        sessions = Sessions(engine, Base)
+        sessions.prepare()
+        space = await engine.create_space("Family")
+        with sessions.begin(space) as session:
+            user = User(name="ann")
+            session.add(user)
+            session.flush()
+            doc = DocId(user.id.bytes)
+        await (await engine.document(doc)).settled()
+        assert await engine.count_sets(doc) == 1
+        await (await space.create({"body": Text("milk")})).settled()
+        assert engine._documents.open_now(doc) is None
+        note = await engine.document(doc)
+        for count in (2, 3):
+            with sessions.begin() as session:
+                session.scalars(select(User)).one().stars += 1
+            await note.settled()
+            assert await engine.count_sets(doc) == count
+        sessions.close()
 
 
 async def test_the_engine_awaited_inside_a_written_session_is_an_error_and_no_deadlock(tmp_path: Path) -> None:

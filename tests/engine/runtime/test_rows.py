@@ -28,7 +28,7 @@ def test_the_changes_of_one_transaction_stay_one_change_set_after_a_crash(tmp_pa
     store.write(lambda conn: rows.save_changes(conn, doc, before[1:])).result()
     store.close()
     store = Store.open(tmp_path / "store.db", bytes(32))
-    stored = store.read(lambda conn: rows.load_document(conn, doc, pen.session)).result()
+    stored = store.read(lambda conn: rows.load_document(conn, doc, [pen.session])).result()
     store.close()
     assert stored is not None
     assert stored.unsealed == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 
 from lichen_crdt import Document, Map
 from sqlalchemy import Connection, delete, insert, select, update
@@ -95,7 +96,8 @@ class Projector:
         except (Misfit, IntegrityError, StatementError) as error:
             if isinstance(error, StatementError) and error.orig is not None and not isinstance(error, IntegrityError):
                 raise
-            conn.execute(delete(table).where(table.c.id == key))
+            with suppress(IntegrityError):  # a table without sync may point at it: then it stays as it was
+                conn.execute(delete(table).where(table.c.id == key))
             self.held.hold(conn, planned, key, doc, str(getattr(error, "orig", None) or error))
         else:
             self.held.release(conn, planned, key)

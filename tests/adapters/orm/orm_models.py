@@ -63,3 +63,4 @@ class Draft(Base):
     __tablename__ = "draft"
     id: Mapped[int] = mapped_column(primary_key=True)
     words: Mapped[str]
+    user_id: Mapped[DocId | None] = mapped_column(ForeignKey("user_account.id"))

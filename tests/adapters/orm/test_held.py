@@ -12,8 +12,8 @@ from lichen.store.documents import append_changes, load_tail
 from lichen_adapters.orm.held import held_rows
 from lichen_crdt import Document
 from orm_devices import SPACE, Device
-from orm_models import Address, User
-from sqlalchemy import Connection, select, update
+from orm_models import Address, Draft, User
+from sqlalchemy import Connection, delete, select, update
 
 
 @pytest.fixture
@@ -77,6 +77,24 @@ def test_a_value_of_another_program_that_does_not_fit_holds_the_row(pair: tuple[
     edit(one, name, lambda document: document.update(born="1970-01-01"))
     assert one.held() == set()
     one.check()
+
+
+def test_a_row_that_a_table_without_sync_points_at_stays_when_it_is_deleted_elsewhere(
+    pair: tuple[Device, Device, uuid.UUID],
+) -> None:
+    one, other, name = pair
+    with one.sessions.begin() as session:
+        session.add(Draft(words="to ann", user_id=name))
+    with other.sessions.begin() as session:
+        session.execute(delete(User))
+    one.take_from(other)
+    assert "FOREIGN KEY constraint failed" in reasons(one)[0]
+    assert one.rows()["user_account", name]["name"] == "ann"
+    with one.sessions.begin() as session:
+        session.execute(delete(Draft))
+        session.execute(delete(User))
+    other.take_from(one)
+    assert one.rows() == other.rows() == {}
 
 
 def test_a_held_row_stays_held_over_a_restart(pair: tuple[Device, Device, uuid.UUID]) -> None:

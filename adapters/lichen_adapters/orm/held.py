@@ -21,7 +21,7 @@ held_rows = Table(
 
 
 class Held:
-    """The held rows. `any` is kept in memory, since there are hardly ever some."""
+    """The held rows. Which tables have some is kept in memory, since hardly ever one has."""
 
     def __init__(self) -> None:
         self._tables: set[str] | None = None

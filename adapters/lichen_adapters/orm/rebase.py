@@ -32,7 +32,7 @@ def rebase(session: Session, conn: Connection) -> None:
         changed = list(_changed(state))
         if not changed:
             continue
-        query = select(*(column.column for _, column, _, _ in changed)).where(table.c.id == state.identity[0])  # type: ignore[index]
+        query = select(*(column.column for _, column, _, _ in changed)).where(table.c.id == state.identity[0])  # type: ignore[index]  # what is dirty has a key
         row = conn.execute(query).one_or_none()
         if row is None:
             continue  # the flush says so

@@ -66,7 +66,7 @@ def scalar_of(column: Column[Any]) -> Scalar:
     """How the values of a column are written. Raises `MappingError` for a type that cannot merge."""
     try:
         python_type = column.type.python_type
-    except NotImplementedError:
+    except NotImplementedError:  # SQLAlchemy's way of saying that a type has none
         python_type = object
     if issubclass(python_type, enum.Enum):
         return _text(lambda value: str(value.name), python_type.__getitem__)

@@ -235,6 +235,6 @@ class Work(RuleBasedStateMachine):
 
 def test_rows_are_what_documents_say_after_any_work() -> None:
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # Hypothesis has no types for it
         Work, settings=settings(max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=quiet)
     )

@@ -155,7 +155,7 @@ def test_a_value_that_cannot_merge_stops_the_commit(device: Device) -> None:
     add(device, "ann")
     with device.sessions(SPACE) as session:
         user = session.scalars(select(User)).one()
-        user.name, user.tags = "eve", {1.5}  # type: ignore[arg-type]
+        user.name, user.tags = "eve", {1.5}  # type: ignore[arg-type]  # wrong on purpose
         with pytest.raises(Misfit, match="holds strings and whole numbers"):
             session.commit()
     assert names(device) == ["ann"]

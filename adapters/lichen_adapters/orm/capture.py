@@ -11,7 +11,7 @@ from lichen.crypto.plaintext import CHANGE_BYTES
 from lichen.ids import DocId, SpaceId
 from lichen.runtime import rows
 from lichen.runtime.document import too_large
-from lichen.runtime.sealer import Unsealed, run_of
+from lichen.runtime.sealer import run_of
 from lichen_crdt import Document, Map
 from sqlalchemy import Connection, RowMapping, select
 
@@ -45,7 +45,7 @@ class Capture:
         self._now_ms = now_ms
         self._rows: dict[SyncedTable, Rows] = {}
 
-    def write(self, touched: Mapping[SyncedTable, Touched]) -> dict[DocId, Sequence[Unsealed]]:
+    def write(self, touched: Mapping[SyncedTable, Touched]) -> list[rows.WrittenDocument]:
         """One CRDT transaction in each document; returns what each made.
 
         Raises `SessionMisuse`, `Misfit` for values that cannot merge, and `ChangeTooLarge`.
@@ -59,7 +59,7 @@ class Capture:
         self._memory.load(self._conn, (doc for doc in work if doc not in self._begun))
         written = [one for doc, keys in work.items() if (one := self._document(doc, keys)) is not None]
         rows.write_many(self._conn, written, self._now_ms)
-        return {one.doc: one.changes for one in written}
+        return written
 
     def _fetch(self, planned: SyncedTable, keys: Sequence[uuid.UUID]) -> Rows:
         query = select(planned.table.c.id, *([] if planned.owner is None else [planned.owner]))

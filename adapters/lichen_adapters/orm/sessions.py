@@ -12,15 +12,15 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lichen import Space
-from lichen.ids import DeviceKey, DocId, SpaceId
+from lichen.ids import DeviceKey, SpaceId
 from lichen.ids import Session as WriterSession
-from lichen.runtime.sealer import Unsealed
+from lichen.runtime.rows import WrittenDocument
 from lichen.store import Store
 from lichen.store.loan import Loan
 from lichen.store.schema import documents
@@ -75,7 +75,7 @@ class Host(Protocol):
     def expect_writer(self, session: WriterSession) -> None:
         """Another connection will write under this session."""
 
-    def written_elsewhere(self, written: Mapping[DocId, Sequence[Unsealed]]) -> None:
+    def written_elsewhere(self, written: Sequence[WrittenDocument]) -> None:
         """Another connection has written changes into documents of the store."""
 
 
@@ -232,7 +232,7 @@ class Sessions:
         writing.loan.check()
         dbapi = _dbapi(conn)
         touched = journal.take(dbapi.cursor(), self.plan) if writing.watched else {}
-        written: dict[DocId, Sequence[Unsealed]] = {}
+        written: list[WrittenDocument] = []
         if touched:
             now_ms = int(time.time() * 1000)
             written = Capture(conn, self.memory, writing.documents, now_ms).write(touched)

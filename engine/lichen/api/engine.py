@@ -45,7 +45,7 @@ from lichen.runtime.driver import Driver
 from lichen.runtime.epochs import author_epoch
 from lichen.runtime.joining import Joining
 from lichen.runtime.opening import open_for
-from lichen.runtime.sealer import Sealer, Unsealed
+from lichen.runtime.sealer import Sealer
 from lichen.runtime.transports import signalled, split_token
 from lichen.store import Store
 from lichen.wire.operation import Role
@@ -229,7 +229,7 @@ class Engine:
         """Another connection will write under this new session of this device's. To be called before it does."""
         self._documents.expect(session)
 
-    def written_elsewhere(self, written: Mapping[DocId, Sequence[Unsealed]]) -> None:
+    def written_elsewhere(self, written: Sequence[rows.WrittenDocument]) -> None:
         """Another connection has written changes into documents of the store: show, seal and push them.
 
         From any thread, and before that connection gives back the right to write. After the engine has closed they

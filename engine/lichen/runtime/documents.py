@@ -19,6 +19,7 @@ from lichen.crypto.plaintext import CHANGE_BYTES
 from lichen.errors import LichenError, NotFound, StoreError
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.runtime import rows
+from lichen.runtime.beginnings import Beginnings
 from lichen.runtime.document import Host, OpenDocument, too_large
 from lichen.runtime.folding import load_snapshot
 from lichen.runtime.sealer import SessionLog, Unsealed, run_of
@@ -49,6 +50,9 @@ class Documents:
         """Written by another connection while the document was being loaded."""
         self._other_sessions: list[Session] = []
         """Under which other connections of this process write."""
+        self._beginnings = Beginnings(host, self._seal_soon)
+        self._to_seal: dict[DocId, None] = {}
+        """To be loaded, for what another connection wrote to be sealed."""
         self._stale: dict[DocId, None] = {}
         """Changed on disk while not in memory: title and heads in the store are old."""
         self._freshening = False
@@ -136,6 +140,9 @@ class Documents:
         try:
             if failed is not None:
                 await failed.ended()
+            begun = self._beginnings.busy(doc)
+            if begun is not None:
+                await begun
             sessions = [self._session, *self._other_sessions]
             stored = await asyncio.wrap_future(self._store.write(lambda conn: rows.load_document(conn, doc, sessions)))
             if stored is None:
@@ -153,7 +160,7 @@ class Documents:
             if self._late.pop(doc, None):  # what came while it could not be loaded
                 self._freshen_soon(doc)
             if self._late_written.pop(doc, None):
-                self._host.spawn(self._load_to_seal([doc]), "seal rows")
+                self._seal_soon(doc)
 
     async def _build(self, stored: rows.StoredDocument) -> OpenDocument:
         actor = actor_id(self._device, stored.doc, self._session)
@@ -192,19 +199,33 @@ class Documents:
         """Another connection will write under this session: what is loaded from now on knows how far it has come."""
         self._other_sessions.append(session)
 
-    def written_elsewhere(self, written: Mapping[DocId, Sequence[Unsealed]]) -> None:
+    def written_elsewhere(self, written: Sequence[rows.WrittenDocument]) -> None:
         """Another connection wrote these changes: show them in documents in memory, and seal them all."""
-        away = []
-        for doc, changes in written.items():
-            document = self._alive.get(doc)
+        begun = []
+        for one in written:
+            document = self._alive.get(one.doc)
             if document is not None and document.failure is None:
-                document.join(changes)
-            elif doc in self._loading:
-                self._late_written.setdefault(doc, []).append(changes)
+                document.join(one.changes)
+            elif one.doc in self._loading:
+                self._late_written.setdefault(one.doc, []).append(one.changes)
+            elif one.begun is not None:
+                begun.append(one)
             else:
-                away.append(doc)
-        if away:
-            self._host.spawn(self._load_to_seal(away), "seal rows")
+                self._seal_soon(one.doc)
+        if begun:
+            self._beginnings.seal(begun)
+
+    def _seal_soon(self, doc: DocId) -> None:
+        """Load it, which seals what lies in the store unsealed."""
+        self._to_seal[doc] = None
+        if len(self._to_seal) == 1:
+            self._host.spawn(self._seal_queued(), "seal rows")
+
+    async def _seal_queued(self) -> None:
+        while self._to_seal:
+            doc = next(iter(self._to_seal))
+            await self._load_to_seal([doc])
+            del self._to_seal[doc]
 
     def _freshen_soon(self, doc: DocId) -> None:
         self._stale[doc] = None
@@ -259,6 +280,7 @@ class Documents:
 
     async def settle(self) -> None:
         """Return when every document in memory is saved, sealed and applied, as far as it can be."""
+        await self._beginnings.settle()
         for document in self.all_open():
             await document.settled()
 

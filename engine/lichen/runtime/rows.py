@@ -166,6 +166,14 @@ def save_sealed(conn: Connection, change_set: ChangeSet, last_hash: bytes, chang
     documents.put_session(conn, header.doc, documents.SessionRow(header.session, None, header.seq, change_set.id))
 
 
+def save_many_sealed(conn: Connection, sealed: Sequence[tuple[ChangeSet, bytes, int]]) -> None:
+    """As `save_sealed`, for the first sets of many documents: set, last hash and count of changes each."""
+    change_sets.add_change_sets(conn, [_row(change_set, last_hash) for change_set, last_hash, _ in sealed])
+    headers = [(change_set.header, change_set.id, count) for change_set, _, count in sealed]
+    documents.mark_many_sealed(conn, [(header.doc, header.session, count) for header, _, count in headers])
+    documents.advance_sessions(conn, [(header.seq, last, header.doc, header.session) for header, last, _ in headers])
+
+
 def read_sets(conn: Connection, effect: do.ReadSets, limits: Limits) -> happened.SetsRead:
     """Single sets by id, ancestors first, as many as one batch of a catch-up may hold."""
     found = change_sets.by_ids(conn, effect.ids, limits.catch_up_batch_bytes)

@@ -94,7 +94,26 @@ class Sealer:
         head_sets: Mapping[bytes, SetId],
         random: bytes,
     ) -> ChangeSet:
-        """One change set of a run. Raises `LimitExceeded` for more deps than a set may name."""
+        """One change set of a run. Raises as `plan` does."""
+        work = self.plan(space_id, doc, session, run, head_sets, random)
+        if sum(len(item.change) for item in run) <= INLINE_BYTES:
+            return work()
+        return await asyncio.to_thread(work)
+
+    def plan(
+        self,
+        space_id: SpaceId,
+        doc: DocId,
+        session: SessionLog,
+        run: Sequence[Unsealed],
+        head_sets: Mapping[bytes, SetId],
+        random: bytes,
+    ) -> Callable[[], ChangeSet]:
+        """The work that seals a run as things stand now, for any thread.
+
+        Raises `NotFound` for a space that is not here or has no epoch, and `LimitExceeded` for more deps than a set
+        may name.
+        """
         space = self._space_of(space_id)
         if space is None:
             raise NotFound(f"space {space_id.hex()} is not on this device")
@@ -124,9 +143,7 @@ class Sealer:
             )
 
         time_now = self._clock.tick(int(time.time() * 1000))
-        if sum(len(item.change) for item in run) <= INLINE_BYTES:
-            return work()
-        return await asyncio.to_thread(work)
+        return work
 
     def _deps(self, session: SessionLog, first: Unsealed, head_sets: Mapping[bytes, SetId]) -> tuple[SetId, ...]:
         deps = {head_sets[change_hash] for change_hash in first.deps or ()}

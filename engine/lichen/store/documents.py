@@ -22,6 +22,7 @@ _APPEND = "INSERT INTO lichen_changes (doc, session, continues, body) VALUES (?,
 _HEADS = "UPDATE lichen_documents SET heads = ?, title = ?, changed_ms = ? WHERE doc = ?"
 _CREATE = "INSERT INTO lichen_documents (doc, space, created_ms, changed_ms, heads, title) VALUES (?, ?, ?, ?, ?, ?)"
 _BEGIN_SESSION = "INSERT INTO lichen_sessions (doc, session, nonce, seq, last) VALUES (?, ?, ?, 0, NULL)"
+_ADVANCE = "UPDATE lichen_sessions SET nonce = NULL, seq = ?, last = ? WHERE doc = ? AND session = ?"
 _MARK = (
     "UPDATE lichen_changes SET session = NULL WHERE num IN"
     " (SELECT num FROM lichen_changes WHERE doc = ? AND session = ? ORDER BY num LIMIT ?)"
@@ -135,6 +136,16 @@ def append_unsealed(conn: Connection, rows: Sequence[UnsealedRow]) -> None:
 def mark_sealed(conn: Connection, doc: bytes, session: bytes, count: int) -> None:
     """That many of a session's oldest unsealed changes lie in a change set now."""
     conn.exec_driver_sql(_MARK, (doc, session, count))
+
+
+def mark_many_sealed(conn: Connection, marks: Sequence[tuple[bytes, bytes, int]]) -> None:
+    """As `mark_sealed`: document, session and count each."""
+    conn.exec_driver_sql(_MARK, list(marks))
+
+
+def advance_sessions(conn: Connection, ends: Sequence[tuple[int, bytes, bytes, bytes]]) -> None:
+    """Note how far sessions that are known have written: seq, last set, document and session each."""
+    conn.exec_driver_sql(_ADVANCE, list(ends))
 
 
 def load_tail(conn: Connection, doc: bytes) -> tuple[bytes | None, list[bytes]]:

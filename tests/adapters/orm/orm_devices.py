@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lichen.ids import DeviceKey, DocId, Session, SpaceId
+from lichen.ids import DeviceKey, Session, SpaceId
 from lichen.runtime.documents import build_crdt
-from lichen.runtime.sealer import Unsealed
+from lichen.runtime.rows import WrittenDocument
 from lichen.store import Store
 from lichen.store import documents as tails
 from lichen.store.schema import changes, documents
@@ -33,7 +33,7 @@ class Device:
 
     def __init__(self, folder: Path, name: str, base: type[DeclarativeBase] = Base) -> None:
         self.device = DeviceKey(hashlib.sha256(name.encode()).digest())
-        self.told: list[Mapping[DocId, Sequence[Unsealed]]] = []
+        self.told: list[Sequence[WrittenDocument]] = []
         self._path = folder / f"{name}.db"
         self._base = base
         self._read_to: dict[Device, int] = {}
@@ -53,7 +53,7 @@ class Device:
     def expect_writer(self, session: Session) -> None:
         """Nothing is sealed here."""
 
-    def written_elsewhere(self, written: Mapping[DocId, Sequence[Unsealed]]) -> None:
+    def written_elsewhere(self, written: Sequence[WrittenDocument]) -> None:
         """Note it."""
         self.told.append(written)
 

@@ -42,7 +42,7 @@ def test_an_object_has_its_id_from_the_flush_on(device: Device) -> None:
         session.flush()
         assert session.get(User, user.id) is user
         session.commit()
-        assert [doc.hex() for told in device.told for doc in told] == [user.id.hex]
+        assert [one.doc.hex() for told in device.told for one in told] == [user.id.hex]
 
 
 def test_autocommit_and_two_phases_are_refused(device: Device) -> None:

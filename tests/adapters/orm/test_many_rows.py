@@ -1,0 +1,70 @@
+"""Rows by the thousand: their documents are sealed without being loaded, once each, and whoever asks for one waits."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from lichen.ids import DocId
+from lichen.runtime.rows import documents_to_seal
+from orm_models import Address, User
+from sqlalchemy import select
+from test_engines import device, joined, shown, until
+
+MANY = 200
+
+
+async def sealed(engine: object, docs: list[DocId]) -> list[int]:
+    """How many change sets of each document there are."""
+    return [await engine.count_sets(doc) for doc in docs]  # type: ignore[attr-defined]
+
+
+async def test_new_rows_are_sealed_once_each_and_reach_the_other_device(tmp_path: Path) -> None:
+    async with device(tmp_path / "a.db") as (alice, hers), device(tmp_path / "b.db") as (bob, his):
+        await alice.listen("memory://many")
+        space = await alice.create_space("Family")
+        await joined(space, bob)
+        with hers.begin(space) as session:
+            session.add_all(User(name=f"{n:03}", addresses=[Address(email="a@b")]) for n in range(MANY))
+        await until(bob, lambda: len(shown(his)) == MANY)
+        assert shown(his) == shown(hers)
+        with hers() as session:
+            docs = [DocId(name.bytes) for name in session.scalars(select(User.id))]
+        assert await sealed(alice, docs) == [1] * MANY
+
+
+async def test_a_document_that_is_asked_for_while_it_is_being_sealed_is_sealed_once(tmp_path: Path) -> None:
+    async with device(tmp_path / "a.db") as (engine, sessions):
+        space = await engine.create_space("Family")
+        with sessions.begin(space) as session:
+            users = [User(name=f"{n:03}") for n in range(MANY)]
+            session.add_all(users)
+            session.flush()
+            docs = [DocId(user.id.bytes) for user in users]
+        notes = await asyncio.gather(*(engine.document(doc) for doc in docs[::3]))
+        with sessions.begin() as session:
+            for user in session.scalars(select(User)):
+                user.name = "changed"
+        for note in notes:
+            async with note.change() as crdt:
+                crdt["bio"] = "edited"
+            await note.settled()
+        while await asyncio.wrap_future(engine.store.write(documents_to_seal)):
+            await asyncio.sleep(0)
+        assert {name for name, *_ in shown(sessions)} == {"changed"}
+        counts = await sealed(engine, docs)
+        assert all(2 <= count <= 3 for count in counts)
+        assert all(note.failure is None for note in notes)
+
+
+async def test_what_was_begun_and_not_sealed_is_sealed_at_the_next_start(tmp_path: Path) -> None:
+    async with device(tmp_path / "a.db") as (engine, sessions):
+        space = await engine.create_space("Family")
+        with sessions.begin(space) as session:
+            session.add_all(User(name=f"{n:03}") for n in range(MANY))
+    async with device(tmp_path / "a.db") as (engine, sessions):
+        with sessions() as session:
+            docs = [DocId(name.bytes) for name in session.scalars(select(User.id))]
+        for doc in docs:
+            await (await engine.document(doc)).settled()
+        assert await sealed(engine, docs) == [1] * MANY

@@ -34,7 +34,7 @@ class SpaceOnLink:
     served_pull: int = 0
     """The number of the peer's pull that the catch-up answers, or the last one did."""
     next_pull: Pull | None = None
-    """The newest pull that came during a catch-up. It is served after it."""
+    """The newest pull that came during a catch-up, which is served after it; or before the peer had the right."""
     position: int = 0
     """Our store's position up to which the peer was sent everything."""
     told_position: int = -1

@@ -222,14 +222,15 @@ class Node:
 
     def _log_grown(self, space: SpaceState) -> None:
         self._greeting.grown(space)
+        for link, pull in self._push.awaited(space):
+            self._pull(link, pull)
         self._intake.released(space)
         self._direct.tell_peers(space)
         self._direct.evaluate()
 
     def _pull(self, link: LinkState, message: frames.Pull) -> None:
-        self._push.pull(link, message)
-        space = self.state.spaces.get(message.space)
-        if space is not None and self.state.may_serve(link, space):
+        space = self._push.pull(link, message)
+        if space is not None:
             self._direct.tell_peers(space)
             self._presence.newcomer(link, space)
             self.state.emit(TellPeers(space.id))

@@ -42,17 +42,33 @@ class Push:
 
     # Their pull
 
-    def pull(self, link: LinkState, message: Pull) -> None:
-        """The peer asks for what it lacks, and for everything new from now on."""
+    def pull(self, link: LinkState, message: Pull) -> SpaceState | None:
+        """The peer asks for what it lacks, and for everything new from now on. Returns the space when it may.
+
+        Its right may still be on its way here: then the pull is kept until `awaited`.
+        """
         space = self._state.spaces.get(message.space)
-        if space is None or not self._state.may_serve(link, space):
-            return
+        if space is None:
+            return None
         on_link = link.on(space.id)
+        if not self._state.may_serve(link, space):
+            on_link.next_pull = message
+            return None
         on_link.subscribed = True
         if on_link.catching_up:
             on_link.next_pull = message
         else:
             self._serve(link, on_link, message)
+        return space
+
+    def awaited(self, space: SpaceState) -> list[tuple[LinkState, Pull]]:
+        """The log has grown: take out the pulls of peers that have a right now."""
+        found = []
+        for link, on_link in self._state.on_space(space.id):
+            if on_link.next_pull is not None and not on_link.catching_up and self._state.may_serve(link, space):
+                found.append((link, on_link.next_pull))
+                on_link.next_pull = None
+        return found
 
     def _serve(self, link: LinkState, on_link: SpaceOnLink, pull: Pull) -> None:
         on_link.served_pull = pull.number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -217,3 +218,29 @@ async def test_a_connection_that_was_closed_before_it_came_about_is_not_waited_f
         connection.close()
     await until(lambda: not ann._driver._running)
     assert (ann.connections, await ann.remembered()) == ([], [])
+
+
+async def test_a_device_that_came_back_without_the_join_serves_the_joiner_once_it_has_answered_again(
+    tmp_path: Path,
+) -> None:
+    """Its store lost the operation that took the joiner in, and the joiner had asked for everything before it knew."""
+    ann_db, bob_db, copy = tmp_path / "ann.db", tmp_path / "bob.db", tmp_path / "copy.db"
+    async with Engine.open(f"sqlite:///{ann_db}") as ann:
+        address = await ann.listen("memory://came-back")
+        space = await ann.create_space("Family")
+        note = await space.create({"body": Text("begun")})
+        ticket = await space.invite(mode="auto", hints=[address])
+    shutil.copyfile(ann_db, copy)
+    async with Engine.open(f"sqlite:///{ann_db}") as ann, Engine.open(f"sqlite:///{bob_db}") as bob:
+        await ann.listen("memory://came-back")
+        await bob.join(ticket, timeout_s=20)
+    shutil.copyfile(copy, ann_db)
+    async with Engine.open(f"sqlite:///{ann_db}") as ann, Engine.open(f"sqlite:///{bob_db}") as bob:
+        await ann.listen("memory://came-back")
+        space = await bob.join(ticket, timeout_s=20)
+        changed = await ann.document(note.id)
+        async with changed.change() as doc:
+            doc["body"].insert(0, "new ")
+        await until(lambda: bob.up_to_date)
+        read = await space.document(note.id, wait_s=20)
+        await until(lambda: str(read.doc["body"]) == "new begun")

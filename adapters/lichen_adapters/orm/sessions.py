@@ -32,11 +32,13 @@ from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction, configu
 from lichen_adapters.orm import held, journal
 from lichen_adapters.orm.capture import Begun, Capture
 from lichen_adapters.orm.errors import SessionMisuse
+from lichen_adapters.orm.feed import Feed
 from lichen_adapters.orm.memory import Memory
 from lichen_adapters.orm.plan import Plan
 from lichen_adapters.orm.projector import Projector
 from lichen_adapters.orm.rebase import flushed, rebase
 from lichen_adapters.orm.synced import NEW_ID, OWNER, Synced
+from lichen_adapters.orm.watching import Watch, WatchedFollower
 
 WRITING = "lichen.writing"
 """Where a connection of ours has its state, in `Connection.info`."""
@@ -50,6 +52,7 @@ _READS = ("SELECT", "PRAGMA", "EXPLAIN", "VALUES")
 class Writing:
     """What one connection does now."""
 
+    watch: Watch
     begun: bool = False
     loan: Loan | None = None
     space: SpaceId | None = None
@@ -83,7 +86,8 @@ class Sessions:
     """Makes sessions: `with sessions(space) as session:` as a `sessionmaker` does.
 
     One for each engine and declarative base, for as long as the engine is open; close it before the engine.
-    `database` is the SQLAlchemy engine below, for `Base.metadata.create_all(sessions.database)`.
+    `database` is the SQLAlchemy engine below, for `Base.metadata.create_all(sessions.database)`; `feed` tells which
+    rows have changed.
     """
 
     def __init__(self, engine: Host, base: type[DeclarativeBase]) -> None:
@@ -95,6 +99,8 @@ class Sessions:
         self._engine = engine
         self._prepared = False
         self._projector = Projector(self.plan, self.memory)
+        self.feed = Feed(base.metadata)
+        self._follower = WatchedFollower(self._projector, self.feed)
         self._metadata = base.metadata
         self._unfollow: Callable[[], None] | None = None
         for name in ("begin", "commit", "rollback"):
@@ -116,10 +122,11 @@ class Sessions:
         self._prepared = True
 
     def _rebuild_all(self, conn: Connection) -> None:
+        if self._unfollow is None:
+            self._unfollow = self._engine.store.follow(self._follower)
+        self._follower.begun(conn)
         for doc in list(conn.scalars(select(documents.c.doc))):
             self._projector.rebuild(conn, uuid.UUID(bytes=doc))
-        if self._unfollow is None:
-            self._unfollow = self._engine.store.follow(self._projector)
 
     def __call__(self, space: Space | SpaceId | None = None, **options: Any) -> Session:
         """A session; what is added to it is of `space`. Options are those of `Session`."""
@@ -147,7 +154,7 @@ class Sessions:
     # Connections
 
     def _connected(self, _dbapi: Any, record: Any) -> None:
-        record.info[WRITING] = writing = Writing()
+        record.info[WRITING] = writing = Writing(Watch(self.feed))
         record.info[NEW_ID] = lambda table: self._new_id(writing, table)
 
     def _new_id(self, writing: Writing, table: Table) -> uuid.UUID:
@@ -213,6 +220,7 @@ class Sessions:
             (schema,) = dbapi.execute("PRAGMA schema_version").fetchone()
             if writing.schema != schema:  # a table that was made again has lost its triggers
                 writing.schema, writing.watched = schema, False
+            writing.watch.begun(dbapi)
         if not writing.watched:
             writing.watched = journal.install(dbapi.cursor(), self.plan)
 
@@ -236,10 +244,12 @@ class Sessions:
         if touched:
             now_ms = int(time.time() * 1000)
             written = Capture(conn, self.memory, writing.documents, now_ms).write(touched)
+        seen = writing.watch.take(dbapi)
         dbapi.execute("COMMIT")
         if written:
             self._engine.written_elsewhere(written)
         self._ended(writing, committed=True)
+        writing.watch.committed(seen, merged=False)
 
     def _rollback(self, conn: Connection) -> None:
         self._roll_back(conn.info[WRITING], _dbapi(conn))
@@ -259,6 +269,8 @@ class Sessions:
         if not committed:
             writing.watched = False  # triggers that were made in the transaction are gone with it
         if loan is not None:
+            if not committed:
+                writing.watch.rolled_back()
             self.memory.ended(committed=committed)
             loan.give_back()
 

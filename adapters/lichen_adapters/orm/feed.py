@@ -1,0 +1,76 @@
+"""Who wants to know is told which rows a committed transaction has changed, of a session here or of a merge."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import MetaData, Table
+
+log = logging.getLogger("lichen.orm")
+
+Columns = frozenset[str] | None
+"""The names of the columns that have another value now; None for a row that came, went, or has another key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one committed transaction has changed."""
+
+    tables: Mapping[str, Mapping[uuid.UUID, Columns] | None]
+    """By the name of the table the changed rows by their id; None where any of its rows may have changed: the table
+    has another key than a UUID, the transaction changed many rows, or it was not seen from its begin."""
+    merged: bool
+    """It was not written by a session here, but came from another device or from an edit of a document."""
+
+
+Listener = Callable[[Changes], None]
+
+
+class Feed:
+    """Tells listeners of changes, soon after the commit, on the thread that committed.
+
+    Two transactions that follow each other closely may be told in any order. What a listener raises is logged.
+    """
+
+    def __init__(self, metadata: MetaData) -> None:
+        self._metadata = metadata
+        self._listeners: tuple[Listener, ...] = ()  # replaced as a whole, so that who tells needs no lock
+
+    @property
+    def tables(self) -> list[Table]:
+        """Those whose changes are told: all that the application has declared."""
+        return self._metadata.sorted_tables
+
+    @property
+    def listened(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self._listeners)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` after every commit that changes rows; returns what ends that. It must not block.
+
+        What is committed from now on is told, also by a transaction that has begun already.
+        """
+        with _lock:
+            self._listeners = (*self._listeners, listener)
+
+        def end() -> None:
+            with _lock:
+                self._listeners = tuple(one for one in self._listeners if one is not listener)
+
+        return end
+
+    def tell(self, changes: Changes) -> None:
+        """To be called after the commit."""
+        for listener in self._listeners:
+            try:
+                listener(changes)
+            except Exception:
+                log.exception("a listener to changes of rows failed")
+
+
+_lock = threading.Lock()

@@ -1,0 +1,185 @@
+"""What the transactions of a connection change in rows, for the feed.
+
+Temporary triggers see it, as they do for the journal, and a savepoint that is rolled back takes back what they saw.
+They see every table of the application, every column, and every writer: sessions, and the writer thread's merges.
+They are there only while somebody listens.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from lichen.store.following import Follower
+from sqlalchemy import Connection, Table, Uuid
+
+from lichen_adapters.orm.feed import Changes, Columns, Feed
+
+SEEN = "lichen_seen"
+MOST_ROWS = 1_000
+"""Of a transaction that changes more, only the tables are told."""
+MOST_COLUMNS = 62
+"""Columns that a number of SQLite can name by its bits. Of a wider table, every column counts as changed."""
+
+_TABLE = f"CREATE TEMP TABLE IF NOT EXISTS {SEEN} (tbl INTEGER, key TEXT, changed INTEGER)"
+_NEVER = -1
+
+Tables = Mapping[str, Mapping[uuid.UUID, Columns] | None]
+
+
+class Watch:
+    """Sees what the writing transactions of one connection change."""
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._tables: Sequence[Table] = ()
+        self._version = self._version_before = _NEVER
+        """The version of the schema that triggers are there for; also when the transaction began."""
+        self._whole = False
+        """Triggers were there when this transaction began."""
+
+    def begun(self, dbapi: Any) -> None:
+        """A transaction that writes has begun, and has written nothing yet."""
+        self._version_before = self._version
+        self._whole = self._feed.listened
+        if self._whole:
+            version = _schema_version(dbapi)
+            if version != self._version:
+                self._install(dbapi)
+                self._version = version
+        elif self._version != _NEVER:
+            _remove(dbapi)
+            self._version = _NEVER
+
+    def take(self, dbapi: Any) -> Tables | None:
+        """What the transaction has changed; None when it cannot be said. Before the commit or right after it."""
+        if not self._whole or _schema_version(dbapi) != self._version:
+            return None
+        rows = dbapi.execute(f"SELECT DISTINCT tbl, key, changed FROM {SEEN} LIMIT {MOST_ROWS + 1}").fetchall()
+        if not rows:
+            return {}
+        if len(rows) > MOST_ROWS:
+            rows = [(number, None, None) for (number,) in dbapi.execute(f"SELECT DISTINCT tbl FROM {SEEN}").fetchall()]
+        dbapi.execute(f"DELETE FROM {SEEN}")
+        return self._read(rows)
+
+    def committed(self, seen: Tables | None, *, merged: bool) -> None:
+        """The transaction is committed: tell what it has changed."""
+        if seen is None and self._feed.listened:
+            seen = {table.name: None for table in self._feed.tables}
+        if seen:
+            self._feed.tell(Changes(seen, merged))
+
+    def rolled_back(self) -> None:
+        """The transaction is not committed."""
+        self._version = self._version_before
+
+    def _install(self, dbapi: Any) -> None:
+        _remove(dbapi)
+        dbapi.execute(_TABLE)
+        there = {name for (name,) in dbapi.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()}
+        self._tables = [table for table in self._feed.tables if table.name in there]
+        for number, table in enumerate(self._tables):
+            for ddl in _triggers(number, table):
+                dbapi.execute(ddl)
+
+    def _read(self, rows: Sequence[tuple[int, str | None, int | None]]) -> Tables:
+        found: dict[str, dict[uuid.UUID, Columns] | None] = {}
+        for number, key, changed in rows:
+            table = self._tables[number]
+            known = found.setdefault(table.name, {})
+            row = _uuid(key)
+            if known is None or row is None:
+                found[table.name] = None
+                continue
+            columns = None if changed is None else _names(table, changed)
+            before = known.get(row, frozenset())
+            known[row] = None if columns is None or before is None else before | columns
+        return found
+
+
+class WatchedFollower:
+    """A follower of the store whose transactions are told to the feed."""
+
+    def __init__(self, follower: Follower, feed: Feed) -> None:
+        self._follower = follower
+        self._feed = feed
+        self._conn: Connection | None = None
+        self._watch = Watch(feed)
+        self._begun = False
+
+    def begun(self, conn: Connection) -> None:
+        """A job on the writer thread is about to write rows."""
+        if self._begun:
+            return
+        if conn is not self._conn:
+            self._conn, self._watch = conn, Watch(self._feed)
+        self._watch.begun(conn.connection.dbapi_connection)
+        self._begun = True
+
+    def changed(self, conn: Connection, doc: bytes, changes: Sequence[bytes]) -> None:
+        """As a follower's."""
+        self.begun(conn)
+        self._follower.changed(conn, doc, changes)
+
+    def ended(self, *, committed: bool) -> None:
+        """As a follower's."""
+        self._follower.ended(committed=committed)
+        begun, self._begun = self._begun, False
+        if not begun:
+            return
+        if not committed:
+            self._watch.rolled_back()
+        elif self._conn is not None:
+            self._watch.committed(self._watch.take(self._conn.connection.dbapi_connection), merged=True)
+
+
+def _schema_version(dbapi: Any) -> int:
+    (version,) = dbapi.execute("PRAGMA schema_version").fetchone()
+    return int(version)
+
+
+def _remove(dbapi: Any) -> None:
+    found = dbapi.execute(f"SELECT name FROM sqlite_temp_master WHERE type = 'trigger' AND name LIKE '{SEEN}_%'")
+    for (name,) in found.fetchall():
+        dbapi.execute(f"DROP TRIGGER temp.{name}")
+
+
+def _triggers(number: int, table: Table) -> Iterator[str]:
+    columns = [_quoted(column.name) for column in table.columns]
+    changed = "NULL"
+    if len(columns) <= MOST_COLUMNS:
+        changed = " | ".join(f"((OLD.{name} IS NOT NEW.{name}) << {bit})" for bit, name in enumerate(columns))
+    key = _key_of(table)
+
+    def note(row: str, changed: str) -> str:
+        return f"INSERT INTO {SEEN} SELECT {number}, {'NULL' if key is None else f'{row}.{key}'}, {changed}"
+
+    updated = f"{note('NEW', changed)} WHERE {changed} IS NOT 0"
+    if key is not None:
+        moved = f"WHERE OLD.{key} IS NOT NEW.{key}"
+        updated += f"; {note('OLD', 'NULL')} {moved}; {note('NEW', 'NULL')} {moved}"
+    for event, body in (("INSERT", note("NEW", "NULL")), ("UPDATE", updated), ("DELETE", note("OLD", "NULL"))):
+        name = f"{SEEN}_{number}_{event.lower()}"
+        yield f"CREATE TEMP TRIGGER {name} AFTER {event} ON main.{_quoted(table.name)} BEGIN {body}; END"
+
+
+def _key_of(table: Table) -> str | None:
+    keys = list(table.primary_key)
+    return _quoted(keys[0].name) if len(keys) == 1 and isinstance(keys[0].type, Uuid) else None
+
+
+def _names(table: Table, changed: int) -> frozenset[str]:
+    return frozenset(column.name for bit, column in enumerate(table.columns) if changed >> bit & 1)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _uuid(key: str | None) -> uuid.UUID | None:
+    try:
+        return None if key is None else uuid.UUID(key)
+    except ValueError:
+        return None

@@ -15,10 +15,16 @@ from lichen.runtime.sealer import run_of
 from lichen_crdt import Document, Map
 from sqlalchemy import Connection, RowMapping, select
 
+from lichen_adapters.orm import plan
+from lichen_adapters.orm.claims import Claim
+from lichen_adapters.orm.clash import Clashes, claim_in
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.journal import Touched
 from lichen_adapters.orm.memory import Memory
 from lichen_adapters.orm.plan import DELETED, TABLE, SyncedTable
+from lichen_adapters.orm.projection import fixed
+from lichen_adapters.orm.settlement import complete, settle
+from lichen_adapters.orm.unique_keys import BEGUN, SPACE
 
 CHUNK = 500
 """Keys in one statement."""
@@ -38,9 +44,12 @@ class Begun:
 class Capture:
     """Writes what was touched into documents, and these into the store, on the connection that touched it."""
 
-    def __init__(self, conn: Connection, memory: Memory, begun: Mapping[uuid.UUID, Begun], now_ms: int) -> None:
+    def __init__(
+        self, conn: Connection, memory: Memory, clashes: Clashes, begun: Mapping[uuid.UUID, Begun], now_ms: int
+    ) -> None:
         self._conn = conn
         self._memory = memory
+        self._clashes = clashes
         self._begun = begun
         self._now_ms = now_ms
         self._rows: dict[SyncedTable, Rows] = {}
@@ -53,21 +62,46 @@ class Capture:
         work: dict[uuid.UUID, Keys] = {}
         for planned, what in touched.items():
             self._rows[planned] = self._fetch(planned, list(what.keys))
+            if planned.unique and complete(self._conn, planned, self._rows[planned], self._space_of, self._now_ms):
+                self._rows[planned] = self._fetch(planned, list(what.keys))
             for key in what.keys:
                 for doc in what.owners[key]:
                     work.setdefault(doc, {}).setdefault(planned, []).append(key)
         self._memory.load(self._conn, (doc for doc in work if doc not in self._begun))
+        before = {planned: self._claims(planned, what) for planned, what in touched.items() if self._contested(planned)}
         written = [one for doc, keys in work.items() if (one := self._document(doc, keys)) is not None]
         rows.write_many(self._conn, written, self._now_ms)
+        for planned, claims in before.items():
+            settle(self._conn, self._clashes, planned, claims, self._rows[planned])
         return written
 
     def _fetch(self, planned: SyncedTable, keys: Sequence[uuid.UUID]) -> Rows:
         query = select(planned.table.c.id, *([] if planned.owner is None else [planned.owner]))
         query = query.add_columns(*(one.column for one in planned.columns.values()))
+        if planned.unique:
+            query = query.add_columns(planned.table.c[SPACE], planned.table.c[BEGUN])
         found: Rows = {}
         for start in range(0, len(keys), CHUNK):
             chosen = query.where(planned.table.c.id.in_(keys[start : start + CHUNK]))
             found.update((row["id"], row) for row in self._conn.execute(chosen).mappings())
+        return found
+
+    def _space_of(self, doc: uuid.UUID) -> SpaceId:
+        begun = self._begun.get(doc)
+        return self._memory.space(self._conn, doc) if begun is None else begun.space
+
+    def _contested(self, planned: SyncedTable) -> bool:
+        return bool(planned.unique) and self._clashes.contested(self._conn, planned)
+
+    def _claims(self, planned: SyncedTable, touched: Touched) -> dict[uuid.UUID, Claim | None]:
+        """What rows claimed before, by their documents."""
+        found: dict[uuid.UUID, Claim | None] = {}
+        for key, owners in touched.owners.items():
+            for doc in owners:
+                document = None if doc in self._begun else self._memory.get(self._conn, doc)
+                content = None if document is None else content_of(document, planned, key)
+                if content is not None and not content.get(DELETED):
+                    found[key] = claim_in(planned, content, fixed(planned, doc, key), self._space_of(doc))
         return found
 
     def _document(self, doc: uuid.UUID, keys: Keys) -> rows.WrittenDocument | None:
@@ -109,13 +143,23 @@ def _write_row(
         _fill(document, planned, row, {TABLE: planned.name})
         return
     here = row is not None and row[planned.owner.name] == doc  # else it was deleted, or is in another document now
-    content = document.setdefault(planned.place, {}).get(key.hex)
-    if not isinstance(content, Map):
+    content = content_of(document, planned, key)
+    if content is None:
         if not here:
             return
-        document[planned.place][key.hex] = {}
-        content = document[planned.place][key.hex]
+        rows_of_part = document.setdefault(planned.place, {})
+        rows_of_part[key.hex] = {}
+        content = rows_of_part[key.hex]
     _fill(content, planned, row if here else None, {})
+
+
+def content_of(document: Document, planned: SyncedTable, key: uuid.UUID) -> Map | None:
+    """Where a row lies in a document; None where it does not."""
+    if planned.owner is None:
+        return document
+    part = document.get(planned.place)
+    content = part.get(key.hex) if isinstance(part, Map) else None
+    return content if isinstance(content, Map) else None
 
 
 def _fill(target: Map, planned: SyncedTable, row: RowMapping | None, fixed: dict[str, Any]) -> None:
@@ -125,6 +169,8 @@ def _fill(target: Map, planned: SyncedTable, row: RowMapping | None, fixed: dict
             target[DELETED] = True
         return
     if not len(target):
+        if planned.unique:
+            fixed = fixed | {plan.BEGUN: row[BEGUN]}
         target.update(fixed | {name: column.new(row[name]) for name, column in planned.columns.items()})
         return
     if target.get(DELETED):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import uuid
 
-from sqlalchemy import Column, Connection, MetaData, String, Table, Text, Uuid, delete, insert, select
+from sqlalchemy import Column, Connection, LargeBinary, MetaData, String, Table, Text, Uuid, delete, insert, select
 
+from lichen_adapters.orm import claims
+from lichen_adapters.orm.claims import Claim
 from lichen_adapters.orm.plan import SyncedTable
+from lichen_adapters.orm.projection import Place
 
 metadata = MetaData()
 
@@ -17,6 +20,7 @@ held_rows = Table(
     Column("id", Uuid, primary_key=True),
     Column("doc", Uuid, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("claim", LargeBinary),
 )
 
 
@@ -34,20 +38,34 @@ class Held:
 
     def holds(self, conn: Connection, planned: SyncedTable, key: uuid.UUID) -> bool:
         """Whether a row is held."""
-        if planned.name not in self._known(conn):
+        if not self.any(conn, planned):
             return False
         c = held_rows.c
         query = select(c.id).where(c.table_name == planned.name, c.id == key)
         return conn.scalar(query) is not None
 
-    def hold(self, conn: Connection, planned: SyncedTable, key: uuid.UUID, doc: uuid.UUID, reason: str) -> None:
+    def any(self, conn: Connection, planned: SyncedTable) -> bool:
+        """Whether a table has held rows, or had lately."""
+        return planned.name in self._known(conn)
+
+    def claims(self, conn: Connection, planned: SyncedTable) -> dict[uuid.UUID, Claim]:
+        """What the held rows of a table claim."""
+        if not self.any(conn, planned):
+            return {}
+        c = held_rows.c
+        query = select(c.id, c.claim).where(c.table_name == planned.name, c.claim.is_not(None))
+        return {row.id: claims.loads(planned, row.claim) for row in conn.execute(query)}
+
+    def hold(self, conn: Connection, place: Place, doc: uuid.UUID, reason: str, claim: Claim | None) -> None:
         """Note a row, instead of what was noted of it before."""
+        planned, key = place
         self.release(conn, planned, key)
         self._known(conn).add(planned.name)
-        conn.execute(insert(held_rows).values(table_name=planned.name, id=key, doc=doc, reason=reason))
+        written = None if claim is None else claims.dumps(planned, claim)
+        conn.execute(insert(held_rows).values(table_name=planned.name, id=key, doc=doc, reason=reason, claim=written))
 
     def release(self, conn: Connection, planned: SyncedTable, key: uuid.UUID) -> None:
         """It is in its table, or gone."""
-        if planned.name in self._known(conn):
+        if self.any(conn, planned):
             c = held_rows.c
             conn.execute(delete(held_rows).where(c.table_name == planned.name, c.id == key))

@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 
 from lichen.core.actors import actor_id
-from lichen.ids import DeviceKey, DocId, Session
+from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.runtime.documents import build_crdt
 from lichen.store import documents
 from lichen_crdt import CrdtError, Document, Patch
@@ -52,6 +52,12 @@ class Memory:
             found = self._documents[doc] = build_crdt(snapshot, tail, self._actor(doc))
         self._documents.move_to_end(doc)
         return found
+
+    def space(self, conn: Connection, doc: uuid.UUID) -> SpaceId:
+        """Of which space a document is, that is in the store or was until this transaction."""
+        stored = documents.get_document(conn, doc.bytes)
+        assert stored is not None, "who asks has seen it"
+        return SpaceId(stored.space)
 
     def load(self, conn: Connection, docs: Iterable[uuid.UUID]) -> None:
         """Load those of these documents that are here and not in memory, all at once."""

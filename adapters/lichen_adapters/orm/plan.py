@@ -3,7 +3,7 @@
 A row that is a document of its own has its columns at the root, by name, and the name of its table at `@table`. The
 rows of a part lie in the map `@` + the part's table of their owner's document, each in a map under its id in
 hexadecimal. What is deleted stays, and is marked by the key `@deleted`, so that it can be restored with what others
-wrote at the same time.
+wrote at the same time. A row of a table with unique keys has at `@begun` when it was begun.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from lichen_adapters.orm.columns import Kind
 from lichen_adapters.orm.errors import MappingError
 from lichen_adapters.orm.merging import SyncedColumn
 from lichen_adapters.orm.synced import OWNER, SYNCED
+from lichen_adapters.orm.unique_keys import OURS, UNIQUE
 
 TABLE = "@table"
 DELETED = "@deleted"
+BEGUN = "@begun"
+"""Where a row with unique keys has the time at which it was begun, in ms since 1970."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +37,8 @@ class SyncedTable:
     """Those that lie in documents, without the key and the owner."""
     owner: Column[Any] | None
     """Which column points at the row in whose document these lie; None when each is a document."""
+    unique: tuple[tuple[str, ...], ...] = ()
+    """The columns of each unique key."""
     parts: list[SyncedTable] = field(default_factory=list)
     """The tables whose rows lie in the documents of this one's."""
 
@@ -41,6 +46,11 @@ class SyncedTable:
     def name(self) -> str:
         """As in the database, and in documents."""
         return self.table.name
+
+    @property
+    def claiming(self) -> set[str]:
+        """The columns of unique keys."""
+        return {name for names in self.unique for name in names}
 
     @property
     def place(self) -> str:
@@ -82,5 +92,7 @@ def _synced(metadata: MetaData) -> list[Table]:
 
 def _planned(number: int, table: Table) -> SyncedTable:
     owner = table.columns.get(table.info.get(OWNER, ""))
-    columns = [SyncedColumn.of(column) for column in table.columns if column is not owner and column.name != "id"]
-    return SyncedTable(number, table, {one.name: one for one in columns if one.kind is not Kind.LOCAL}, owner)
+    own = {owner, table.c.id, *(column for column in table.columns if OURS in column.info)}
+    columns = [SyncedColumn.of(column) for column in table.columns if column not in own]
+    kept = {one.name: one for one in columns if one.kind is not Kind.LOCAL}
+    return SyncedTable(number, table, kept, owner, table.info.get(UNIQUE, ()))

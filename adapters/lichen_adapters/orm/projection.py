@@ -10,9 +10,12 @@ from typing import Any
 
 from lichen_crdt import Document, Map, Patch
 
-from lichen_adapters.orm.plan import DELETED, TABLE, Plan, SyncedTable
+from lichen_adapters.orm.plan import BEGUN, DELETED, TABLE, Plan, SyncedTable
 
 log = logging.getLogger("lichen.orm")
+
+LATEST = 1 << 53
+"""No time is later, in ms."""
 
 Row = dict[str, Any]
 Place = tuple[SyncedTable, uuid.UUID]
@@ -29,7 +32,7 @@ class Stale:
     def add(self, planned: SyncedTable, row: uuid.UUID, column: str | None) -> None:
         """This column, or all of a row."""
         known = self.rows.setdefault((planned, row), set())
-        if column is None or column == DELETED:
+        if column is None or column in (DELETED, BEGUN):
             self.rows[planned, row] = None
         elif known is not None:
             known.add(column)
@@ -79,6 +82,12 @@ def read_row(planned: SyncedTable, source: Map, fixed: Row) -> Row:
     return row
 
 
+def begun(source: Map) -> int:
+    """When a row was begun, in ms since 1970; 0 where that is not said."""
+    there = source.get(BEGUN)
+    return there if type(there) is int and 0 <= there < LATEST else 0
+
+
 def stale(root: SyncedTable, doc: uuid.UUID, patches: Iterable[Patch]) -> Stale:
     """What patches of a document make stale."""
     found = Stale()
@@ -94,6 +103,6 @@ def stale(root: SyncedTable, doc: uuid.UUID, patches: Iterable[Patch]) -> Stale:
             except ValueError:
                 continue
             found.add(parts[first], row, str(place[2]) if len(place) > 2 else None)
-        elif first in root.columns:
+        elif first in root.columns or first == BEGUN:
             found.add(root, doc, first)
     return found

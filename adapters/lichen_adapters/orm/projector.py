@@ -10,6 +10,8 @@ from lichen_crdt import Document, Map
 from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from lichen_adapters.orm.claims import Claim
+from lichen_adapters.orm.clash import Clashes, claim_in
 from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.held import Held
 from lichen_adapters.orm.memory import Memory
@@ -28,6 +30,7 @@ class Projector:
         self._plan = plan
         self._memory = memory
         self.held = Held()
+        self.clashes = Clashes(self.held)
 
     def changed(self, conn: Connection, doc: bytes, changes: Sequence[bytes]) -> None:
         """Bring the rows of a document up to date with changes that have just been added to it."""
@@ -83,24 +86,51 @@ class Projector:
     ) -> None:
         """Bring one row up to date: the columns named, or all; without a source it goes."""
         planned, key = place
+        if columns is not None and self.held.holds(conn, planned, key):
+            columns = None
+        if not planned.unique or (columns is not None and columns.isdisjoint(planned.claiming)):
+            self._put(conn, doc, place, source, columns, None, there=there)
+            return
+        before = self.clashes.claim(conn, place)
+        after = None if source is None else self._claim(conn, doc, planned, source)
+        self._put(conn, doc, place, source, columns, after, there=there)
+        self.clashes.changed(conn, planned, before, after)
+
+    def _put(
+        self,
+        conn: Connection,
+        doc: uuid.UUID,
+        place: Place,
+        source: Map | None,
+        columns: set[str] | None,
+        claim: Claim | None,
+        *,
+        there: bool | None,
+    ) -> None:
+        planned, key = place
         table = planned.table
+        claimed = {} if claim is None else self.clashes.columns(conn, place, claim)
         try:
             if source is None:
                 conn.execute(delete(table).where(table.c.id == key))
-            elif columns is None or self.held.holds(conn, planned, key):
-                _put(conn, place, read_row(planned, source, fixed(planned, doc, key)), there=there)
+            elif columns is None:
+                _write_row(conn, place, read_row(planned, source, fixed(planned, doc, key)) | claimed, there=there)
             else:
                 known = {name: planned.columns[name].read(source) for name in columns if name in planned.columns}
                 if known:
-                    conn.execute(update(table).where(table.c.id == key).values(known))
+                    conn.execute(update(table).where(table.c.id == key).values(known | claimed))
         except (Misfit, IntegrityError, StatementError) as error:
             if isinstance(error, StatementError) and error.orig is not None and not isinstance(error, IntegrityError):
                 raise
             with suppress(IntegrityError):  # a table without sync may point at it: then it stays as it was
                 conn.execute(delete(table).where(table.c.id == key))
-            self.held.hold(conn, planned, key, doc, str(getattr(error, "orig", None) or error))
+            self.held.hold(conn, place, doc, str(getattr(error, "orig", None) or error), claim)
         else:
             self.held.release(conn, planned, key)
+
+    def _claim(self, conn: Connection, doc: uuid.UUID, planned: SyncedTable, source: Map) -> Claim | None:
+        """What a row claims as its document has it; None when that does not fit."""
+        return claim_in(planned, source, fixed(planned, doc, doc), self._memory.space(conn, doc))
 
 
 def _rows_of(conn: Connection, root: SyncedTable, doc: uuid.UUID) -> dict[Place, None]:
@@ -115,7 +145,7 @@ def _rows_of(conn: Connection, root: SyncedTable, doc: uuid.UUID) -> dict[Place,
     return found
 
 
-def _put(conn: Connection, place: Place, row: Row, *, there: bool | None) -> None:
+def _write_row(conn: Connection, place: Place, row: Row, *, there: bool | None) -> None:
     planned, key = place
     table = planned.table
     if there is None:

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from lichen.ids import DeviceKey, SpaceId
 from lichen.ids import Session as WriterSession
 from lichen.runtime.rows import WrittenDocument
 from lichen.store import Store
+from lichen.store.documents import get_document
 from lichen.store.loan import Loan
 from lichen.store.schema import documents
 from lichen.wire.changeset import doc_id
@@ -38,6 +39,8 @@ from lichen_adapters.orm.plan import Plan
 from lichen_adapters.orm.projector import Projector
 from lichen_adapters.orm.rebase import flushed, rebase
 from lichen_adapters.orm.synced import NEW_ID, OWNER, Synced
+from lichen_adapters.orm.unique_keys import SPACE_OF
+from lichen_adapters.orm.upserts import aimed
 from lichen_adapters.orm.watching import Watch, WatchedFollower
 
 WRITING = "lichen.writing"
@@ -108,6 +111,7 @@ class Sessions:
         event.listen(self.database, "connect", self._connected)
         event.listen(self.database, "reset", self._reset)
         event.listen(self.database, "before_cursor_execute", self._before_statement)
+        event.listen(self.database, "before_execute", self._before_execute, retval=True)
         event.listen(self.database, "begin_twophase", self._begin_twophase)
         for name in ("set_connection_execution_options", "set_engine_execution_options"):
             event.listen(self.database, name, self._set_options)
@@ -156,6 +160,7 @@ class Sessions:
     def _connected(self, _dbapi: Any, record: Any) -> None:
         record.info[WRITING] = writing = Writing(Watch(self.feed))
         record.info[NEW_ID] = lambda table: self._new_id(writing, table)
+        record.info[SPACE_OF] = lambda conn, table, values: self._space_of_new(writing, conn, table, values)
 
     def _new_id(self, writing: Writing, table: Table) -> uuid.UUID:
         if OWNER in table.info:
@@ -166,6 +171,18 @@ class Sessions:
         made = uuid.UUID(bytes=doc_id(writing.space, self._engine.device, nonce))
         writing.documents[made] = Begun(writing.space, nonce)
         return made
+
+    def _space_of_new(
+        self, writing: Writing, conn: Connection, table: Table, values: Mapping[str, Any]
+    ) -> SpaceId | None:
+        owner = values.get(table.info.get(OWNER, ""))
+        if not isinstance(owner, uuid.UUID):
+            return None if OWNER in table.info else writing.space
+        begun = writing.documents.get(owner)
+        if begun is not None:
+            return begun.space
+        stored = get_document(conn, owner.bytes)
+        return None if stored is None else SpaceId(stored.space)
 
     def _no_space(self, what: str) -> SessionMisuse:
         hint = "make the session with `sessions(space)`"
@@ -198,6 +215,11 @@ class Sessions:
 
     def _begin(self, conn: Connection) -> None:
         conn.info[WRITING].begun = False
+
+    def _before_execute(
+        self, _conn: Connection, statement: Any, many: Any, parameters: Any, _options: Any
+    ) -> tuple[Any, Any, Any]:
+        return aimed(statement), many, parameters
 
     def _before_statement(
         self, conn: Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool
@@ -243,7 +265,8 @@ class Sessions:
         written: list[WrittenDocument] = []
         if touched:
             now_ms = int(time.time() * 1000)
-            written = Capture(conn, self.memory, writing.documents, now_ms).write(touched)
+            clashes = self._projector.clashes
+            written = Capture(conn, self.memory, clashes, writing.documents, now_ms).write(touched)
         seen = writing.watch.take(dbapi)
         dbapi.execute("COMMIT")
         if written:

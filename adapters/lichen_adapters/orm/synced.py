@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from typing import Any, ClassVar
 
-from sqlalchemy import Column, Connection, Table, UniqueConstraint, Uuid, event
+from sqlalchemy import Column, Connection, Table, Uuid, event
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, Mapper, mapped_column
 from sqlalchemy.types import NullType
 
+from lichen_adapters.orm import unique_keys
 from lichen_adapters.orm.columns import KIND, Kind
 from lichen_adapters.orm.errors import MappingError, SessionMisuse
 from lichen_adapters.orm.merging import SyncedColumn
@@ -75,15 +76,10 @@ def _check(mapper: Mapper[Any], cls: type[Synced]) -> None:
         unknown = column.foreign_keys and isinstance(column.type, NullType)  # it will have its target's type
         if column is not table.c.id and not unknown:
             SyncedColumn.of(column)
-    unique = [one.name or "UNIQUE" for one in table.constraints if isinstance(one, UniqueConstraint)]
-    if unique or any(index.unique for index in table.indexes):
-        raise MappingError(
-            f"{cls.__name__} has a unique constraint, which two devices can break without knowing of each other",
-            hint="check in queries; constraints that hold after a merge are not there yet",
-        )
     if any(constraint.initially for constraint in table.foreign_key_constraints):
         raise MappingError(f"{cls.__name__} has a deferred foreign key, which could only fail with everything merged")
     table.info[SYNCED] = cls.__name__
+    unique_keys.claim(table)
     if cls.__lichen_part_of__ is not None:
         table.info[OWNER] = _owner(table, cls.__lichen_part_of__)
     for constraint in table.foreign_key_constraints:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ from lichen.store import documents as tails
 from lichen.store.schema import changes, documents
 from lichen_adapters.orm import Misfit, Sessions
 from lichen_adapters.orm.held import held_rows
-from lichen_adapters.orm.projection import fixed, read_row, root_of, sources
+from lichen_adapters.orm.projection import begun, fixed, read_row, root_of, sources
+from lichen_adapters.orm.unique_keys import CLASH
+from lichen_crdt import Document
 from orm_models import Base
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import DeclarativeBase
@@ -33,6 +35,8 @@ class Device:
 
     def __init__(self, folder: Path, name: str, base: type[DeclarativeBase] = Base) -> None:
         self.device = DeviceKey(hashlib.sha256(name.encode()).digest())
+        self.began: dict[tuple[str, uuid.UUID], int] = {}
+        self.spaces: dict[tuple[str, uuid.UUID], bytes] = {}
         self.told: list[Sequence[WrittenDocument]] = []
         self._path = folder / f"{name}.db"
         self._base = base
@@ -61,19 +65,33 @@ class Device:
         """Take over every change that another device has and this one has not."""
         since = self._read_to.get(other, 0)
         query = (
-            select(changes.c.num, changes.c.doc, changes.c.body).where(changes.c.num > since).order_by(changes.c.num)
+            select(changes.c.num, changes.c.doc, changes.c.body, documents.c.space)
+            .join(documents, documents.c.doc == changes.c.doc)
+            .where(changes.c.num > since)
+            .order_by(changes.c.num)
         )
         found = other.store.read(lambda conn: [tuple(row) for row in conn.execute(query)]).result(9)
 
         def job(conn: Connection) -> None:
-            for _, doc, body in found:
+            for _, doc, body, space in found:
                 if conn.scalar(select(changes.c.num).where(changes.c.doc == doc, changes.c.body == body)) is None:
-                    tails.create_document(conn, doc, SPACE, 0)
+                    tails.create_document(conn, doc, space, 0)
                     tails.append_changes(conn, doc, [body])
 
         self.store.write(job).result(9)
         if found:
             self._read_to[other] = found[-1][0]
+
+    def edit(self, doc: uuid.UUID, work: Callable[[Document], object]) -> None:
+        """A change that another program makes of a document."""
+
+        def job(conn: Connection) -> None:
+            document = build_crdt(*tails.load_tail(conn, doc.bytes), None)
+            with document.change() as made:
+                work(document)
+            tails.append_changes(conn, doc.bytes, [change for _, change in made.changes])
+
+        self.store.write(job).result(9)
 
     def rows(self) -> Rows:
         """Every row of a synced table, without what is local."""
@@ -94,12 +112,25 @@ class Device:
         query = select(held_rows.c.table_name, held_rows.c.id)
         return self.store.read(lambda conn: {(row.table_name, row.id) for row in conn.execute(query)}).result(9)
 
+    def flagged(self) -> set[tuple[str, uuid.UUID]]:
+        """The rows that stand back for another."""
+
+        def job(conn: Connection) -> set[tuple[str, uuid.UUID]]:
+            unique = [planned for planned in self.sessions.plan if planned.unique]
+            return {
+                (planned.name, key)
+                for planned in unique
+                for key in conn.scalars(select(planned.table.c.id).where(planned.table.c[CLASH]))
+            }
+
+        return self.store.read(job).result(9)
+
     def projected(self) -> dict[tuple[str, uuid.UUID], dict[str, Any] | None]:
         """What the documents on the disk stand for, worked out apart from the rows; None for what does not fit."""
 
         def job(conn: Connection) -> dict[tuple[str, uuid.UUID], dict[str, Any] | None]:
             found: dict[tuple[str, uuid.UUID], dict[str, Any] | None] = {}
-            for doc in list(conn.scalars(select(documents.c.doc))):
+            for doc, space in list(conn.execute(select(documents.c.doc, documents.c.space))):
                 document = build_crdt(*tails.load_tail(conn, doc), None)
                 name = uuid.UUID(bytes=doc)
                 root = root_of(self.sessions.plan, document)
@@ -107,6 +138,8 @@ class Device:
                     found[planned.name, key] = None
                     with contextlib.suppress(Misfit):
                         found[planned.name, key] = read_row(planned, source, fixed(planned, name, key))
+                    self.began[planned.name, key] = begun(source)
+                    self.spaces[planned.name, key] = space
             return found
 
         return self.store.read(job).result(9)
@@ -118,3 +151,19 @@ class Device:
         assert held <= projected.keys()
         wanted = {place: row for place, row in projected.items() if place not in held}
         assert self.rows() == wanted
+        assert self.flagged() == self._losers(projected) - held
+
+    def _losers(self, projected: dict[tuple[str, uuid.UUID], dict[str, Any] | None]) -> set[tuple[str, uuid.UUID]]:
+        """Which rows have a key that another has had for longer, worked out from all rows that documents stand for."""
+        winners: dict[Any, uuid.UUID] = {}
+        losers = set()
+        for place in sorted(projected, key=lambda place: (self.began[place], place[1])):
+            row = projected[place] or {}
+            for number, names in enumerate(self.sessions.plan.tables[place[0]].unique):
+                values = tuple(row.get(name) for name in names)
+                if (
+                    None not in values
+                    and winners.setdefault((place[0], self.spaces[place], number, values), place[1]) != place[1]
+                ):
+                    losers.add(place)
+        return losers

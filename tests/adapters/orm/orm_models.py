@@ -8,7 +8,7 @@ import enum
 from typing import Any
 
 from lichen_adapters.orm import DocId, Synced, local_column, synced_counter, synced_list, synced_set, synced_text
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, String
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
@@ -55,6 +55,26 @@ class Address(Synced, Base, part_of="user_id"):
     uses: Mapped[int] = synced_counter()
     user_id: Mapped[DocId] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"))
     user: Mapped[User] = relationship(back_populates="addresses")
+
+
+class Tag(Synced, Base):
+    """A document with two unique keys."""
+
+    __tablename__ = "tag"
+    __table_args__ = (UniqueConstraint("colour", "size"),)
+    name: Mapped[str] = mapped_column(unique=True)
+    colour: Mapped[str | None]
+    size: Mapped[int] = mapped_column(CheckConstraint("size < 9"), default=0)
+    words: Mapped[list[Word]] = relationship(back_populates="tag", cascade="all, delete-orphan")
+
+
+class Word(Synced, Base, part_of="tag_id"):
+    """Lies in its tag's document, with a unique key that reaches over documents."""
+
+    __tablename__ = "word"
+    letters: Mapped[str] = mapped_column(index=True, unique=True)
+    tag_id: Mapped[DocId] = mapped_column(ForeignKey("tag.id", ondelete="CASCADE"))
+    tag: Mapped[Tag] = relationship(back_populates="words")
 
 
 class Draft(Base):

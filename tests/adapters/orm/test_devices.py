@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from lichen_adapters.orm import Misfit
 from orm_devices import SPACE, Device
-from orm_models import Address, Draft, Mood, User
+from orm_models import Address, Draft, Mood, Tag, User, Word
 from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 DEVICES = 3
 who = st.integers(0, DEVICES - 1)
 which = st.integers(0, 5)
+names = st.sampled_from("abc")
 words = st.text("ab é🥚", max_size=6)
 plain = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | words,
@@ -69,6 +70,10 @@ class Work(RuleBasedStateMachine):
 
     def users(self, session: Session) -> list[User]:
         return list(session.scalars(select(User).order_by(text("user_account.rowid"))))
+
+    def pick_tag(self, session: Session, number: int) -> Tag | None:
+        tags = list(session.scalars(select(Tag).order_by(Tag.id)))
+        return tags[number % len(tags)] if tags else None
 
     def pick(self, session: Session, number: int) -> User | None:
         users = self.users(session)
@@ -130,6 +135,44 @@ class Work(RuleBasedStateMachine):
                     session.execute(delete(User).where(User.id == found.id))
                 else:
                     session.delete(found)
+
+    @rule(number=who, tag=which, name=names, colour=st.none() | names, size=st.integers(0, 12), new=st.booleans())
+    def name_tag(self, number: int, tag: int, name: str, colour: str | None, size: int, new: bool) -> None:
+        """Give a new tag, or one that is there, unique keys, which may be taken."""
+        with self.work(number) as session:
+            found = None if new else self.pick_tag(session, tag)
+            if found is None:
+                session.add(Tag(name=name, colour=colour, size=size % 9, words=[Word(letters=name + "!")]))
+            else:
+                found.name, found.colour, found.size = name, colour, size % 9
+
+    @rule(number=who, tag=which, other=which, letters=names)
+    def exchange(self, number: int, tag: int, other: int, letters: str) -> None:
+        """Two tags exchange their names, by way of a third, and one gets another word."""
+        with self.work(number) as session:
+            one, two = self.pick_tag(session, tag), self.pick_tag(session, other)
+            if one is not None and two is not None and one is not two:
+                name, one.name = one.name, "between"
+                session.flush()
+                two.name, name = name, two.name
+                session.flush()
+                one.name = name
+                two.words = [Word(letters=letters), *two.words[1:]]
+
+    @rule(number=who, tag=which, core=st.booleans())
+    def remove_tag(self, number: int, tag: int, core: bool) -> None:
+        with self.work(number) as session:
+            if (found := self.pick_tag(session, tag)) is not None:
+                session.execute(delete(Tag).where(Tag.id == found.id)) if core else session.delete(found)
+
+    @rule(number=who, tag=which, size=st.integers(0, 12))
+    def write_past_the_checks(self, number: int, tag: int, size: int) -> None:
+        """Another program writes a size, which the table may not take: then the tag is held, and keeps its name."""
+        device = self.devices[number]
+        with device.sessions() as session:
+            found = self.pick_tag(session, tag)
+        if found is not None:
+            device.edit(found.id, lambda document: document.update({"size": size}))
 
     @rule(number=who, by=st.integers(-2, 2), kind=st.integers(0, 4), word=words)
     def bulk(self, number: int, by: int, kind: int, word: str) -> None:

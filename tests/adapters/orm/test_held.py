@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lichen.runtime.documents import build_crdt
-from lichen.store.documents import append_changes, load_tail
 from lichen_adapters.orm.held import held_rows
-from lichen_crdt import Document
 from orm_devices import SPACE, Device
 from orm_models import Address, Draft, User
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import delete, select, update
 
 
 @pytest.fixture
@@ -29,18 +26,6 @@ def pair(tmp_path: Path) -> Iterator[tuple[Device, Device, uuid.UUID]]:
     yield one, other, name
     one.stop()
     other.stop()
-
-
-def edit(device: Device, doc: uuid.UUID, work: Callable[[Document], object]) -> None:
-    """A change that another program makes of the document."""
-
-    def job(conn: Connection) -> None:
-        document = build_crdt(*load_tail(conn, doc.bytes), None)
-        with document.change() as made:
-            work(document)
-        append_changes(conn, doc.bytes, [change for _, change in made.changes])
-
-    device.store.write(job).result(9)
 
 
 def reasons(device: Device) -> list[str]:
@@ -60,7 +45,7 @@ def test_what_two_devices_broke_together_is_held_on_both_and_returns(pair: tuple
         assert device.held() >= {("user_account", name)}
         assert "CHECK constraint failed" in reasons(device)[0]
         assert ("user_account", name) not in device.rows()
-    edit(one, name, lambda document: document.update(active=True))
+    one.edit(name, lambda document: document.update(active=True))
     other.take_from(one)
     for device in pair[:2]:
         device.check()
@@ -71,10 +56,10 @@ def test_what_two_devices_broke_together_is_held_on_both_and_returns(pair: tuple
 
 def test_a_value_of_another_program_that_does_not_fit_holds_the_row(pair: tuple[Device, Device, uuid.UUID]) -> None:
     one, _, name = pair
-    edit(one, name, lambda document: document.update(born="long ago"))
+    one.edit(name, lambda document: document.update(born="long ago"))
     assert "born: 'long ago' cannot be read" in reasons(one)[0]
     assert ("user_account", name) not in one.rows()
-    edit(one, name, lambda document: document.update(born="1970-01-01"))
+    one.edit(name, lambda document: document.update(born="1970-01-01"))
     assert one.held() == set()
     one.check()
 
@@ -99,10 +84,10 @@ def test_a_row_that_a_table_without_sync_points_at_stays_when_it_is_deleted_else
 
 def test_a_held_row_stays_held_over_a_restart(pair: tuple[Device, Device, uuid.UUID]) -> None:
     one, _, name = pair
-    edit(one, name, lambda document: document.update(name=None))
+    one.edit(name, lambda document: document.update(name=None))
     one.stop()
     one.start()
     assert ("user_account", name) in one.held()
-    edit(one, name, lambda document: document.update(name="eve"))
+    one.edit(name, lambda document: document.update(name="eve"))
     assert one.rows()["user_account", name]["name"] == "eve"
     one.check()

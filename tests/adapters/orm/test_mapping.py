@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import pytest
 from lichen_adapters.orm import DocId, MappingError, Synced, local_column, synced_text
 from lichen_adapters.orm.plan import Plan
-from sqlalchemy import ForeignKey, Index, Integer, Interval, LargeBinary, String, UniqueConstraint, create_engine
+from sqlalchemy import ForeignKey, Integer, Interval, LargeBinary, String, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
@@ -61,28 +61,6 @@ def test_a_type_that_cannot_merge_is_refused_unless_it_stays_here(base: Any) -> 
         place: Mapped[Any] = local_column(type_=Coordinates())
 
     assert not Plan(base.metadata).tables["local"].columns
-
-
-def test_a_unique_constraint_is_refused(base: Any) -> None:
-    with pytest.raises(MappingError, match="two devices can break"):
-
-        class Tag(Synced, base):
-            __tablename__ = "tag"
-            name: Mapped[str] = mapped_column(unique=True)
-
-    with pytest.raises(MappingError, match="two devices can break"):
-
-        class Named(Synced, base):
-            __tablename__ = "named"
-            __table_args__ = (UniqueConstraint("name"),)
-            name: Mapped[str]
-
-    with pytest.raises(MappingError, match="two devices can break"):
-
-        class Indexed(Synced, base):
-            __tablename__ = "indexed"
-            __table_args__ = (Index("ix", "name", unique=True),)
-            name: Mapped[str]
 
 
 def test_inheritance_is_refused(base: Any) -> None:

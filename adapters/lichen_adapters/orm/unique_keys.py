@@ -1,0 +1,83 @@
+"""Unique keys of synced tables: they hold within a space, and among the rows that do not stand back for another.
+
+A unique key of the application becomes a partial unique index over the space and its columns. Two devices that do not
+hear of each other can give the same key to two rows; a merge then keeps both, and flags all but one. The columns that
+this needs are in the table, and not mapped: a `select` of objects does not fetch them.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, LargeBinary, Table, UniqueConstraint, false
+from sqlalchemy.engine.default import DefaultExecutionContext
+
+from lichen_adapters.orm.columns import KIND
+from lichen_adapters.orm.errors import MappingError
+
+UNIQUE = "lichen.unique"
+"""Where a table has the columns of its unique keys, in `Table.info`."""
+OURS = "lichen.ours"
+"""What marks a column that is not the application's, in `Column.info`."""
+SPACE_OF = "lichen.space_of"
+"""Where a connection of ours has what tells the space of a new row, in `Connection.info`."""
+
+SPACE = "lichen_space"
+"""The column with the space of a row."""
+BEGUN = "lichen_begun"
+"""The column with the time at which a row was begun, in ms since 1970, by the clock of the device that did."""
+CLASH = "lichen_clash"
+"""The column that flags a row that stands back for another with the same key."""
+
+
+def claim(table: Table) -> None:
+    """Make the unique keys of a synced table such that they hold after a merge. Raises `MappingError`."""
+    constraints = [one for one in table.constraints if isinstance(one, UniqueConstraint)]
+    indexes = [index for index in table.indexes if index.unique]
+    if not constraints and not indexes:
+        return
+    given: list[UniqueConstraint | Index] = [*constraints, *indexes]
+    keys = [tuple(column.name for column in _columns(table, one)) for one in given]
+    for name, kind, default in (
+        (SPACE, LargeBinary(32), _space_of_new),
+        (BEGUN, BigInteger(), lambda: int(time.time() * 1000)),
+        (CLASH, Boolean(), None),
+    ):
+        server = {"server_default": false(), "nullable": False} if default is None else {"default": default}
+        table.append_column(Column(name, kind, info={OURS: True}, **server))
+    table.constraints.difference_update(constraints)
+    table.indexes.difference_update(indexes)
+    for one, names in zip(given, keys, strict=True):
+        _index(table, str(one.name or f"uq_{table.name}_{'_'.join(names)}"), names)
+    table.info[UNIQUE] = tuple(dict.fromkeys(keys))
+
+
+def _columns(table: Table, key: UniqueConstraint | Index) -> list[Column[Any]]:
+    columns = list(key.columns)
+    conditions = [one for one in key.dialect_kwargs.values() if one is not None]
+    if isinstance(key, Index) and (len(columns) != len(key.expressions) or conditions):
+        raise MappingError(f"the unique index {key.name} of table {table.name} is over more than plain columns")
+    for column in columns:
+        if KIND in column.info or isinstance(column.type, JSON) or getattr(column.type, "collation", None):
+            raise MappingError(
+                f"column {column} cannot be part of a unique key",
+                hint="use plain synced columns without a collation",
+            )
+    return columns
+
+
+def _index(table: Table, name: str, names: tuple[str, ...]) -> None:
+    """An index that is unique, of the rows that do not stand back, and one to find those that do."""
+    columns = [table.c[SPACE], *(table.c[one] for one in names)]
+    clash = table.c[CLASH]
+    Index(name, *columns, unique=True, sqlite_where=~clash, postgresql_where=~clash)
+    Index(f"{name}_clash", *columns, sqlite_where=clash, postgresql_where=clash)
+
+
+def _space_of_new(context: DefaultExecutionContext) -> bytes | None:
+    """The space of a new row; None for one whose statement does not say enough: the commit adds it."""
+    table: Table = context.compiled.statement.table  # type: ignore[union-attr]  # an insert has been compiled
+    parameters = context.get_current_parameters()  # type: ignore[no-untyped-call]  # SQLAlchemy's own is untyped
+    conn = context.root_connection
+    return conn.info[SPACE_OF](conn, table, parameters)  # type: ignore[no-any-return]  # it holds anything

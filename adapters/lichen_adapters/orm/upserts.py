@@ -1,0 +1,33 @@
+"""Upserts on unique keys: the key that a statement names becomes the one that the table has.
+
+`on_conflict_do_update(index_elements=["name"])` names columns of the application. The index that holds the key is over
+the space too, and only over rows that do not stand back; a database takes no less for an answer.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from sqlalchemy import Column, Insert, Table
+
+from lichen_adapters.orm.unique_keys import CLASH, SPACE, UNIQUE
+
+
+def aimed(statement: Any) -> Any:  # Any: whatever is executed
+    """The statement, with the whole unique key as the target of its conflict clause, if it has one of ours."""
+    clause: Any = getattr(statement, "_post_values_clause", None)
+    names = getattr(clause, "inferred_target_elements", None)
+    if not isinstance(statement, Insert) or not isinstance(statement.table, Table) or not names:
+        return statement
+    columns = {one.name if isinstance(one, Column) else str(one) for one in names}
+    if not any(columns == set(key) for key in statement.table.info.get(UNIQUE, ())):
+        return statement
+    c = statement.table.c
+    whole: Any = copy.copy(clause)
+    whole.inferred_target_elements = [c[SPACE], *names]
+    whole.inferred_target_whereclause = ~c[CLASH]
+    # SQLAlchemy has no public way to exchange the clause of a statement, which both its dialects keep here.
+    found = statement._clone()  # noqa: SLF001
+    found._post_values_clause = whole  # noqa: SLF001
+    return found

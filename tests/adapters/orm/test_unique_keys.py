@@ -1,0 +1,210 @@
+"""Unique keys: refused on one device as ever; of rows that two devices gave one key, the one begun first stands."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lichen.ids import SpaceId
+from lichen_adapters.orm import MappingError, Synced, synced_text
+from lichen_adapters.orm.unique_keys import CLASH
+from lichen_adapters.orm.unique_keys import SPACE as COLUMN_OF_SPACE
+from orm_devices import SPACE, Device
+from orm_models import Tag, Word
+from sqlalchemy import Index, String, UniqueConstraint, delete, func, select, text, update
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+OTHER_SPACE = SpaceId(hashlib.sha256(b"other space").digest())
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[tuple[Device, Device]]:
+    one, other = Device(tmp_path, "one"), Device(tmp_path, "other")
+    yield one, other
+    for device in (one, other):
+        device.check()
+        device.stop()
+
+
+def add(device: Device, name: str, *letters: str, space: SpaceId = SPACE, **values: Any) -> uuid.UUID:
+    with device.sessions.begin(space) as session:
+        tag = Tag(name=name, words=[Word(letters=one) for one in letters], **values)
+        session.add(tag)
+        session.flush()
+        return tag.id
+
+
+def exchange(*devices: Device) -> None:
+    """All hear all."""
+    for one in devices:
+        for other in devices:
+            if one is not other:
+                one.take_from(other)
+    for device in devices:
+        device.check()
+
+
+def standing(device: Device, space: SpaceId = SPACE) -> dict[str, uuid.UUID]:
+    """The tags of a space that do not stand back."""
+    table = Tag.__table__
+    chosen = select(table).where(~table.c[CLASH], table.c[COLUMN_OF_SPACE] == space)
+    with device.sessions() as session:
+        return {row.name: row.id for row in session.execute(chosen)}
+
+
+def names(device: Device) -> list[str]:
+    with device.sessions() as session:
+        return sorted(session.scalars(select(Tag.name)))
+
+
+def test_a_second_value_on_one_device_is_refused_and_in_another_space_not(pair: tuple[Device, Device]) -> None:
+    one, _ = pair
+    add(one, "todo", "a")
+    with pytest.raises(IntegrityError):
+        add(one, "todo")
+    with pytest.raises(IntegrityError):
+        add(one, "other", "a")
+    add(one, "todo", "a", space=OTHER_SPACE)
+    assert names(one) == ["todo", "todo"]
+    assert one.flagged() == set()
+
+
+def test_of_two_rows_with_one_key_the_one_that_was_begun_first_stands_on_both(pair: tuple[Device, Device]) -> None:
+    one, other = pair
+    elsewhere = add(one, "todo", space=OTHER_SPACE)
+    first, second = add(one, "todo"), add(other, "todo")
+    exchange(one, other)
+    for device in pair:
+        assert names(device) == ["todo", "todo", "todo"]
+        assert elsewhere in standing(device, OTHER_SPACE).values()
+        assert standing(device) == {"todo": min([first, second], key=lambda tag: (device.began["tag", tag], tag))}
+
+
+def test_a_row_stands_again_when_the_one_in_its_way_is_renamed_or_deleted(pair: tuple[Device, Device]) -> None:
+    one, other = pair
+    add(one, "todo"), add(other, "todo"), add(one, "b"), add(other, "b")
+    exchange(one, other)
+    first = standing(one)
+    with one.sessions.begin() as session:
+        session.execute(update(Tag).where(Tag.id == first["todo"]).values(name="done"))
+        session.execute(delete(Tag).where(Tag.id == first["b"]))
+    assert one.flagged() == set()
+    exchange(one, other)
+    for device in pair:
+        assert names(device) == ["b", "done", "todo"]
+        assert device.flagged() == set()
+
+
+def test_a_row_that_is_held_keeps_its_key(pair: tuple[Device, Device]) -> None:
+    one, other = pair
+    first, second = add(one, "todo"), add(other, "todo")
+    exchange(one, other)
+    winner = standing(one)["todo"]
+    one.edit(winner, lambda document: document.update(size=20))
+    exchange(one, other)
+    for device in pair:
+        assert device.held() == {("tag", winner)}
+        assert device.flagged() == {("tag", first if winner == second else second)}
+        with pytest.raises(IntegrityError, match=r"UNIQUE constraint failed: tag\.name"):
+            add(device, "todo")
+    one.edit(winner, lambda document: document.update(name="done"))
+    exchange(one, other)
+    assert other.flagged() == set()
+    one.edit(winner, lambda document: document.update(size=2))
+    exchange(one, other)
+    assert names(other) == ["done", "todo"]
+
+
+def test_keys_that_are_exchanged_on_one_device_are_exchanged_on_the_other(pair: tuple[Device, Device]) -> None:
+    one, other = pair
+    a, b = add(one, "a", "x", "y"), add(one, "b")
+    exchange(one, other)
+    for name, words in (("between", "-"), ("a", "x"), ("b", "y")):
+        with one.sessions.begin() as session:
+            if name == "between":
+                session.execute(update(Tag).where(Tag.id == a).values(name=name))
+                session.execute(update(Word).where(Word.letters == "x").values(letters=words))
+            elif name == "a":
+                session.execute(update(Tag).where(Tag.id == b).values(name="a"))
+                session.execute(update(Word).where(Word.letters == "y").values(letters="x"))
+            else:
+                session.execute(update(Tag).where(Tag.id == a).values(name="b"))
+                session.execute(update(Word).where(Word.letters == "-").values(letters="y"))
+    exchange(one, other)
+    assert standing(other) == {"a": b, "b": a}
+    assert other.flagged() == set()
+
+
+def test_an_upsert_finds_the_row_that_stands(pair: tuple[Device, Device]) -> None:
+    one, other = pair
+    add(one, "todo"), add(other, "todo")
+    exchange(one, other)
+    new = {"name": "todo", "size": 1}
+    for target in ("name", Tag.name, Tag.__table__.c.name):
+        with one.sessions.begin(SPACE) as session:
+            statement = (
+                insert(Tag).values(new).on_conflict_do_update(index_elements=[target], set_={"size": Tag.size + 1})
+            )
+            session.execute(statement)
+    with one.sessions.begin(SPACE) as session:
+        session.execute(insert(Tag).values(new).on_conflict_do_nothing(index_elements=["name"]))
+        sizes = dict(session.execute(select(Tag.id, Tag.size)).all())
+    assert sizes.pop(standing(one)["todo"]) == 3
+    assert list(sizes.values()) == [0]
+    exchange(one, other)
+
+
+def test_a_row_that_a_plain_statement_wrote_has_its_key_from_the_commit_on(pair: tuple[Device, Device]) -> None:
+    one, other = pair
+    tag = add(one, "todo", "a")
+    statement = text("INSERT INTO word (id, letters, tag_id) VALUES (:id, :letters, :tag)")
+
+    def write(letters: str) -> None:
+        with one.sessions.begin() as session:
+            session.execute(statement, {"id": uuid.uuid4().hex, "letters": letters, "tag": tag.hex})
+
+    write("b")
+    for taken in ("a", "b"):
+        with pytest.raises(IntegrityError):
+            write(taken)
+    with pytest.raises(IntegrityError):
+        add(one, "other", "b")
+    exchange(one, other)
+    with other.sessions() as session:
+        assert session.scalar(select(func.count()).select_from(Word)) == 2
+
+
+def test_the_flags_are_the_same_after_a_restart(pair: tuple[Device, Device]) -> None:
+    one, other = pair
+    add(one, "todo", "a"), add(other, "todo", "a")
+    exchange(one, other)
+    flagged = one.flagged()
+    assert len(flagged) == 2
+    one.stop()
+    one.start()
+    assert one.flagged() == flagged
+
+
+@pytest.mark.parametrize("kind", ["text", "collation", "expression", "condition", "set"])
+def test_a_unique_key_that_cannot_be_decided_after_a_merge_is_refused(kind: str) -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    with pytest.raises(MappingError, match="unique"):
+
+        class Note(Synced, Base):
+            __tablename__ = "note"
+            body: Mapped[str] = synced_text(unique=kind == "text")
+            name: Mapped[str] = mapped_column(String(collation="NOCASE"), unique=kind == "collation")
+            word: Mapped[str]
+            __table_args__ = {
+                "expression": (Index("ix", func.lower("word"), unique=True),),
+                "condition": (Index("ix", "word", unique=True, sqlite_where=text("word > 'b'")),),
+                "set": (UniqueConstraint("body", "word"),),
+            }.get(kind, ())

@@ -25,18 +25,28 @@ from lichen_adapters.orm.columns import synced_text as synced_text
 from lichen_adapters.orm.errors import MappingError as MappingError
 from lichen_adapters.orm.errors import Misfit as Misfit
 from lichen_adapters.orm.errors import SessionMisuse as SessionMisuse
+from lichen_adapters.orm.feed import Changes as Changes
+from lichen_adapters.orm.listing import Difference as Difference
+from lichen_adapters.orm.listing import Rows as Rows
+from lichen_adapters.orm.live import call_live as call_live
+from lichen_adapters.orm.live import live as live
 from lichen_adapters.orm.sessions import Sessions as Sessions
 from lichen_adapters.orm.synced import DocId as DocId
 from lichen_adapters.orm.synced import Synced as Synced
 
 __all__ = [
+    "Changes",
+    "Difference",
     "DocId",
     "Kind",
     "MappingError",
     "Misfit",
+    "Rows",
     "SessionMisuse",
     "Sessions",
     "Synced",
+    "call_live",
+    "live",
     "local_column",
     "synced_counter",
     "synced_list",

@@ -38,7 +38,10 @@ class Feed:
 
     def __init__(self, metadata: MetaData) -> None:
         self._metadata = metadata
-        self._listeners: tuple[Listener, ...] = ()  # replaced as a whole, so that who tells needs no lock
+        self._listeners: tuple[tuple[Listener, Callable[[], None]], ...] = ()
+        """Replaced as a whole, so that who tells needs no lock."""
+        self.closed = False
+        """Nothing is told any more."""
 
     @property
     def tables(self) -> list[Table]:
@@ -46,31 +49,46 @@ class Feed:
         return self._metadata.sorted_tables
 
     @property
+    def names(self) -> set[str]:
+        """The names of these tables."""
+        return {table.name for table in self._metadata.tables.values()}
+
+    @property
     def listened(self) -> bool:
         """Whether anybody listens."""
         return bool(self._listeners)
 
-    def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` after every commit that changes rows; returns what ends that. It must not block.
+    def listen(self, listener: Listener, closed: Callable[[], None] = lambda: None) -> Callable[[], None]:
+        """Call `listener` after every commit that changes rows, and `closed` when there will be no more; neither may
+        block. Returns what ends that.
 
         What is committed from now on is told, also by a transaction that has begun already.
         """
+        entry = (listener, closed)
         with _lock:
-            self._listeners = (*self._listeners, listener)
+            self._listeners = (*self._listeners, entry)
 
         def end() -> None:
             with _lock:
-                self._listeners = tuple(one for one in self._listeners if one is not listener)
+                self._listeners = tuple(one for one in self._listeners if one is not entry)
 
         return end
 
     def tell(self, changes: Changes) -> None:
         """To be called after the commit."""
-        for listener in self._listeners:
+        for listener, _ in self._listeners:
             try:
                 listener(changes)
             except Exception:
                 log.exception("a listener to changes of rows failed")
+
+    def close(self) -> None:
+        """Let all who listen go; idempotent."""
+        self.closed = True
+        with _lock:
+            listeners, self._listeners = self._listeners, ()
+        for _, closed in listeners:
+            closed()
 
 
 _lock = threading.Lock()

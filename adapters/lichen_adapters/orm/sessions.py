@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -47,6 +48,9 @@ WRITING = "lichen.writing"
 """Where a connection of ours has its state, in `Connection.info`."""
 SPACE = "lichen.space"
 """Where a session has the space of what is added to it, in `Session.info`."""
+
+READERS = 4
+"""Threads for live queries; they begin when they are needed."""
 
 _READS = ("SELECT", "PRAGMA", "EXPLAIN", "VALUES")
 
@@ -90,7 +94,7 @@ class Sessions:
 
     One for each engine and declarative base, for as long as the engine is open; close it before the engine.
     `database` is the SQLAlchemy engine below, for `Base.metadata.create_all(sessions.database)`; `feed` tells which
-    rows have changed.
+    rows have changed, and `readers` run live queries.
     """
 
     def __init__(self, engine: Host, base: type[DeclarativeBase]) -> None:
@@ -103,6 +107,7 @@ class Sessions:
         self._prepared = False
         self._projector = Projector(self.plan, self.memory)
         self.feed = Feed(base.metadata)
+        self.readers = ThreadPoolExecutor(READERS, "lichen live")
         self._follower = WatchedFollower(self._projector, self.feed)
         self._metadata = base.metadata
         self._unfollow: Callable[[], None] | None = None
@@ -150,7 +155,9 @@ class Sessions:
             yield session
 
     def close(self) -> None:
-        """Close every connection; what is written after that is no longer followed."""
+        """Close every connection, and end live queries; what is written after that is no longer followed."""
+        self.feed.close()
+        self.readers.shutdown()
         if self._unfollow is not None:
             self._unfollow()
         self.database.dispose()

@@ -1,0 +1,135 @@
+"""Live queries: the rows of a statement now, and again whenever they are others.
+
+::
+
+    async for notes in live(sessions, select(Note).where(Note.stars > 3).order_by(Note.title)):
+        show(notes)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar, TypeVarTuple, overload
+
+from sqlalchemy import Executable
+from sqlalchemy.engine import Row
+from sqlalchemy.sql.selectable import TypedReturnsRows
+
+from lichen_adapters.orm.listing import Rows
+from lichen_adapters.orm.query import Factory, Query
+
+log = logging.getLogger("lichen.orm")
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class LiveFactory(Factory, Protocol):
+    """What live queries need of `Sessions`."""
+
+    @property
+    def readers(self) -> Executor:
+        """Where statements run, off the event loop."""
+
+
+@overload
+def live(
+    sessions: LiveFactory, statement: TypedReturnsRows[T], reads: Iterable[Any] = ()
+) -> AsyncGenerator[Rows[T]]: ...
+
+
+@overload
+def live(  # type: ignore[overload-cannot-match]  # it is, for more than one thing
+    sessions: LiveFactory, statement: TypedReturnsRows[*Ts], reads: Iterable[Any] = ()
+) -> AsyncGenerator[Rows[Row[*Ts]]]: ...
+
+
+@overload
+def live(
+    sessions: LiveFactory, statement: Executable, reads: Iterable[Any] = ()
+) -> AsyncGenerator[Rows[Any]]: ...  # Any: a text does not say what its rows hold
+
+
+def live(sessions: LiveFactory, statement: Executable, reads: Iterable[Any] = ()) -> AsyncGenerator[Rows[Any]]:
+    """The rows of a statement, and again after each commit, of a session or a merge, that makes them others.
+
+    Rows are objects where the statement selects one thing, else `Row`; they are detached, and stay the same objects
+    as long as they hold the same. `rows.difference` says what differs from the rows before. What changes while rows are
+    in use comes together as the next ones. It ends when the sessions are closed. A statement with parts that are text
+    needs `reads`, the classes or tables that it reads. Raises `SessionMisuse`, and what running it raises.
+    """
+    return _live(sessions, Query(sessions, statement, reads))
+
+
+async def _live(sessions: LiveFactory, query: Query) -> AsyncGenerator[Rows[Any]]:
+    loop = asyncio.get_running_loop()
+    woken = asyncio.Event()
+
+    def wake() -> None:
+        loop.call_soon_threadsafe(woken.set)
+
+    end = query.listen(wake)
+    try:
+        while not sessions.feed.closed:
+            rows = await loop.run_in_executor(sessions.readers, query.next)
+            if rows is not None:
+                yield rows
+            else:
+                await woken.wait()
+                woken.clear()
+    finally:
+        end()
+
+
+def call_live(
+    sessions: LiveFactory,
+    statement: Executable,
+    callback: Callable[[Rows[Any]], object],
+    reads: Iterable[Any] = (),
+) -> Callable[[], None]:
+    """As `live`, with a callback: it is called with the first rows soon, and then with each that differ.
+
+    It is called on a thread for such queries, never twice at once. Returns what ends it. What it raises is logged, as
+    is what running the statement raises; then it is run again after the next change. Raises `SessionMisuse`.
+    """
+    return _Calls(sessions, Query(sessions, statement, reads), callback).begin()
+
+
+class _Calls:
+    def __init__(self, sessions: LiveFactory, query: Query, callback: Callable[[Rows[Any]], object]) -> None:
+        self._sessions = sessions
+        self._query = query
+        self._callback = callback
+        self._ended = False
+        self._end: Callable[[], None] = lambda: None
+
+    def begin(self) -> Callable[[], None]:
+        self._end = self._query.listen(self._wake)
+        self._wake()
+        return self._stop
+
+    def _stop(self) -> None:
+        self._ended = True
+        self._end()
+
+    def _wake(self) -> None:
+        if not self._sessions.feed.closed:
+            self._sessions.readers.submit(self._work)
+
+    def _work(self) -> None:
+        with _logged():
+            while not self._ended and (rows := self._query.next()) is not None:
+                with _logged():
+                    self._callback(rows)
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    try:
+        yield
+    except Exception:
+        log.exception("a live query failed")

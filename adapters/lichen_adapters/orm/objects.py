@@ -1,0 +1,60 @@
+"""Mapped objects beside each other: whether two of them hold the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import inspect
+from sqlalchemy.engine import Row
+from sqlalchemy.orm import InstanceState
+
+
+def state_of(value: Any) -> InstanceState[Any] | None:
+    """The state of a mapped object; None for any other value."""
+    found = inspect(value, raiseerr=False)
+    return found if isinstance(found, InstanceState) else None
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two rows hold the same: what is loaded of their objects, and of the objects that are loaded with them."""
+    return _same(one, other, set())
+
+
+def _same(one: Any, other: Any, compared: set[tuple[int, int]]) -> bool:
+    if isinstance(one, Row) and isinstance(other, Row):
+        return _each(tuple(one), tuple(other), compared)
+    state, beside = state_of(one), state_of(other)
+    if state is None or beside is None:
+        return type(one) is type(other) and bool(one == other)
+    if (id(one), id(other)) in compared:  # they lead back to themselves
+        return True
+    compared.add((id(one), id(other)))
+    if state.key != beside.key or state.dict.keys() != beside.dict.keys():
+        return False
+    related = state.mapper.relationships.keys()
+    return all(
+        _related(value, beside.dict[name], compared)
+        if name in related
+        else name == "_sa_instance_state" or _same(value, beside.dict[name], compared)
+        for name, value in state.dict.items()
+    )
+
+
+def _related(one: Any, other: Any, compared: set[tuple[int, int]]) -> bool:
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and _each([*one.values()], [other[key] for key in one], compared)
+    if isinstance(one, set | frozenset) and isinstance(other, set | frozenset):
+        return _each(sorted(one, key=_order), sorted(other, key=_order), compared)
+    if isinstance(one, list) and isinstance(other, list):
+        return _each(one, other, compared)
+    return _same(one, other, compared)
+
+
+def _each(one: Any, other: Any, compared: set[tuple[int, int]]) -> bool:
+    return len(one) == len(other) and all(_same(*pair, compared) for pair in zip(one, other, strict=True))
+
+
+def _order(value: Any) -> str:
+    state = state_of(value)
+    return str(state.key) if state is not None else repr(value)

@@ -30,6 +30,7 @@ from lichen_adapters.orm.listing import Difference as Difference
 from lichen_adapters.orm.listing import Rows as Rows
 from lichen_adapters.orm.live import call_live as call_live
 from lichen_adapters.orm.live import live as live
+from lichen_adapters.orm.merges import Merged as Merged
 from lichen_adapters.orm.sessions import Sessions as Sessions
 from lichen_adapters.orm.synced import DocId as DocId
 from lichen_adapters.orm.synced import Synced as Synced
@@ -40,6 +41,7 @@ __all__ = [
     "DocId",
     "Kind",
     "MappingError",
+    "Merged",
     "Misfit",
     "Rows",
     "SessionMisuse",

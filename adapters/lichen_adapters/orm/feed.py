@@ -12,6 +12,9 @@ from sqlalchemy import MetaData, Table
 
 log = logging.getLogger("lichen.orm")
 
+MOST_ROWS = 1_000
+"""Of changes to more rows of a table, or of a transaction, only the tables are told."""
+
 Columns = frozenset[str] | None
 """The names of the columns that have another value now; None for a row that came, went, or has another key."""
 
@@ -25,6 +28,22 @@ class Changes:
     has another key than a UUID, the transaction changed many rows, or it was not seen from its begin."""
     merged: bool
     """It was not written by a session here, but came from another device or from an edit of a document."""
+
+
+def both(one: Changes, other: Changes) -> Changes:
+    """The changes of two transactions."""
+    tables = dict(one.tables)
+    for table, rows in other.tables.items():
+        before = tables.get(table, {})
+        if before is None or rows is None or len(before) + len(rows) > MOST_ROWS:
+            tables[table] = None
+            continue
+        both = dict(before)
+        for row, columns in rows.items():
+            known = both.get(row, frozenset())
+            both[row] = None if known is None or columns is None else known | columns
+        tables[table] = both
+    return Changes(tables, one.merged and other.merged)
 
 
 Listener = Callable[[Changes], None]

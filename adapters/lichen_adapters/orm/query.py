@@ -15,11 +15,10 @@ from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
 
 from lichen_adapters.orm.errors import SessionMisuse
-from lichen_adapters.orm.feed import Changes, Feed
+from lichen_adapters.orm.feed import Changes, Feed, both
 from lichen_adapters.orm.listing import Rows, difference
 from lichen_adapters.orm.objects import same, state_of
 from lichen_adapters.orm.reads import Reads, is_textual, keyed_table, names_of, reads_of, whole
-from lichen_adapters.orm.watching import MOST_ROWS
 
 log = logging.getLogger("lichen.orm")
 
@@ -77,7 +76,7 @@ class Query:
         with self._lock:
             if self._idle and not self._due and not self._reads.touched(changes):
                 return
-            self._pending = changes if self._pending is None else _both(self._pending, changes)
+            self._pending = changes if self._pending is None else both(self._pending, changes)
             idle, self._idle = self._idle, False
         if idle:
             self._wake()
@@ -208,22 +207,6 @@ def _reader(found: Reads) -> Callable[..., None]:
             found.add(reads_of(context.compiled))
 
     return before_statement
-
-
-def _both(one: Changes, other: Changes) -> Changes:
-    """The changes of two transactions."""
-    tables = dict(one.tables)
-    for table, rows in other.tables.items():
-        before = tables.get(table, {})
-        if before is None or rows is None or len(before) + len(rows) > MOST_ROWS:
-            tables[table] = None
-            continue
-        both = dict(before)
-        for row, columns in rows.items():
-            known = both.get(row, frozenset())
-            both[row] = None if known is None or columns is None else known | columns
-        tables[table] = both
-    return Changes(tables, one.merged and other.merged)
 
 
 def _key_of(row: Any) -> Hashable:

@@ -36,6 +36,7 @@ from lichen_adapters.orm.capture import Begun, Capture
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.feed import Feed
 from lichen_adapters.orm.memory import Memory
+from lichen_adapters.orm.merges import AfterMerge, Merges
 from lichen_adapters.orm.plan import Plan
 from lichen_adapters.orm.projector import Projector
 from lichen_adapters.orm.rebase import flushed, rebase
@@ -107,6 +108,7 @@ class Sessions:
         self._prepared = False
         self._projector = Projector(self.plan, self.memory)
         self.feed = Feed(base.metadata)
+        self.merges = Merges(self.feed)
         self.readers = ThreadPoolExecutor(READERS, "lichen live")
         self._follower = WatchedFollower(self._projector, self.feed)
         self._metadata = base.metadata
@@ -146,7 +148,17 @@ class Sessions:
         event.listen(session, "after_begin", self._after_begin)
         event.listen(session, "before_flush", self._before_flush)
         event.listen(session, "after_flush", lambda session, _context: flushed(session))
+        self.merges.add(session)
         return session
+
+    def after_merge(self, callback: AfterMerge) -> Callable[[], None]:
+        """Call `callback(session, merged)` when a merge has changed rows of objects in an open session.
+
+        It names the objects and their attributes, for sessions that are made from now on, and comes between units of
+        work: at the end of the session's transaction, or soon where it is in none and was made on an event loop.
+        Returns what ends that.
+        """
+        return self.merges.listen(callback)
 
     @contextmanager
     def begin(self, space: Space | SpaceId | None = None) -> Iterator[Session]:

@@ -14,11 +14,9 @@ from typing import Any
 from lichen.store.following import Follower
 from sqlalchemy import Connection, Table, Uuid
 
-from lichen_adapters.orm.feed import Changes, Columns, Feed
+from lichen_adapters.orm.feed import MOST_ROWS, Changes, Columns, Feed
 
 SEEN = "lichen_seen"
-MOST_ROWS = 1_000
-"""Of a transaction that changes more, only the tables are told."""
 MOST_COLUMNS = 62
 """Columns that a number of SQLite can name by its bits. Of a wider table, every column counts as changed."""
 

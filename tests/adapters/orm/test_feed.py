@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lichen_adapters.orm.feed import Changes
-from lichen_adapters.orm.watching import MOST_ROWS
+from lichen_adapters.orm.feed import MOST_ROWS, Changes
 from orm_devices import SPACE, Device
 from orm_models import Address, Base, User
 from sqlalchemy import delete, select, text, update

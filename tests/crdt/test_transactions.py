@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -130,3 +131,39 @@ def test_a_change_larger_than_asked_for_is_taken_back(parts: int) -> None:
     other = Document.load(saved)
     other.apply_changes([made.changes[0][1]], strict=True)
     assert other.to_py() == document.to_py() == {"body": "x" * 800}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_bytes_of_an_edit_are_those_that_the_document_keeps(seed: int) -> None:
+    rng = random.Random(seed)
+    doc = Document(b"\x02" * 16)
+    with doc.change():
+        doc["body"] = Text("spring")
+        doc["list"] = ["a"]
+    other = doc.fork(bytes([rng.choice((1, 3))]) * 16)  # sorted before or after the writer, where a change names it
+    at = 0
+    for number in range(150):
+        body = doc.text("body")
+        at = rng.choice((at, at + 1, max(at - 1, 0), rng.randrange(len(body) + 1)))
+        at = min(at, len(body))
+        with doc.change(rng.choice((None, "", "é")), rng.choice((None, -1, 1 << 40))) as tx:
+            body.splice(at, min(rng.choice((0, 0, 1, 3)), len(body) - at), rng.choice(("x", "é🎉", "", "x" * 70)))
+            match rng.randrange(6):
+                case 0:
+                    ends = sorted(rng.randrange(len(body) + 1) for _ in "ab")
+                    body.mark(*ends, "bold", rng.choice((True, None)), expand=rng.choice(("none", "both")))
+                case 1:
+                    body.insert(0, "twice")
+                case 2:
+                    doc["list"][0] = number
+        for digest, data in tx.changes:
+            assert doc.change_by_hash(digest) == data
+        other.apply_changes([data for _, data in tx.changes], strict=True)
+        if rng.random() < 0.3:
+            with other.change():
+                other.text("body").insert(rng.randrange(len(other.text("body")) + 1), "o")
+            if rng.random() < 0.5:
+                doc.merge(other)
+    doc.merge(other)
+    other.merge(doc)
+    assert (doc.heads, doc.to_py()) == (other.heads, other.to_py())

@@ -9,10 +9,11 @@ use crate::chunk::{is_time, MAX_OP, MAX_OPERATIONS, TIMES};
 use crate::cut;
 use crate::error::{Error, Result};
 use crate::giants::Giants;
+use crate::keystroke::{Caret, Heading, Keystroke};
 use crate::open::Open;
 use crate::patches::{self, Seen};
 use crate::replay::Hint;
-use crate::tracker::Tracker;
+use crate::tracker::{Last, Tracker};
 use crate::trust::Trust;
 use crate::units::Mirror;
 use crate::versions;
@@ -30,6 +31,7 @@ pub struct Document {
     pub tracker: Tracker,
     pub trust: Trust,
     pub mirror: Mirror,
+    pub caret: Caret,
     pub giants: Giants,
     /// How many changes went by replay.
     pub replayed: usize,
@@ -53,12 +55,13 @@ pub enum State {
 pub struct Writing {
     pub open: Open,
     before: Vec<ChangeHash>,
-    actor: ActorId,
+    /// Of the first change that it makes; those that follow share actor, time and message.
+    heading: Heading,
+    /// The first edit, if it was one that is understood.
+    keystroke: Option<Keystroke>,
     done: Vec<Done>,
     /// The texts that were marked.
     marked: BTreeSet<ObjId>,
-    message: Option<String>,
-    time: i64,
 }
 
 /// Run an expression on the document for reading, in a transaction or not.
@@ -93,6 +96,7 @@ impl Document {
             tracker: Tracker::default(),
             trust: Trust::default(),
             mirror: Mirror::default(),
+            caret: Caret::default(),
             giants: Giants::default(),
             replayed: 0,
             spare: None,
@@ -114,11 +118,27 @@ impl Document {
 
     /// Take note of a change that is now in the document.
     pub fn added(&mut self, change: &Change) {
-        self.tracker.add(change);
-        match &mut self.since_spare {
-            Some(since) if since.len() < SPARE_CHANGES => since.push(change.clone()),
-            Some(_) => self.drop_spare(),
-            None => {}
+        self.tracker.add(change.actor_id(), Last::of(change), change.max_op());
+        self.follow(|| Some(change.clone()));
+    }
+
+    /// Note for the spare what the document got.
+    fn follow(&mut self, change: impl FnOnce() -> Option<Change>) {
+        if let Some(since) = &mut self.since_spare {
+            match change().filter(|_| since.len() < SPARE_CHANGES) {
+                Some(change) => since.push(change),
+                None => self.drop_spare(),
+            }
+        }
+    }
+
+    /// Look at an edit of a text that is about to be the first thing that the transaction does.
+    pub fn expect(&mut self, obj: &ObjId, index: usize, delete: usize, text: &str) {
+        if let State::Open(writing) = &mut self.state {
+            let tx = writing.open.tx();
+            if tx.pending_ops() == 0 && writing.done.is_empty() {
+                writing.keystroke = self.caret.keystroke(tx, obj, index, delete, text);
+            }
         }
     }
 
@@ -152,7 +172,7 @@ impl Document {
     pub fn actor(&mut self) -> Result<&ActorId> {
         match &self.state {
             State::Idle(doc) => Ok(doc.get_actor()),
-            State::Open(writing) => Ok(&writing.actor),
+            State::Open(writing) => Ok(&writing.heading.actor),
             State::Damaged => Err(damaged()),
         }
     }
@@ -162,6 +182,7 @@ impl Document {
         self.hint.clear();
         self.tracker.forget();
         self.mirror.forget();
+        self.caret.forget();
         self.drop_spare();
         self.state = State::Idle(Box::new(doc));
     }
@@ -174,6 +195,7 @@ impl Document {
         self.idle()?;
         self.hint.clear();
         self.mirror.forget();
+        self.caret.forget();
         doc.set_actor(actor.clone());
         let state = std::mem::replace(&mut self.state, State::Idle(doc));
         let tracker = std::mem::replace(&mut self.tracker, made.tracker);
@@ -196,18 +218,21 @@ impl Document {
             return Err(Error::Value(TIMES.into()));
         }
         let (doc, tracker) = self.parts()?;
-        if tracker.max_op(doc) + MAX_OPERATIONS >= MAX_OP {
+        let last_op = tracker.max_op(doc);
+        if last_op + MAX_OPERATIONS >= MAX_OP {
             return Err(Error::Crdt("the operation numbers of the document are used up".into()));
         }
+        let actor = doc.get_actor().clone();
+        let (deps, seq) = (tracker.deps(doc, &actor), tracker.seq(doc, &actor) + 1);
+        let heading = Heading { deps, actor, seq, start_op: last_op + 1, time, message };
         let State::Idle(doc) = std::mem::replace(&mut self.state, State::Damaged) else {
             return Err(damaged());
         };
         let before = doc.get_heads();
-        let actor = doc.get_actor().clone();
         let log = if patches { PatchLog::active() } else { PatchLog::inactive() };
         let open = Open::new(doc, log)?;
         let (done, marked) = (Vec::new(), BTreeSet::new());
-        self.state = State::Open(Box::new(Writing { open, before, actor, done, marked, message, time }));
+        self.state = State::Open(Box::new(Writing { open, before, heading, keystroke: None, done, marked }));
         Ok(())
     }
 
@@ -221,22 +246,20 @@ impl Document {
 
     /// Commit what is pending as one change, and go on in the same transaction.
     fn split(&mut self) -> Result<()> {
-        let Writing { open, before, actor, mut done, marked, message, time } = self.take_writing()?;
-        let (doc, hash, log) = open.commit(options(&message, time));
-        self.note(&doc, hash, &mut done)?;
+        let Writing { open, before, heading, keystroke, mut done, marked } = self.take_writing()?;
+        let (doc, log) = self.end(open, &heading, keystroke, &mut done)?;
         let open = Open::new(doc, log)?;
-        self.state = State::Open(Box::new(Writing { open, before, actor, done, marked, message, time }));
+        self.state = State::Open(Box::new(Writing { open, before, heading, keystroke: None, done, marked }));
         Ok(())
     }
 
     /// End the transaction, or take it back when a change of it has more than `most` bytes.
     pub fn commit(&mut self, most: Option<usize>) -> Result<(Vec<Done>, Vec<Seen>)> {
-        let Writing { open, before, actor, mut done, marked, message, time } = self.take_writing()?;
-        let (doc, hash, mut log) = open.commit(options(&message, time));
-        self.note(&doc, hash, &mut done)?;
+        let Writing { open, before, heading, keystroke, mut done, marked } = self.take_writing()?;
+        let (doc, mut log) = self.end(open, &heading, keystroke, &mut done)?;
         let largest = done.iter().map(|(_, bytes)| bytes.len()).max().unwrap_or(0);
         if let Some(most) = most.filter(|most| largest > *most) {
-            self.replace(cut::fork_at(&doc, &before)?.with_actor(actor));
+            self.replace(cut::fork_at(&doc, &before)?.with_actor(heading.actor));
             let why = format!("a change of {largest} bytes is larger than {most}: it was taken back");
             return Err(Error::Overflow(why));
         }
@@ -248,26 +271,47 @@ impl Document {
         Ok((done, seen))
     }
 
-    /// Keep the bytes of the change that was just committed.
-    fn note(&mut self, doc: &Automerge, hash: Option<ChangeHash>, done: &mut Vec<Done>) -> Result<()> {
+    /// Commit what is pending, and keep the bytes of the change.
+    fn end(
+        &mut self,
+        open: Open,
+        heading: &Heading,
+        keystroke: Option<Keystroke>,
+        done: &mut Vec<Done>,
+    ) -> Result<(Box<Automerge>, PatchLog)> {
+        let operations = open.tx().pending_ops();
+        let (doc, hash, log) = open.commit(options(heading));
         self.hint.clear();
-        if let Some(hash) = hash {
-            let change = last_change(doc, &hash)?;
-            self.added(&change);
-            done.push((hash.0, change.raw_bytes().to_vec()));
+        let Some(hash) = hash else {
+            return Ok((doc, log));
+        };
+        let typed = keystroke.filter(|keystroke| keystroke.operations() == operations);
+        match typed.and_then(|keystroke| self.caret.change(keystroke, heading, &hash)) {
+            Some(bytes) => {
+                let max_op = heading.start_op + operations as u64 - 1;
+                self.tracker.add(&heading.actor, Last { seq: heading.seq, hash }, max_op);
+                self.follow(|| Change::from_bytes(bytes.clone()).ok());
+                done.push((hash.0, bytes));
+            }
+            None => {
+                self.caret.forget();
+                let change = last_change(&doc, &hash)?;
+                self.added(&change);
+                done.push((hash.0, change.raw_bytes().to_vec()));
+            }
         }
-        Ok(())
+        Ok((doc, log))
     }
 
     pub fn rollback(&mut self) -> Result<()> {
-        let Writing { open, before, actor, done, .. } = self.take_writing()?;
+        let Writing { open, before, heading, done, .. } = self.take_writing()?;
         let doc = open.rollback();
         self.hint.clear();
         self.mirror.forget();
         if done.is_empty() {
             self.state = State::Idle(doc);
         } else {
-            self.replace(cut::fork_at(&doc, &before)?.with_actor(actor));
+            self.replace(cut::fork_at(&doc, &before)?.with_actor(heading.actor));
         }
         Ok(())
     }
@@ -303,9 +347,9 @@ impl Document {
     }
 }
 
-fn options(message: &Option<String>, time: i64) -> CommitOptions {
-    let options = CommitOptions::default().with_time(time);
-    match message {
+fn options(heading: &Heading) -> CommitOptions {
+    let options = CommitOptions::default().with_time(heading.time);
+    match &heading.message {
         Some(message) => options.with_message(message),
         None => options,
     }

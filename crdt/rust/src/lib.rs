@@ -28,6 +28,7 @@ mod history;
 mod incoming;
 mod input;
 mod job;
+mod keystroke;
 mod load;
 mod mend;
 mod open;

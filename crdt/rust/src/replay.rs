@@ -48,6 +48,7 @@ pub fn replay(document: &mut Document, change: &Change, made: Option<&mut Vec<Pa
             document.added(change);
             document.hint = hint;
             document.mirror.forget();
+            document.caret.forget();
             Ok(Outcome::Done)
         }
         Ok(None) => Ok(Outcome::NotPossible),

@@ -29,7 +29,8 @@ impl Document {
             check_range(index, delete, tx.length(obj))?;
         }
         if most <= MAX_OPERATIONS {
-            tx.splice_text(obj, index, delete as isize, text)?;
+            self.expect(obj, index, delete, text);
+            self.tx()?.splice_text(obj, index, delete as isize, text)?;
             self.mirror.splice(obj, index, delete, text);
             return Ok(());
         }

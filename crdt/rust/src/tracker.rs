@@ -19,12 +19,12 @@ impl Tracker {
     }
 
     /// Take note of a change that is now in the document.
-    pub fn add(&mut self, change: &Change) {
-        if let Some(max_op) = &mut self.max_op {
-            *max_op = (*max_op).max(change.max_op());
+    pub fn add(&mut self, actor: &ActorId, last: Last, max_op: u64) {
+        if let Some(known) = &mut self.max_op {
+            *known = (*known).max(max_op);
         }
-        if let Some(last) = self.last.get_mut(change.actor_id()) {
-            *last = (*last).max(Some(Last::of(change)));
+        if let Some(known) = self.last.get_mut(actor) {
+            *known = (*known).max(Some(last));
         }
     }
 
@@ -71,7 +71,7 @@ pub struct Last {
 }
 
 impl Last {
-    fn of(change: &Change) -> Self {
+    pub fn of(change: &Change) -> Self {
         Last { seq: change.seq(), hash: change.hash() }
     }
 }

@@ -133,6 +133,8 @@ class Branches:
         return branches
 
     def _check_new(self, name: str) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a branch is a str, not a {type(name).__name__}")
         if not branch_file.is_name(name):
             raise ValueError(f"the name of a branch is 1 to {MAX_NAME_BYTES} bytes without control characters")
         if name == MAIN or name in self._heads:

@@ -80,9 +80,9 @@ class Transaction(Map):
 
     def __del__(self) -> None:
         if getattr(self, "_state", "new") == "open":
-            warnings.warn("a transaction never ended: it is taken back", ResourceWarning, source=self, stacklevel=2)
             with contextlib.suppress(CrdtError):
                 self._core.rollback()
+            warnings.warn("a transaction never ended: it is taken back", ResourceWarning, source=self, stacklevel=2)
 
     @property
     def hash(self) -> bytes | None:

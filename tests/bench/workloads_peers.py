@@ -150,7 +150,7 @@ def together(quick: bool, most: int) -> Iterator[Row]:
             for at, deleted, text in transaction["patches"]:
                 body.splice(at, deleted, text)
     saved = doc.save()
-    for pace in (5, 30):
+    for pace in (5, 10, 30):
         table = Table(saved, pace, 2 if quick else 20)
         table.run()
         limit = f"{pace} keystrokes a second each; two replicas in one process"

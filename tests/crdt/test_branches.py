@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from lichen_crdt import Branches, BranchExists, CrdtError, Document, InvalidDocument, Text, UnknownBranch
 
@@ -72,6 +74,9 @@ def test_branches_are_renamed_and_deleted() -> None:
     for name in ("", "a\nb", "é" * 101, "\ud800"):
         with pytest.raises(ValueError, match="name"):
             branches.create(name)
+    number: Any = 5
+    with pytest.raises(TypeError, match="name"):
+        branches.create(number)
     for refused in (branches.delete, lambda name: branches.rename(name, "x")):
         with pytest.raises(ValueError, match="main"):
             refused("main")

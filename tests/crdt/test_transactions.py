@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import random
+import sys
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -50,6 +52,17 @@ def test_a_transaction_that_nobody_can_end_is_taken_back_with_a_warning() -> Non
     with doc.change():
         doc["y"] = 2
     assert doc == {"y": 2}
+
+
+def test_it_is_taken_back_also_where_warnings_are_errors() -> None:
+    doc = Document()
+    tx: Any = doc.change().__enter__()
+    doc["x"] = 1
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patched:
+        warnings.simplefilter("error", ResourceWarning)
+        patched.setattr(sys, "unraisablehook", lambda _: None)
+        del tx
+    assert (doc.to_py(), doc.in_transaction) == ({}, False)
 
 
 def test_a_transaction_is_entered_once_and_ended_once() -> None:

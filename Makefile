@@ -25,7 +25,7 @@ endif
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test props check check-rust check-page demo bench fuzz docs format clean
+.PHONY: help setup test props orm check check-rust check-page demo bench fuzz docs format clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -45,6 +45,9 @@ test: setup ## Run the whole test suite (ARGS="tests/engine -k word" for a part)
 
 props: setup ## Random replicas hold the promises of lichen_crdt (EXAMPLES=n SEED=n, else a random seed)
 	EXAMPLES=$(EXAMPLES) SEED=$(or $(SEED),random) $(BIN)/pytest -q -s --timeout 0 tests/crdt/test_properties.py
+
+orm: setup ## Random devices hold the promises of the ORM adapter (EXAMPLES=n SEED=n, else a random seed)
+	EXAMPLES=$(EXAMPLES) SEED=$(or $(SEED),random) $(BIN)/pytest -q -s --timeout 0 tests/adapters/orm/test_devices.py
 
 check: setup check-rust check-page ## Format, lint, types, layers, docs
 	$(BIN)/ruff format --check

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from lichen_adapters.orm.associations import synced_association as synced_association
 from lichen_adapters.orm.columns import Kind as Kind
 from lichen_adapters.orm.columns import local_column as local_column
 from lichen_adapters.orm.columns import synced_counter as synced_counter
@@ -50,6 +51,7 @@ __all__ = [
     "call_live",
     "live",
     "local_column",
+    "synced_association",
     "synced_counter",
     "synced_list",
     "synced_set",

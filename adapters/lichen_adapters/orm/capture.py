@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from lichen.crypto.plaintext import CHANGE_BYTES
@@ -30,7 +31,18 @@ CHUNK = 500
 """Keys in one statement."""
 
 Rows = dict[uuid.UUID, RowMapping]
-Keys = dict[SyncedTable, list[uuid.UUID]]
+Docs = dict[uuid.UUID, bool]
+"""The documents in which a row lies or lay before; whether it does now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be written in one document."""
+
+    rows: dict[SyncedTable, dict[uuid.UUID, bool]] = field(default_factory=dict)
+    """The touched rows, and whether they are in this document now."""
+    links: dict[str, bool] = field(default_factory=dict)
+    """The keys that stand for touched rows of associations, and whether they are there now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,33 +65,109 @@ class Capture:
         self._begun = begun
         self._now_ms = now_ms
         self._rows: dict[SyncedTable, Rows] = {}
+        self._docs: dict[SyncedTable, dict[uuid.UUID, Docs]] = {}
 
     def write(self, touched: Mapping[SyncedTable, Touched]) -> list[rows.WrittenDocument]:
         """One CRDT transaction in each document; returns what each made.
 
         Raises `SessionMisuse`, `Misfit` for values that cannot merge, and `ChangeTooLarge`.
         """
-        work: dict[uuid.UUID, Keys] = {}
-        for planned, what in touched.items():
-            self._rows[planned] = self._fetch(planned, list(what.keys))
-            if planned.unique and complete(self._conn, planned, self._rows[planned], self._space_of, self._now_ms):
-                self._rows[planned] = self._fetch(planned, list(what.keys))
-            for key in what.keys:
-                for doc in what.owners[key]:
-                    work.setdefault(doc, {}).setdefault(planned, []).append(key)
+        work = self._sort(dict(touched))
         self._memory.load(self._conn, (doc for doc in work if doc not in self._begun))
-        before = {planned: self._claims(planned, what) for planned, what in touched.items() if self._contested(planned)}
-        written = [one for doc, keys in work.items() if (one := self._document(doc, keys)) is not None]
+        before = {planned: self._claims(planned) for planned in self._rows if self._contested(planned)}
+        written = [one for doc, what in work.items() if (one := self._document(doc, what)) is not None]
         rows.write_many(self._conn, written, self._now_ms)
         for planned, claims in before.items():
             settle(self._conn, self._clashes, planned, claims, self._rows[planned])
         return written
 
+    def _sort(self, touched: dict[SyncedTable, Touched]) -> dict[uuid.UUID, Work]:
+        """What is to be written, by document."""
+        work: dict[uuid.UUID, Work] = {}
+        while touched:
+            planned = min(touched, key=lambda one: one.number)  # what owns it has been sorted
+            what = touched.pop(planned)
+            if planned.other is not None:
+                self._sort_links(work, planned, what)
+                continue
+            self._rows[planned] = self._fetch(planned, list(what.keys))
+            found = self._docs[planned] = self._lie(planned, what)
+            if planned.unique and self._complete(planned):
+                self._rows[planned] = self._fetch(planned, list(what.keys))
+            for key, docs in found.items():
+                for doc, here in docs.items():
+                    work.setdefault(doc, Work()).rows.setdefault(planned, {})[key] = here
+            moved = [key for key, docs in found.items() if len(docs) > 1]
+            if moved:
+                self._touch_beneath(touched, planned, moved)
+        return work
+
+    def _lie(self, planned: SyncedTable, what: Touched) -> dict[uuid.UUID, Docs]:
+        """In which documents touched rows lie."""
+        fetched, owner, above = self._rows[planned], planned.owner, planned.above
+        if owner is None or above is None:
+            return {key: {key: True} for key in what.keys}
+        if above.owner is None:
+            return {
+                key: {doc: key in fetched and fetched[key][owner.name] == doc for doc in what.owners[key]}
+                for key in what.keys
+            }
+        owners = self._docs_of(above, {one for key in what.keys for one in what.owners.get(key, ())})
+        found: dict[uuid.UUID, Docs] = {}
+        for key in what.keys:
+            docs = found[key] = {doc: False for one in what.owners.get(key, ()) for doc in owners.get(one, ())}
+            if key in fetched:
+                docs.update({doc: True for doc, here in owners.get(fetched[key][owner.name], {}).items() if here})
+        return found
+
+    def _docs_of(self, planned: SyncedTable, ids: Collection[uuid.UUID]) -> dict[uuid.UUID, Docs]:
+        """In which documents rows lie that this transaction may have left alone."""
+        if planned.owner is None or planned.above is None:
+            return {one: {one: True} for one in ids}
+        known = self._docs.setdefault(planned, {})
+        away = sorted(one for one in ids if one not in known)
+        owners: dict[uuid.UUID, uuid.UUID] = {}
+        for start in range(0, len(away), CHUNK):
+            query = select(planned.table.c.id, planned.owner).where(planned.table.c.id.in_(away[start : start + CHUNK]))
+            owners.update((row[0], row[1]) for row in self._conn.execute(query))
+        above = self._docs_of(planned.above, {*owners.values()}) if owners else {}
+        known.update({one: {doc: True for doc, here in above.get(owners[one], {}).items() if here} for one in owners})
+        return known
+
+    def _touch_beneath(self, touched: dict[SyncedTable, Touched], planned: SyncedTable, moved: list[uuid.UUID]) -> None:
+        """What lies beneath rows that have moved to another document has moved with them."""
+        for below in (*planned.parts, *planned.associations):
+            assert below.owner is not None
+            what = touched.setdefault(below, Touched({}, {}))
+            for start in range(0, len(moved), CHUNK):
+                query = select(below.key, below.owner).where(below.owner.in_(moved[start : start + CHUNK]))
+                for key, owner in self._conn.execute(query):
+                    what.keys[key] = None
+                    what.owners.setdefault(key, {})[owner] = None
+
+    def _sort_links(self, work: dict[uuid.UUID, Work], planned: SyncedTable, what: Touched) -> None:
+        owner, other, above = planned.owner, planned.other, planned.above
+        assert owner is not None
+        assert other is not None
+        assert above is not None
+        pairs = [(one, key) for key, owners in what.owners.items() for one in owners]
+        there: set[tuple[uuid.UUID, uuid.UUID]] = set()
+        for start in range(0, len(pairs), CHUNK):
+            chosen = pairs[start : start + CHUNK]
+            query = select(owner, other).where(
+                owner.in_({one for one, _ in chosen}), other.in_({key for _, key in chosen})
+            )
+            there.update((row[0], row[1]) for row in self._conn.execute(query))
+        docs = self._docs_of(above, {one for one, _ in pairs})
+        for pair in pairs:
+            for doc, here in docs.get(pair[0], {}).items():
+                work.setdefault(doc, Work()).links[planned.link(*pair)] = here and pair in there
+
     def _fetch(self, planned: SyncedTable, keys: Sequence[uuid.UUID]) -> Rows:
-        query = select(planned.table.c.id, *([] if planned.owner is None else [planned.owner]))
-        query = query.add_columns(*(one.column for one in planned.columns.values()))
-        if planned.unique:
-            query = query.add_columns(planned.table.c[SPACE], planned.table.c[BEGUN])
+        owner = [] if planned.owner is None else [planned.owner]
+        unique = [planned.table.c[SPACE], planned.table.c[BEGUN]] if planned.unique else []
+        columns = [planned.table.c.id, *owner, *(one.column for one in planned.columns.values()), *unique]
+        query = select(*dict.fromkeys(columns))
         found: Rows = {}
         for start in range(0, len(keys), CHUNK):
             chosen = query.where(planned.table.c.id.in_(keys[start : start + CHUNK]))
@@ -90,25 +178,33 @@ class Capture:
         begun = self._begun.get(doc)
         return self._memory.space(self._conn, doc) if begun is None else begun.space
 
+    def _space_of_row(self, planned: SyncedTable, key: uuid.UUID) -> SpaceId:
+        (doc,) = (doc for doc, here in self._docs[planned][key].items() if here)
+        return self._space_of(doc)
+
+    def _complete(self, planned: SyncedTable) -> bool:
+        space_of = functools.partial(self._space_of_row, planned)
+        return complete(self._conn, planned, self._rows[planned], space_of, self._now_ms)
+
     def _contested(self, planned: SyncedTable) -> bool:
         return bool(planned.unique) and self._clashes.contested(self._conn, planned)
 
-    def _claims(self, planned: SyncedTable, touched: Touched) -> dict[uuid.UUID, Claim | None]:
+    def _claims(self, planned: SyncedTable) -> dict[uuid.UUID, Claim | None]:
         """What rows claimed before, by their documents."""
         found: dict[uuid.UUID, Claim | None] = {}
-        for key, owners in touched.owners.items():
-            for doc in owners:
+        for key, docs in self._docs[planned].items():
+            for doc in docs:
                 document = None if doc in self._begun else self._memory.get(self._conn, doc)
                 content = None if document is None else content_of(document, planned, key)
                 if content is not None and not content.get(DELETED):
                     found[key] = claim_in(planned, content, fixed(planned, doc, key), self._space_of(doc))
         return found
 
-    def _document(self, doc: uuid.UUID, keys: Keys) -> rows.WrittenDocument | None:
+    def _document(self, doc: uuid.UUID, what: Work) -> rows.WrittenDocument | None:
         begun = self._begun.get(doc)
         document = self._memory.get(self._conn, doc) if begun is None else None
         if document is None:
-            if not any(doc in self._rows[planned] for planned in keys if planned.owner is None):
+            if not any(doc in self._rows[planned] for planned in what.rows if planned.owner is None):
                 return None  # it came and went in this transaction
             if begun is None:
                 raise SessionMisuse(
@@ -119,9 +215,11 @@ class Capture:
         deps = self._memory.deps(doc)
         try:
             with document.change(None, self._now_ms // 1000, max_bytes=CHANGE_BYTES) as made:
-                for planned, touched in keys.items():
-                    for key in touched:
-                        _write_row(document, doc, planned, key, self._rows[planned].get(key))
+                for planned, touched in what.rows.items():
+                    for key, here in touched.items():
+                        _write_row(document, planned, key, self._rows[planned].get(key) if here else None)
+                for link, here in what.links.items():
+                    _write_link(document, link, here)
         except OverflowError as refused:
             raise too_large(refused) from refused
         if not made.changes:
@@ -136,30 +234,35 @@ class Capture:
         )
 
 
-def _write_row(
-    document: Document, doc: uuid.UUID, planned: SyncedTable, key: uuid.UUID, row: RowMapping | None
-) -> None:
+def _write_row(document: Document, planned: SyncedTable, key: uuid.UUID, row: RowMapping | None) -> None:
+    """Make a document hold a row; None for one that was deleted, or is in another document now."""
     if planned.owner is None:
         _fill(document, planned, row, {TABLE: planned.name})
         return
-    here = row is not None and row[planned.owner.name] == doc  # else it was deleted, or is in another document now
     content = content_of(document, planned, key)
-    if content is None:
-        if not here:
-            return
-        rows_of_part = document.setdefault(planned.place, {})
-        rows_of_part[key.hex] = {}
-        content = rows_of_part[key.hex]
-    _fill(content, planned, row if here else None, {})
+    if content is not None:
+        _fill(content, planned, row, {})
+    elif row is not None:
+        document[planned.place(key)] = _new(planned, row)
+
+
+def _write_link(document: Document, link: str, here: bool) -> None:
+    if here and link not in document:
+        document[link] = True
+    elif not here and link in document:
+        del document[link]
 
 
 def content_of(document: Document, planned: SyncedTable, key: uuid.UUID) -> Map | None:
     """Where a row lies in a document; None where it does not."""
-    if planned.owner is None:
-        return document
-    part = document.get(planned.place)
-    content = part.get(key.hex) if isinstance(part, Map) else None
+    content = document if planned.owner is None else document.get(planned.place(key))
     return content if isinstance(content, Map) else None
+
+
+def _new(planned: SyncedTable, row: RowMapping) -> dict[str, Any]:
+    """What a map holds that is made for a row."""
+    begun = {plan.BEGUN: row[BEGUN]} if planned.unique else {}
+    return begun | {name: column.new(row[name]) for name, column in planned.columns.items()}
 
 
 def _fill(target: Map, planned: SyncedTable, row: RowMapping | None, fixed: dict[str, Any]) -> None:
@@ -169,9 +272,7 @@ def _fill(target: Map, planned: SyncedTable, row: RowMapping | None, fixed: dict
             target[DELETED] = True
         return
     if not len(target):
-        if planned.unique:
-            fixed = fixed | {plan.BEGUN: row[BEGUN]}
-        target.update(fixed | {name: column.new(row[name]) for name, column in planned.columns.items()})
+        target.update(fixed | _new(planned, row))
         return
     if target.get(DELETED):
         del target[DELETED]

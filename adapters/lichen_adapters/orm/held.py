@@ -18,7 +18,7 @@ held_rows = Table(
     metadata,
     Column("table_name", String, primary_key=True),
     Column("id", Uuid, primary_key=True),
-    Column("doc", Uuid, nullable=False),
+    Column("doc", Uuid, primary_key=True),
     Column("reason", Text, nullable=False),
     Column("claim", LargeBinary),
 )
@@ -41,7 +41,7 @@ class Held:
         if not self.any(conn, planned):
             return False
         c = held_rows.c
-        query = select(c.id).where(c.table_name == planned.name, c.id == key)
+        query = select(c.id).where(c.table_name == planned.name, c.id == key).limit(1)
         return conn.scalar(query) is not None
 
     def any(self, conn: Connection, planned: SyncedTable) -> bool:
@@ -59,13 +59,20 @@ class Held:
     def hold(self, conn: Connection, place: Place, doc: uuid.UUID, reason: str, claim: Claim | None) -> None:
         """Note a row, instead of what was noted of it before."""
         planned, key = place
-        self.release(conn, planned, key)
+        self.release(conn, planned, key, doc)
         self._known(conn).add(planned.name)
         written = None if claim is None else claims.dumps(planned, claim)
         conn.execute(insert(held_rows).values(table_name=planned.name, id=key, doc=doc, reason=reason, claim=written))
 
-    def release(self, conn: Connection, planned: SyncedTable, key: uuid.UUID) -> None:
-        """It is in its table, or gone."""
+    def docs(self, conn: Connection, planned: SyncedTable, key: uuid.UUID) -> set[uuid.UUID]:
+        """The documents whose row of this id is held."""
+        if not self.any(conn, planned):
+            return set()
+        c = held_rows.c
+        return set(conn.scalars(select(c.doc).where(c.table_name == planned.name, c.id == key)))
+
+    def release(self, conn: Connection, planned: SyncedTable, key: uuid.UUID, doc: uuid.UUID) -> None:
+        """It is in its table, or gone from this document."""
         if self.any(conn, planned):
             c = held_rows.c
-            conn.execute(delete(held_rows).where(c.table_name == planned.name, c.id == key))
+            conn.execute(delete(held_rows).where(c.table_name == planned.name, c.id == key, c.doc == doc))

@@ -24,19 +24,21 @@ class Touched:
     """The rows that a transaction has touched, in one table."""
 
     keys: dict[uuid.UUID, None]
+    """Their ids; of an association, the other ends."""
     owners: dict[uuid.UUID, dict[uuid.UUID, None]]
     """Every owner that a row had or has; a document's row is its own."""
 
 
 def _triggers(planned: SyncedTable) -> Iterable[tuple[str, str]]:
     table = _quoted(planned.name)
-    owner = "id" if planned.owner is None else _quoted(planned.owner.name)
+    key = _quoted(planned.key.name)
+    owner = key if planned.owner is None else _quoted(planned.owner.name)
 
     def note(row: str) -> str:
-        return f"INSERT INTO {JOURNAL} SELECT {planned.number}, {row}.id, {row}.{owner}"
+        return f"INSERT INTO {JOURNAL} SELECT {planned.number}, {row}.{key}, {row}.{owner}"
 
-    moved = f"{note('OLD')} WHERE OLD.id IS NOT NEW.id OR OLD.{owner} IS NOT NEW.{owner}"
-    columns = ", ".join({"id", owner, *map(_quoted, planned.columns)})
+    moved = f"{note('OLD')} WHERE OLD.{key} IS NOT NEW.{key} OR OLD.{owner} IS NOT NEW.{owner}"
+    columns = ", ".join({key, owner, *map(_quoted, planned.columns)})
     for event, body in (
         ("INSERT", note("NEW")),
         (f"UPDATE OF {columns}", f"{note('NEW')}; {moved}"),

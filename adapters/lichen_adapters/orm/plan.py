@@ -1,13 +1,18 @@
 """Which tables are synced, and how their rows lie in documents.
 
 A row that is a document of its own has its columns at the root, by name, and the name of its table at `@table`. The
-rows of a part lie in the map `@` + the part's table of their owner's document, each in a map under its id in
-hexadecimal. What is deleted stays, and is marked by the key `@deleted`, so that it can be restored with what others
-wrote at the same time. A row of a table with unique keys has at `@begun` when it was begun.
+row of a part lies in the document of its owner, at any depth of owners, in a map at the root: under `@`, the name of
+its table, `/` and its id in hexadecimal. So two devices that add parts at the same time never make one place twice.
+What is deleted stays, and is marked by the key `@deleted`, so that it can be restored with what others wrote at the
+same time. A row of a table with unique keys has at `@begun` when it was begun.
+
+The rows of an association have no id: each is a key of the document of its owner, which is there or not: `@`, its
+table, `/` and the id of what its owner is associated with; before it the owner's own id and `-`, when that is a part.
 """
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +22,7 @@ from sqlalchemy import Column, MetaData, Table
 from lichen_adapters.orm.columns import Kind
 from lichen_adapters.orm.errors import MappingError
 from lichen_adapters.orm.merging import SyncedColumn
-from lichen_adapters.orm.synced import OWNER, SYNCED
+from lichen_adapters.orm.synced import OTHER, OWNER, SYNCED
 from lichen_adapters.orm.unique_keys import OURS, UNIQUE
 
 TABLE = "@table"
@@ -31,16 +36,22 @@ class SyncedTable:
     """One synced table."""
 
     number: int
-    """Its place in the plan, by which the journal names it."""
+    """Its place in the plan, by which the journal names it; what owns it has a smaller one."""
     table: Table
     columns: dict[str, SyncedColumn]
-    """Those that lie in documents, without the key and the owner."""
+    """Those that lie in documents: without the key, and without the owner where that is the document or the key."""
     owner: Column[Any] | None
     """Which column points at the row in whose document these lie; None when each is a document."""
+    above: SyncedTable | None
+    """The table at which the owner column points."""
+    other: Column[Any] | None = None
+    """For an association: which column points at what its owner is associated with."""
     unique: tuple[tuple[str, ...], ...] = ()
     """The columns of each unique key."""
     parts: list[SyncedTable] = field(default_factory=list)
-    """The tables whose rows lie in the documents of this one's."""
+    """The tables whose rows are owned by rows of this one."""
+    associations: list[SyncedTable] = field(default_factory=list)
+    """The associations that are owned by rows of this one."""
 
     @property
     def name(self) -> str:
@@ -53,9 +64,25 @@ class SyncedTable:
         return {name for names in self.unique for name in names}
 
     @property
-    def place(self) -> str:
-        """Where the rows of a part lie in a document."""
-        return f"@{self.name}"
+    def key(self) -> Column[Any]:
+        """The column by which the journal names a row, beside its owner."""
+        return self.table.c.id if self.other is None else self.other
+
+    @property
+    def beneath(self) -> Iterator[SyncedTable]:
+        """The tables whose rows lie in the documents of this one's, owners first, without associations."""
+        for part in self.parts:
+            yield part
+            yield from part.beneath
+
+    def place(self, key: uuid.UUID) -> str:
+        """Where the row of a part lies in a document."""
+        return f"@{self.name}/{key.hex}"
+
+    def link(self, owner: uuid.UUID, other: uuid.UUID) -> str:
+        """The key that stands for a row of an association."""
+        assert self.above is not None
+        return self.place(other) if self.above.owner is None else f"@{self.name}/{owner.hex}-{other.hex}"
 
 
 class Plan:
@@ -63,36 +90,56 @@ class Plan:
 
     def __init__(self, metadata: MetaData) -> None:
         self.tables: dict[str, SyncedTable] = {}
-        for number, table in enumerate(_synced(metadata)):
-            if table.name in self.tables:
-                raise MappingError(f"two synced tables have the name {table.name}")
-            self.tables[table.name] = _planned(number, table)
-        for planned in self.tables.values():
-            if planned.owner is not None:
-                self._owner_of(planned).parts.append(planned)
+        for table in metadata.sorted_tables:
+            if SYNCED in table.info:
+                self._add(table, ())
 
-    def _owner_of(self, part: SyncedTable) -> SyncedTable:
-        assert part.owner is not None
-        (key,) = part.owner.foreign_keys
-        owner = self.tables.get(key.column.table.name)
-        if owner is None or owner.owner is not None or key.column is not owner.table.c.id:
+    def _add(self, table: Table, below: tuple[Table, ...]) -> SyncedTable:
+        """Plan a table, after what owns it."""
+        known = self.tables.get(table.name)
+        if known is not None:
+            if known.table is not table:
+                raise MappingError(f"two synced tables have the name {table.name}")
+            return known
+        owner = table.columns.get(table.info.get(OWNER, ""))
+        above = None if owner is None else self._above(owner, (*below, table))
+        other = table.columns.get(table.info.get(OTHER, ""))
+        columns = {} if other is not None else _columns(table, owner if above is None or above.owner is None else None)
+        unique = table.info.get(UNIQUE, ())
+        planned = SyncedTable(len(self.tables), table, columns, owner, above, other, unique)
+        self.tables[table.name] = planned
+        if above is not None:
+            (above.parts if other is None else above.associations).append(planned)
+        if other is not None:
+            _target(other)
+        return planned
+
+    def _above(self, owner: Column[Any], below: tuple[Table, ...]) -> SyncedTable:
+        target = _target(owner)
+        if target in below:
             raise MappingError(
-                f"{part.owner} does not point at the id of a synced class that is a document of its own",
-                hint="name in part_of the column of the document in which the rows are to lie",
+                f"{owner} makes rows of {target.name} parts of themselves",
+                hint="part_of names the column of the owner, at whose end there is a document",
             )
-        return owner
+        return self._add(target, below)
 
     def __iter__(self) -> Iterator[SyncedTable]:
         return iter(self.tables.values())
 
 
-def _synced(metadata: MetaData) -> list[Table]:
-    return [table for table in metadata.sorted_tables if SYNCED in table.info]
+def _target(column: Column[Any]) -> Table:
+    """The table at whose id a column points, which must be synced."""
+    (key,) = column.foreign_keys
+    table: Table = key.column.table
+    if SYNCED not in table.info or OTHER in table.info or key.column is not table.c.id:
+        raise MappingError(
+            f"{column} does not point at the id of a synced class",
+            hint="the id of a row without sync means nothing on another device",
+        )
+    return table
 
 
-def _planned(number: int, table: Table) -> SyncedTable:
-    owner = table.columns.get(table.info.get(OWNER, ""))
-    own = {owner, table.c.id, *(column for column in table.columns if OURS in column.info)}
+def _columns(table: Table, implied: Column[Any] | None) -> dict[str, SyncedColumn]:
+    own = {implied, table.c.id, *(column for column in table.columns if OURS in column.info)}
     columns = [SyncedColumn.of(column) for column in table.columns if column not in own]
-    kept = {one.name: one for one in columns if one.kind is not Kind.LOCAL}
-    return SyncedTable(number, table, kept, owner, table.info.get(UNIQUE, ()))
+    return {one.name: one for one in columns if one.kind is not Kind.LOCAL}

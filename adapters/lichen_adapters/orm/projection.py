@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from lichen_crdt import Document, Map, Patch
 
+from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.plan import BEGUN, DELETED, TABLE, Plan, SyncedTable
 
 log = logging.getLogger("lichen.orm")
@@ -22,17 +24,28 @@ Place = tuple[SyncedTable, uuid.UUID]
 """One row: its table and its id."""
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One row of an association."""
+
+    table: SyncedTable
+    owner: Place
+    other: uuid.UUID
+
+
 @dataclass(slots=True)
 class Stale:
     """Which rows of a document may be out of date: for each the columns, None for the whole row."""
 
     rows: dict[Place, set[str] | None] = field(default_factory=dict)
+    links: dict[Link, None] = field(default_factory=dict)
     everything: bool = False
 
     def add(self, planned: SyncedTable, row: uuid.UUID, column: str | None) -> None:
         """This column, or all of a row."""
         known = self.rows.setdefault((planned, row), set())
-        if column is None or column in (DELETED, BEGUN):
+        moves = planned.owner is not None and column == planned.owner.name
+        if column is None or column in (DELETED, BEGUN) or moves:
             self.rows[planned, row] = None
         elif known is not None:
             known.add(column)
@@ -44,32 +57,72 @@ def root_of(plan: Plan, document: Document) -> SyncedTable | None:
     return None if root is None or root.owner is not None else root
 
 
-def sources(root: SyncedTable, doc: uuid.UUID, document: Document) -> dict[Place, Map]:
-    """Where every row that a document stands for lies in it, owners first."""
-    if document.get(DELETED):
-        return {}
+def contents(root: SyncedTable, doc: uuid.UUID, document: Document) -> dict[Place, Map]:
+    """Where every row lies in a document, also those that are deleted; owners first."""
+    parts: dict[SyncedTable, dict[Place, Map]] = {part: {} for part in root.beneath}
+    tables = {part.name: part for part in parts}
+    for name in document:
+        part = _table_of(name, tables)
+        key = None if part is None else _id(name)
+        content = None if key is None else document[name]
+        if part is not None and key is not None and isinstance(content, Map):
+            parts[part][part, key] = content
     found: dict[Place, Map] = {(root, doc): document}
-    for part in root.parts:
-        found.update(((part, key), content) for key, content in _parts(document, part))
+    for rows in parts.values():
+        found.update(rows)
+    return found
+
+
+def sources(root: SyncedTable, doc: uuid.UUID, document: Document) -> dict[Place, Map]:
+    """Where every row that a document stands for lies in it, owners first: it and all its owners are not deleted."""
+    found: dict[Place, Map] = {}
+    for place, content in contents(root, doc, document).items():
+        if not content.get(DELETED) and (place[0] is root or owner_of(place, doc, content) in found):
+            found[place] = content
+    return found
+
+
+def owner_of(place: Place, doc: uuid.UUID, content: Map) -> Place | None:
+    """The row that owns the row of a part; None when that is not said."""
+    planned, key = place
+    assert planned.owner is not None
+    assert planned.above is not None
+    if planned.owner is planned.key:
+        return planned.above, key
+    if planned.above.owner is None:
+        return planned.above, doc
+    with suppress(Misfit):
+        owner = planned.columns[planned.owner.name].read(content)
+        return None if owner is None else (planned.above, owner)
+    return None
+
+
+def with_beneath(rows: dict[Place, set[str] | None], doc: uuid.UUID, there: dict[Place, Map]) -> None:
+    """Add to stale rows what goes and comes with those that are stale as a whole. `there` is `contents`."""
+    if not any(columns is None and place[0].parts for place, columns in rows.items()):
+        return
+    for place, content in there.items():
+        owner = None if place[0].owner is None else owner_of(place, doc, content)
+        if owner is not None and rows.get(owner, ()) is None:
+            rows[place] = None
+
+
+def links(root: SyncedTable, doc: uuid.UUID, document: Document, there: dict[Place, Map]) -> dict[Link, None]:
+    """The rows of associations that a document stands for; `there` are its `sources`."""
+    tables = {one.name: one for owner in (root, *root.beneath) for one in owner.associations}
+    found: dict[Link, None] = {}
+    for name in document if tables else ():
+        link = _link(name, tables, doc)
+        if link is not None and link.owner in there:
+            found[link] = None
     return found
 
 
 def fixed(planned: SyncedTable, doc: uuid.UUID, key: uuid.UUID) -> Row:
     """What a row has that is no column of a document."""
-    return {"id": key} if planned.owner is None else {"id": key, planned.owner.name: doc}
-
-
-def _parts(document: Document, part: SyncedTable) -> Iterable[tuple[uuid.UUID, Map]]:
-    rows = document.get(part.place)
-    if not isinstance(rows, Map):
-        return
-    for name in rows:
-        content = rows[name]
-        if isinstance(content, Map) and not content.get(DELETED):
-            try:
-                yield uuid.UUID(name), content
-            except ValueError:
-                log.warning("%r is no id of a row of %s", name, part.name)
+    if planned.owner is None or planned.owner.name in planned.columns:
+        return {"id": key}
+    return {planned.owner.name: doc, "id": key}
 
 
 def read_row(planned: SyncedTable, source: Map, fixed: Row) -> Row:
@@ -91,18 +144,49 @@ def begun(source: Map) -> int:
 def stale(root: SyncedTable, doc: uuid.UUID, patches: Iterable[Patch]) -> Stale:
     """What patches of a document make stale."""
     found = Stale()
-    parts = {part.place: part for part in root.parts}
+    parts = {part.name: part for part in root.beneath}
+    tables = {one.name: one for owner in (root, *parts.values()) for one in owner.associations}
     for patch in patches:
         place = [*patch.path, *([patch.key] if hasattr(patch, "key") else ())]
         first = str(place[0])
-        if first in (TABLE, DELETED) or (first in parts and len(place) == 1):
+        if first in (TABLE, DELETED):
             found.everything = True
-        elif first in parts:
-            try:
-                row = uuid.UUID(str(place[1]))
-            except ValueError:
-                continue
-            found.add(parts[first], row, str(place[2]) if len(place) > 2 else None)
         elif first in root.columns or first == BEGUN:
             found.add(root, doc, first)
+        elif (part := _table_of(first, parts)) is not None:
+            key = _id(first)
+            if key is not None:
+                found.add(part, key, str(place[1]) if len(place) > 1 else None)
+        elif (link := _link(first, tables, doc)) is not None:
+            found.links[link] = None
     return found
+
+
+def _table_of(name: str, tables: dict[str, SyncedTable]) -> SyncedTable | None:
+    """Of which of these tables a key at the root of a document holds a row."""
+    return tables.get(name[1:].rpartition("/")[0]) if name.startswith("@") else None
+
+
+def _link(name: str, tables: dict[str, SyncedTable], doc: uuid.UUID) -> Link | None:
+    table = _table_of(name, tables)
+    if table is None or table.above is None:
+        return None
+    owner, _, other = name.rpartition("/")[2].rpartition("-")
+    key = doc if table.above.owner is None else _uuid(owner)
+    to = _uuid(other)
+    return None if key is None or to is None else Link(table, (table.above, key), to)
+
+
+def _id(name: str) -> uuid.UUID | None:
+    found = _uuid(name.rpartition("/")[2])
+    if found is None:
+        log.warning("%r has no id of a row", name)
+    return found
+
+
+def _uuid(text: str) -> uuid.UUID | None:
+    """An id in the one form in which it is written: else two keys would stand for one row."""
+    with suppress(ValueError):
+        found = uuid.UUID(text)
+        return found if found.hex == text else None
+    return None

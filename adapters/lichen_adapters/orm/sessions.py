@@ -31,7 +31,7 @@ from sqlalchemy import Connection, Table, event, select
 from sqlalchemy import Engine as Database
 from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction, configure_mappers, object_mapper
 
-from lichen_adapters.orm import held, journal
+from lichen_adapters.orm import associated, held, journal
 from lichen_adapters.orm.capture import Begun, Capture
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.feed import Feed
@@ -225,10 +225,11 @@ class Sessions:
                 table = object_mapper(instance).local_table
                 if isinstance(instance, Synced) and isinstance(table, Table) and OWNER not in table.info:
                     raise self._no_space(type(instance).__name__)
-        if session.dirty:
+        if session.dirty or session.deleted:
             conn = session.connection()
             self._begin_writing(conn, conn.info[WRITING])
             rebase(session, conn)
+            associated.fit(session, conn)
 
     # Transactions
 

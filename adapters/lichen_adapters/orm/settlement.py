@@ -24,13 +24,9 @@ def complete(
 ) -> bool:
     """Say of what space rows are where their statement did not, or another; whether any were such.
 
-    Raises `IntegrityError`.
+    `space_of` takes the id of a row. Raises `IntegrityError`.
     """
-    wrong = [
-        {"row": key, "space": space}
-        for key, row in rows.items()
-        if row[SPACE] != (space := space_of(key if planned.owner is None else row[planned.owner.name]))
-    ]
+    wrong = [{"row": key, "space": space} for key, row in rows.items() if row[SPACE] != (space := space_of(key))]
     if wrong:
         c = planned.table.c
         values = {SPACE: bindparam("space"), BEGUN: func.coalesce(c[BEGUN], now_ms)}

@@ -20,6 +20,8 @@ DocId = uuid.UUID
 
 OWNER = "lichen.owner"
 """Where a table has the column that points at the row in whose document its rows lie, in `Table.info`."""
+OTHER = "lichen.other"
+"""Where the table of an association has the column that points at the other end, in `Table.info`."""
 SYNCED = "lichen.synced"
 """What marks a table as synced, in `Table.info`."""
 NEW_ID = "lichen.new_id"

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from lichen.store import documents as tails
 from lichen.store.schema import changes, documents
 from lichen_adapters.orm import Misfit, Sessions
 from lichen_adapters.orm.held import held_rows
-from lichen_adapters.orm.projection import begun, fixed, read_row, root_of, sources
+from lichen_adapters.orm.projection import Link, Place, begun, fixed, links, owner_of, read_row, root_of, sources
 from lichen_adapters.orm.unique_keys import CLASH
-from lichen_crdt import Document
+from lichen_crdt import Document, Map
 from orm_models import Base
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import DeclarativeBase
@@ -27,7 +28,32 @@ from sqlalchemy.orm import DeclarativeBase
 KEY = bytes(range(32))
 SPACE = SpaceId(hashlib.sha256(b"space").digest())
 
-Rows = dict[tuple[str, uuid.UUID], dict[str, Any]]
+Rows = dict[tuple[str, Any], dict[str, Any]]
+
+
+@dataclass
+class Projected:
+    """What documents stand for."""
+
+    rows: dict[tuple[str, uuid.UUID], dict[str, Any] | None] = field(default_factory=dict)
+    """The rows that are shown; None for one that does not fit."""
+    copies: set[tuple[str, uuid.UUID, uuid.UUID]] = field(default_factory=set)
+    """Rows that live in a document, and are shown as they live in another: their table, id and document."""
+    links: set[Link] = field(default_factory=set)
+    """The rows of associations."""
+
+    def add(self, place: Place, doc: uuid.UUID, source: Map) -> None:
+        """A row is shown as it lies in this document."""
+        planned, key = place
+        self.rows[planned.name, key] = None
+        with contextlib.suppress(Misfit):
+            self.rows[planned.name, key] = read_row(planned, source, fixed(planned, doc, key))
+
+
+def _is_shown(place: Place, doc: uuid.UUID, source: Map, shown: dict[Place, uuid.UUID]) -> bool:
+    """Whether what owns a row is shown as it lies in this document."""
+    owner = None if place[0].owner is None else owner_of(place, doc, source)
+    return owner is None or shown.get(owner) == doc
 
 
 class Device:
@@ -61,8 +87,8 @@ class Device:
         """Note it."""
         self.told.append(written)
 
-    def take_from(self, other: Device) -> None:
-        """Take over every change that another device has and this one has not."""
+    def take_from(self, other: Device, only: uuid.UUID | None = None) -> None:
+        """Take over every change that another device has and this one has not, or those of one document."""
         since = self._read_to.get(other, 0)
         query = (
             select(changes.c.num, changes.c.doc, changes.c.body, documents.c.space)
@@ -74,12 +100,14 @@ class Device:
 
         def job(conn: Connection) -> None:
             for _, doc, body, space in found:
+                if only is not None and doc != only.bytes:
+                    continue
                 if conn.scalar(select(changes.c.num).where(changes.c.doc == doc, changes.c.body == body)) is None:
                     tails.create_document(conn, doc, space, 0)
                     tails.append_changes(conn, doc, [body])
 
         self.store.write(job).result(9)
-        if found:
+        if found and only is None:
             self._read_to[other] = found[-1][0]
 
     def edit(self, doc: uuid.UUID, work: Callable[[Document], object]) -> None:
@@ -94,23 +122,28 @@ class Device:
         self.store.write(job).result(9)
 
     def rows(self) -> Rows:
-        """Every row of a synced table, without what is local."""
+        """Every row of a synced table, without what is local; those of associations under both ends."""
 
         def job(conn: Connection) -> Rows:
             found: Rows = {}
             for planned in self.sessions.plan:
                 owner = [] if planned.owner is None else [planned.owner]
-                columns = [planned.table.c.id, *owner, *(one.column for one in planned.columns.values())]
-                for row in conn.execute(select(*columns)).mappings():
-                    found[planned.name, row["id"]] = dict(row)
+                columns = [planned.key, *owner, *(one.column for one in planned.columns.values())]
+                for row in conn.execute(select(*dict.fromkeys(columns))).mappings():
+                    key = row[planned.key.name]
+                    found[planned.name, key if planned.other is None else (row[owner[0].name], key)] = dict(row)
             return found
 
         return self.store.read(job).result(9)
 
     def held(self) -> set[tuple[str, uuid.UUID]]:
         """The rows that their tables did not take."""
-        query = select(held_rows.c.table_name, held_rows.c.id)
-        return self.store.read(lambda conn: {(row.table_name, row.id) for row in conn.execute(query)}).result(9)
+        return {(table, key) for table, key, _ in self.held_in()}
+
+    def held_in(self) -> set[tuple[str, uuid.UUID, uuid.UUID]]:
+        """As `held`, with the documents."""
+        query = select(held_rows.c.table_name, held_rows.c.id, held_rows.c.doc)
+        return self.store.read(lambda conn: {(row[0], row[1], row[2]) for row in conn.execute(query)}).result(9)
 
     def flagged(self) -> set[tuple[str, uuid.UUID]]:
         """The rows that stand back for another."""
@@ -125,33 +158,51 @@ class Device:
 
         return self.store.read(job).result(9)
 
-    def projected(self) -> dict[tuple[str, uuid.UUID], dict[str, Any] | None]:
-        """What the documents on the disk stand for, worked out apart from the rows; None for what does not fit."""
+    def projected(self) -> Projected:
+        """What the documents on the disk stand for, worked out apart from the rows."""
 
-        def job(conn: Connection) -> dict[tuple[str, uuid.UUID], dict[str, Any] | None]:
-            found: dict[tuple[str, uuid.UUID], dict[str, Any] | None] = {}
+        def job(conn: Connection) -> Projected:
+            found = Projected()
+            lives: dict[Place, dict[uuid.UUID, tuple[Map, bytes]]] = {}
+            associated: list[tuple[Link, uuid.UUID]] = []
             for doc, space in list(conn.execute(select(documents.c.doc, documents.c.space))):
                 document = build_crdt(*tails.load_tail(conn, doc), None)
                 name = uuid.UUID(bytes=doc)
                 root = root_of(self.sessions.plan, document)
-                for (planned, key), source in ({} if root is None else sources(root, name, document)).items():
-                    found[planned.name, key] = None
-                    with contextlib.suppress(Misfit):
-                        found[planned.name, key] = read_row(planned, source, fixed(planned, name, key))
-                    self.began[planned.name, key] = begun(source)
-                    self.spaces[planned.name, key] = space
+                if root is not None:
+                    there = sources(root, name, document)
+                    for place, source in there.items():
+                        lives.setdefault(place, {})[name] = source, space
+                    associated += [(link, name) for link in links(root, name, document, there)]
+            shown: dict[Place, uuid.UUID] = {}
+            for place in sorted(lives, key=lambda place: place[0].number):
+                docs = [doc for doc, (source, _) in lives[place].items() if _is_shown(place, doc, source, shown)]
+                if docs:
+                    shown[place] = doc = min(docs)
+                    source, space = lives[place][doc]
+                    found.add(place, doc, source)
+                    self.began[place[0].name, place[1]] = begun(source)
+                    self.spaces[place[0].name, place[1]] = space
+                found.copies |= {(place[0].name, place[1], doc) for doc in lives[place] if doc != shown.get(place)}
+            found.links |= {link for link, doc in associated if shown.get(link.owner) == doc}
             return found
 
         return self.store.read(job).result(9)
 
     def check(self) -> None:
         """Rows are what the documents say, but for those that are held."""
-        held = self.held()
         projected = self.projected()
-        assert held <= projected.keys()
-        wanted = {place: row for place, row in projected.items() if place not in held}
+        assert self.held_in() >= projected.copies
+        held = {(table, key) for table, key, _ in self.held_in() - projected.copies}
+        assert held <= projected.rows.keys()
+        wanted: dict[Any, Any] = {place: row for place, row in projected.rows.items() if place not in held}
+        for link in projected.links:
+            table, owner, other = link.table, link.owner, link.other
+            assert table.owner is not None
+            if (owner[0].name, owner[1]) not in held:
+                wanted[table.name, (owner[1], other)] = {table.owner.name: owner[1], table.key.name: other}
         assert self.rows() == wanted
-        assert self.flagged() == self._losers(projected) - held
+        assert self.flagged() == self._losers(projected.rows) - held
 
     def _losers(self, projected: dict[tuple[str, uuid.UUID], dict[str, Any] | None]) -> set[tuple[str, uuid.UUID]]:
         """Which rows have a key that another has had for longer, worked out from all rows that documents stand for."""

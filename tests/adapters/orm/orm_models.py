@@ -7,8 +7,17 @@ import decimal
 import enum
 from typing import Any
 
-from lichen_adapters.orm import DocId, Synced, local_column, synced_counter, synced_list, synced_set, synced_text
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, String, UniqueConstraint
+from lichen_adapters.orm import (
+    DocId,
+    Synced,
+    local_column,
+    synced_association,
+    synced_counter,
+    synced_list,
+    synced_set,
+    synced_text,
+)
+from sqlalchemy import JSON, CheckConstraint, Column, ForeignKey, String, Table, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
@@ -21,6 +30,26 @@ class Mood(enum.Enum):
 
     GLAD = 1
     SAD = 2
+
+
+user_tag = synced_association(
+    Table(
+        "user_tag",
+        Base.metadata,
+        Column("user_id", ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True),
+        Column("tag_id", ForeignKey("tag.id"), primary_key=True),
+    ),
+    owner="user_id",
+)
+visit_tag = synced_association(
+    Table(
+        "visit_tag",
+        Base.metadata,
+        Column("tag_id", ForeignKey("tag.id"), primary_key=True),
+        Column("visit_id", ForeignKey("visit.id", ondelete="CASCADE"), primary_key=True),
+    ),
+    owner="visit_id",
+)
 
 
 class User(Synced, Base):
@@ -45,6 +74,7 @@ class User(Synced, Base):
     friend_id: Mapped[DocId | None] = mapped_column(ForeignKey("user_account.id"))
     friend: Mapped[User | None] = relationship(remote_side="User.id")
     addresses: Mapped[list[Address]] = relationship(back_populates="user", cascade="all, delete-orphan")
+    marks: Mapped[list[Tag]] = relationship(secondary=user_tag, back_populates="users")
 
 
 class Address(Synced, Base, part_of="user_id"):
@@ -55,6 +85,18 @@ class Address(Synced, Base, part_of="user_id"):
     uses: Mapped[int] = synced_counter()
     user_id: Mapped[DocId] = mapped_column(ForeignKey("user_account.id", ondelete="CASCADE"))
     user: Mapped[User] = relationship(back_populates="addresses")
+    visits: Mapped[list[Visit]] = relationship(back_populates="address", cascade="all, delete-orphan")
+
+
+class Visit(Synced, Base, part_of="address_id"):
+    """A part of a part: lies in the document of its address's user."""
+
+    __tablename__ = "visit"
+    why: Mapped[str]
+    count: Mapped[int] = synced_counter()
+    address_id: Mapped[DocId] = mapped_column(ForeignKey("address.id", ondelete="CASCADE"))
+    address: Mapped[Address] = relationship(back_populates="visits")
+    marks: Mapped[list[Tag]] = relationship(secondary=visit_tag)
 
 
 class Tag(Synced, Base):
@@ -66,6 +108,7 @@ class Tag(Synced, Base):
     colour: Mapped[str | None]
     size: Mapped[int] = mapped_column(CheckConstraint("size < 9"), default=0)
     words: Mapped[list[Word]] = relationship(back_populates="tag", cascade="all, delete-orphan")
+    users: Mapped[list[User]] = relationship(secondary=user_tag, back_populates="marks")
 
 
 class Word(Synced, Base, part_of="tag_id"):

@@ -1,8 +1,10 @@
-"""Random work on several devices: rows are always what documents say, and all devices end the same."""
+"""Random work on several devices: rows are what documents say, and all end the same. `make orm EXAMPLES=n SEED=n`."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,16 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from lichen_adapters.orm import Misfit
 from orm_devices import SPACE, Device
-from orm_models import Address, Draft, Mood, Tag, User, Word
+from orm_models import Address, Draft, Mood, Tag, User, Visit, Word, user_tag
 from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+EXAMPLES = int(os.environ.get("EXAMPLES") or 15)
+GIVEN = os.environ.get("SEED") or "random"
+SEED = secrets.randbelow(2**32) if GIVEN == "random" else int(GIVEN)
 DEVICES = 3
 who = st.integers(0, DEVICES - 1)
 which = st.integers(0, 5)
@@ -127,6 +132,52 @@ class Work(RuleBasedStateMachine):
                 one.addresses.remove(address)
                 session.add(Address(email=address.email, user=other))
 
+    @rule(number=who, user=which, to=which, from_sql=st.booleans())
+    def move_with_all_in_it(self, number: int, user: int, to: int, from_sql: bool) -> None:
+        """An address goes to the document of another user, with its visits."""
+        with self.work(number) as session:
+            one, other = self.pick(session, user), self.pick(session, to)
+            if one is not None and other is not None and one.addresses:
+                address = one.addresses[0]
+                if from_sql:
+                    session.execute(update(Address).where(Address.id == address.id).values(user_id=other.id))
+                else:
+                    other.addresses.append(address)
+
+    @rule(number=who, user=which, why=st.lists(words, max_size=2), by=st.integers(-1, 2), tag=which)
+    def visit(self, number: int, user: int, why: list[str], by: int, tag: int) -> None:
+        """Parts of a part come, go, change and have another owner."""
+        with self.work(number) as session:
+            addresses = [] if (found := self.pick(session, user)) is None else found.addresses
+            if addresses:
+                first, last = addresses[0], addresses[-1]
+                marks = [one] if (one := self.pick_tag(session, tag)) is not None else []
+                new = [Visit(why=one, marks=marks) for one in why]
+                for visit in first.visits[1:]:
+                    visit.count += by
+                    visit.marks = marks
+                first.visits = [*first.visits[1:], *new]
+                if first is not last and first.visits and by > 0:
+                    session.flush()
+                    first.visits[0].address = last
+
+    @rule(number=who, user=which, tag=which, kind=st.integers(0, 3))
+    def mark(self, number: int, user: int, tag: int, kind: int) -> None:
+        """An association comes or goes, from either end."""
+        with self.work(number) as session:
+            one, other = self.pick(session, user), self.pick_tag(session, tag)
+            if one is None or other is None:
+                return
+            match kind:
+                case 0:
+                    one.marks = [] if other in one.marks else [other]
+                case 1:
+                    other.users = [] if one in other.users else [one]
+                case 2:
+                    session.execute(user_tag.delete().where(user_tag.c.tag_id == other.id))
+                case 3:
+                    session.execute(update(user_tag).values(tag_id=other.id))
+
     @rule(number=who, user=which, core=st.booleans())
     def remove(self, number: int, user: int, core: bool) -> None:
         with self.work(number) as session:
@@ -226,8 +277,11 @@ class Work(RuleBasedStateMachine):
             if found is None:
                 return
             found.addresses  # noqa: B018  # is loaded
+            marks = list(found.marks)
+            tag = self.pick_tag(session, other)
             name = found.id
             self.change_in_place(number, user, word, by)
+            self.mark(number, user, other, 0)
             self.hear(number, other)
             now = device.rows().get(("user_account", name))
             if now is None:
@@ -235,6 +289,8 @@ class Work(RuleBasedStateMachine):
             found.stars += by
             found.tags.add("late")
             found.bio = (found.bio or "") + "z"
+            if tag is not None and ("tag", tag.id) in device.rows():
+                found.marks = [one for one in marks if one is not tag] if tag in marks else [*marks, tag]
             session.commit()
             wrote = device.rows()["user_account", name]
             assert wrote["stars"] == now["stars"] + by
@@ -278,6 +334,8 @@ class Work(RuleBasedStateMachine):
 
 def test_rows_are_what_documents_say_after_any_work() -> None:
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # Hypothesis has no types for it
-        Work, settings=settings(max_examples=15, stateful_step_count=25, deadline=None, suppress_health_check=quiet)
+    given = settings(
+        max_examples=EXAMPLES, stateful_step_count=25, deadline=None, suppress_health_check=quiet, database=None
     )
+    print(f"make orm EXAMPLES={EXAMPLES} SEED={SEED}")
+    run_state_machine_as_test(seed(SEED)(Work), settings=given)  # type: ignore[no-untyped-call]  # it has no types

@@ -85,22 +85,6 @@ def test_a_part_names_the_column_of_its_owner(base: Any, part_of: str) -> None:
             owner_id: Mapped[DocId] = mapped_column(ForeignKey("note.id"))
 
 
-def test_a_part_lies_in_a_document_not_in_a_part(base: Any) -> None:
-    class Note(Synced, base):
-        __tablename__ = "note"
-
-    class Part(Synced, base, part_of="note_id"):
-        __tablename__ = "part"
-        note_id: Mapped[DocId] = mapped_column(ForeignKey("note.id"))
-
-    class Detail(Synced, base, part_of="part_id"):
-        __tablename__ = "detail"
-        part_id: Mapped[DocId] = mapped_column(ForeignKey("part.id"))
-
-    with pytest.raises(MappingError, match="does not point at the id of a synced class that is a document"):
-        Plan(base.metadata)
-
-
 def test_a_column_that_would_pass_for_something_else_in_documents_is_refused(base: Any) -> None:
     with pytest.raises(MappingError, match="begins with @"):
 

@@ -1,0 +1,55 @@
+"""Tables of many-to-many relationships whose rows are synced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Column, Table
+
+from lichen_adapters.orm.errors import MappingError
+from lichen_adapters.orm.synced import OTHER, OWNER, SYNCED
+
+
+def synced_association(table: Table, *, owner: str) -> Table:
+    """Make the rows of a plain table, the `secondary` of a many-to-many relationship, synced; returns the table.
+
+    ::
+
+        note_tag = synced_association(
+            Table(
+                "note_tag",
+                Base.metadata,
+                Column("note_id", ForeignKey("note.id", ondelete="CASCADE"), primary_key=True),
+                Column("tag_id", ForeignKey("tag.id"), primary_key=True),
+            ),
+            owner="note_id",
+        )
+
+    They lie in the document of the row at which the column `owner` points. Of concurrent additions and removals of one
+    row, an addition wins. The other end may be a document that is not here yet, so that its key has no constraint.
+    Raises `MappingError` for a table of anything but two foreign keys that are its primary key.
+    """
+    columns = list(table.columns)
+    if any(len(column.foreign_keys) != 1 for column in columns) or len(columns) != 2:
+        raise MappingError(
+            f"the association {table.name} has other columns than two foreign keys",
+            hint="map it to a synced class that is part of its owner, with the columns that it has",
+        )
+    if {*table.primary_key.columns} != {*columns}:
+        raise MappingError(
+            f"the columns of the association {table.name} are not its primary key",
+            hint="give both primary_key=True: a pair is there or not, never twice",
+        )
+    if owner not in table.columns:
+        raise MappingError(f"owner={owner!r} is no column of the association {table.name}")
+    (other,) = (column for column in columns if column.name != owner)
+    table.info.update({SYNCED: table.name, OWNER: owner, OTHER: other.name})
+    _without_constraint(table, other)
+    return table
+
+
+def _without_constraint(table: Table, other: Column[Any]) -> None:
+    """The other end may be a document that is not here."""
+    for constraint in table.foreign_key_constraints:
+        if other.name in constraint.column_keys:
+            constraint.ddl_if(callable_=lambda *_, **__: False)

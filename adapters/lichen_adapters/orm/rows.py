@@ -1,0 +1,95 @@
+"""The rows of synced tables, as the projector finds and writes them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Container, Iterable
+from contextlib import suppress
+
+from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from lichen_adapters.orm.plan import SyncedTable
+from lichen_adapters.orm.projection import Link, Place, Row
+
+
+def rows_of(conn: Connection, root: SyncedTable, doc: uuid.UUID) -> dict[Place, None]:
+    """The rows that lie in a document, owners first."""
+    there = conn.scalar(select(root.table.c.id).where(root.table.c.id == doc))
+    found: dict[Place, None] = {} if there is None else {(root, doc): None}
+    _add_beneath(conn, root, [doc], found)
+    return found
+
+
+def _add_beneath(conn: Connection, planned: SyncedTable, owners: list[uuid.UUID], found: dict[Place, None]) -> None:
+    for part in planned.parts:
+        keys = _owned(conn, part, owners)
+        found.update(dict.fromkeys((part, key) for key in keys))
+        if keys:
+            _add_beneath(conn, part, keys, found)
+
+
+def _owned(conn: Connection, part: SyncedTable, owners: Collection[uuid.UUID]) -> list[uuid.UUID]:
+    assert part.owner is not None
+    return list(conn.scalars(select(part.table.c.id).where(part.owner.in_(owners))))
+
+
+def home_of(conn: Connection, place: Place) -> uuid.UUID | None:
+    """The document in which the row of a table lies; None when there is no such row."""
+    planned, key = place
+    while planned.owner is not None and planned.above is not None:
+        owner = conn.scalar(select(planned.owner).where(planned.table.c.id == key))
+        if owner is None:
+            return None
+        planned, key = planned.above, owner
+    return key
+
+
+def put_row(conn: Connection, place: Place, row: Row, *, there: bool | None) -> None:
+    """Insert or update a row; `there` says which, None when it is not known."""
+    planned, key = place
+    table = planned.table
+    if there is None:
+        there = conn.scalar(select(table.c.id).where(table.c.id == key)) is not None
+    if there:
+        conn.execute(update(table).where(table.c.id == key).values(row))
+    else:
+        conn.execute(insert(table).values(row))
+
+
+def delete_rows(conn: Connection, planned: SyncedTable, keys: list[uuid.UUID]) -> None:
+    """Delete rows with all that they own, whether the database would or not."""
+    for part in planned.parts:
+        owned = _owned(conn, part, keys)
+        if owned:
+            delete_rows(conn, part, owned)
+    for one in planned.associations:
+        assert one.owner is not None
+        conn.execute(delete(one.table).where(one.owner.in_(keys)))
+    conn.execute(delete(planned.table).where(planned.table.c.id.in_(keys)))
+
+
+def links_of(conn: Connection, wanted: Iterable[Link], owners: Collection[Place]) -> dict[Link, None]:
+    """The rows of associations that these rows own, and those that they are to own."""
+    found = {link: None for link in wanted if link.owner in owners}
+    for owner in owners:
+        for one in owner[0].associations:
+            assert one.owner is not None
+            others = conn.scalars(select(one.key).where(one.owner == owner[1]))
+            found.update(dict.fromkeys(Link(one, owner, other) for other in others))
+    return found
+
+
+def write_links(conn: Connection, wanted: Container[Link], links: Iterable[Link]) -> None:
+    """Bring rows of associations up to date; those whose owner is held are not there."""
+    for link in links:
+        planned = link.table
+        assert planned.owner is not None
+        values = {planned.owner.name: link.owner[1], planned.key.name: link.other}
+        pair = and_(*(planned.table.c[name] == value for name, value in values.items()))
+        there = conn.execute(select(planned.key).where(pair)).first() is not None
+        if there and link not in wanted:
+            conn.execute(delete(planned.table).where(pair))
+        elif not there and link in wanted:
+            with suppress(IntegrityError):
+                conn.execute(insert(planned.table).values(values))

@@ -1,0 +1,195 @@
+"""Parts at any depth lie in one document, and go with what owns them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lichen_adapters.orm import DocId, MappingError, Synced
+from lichen_adapters.orm.plan import Plan
+from lichen_crdt import Document
+from orm_devices import SPACE, Device
+from orm_models import Address, User, Visit
+from sqlalchemy import ForeignKey, delete, select, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+
+@pytest.fixture
+def devices(tmp_path: Path) -> Iterator[list[Device]]:
+    """Three devices with three users, of whom the first has an address with a visit."""
+    made = [Device(tmp_path, name) for name in ("one", "other", "third")]
+    with made[0].sessions.begin(SPACE) as session:
+        session.add(User(name="ann", addresses=[Address(email="a@b", visits=[Visit(why="tea")])]))
+        session.add_all([User(name="bob"), User(name="cid")])
+    for device in made[1:]:
+        device.take_from(made[0])
+    yield made
+    for device in made:
+        device.check()
+        device.stop()
+
+
+def named(session: Session, name: str) -> User:
+    return session.scalars(select(User).where(User.name == name)).one()
+
+
+def shown(device: Device) -> dict[str, list[tuple[str, list[str]]]]:
+    """The addresses of each user, with their visits."""
+    with device.sessions() as session:
+        return {
+            user.name: sorted((one.email, sorted(visit.why for visit in one.visits)) for one in user.addresses)
+            for user in session.scalars(select(User))
+        }
+
+
+def test_a_part_of_a_part_is_in_the_same_document(devices: list[Device]) -> None:
+    assert shown(devices[1]) == {"ann": [("a@b", ["tea"])], "bob": [], "cid": []}
+    with devices[1].sessions.begin() as session:
+        session.scalars(select(Visit)).one().why = "cake"
+    assert len(devices[1].told[-1]) == 1
+    devices[0].take_from(devices[1])
+    assert shown(devices[0])["ann"] == [("a@b", ["cake"])]
+
+
+def test_the_first_parts_that_two_devices_add_are_both_there(devices: list[Device]) -> None:
+    for device, email in zip(devices, "xy", strict=False):
+        with device.sessions.begin() as session:
+            bob = named(session, "bob")
+            bob.addresses.append(Address(email=email))
+    devices[0].take_from(devices[1])
+    assert shown(devices[0])["bob"] == [("x", []), ("y", [])]
+
+
+def test_what_was_added_to_a_part_that_went_goes_with_it(devices: list[Device]) -> None:
+    one, other, _ = devices
+    with one.sessions.begin() as session:
+        session.execute(delete(Address))
+    with other.sessions.begin() as session:
+        address = session.scalars(select(Address)).one()
+        address.visits.append(Visit(why="cake"))
+    one.take_from(other)
+    other.take_from(one)
+    assert shown(one) == shown(other) == {"ann": [], "bob": [], "cid": []}
+    (doc,) = (key for (_, key), row in one.rows().items() if row["name"] == "ann")
+
+    def bring_back(document: Document) -> None:
+        (address,) = (document[name] for name in document if name.startswith("@address/"))
+        del address["@deleted"]
+
+    one.edit(doc, bring_back)
+    assert shown(one)["ann"] == [("a@b", ["cake"])]
+
+
+def test_a_visit_that_moves_while_its_old_address_goes_is_there_on_the_other_device(devices: list[Device]) -> None:
+    one, other, _ = devices
+    with one.sessions.begin() as session:
+        ann = named(session, "ann")
+        visit = ann.addresses[0].visits[0]
+        ann.addresses.append(Address(email="new"))
+        visit.address = ann.addresses[1]
+        session.flush()
+        session.delete(ann.addresses[0])
+    other.take_from(one)
+    assert shown(other)["ann"] == [("new", ["tea"])]
+
+
+@pytest.mark.parametrize("parts_first", [True, False])
+def test_an_address_moves_to_another_document_with_all_in_it(devices: list[Device], parts_first: bool) -> None:
+    one, other, _ = devices
+    with one.sessions.begin() as session:
+        to = named(session, "bob")
+        to.addresses.append(session.scalars(select(Address)).one())
+    docs = {name: key for (table, key), row in one.rows().items() if table == "user_account" for name in [row["name"]]}
+    for name in ("ann", "bob") if parts_first else ("bob", "ann"):
+        other.take_from(one, only=docs[name])
+        other.check()
+    assert shown(other) == {"ann": [], "bob": [("a@b", ["tea"])], "cid": []}
+
+
+def test_an_address_that_two_devices_move_apart_is_in_one_place_on_all(devices: list[Device]) -> None:
+    one, other, third = devices
+    for device, name in ((one, "bob"), (other, "cid")):
+        with device.sessions.begin() as session:
+            to = named(session, name)
+            to.addresses.append(session.scalars(select(Address)).one())
+    with third.sessions.begin() as session:
+        address = session.scalars(select(Address)).one()
+        address.visits.append(Visit(why="cake"))
+    for device in (*devices, *devices):
+        for from_ in devices:
+            if from_ is not device:
+                device.take_from(from_)
+                device.check()
+    assert shown(one) == shown(other) == shown(third)
+    assert sorted(map(len, shown(one).values())) == [0, 0, 1]
+    winner = next(name for name, addresses in shown(one).items() if addresses)
+    with one.sessions.begin() as session:
+        session.delete(named(session, winner))
+    for device in (other, third):
+        device.take_from(one)
+        assert sorted(map(len, shown(device).values())) == [0, 1]  # the other move is what there is now
+
+
+def test_a_part_without_cascade_in_the_database_goes_with_its_owner(tmp_path: Path) -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Note(Synced, Base):
+        __tablename__ = "note"
+
+    class Line(Synced, Base, part_of="note_id"):
+        __tablename__ = "line"
+        note_id: Mapped[DocId] = mapped_column(ForeignKey("note.id"))
+
+    class Word(Synced, Base, part_of="line_id"):
+        __tablename__ = "word"
+        line_id: Mapped[DocId] = mapped_column(ForeignKey("line.id"))
+
+    one, other = Device(tmp_path, "a", Base), Device(tmp_path, "b", Base)
+    with one.sessions.begin(SPACE) as session:
+        session.add(note := Note())
+        session.flush()
+        session.add(line := Line(note_id=note.id))
+        session.flush()
+        session.add(Word(line_id=line.id))
+    other.take_from(one)
+    assert sorted(table for table, _ in other.rows()) == ["line", "note", "word"]
+    with one.sessions.begin() as session:
+        for table in ("word", "line"):
+            session.execute(text(f"DELETE FROM {table}"))
+    other.take_from(one)
+    for device in (one, other):
+        assert [table for table, _ in device.rows()] == ["note"]
+        device.check()
+        device.stop()
+
+
+def test_rows_of_a_table_that_would_be_parts_of_themselves_are_refused() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Node(Synced, Base, part_of="parent_id"):
+        __tablename__ = "node"
+        parent_id: Mapped[DocId] = mapped_column(ForeignKey("node.id"))
+
+    with pytest.raises(MappingError, match="parts of themselves"):
+        Plan(Base.metadata)
+
+
+def test_a_part_of_what_is_not_synced_is_refused() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Plain(Base):
+        __tablename__ = "plain"
+        id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+
+    class Part(Synced, Base, part_of="plain_id"):
+        __tablename__ = "part"
+        plain_id: Mapped[Any] = mapped_column(ForeignKey("plain.id"))
+
+    with pytest.raises(MappingError, match=r"part\.plain_id does not point at the id of a synced class"):
+        Plan(Base.metadata)

@@ -1,0 +1,170 @@
+"""The issue tracker, synced: other class lines, ids, types of foreign keys, two texts, and two associations."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+
+from lichen_adapters.orm import DocId, Synced, synced_association, synced_text
+from sqlalchemy import CheckConstraint, Column, ForeignKey, String, Table, Text, UniqueConstraint, func, select
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship
+
+
+class Base(DeclarativeBase):
+    """The tables of the tracker."""
+
+
+class State(enum.Enum):
+    """Where an issue is."""
+
+    OPEN = "open"
+    DOING = "doing"
+    DONE = "done"
+
+
+issue_label = Table(
+    "issue_label",
+    Base.metadata,
+    Column("issue_id", ForeignKey("issue.id", ondelete="CASCADE"), primary_key=True),
+    Column("label_id", ForeignKey("label.id", ondelete="CASCADE"), primary_key=True),
+)
+
+issue_watcher = Table(
+    "issue_watcher",
+    Base.metadata,
+    Column("issue_id", ForeignKey("issue.id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", ForeignKey("user.id", ondelete="CASCADE"), primary_key=True),
+)
+synced_association(issue_label, owner="issue_id")
+synced_association(issue_watcher, owner="issue_id")
+
+
+class User(Synced, Base):
+    __tablename__ = "user"
+    email: Mapped[str] = mapped_column(String(120), unique=True)
+    name: Mapped[str] = mapped_column(String(60))
+    memberships: Mapped[list[Membership]] = relationship(back_populates="user")
+    assigned: Mapped[list[Issue]] = relationship(back_populates="assignee", foreign_keys="Issue.assignee_id")
+    watching: Mapped[list[Issue]] = relationship(secondary=issue_watcher, back_populates="watchers")
+
+
+class Project(Synced, Base):
+    __tablename__ = "project"
+    key: Mapped[str] = mapped_column(String(8), unique=True)
+    name: Mapped[str] = mapped_column(String(80))
+    about: Mapped[str | None] = mapped_column(Text)
+    members: Mapped[list[Membership]] = relationship(back_populates="project", cascade="all, delete-orphan")
+    milestones: Mapped[list[Milestone]] = relationship(back_populates="project", cascade="all, delete-orphan")
+    labels: Mapped[list[Label]] = relationship(back_populates="project", cascade="all, delete-orphan")
+    issues: Mapped[list[Issue]] = relationship(back_populates="project", cascade="all, delete-orphan")
+
+
+class Membership(Synced, Base, part_of="project_id"):
+    __tablename__ = "membership"
+    __table_args__ = (UniqueConstraint("project_id", "user_id"),)
+    role: Mapped[str] = mapped_column(String(20), default="member")
+    project_id: Mapped[DocId] = mapped_column(ForeignKey("project.id"))
+    user_id: Mapped[DocId] = mapped_column(ForeignKey("user.id"))
+    project: Mapped[Project] = relationship(back_populates="members")
+    user: Mapped[User] = relationship(back_populates="memberships")
+
+
+class Milestone(Synced, Base, part_of="project_id"):
+    __tablename__ = "milestone"
+    title: Mapped[str]
+    due: Mapped[datetime.date | None]
+    project_id: Mapped[DocId] = mapped_column(ForeignKey("project.id"))
+    project: Mapped[Project] = relationship(back_populates="milestones")
+    issues: Mapped[list[Issue]] = relationship(back_populates="milestone")
+
+
+class Label(Synced, Base, part_of="project_id"):
+    __tablename__ = "label"
+    name: Mapped[str]
+    colour: Mapped[str] = mapped_column(String(7), server_default="#888888")
+    project_id: Mapped[DocId] = mapped_column(ForeignKey("project.id"))
+    project: Mapped[Project] = relationship(back_populates="labels")
+    issues: Mapped[list[Issue]] = relationship(secondary=issue_label, back_populates="labels")
+
+
+class Issue(Synced, Base):
+    __tablename__ = "issue"
+    title: Mapped[str] = mapped_column(String(200))
+    body: Mapped[str] = synced_text(default="")
+    state: Mapped[State] = mapped_column(default=State.OPEN)
+    points: Mapped[int | None] = mapped_column(CheckConstraint("points >= 0"))
+    project_id: Mapped[DocId] = mapped_column(ForeignKey("project.id"), index=True)
+    author_id: Mapped[DocId] = mapped_column(ForeignKey("user.id"))
+    assignee_id: Mapped[DocId | None] = mapped_column(ForeignKey("user.id"))
+    milestone_id: Mapped[DocId | None] = mapped_column(ForeignKey("milestone.id"))
+    parent_id: Mapped[DocId | None] = mapped_column(ForeignKey("issue.id"))
+    project: Mapped[Project] = relationship(back_populates="issues")
+    author: Mapped[User] = relationship(foreign_keys=author_id)
+    assignee: Mapped[User | None] = relationship(back_populates="assigned", foreign_keys=assignee_id)
+    milestone: Mapped[Milestone | None] = relationship(back_populates="issues")
+    parent: Mapped[Issue | None] = relationship(back_populates="children", remote_side="Issue.id")
+    children: Mapped[list[Issue]] = relationship(back_populates="parent")
+    labels: Mapped[list[Label]] = relationship(secondary=issue_label, back_populates="issues", order_by="Label.name")
+    watchers: Mapped[list[User]] = relationship(secondary=issue_watcher, back_populates="watching")
+    comments: Mapped[list[Comment]] = relationship(back_populates="issue", cascade="all, delete-orphan")
+    attachments: Mapped[list[Attachment]] = relationship(back_populates="issue", cascade="all, delete-orphan")
+    votes: Mapped[list[Vote]] = relationship(back_populates="issue", cascade="all, delete-orphan")
+    times: Mapped[list[TimeEntry]] = relationship(back_populates="issue", cascade="all, delete-orphan")
+
+    @hybrid_property
+    def is_open(self) -> bool:
+        """Whether there is something to do."""
+        return self.state != State.DONE
+
+
+class Comment(Synced, Base, part_of="issue_id"):
+    __tablename__ = "comment"
+    body: Mapped[str] = synced_text()
+    issue_id: Mapped[DocId] = mapped_column(ForeignKey("issue.id", ondelete="CASCADE"), index=True)
+    author_id: Mapped[DocId] = mapped_column(ForeignKey("user.id"))
+    issue: Mapped[Issue] = relationship(back_populates="comments")
+    author: Mapped[User] = relationship()
+    reactions: Mapped[list[Reaction]] = relationship(back_populates="comment", cascade="all, delete-orphan")
+
+
+class Reaction(Synced, Base, part_of="comment_id"):
+    __tablename__ = "reaction"
+    __table_args__ = (UniqueConstraint("comment_id", "user_id", "emoji"),)
+    emoji: Mapped[str] = mapped_column(String(8))
+    comment_id: Mapped[DocId] = mapped_column(ForeignKey("comment.id", ondelete="CASCADE"))
+    user_id: Mapped[DocId] = mapped_column(ForeignKey("user.id"))
+    comment: Mapped[Comment] = relationship(back_populates="reactions")
+    user: Mapped[User] = relationship()
+
+
+class Attachment(Synced, Base, part_of="issue_id"):
+    __tablename__ = "attachment"
+    name: Mapped[str]
+    data: Mapped[bytes]
+    issue_id: Mapped[DocId] = mapped_column(ForeignKey("issue.id", ondelete="CASCADE"))
+    issue: Mapped[Issue] = relationship(back_populates="attachments")
+
+
+class Vote(Synced, Base, part_of="issue_id"):
+    __tablename__ = "vote"
+    __table_args__ = (UniqueConstraint("issue_id", "user_id"),)
+    issue_id: Mapped[DocId] = mapped_column(ForeignKey("issue.id", ondelete="CASCADE"))
+    user_id: Mapped[DocId] = mapped_column(ForeignKey("user.id"))
+    issue: Mapped[Issue] = relationship(back_populates="votes")
+    user: Mapped[User] = relationship()
+
+
+class TimeEntry(Synced, Base, part_of="issue_id"):
+    __tablename__ = "time_entry"
+    spent: Mapped[datetime.timedelta]
+    day: Mapped[datetime.date]
+    issue_id: Mapped[DocId] = mapped_column(ForeignKey("issue.id", ondelete="CASCADE"))
+    user_id: Mapped[DocId] = mapped_column(ForeignKey("user.id"))
+    issue: Mapped[Issue] = relationship(back_populates="times")
+    user: Mapped[User] = relationship()
+
+
+Issue.comment_count = column_property(
+    select(func.count(Comment.id)).where(Comment.issue_id == Issue.id).correlate_except(Comment).scalar_subquery()
+)

@@ -35,6 +35,7 @@ from lichen_adapters.orm.merges import Merged as Merged
 from lichen_adapters.orm.sessions import Sessions as Sessions
 from lichen_adapters.orm.synced import DocId as DocId
 from lichen_adapters.orm.synced import Synced as Synced
+from lichen_adapters.orm.synced import SyncedDataclass as SyncedDataclass
 
 __all__ = [
     "Changes",
@@ -48,6 +49,7 @@ __all__ = [
     "SessionMisuse",
     "Sessions",
     "Synced",
+    "SyncedDataclass",
     "call_live",
     "live",
     "local_column",

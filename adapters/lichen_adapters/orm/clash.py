@@ -22,6 +22,7 @@ from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.held import Held
 from lichen_adapters.orm.plan import SyncedTable
 from lichen_adapters.orm.projection import Place, begun
+from lichen_adapters.orm.rows import kept
 from lichen_adapters.orm.unique_keys import BEGUN, CLASH, SPACE
 
 
@@ -85,7 +86,7 @@ class Clashes:
                 flags[stands_back].append(row["id"])
         for flag in (True, False):  # in this order: a row may stand only when the one in its way does not
             if flags[flag]:
-                chosen = update(table).where(table.c.id == bindparam("row")).values({CLASH: flag})
+                chosen = update(table).where(table.c.id == bindparam("row")).values(kept(table) | {CLASH: flag})
                 conn.execute(chosen, [{"row": row} for row in flags[flag]])
 
     def _claimants(self, conn: Connection, planned: SyncedTable, space: bytes, key: Key) -> list[tuple[int, uuid.UUID]]:

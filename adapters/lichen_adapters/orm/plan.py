@@ -141,5 +141,5 @@ def _target(column: Column[Any]) -> Table:
 
 def _columns(table: Table, implied: Column[Any] | None) -> dict[str, SyncedColumn]:
     own = {implied, table.c.id, *(column for column in table.columns if OURS in column.info)}
-    columns = [SyncedColumn.of(column) for column in table.columns if column not in own]
+    columns = [SyncedColumn.of(column) for column in table.columns if column not in own and column.computed is None]
     return {one.name: one for one in columns if one.kind is not Kind.LOCAL}

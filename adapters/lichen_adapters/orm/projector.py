@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from lichen_crdt import Document, Map
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from lichen_adapters.orm.claims import Claim
@@ -30,7 +30,7 @@ from lichen_adapters.orm.projection import (
     stale,
     with_beneath,
 )
-from lichen_adapters.orm.rows import delete_rows, home_of, links_of, put_row, rows_of, write_links
+from lichen_adapters.orm.rows import delete_rows, home_of, links_of, put_row, rows_of, update_row, write_links
 
 
 class Projector:
@@ -203,7 +203,6 @@ class Projector:
         there: bool | None,
     ) -> None:
         planned, key = place
-        table = planned.table
         claimed = {} if claim is None else self.clashes.columns(conn, place, claim)
         try:
             if source is None:
@@ -213,7 +212,7 @@ class Projector:
             else:
                 known = {name: planned.columns[name].read(source) for name in columns if name in planned.columns}
                 if known:
-                    conn.execute(update(table).where(table.c.id == key).values(known | claimed))
+                    update_row(conn, place, known | claimed)
         except (Misfit, IntegrityError, StatementError) as error:
             if isinstance(error, StatementError) and error.orig is not None and not isinstance(error, IntegrityError):
                 raise

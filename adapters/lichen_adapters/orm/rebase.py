@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from lichen_crdt import Document
-from sqlalchemy import Column, Connection, Table, inspect, select
+from sqlalchemy import Column, Connection, inspect, select
 from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from lichen_adapters.orm.columns import Kind
 from lichen_adapters.orm.merging import SyncedColumn
-from lichen_adapters.orm.synced import SYNCED
+from lichen_adapters.orm.synced import Synced
 from lichen_adapters.orm.tracking import TrackedList, TrackedSet, loaded
 
 _NOTHING: dict[Kind, Any] = {Kind.TEXT: "", Kind.COUNTER: 0, Kind.SET: frozenset(), Kind.LIST: []}
@@ -26,14 +26,14 @@ def rebase(session: Session, conn: Connection) -> None:
     """Rewrite the changed values of a session's dirty objects, where their rows have moved on."""
     for instance in session.dirty:
         state: InstanceState[Any] = inspect(instance)
-        table = state.mapper.local_table
-        if not isinstance(table, Table) or SYNCED not in table.info:
+        if not isinstance(instance, Synced):
             continue
         changed = list(_changed(state))
         if not changed:
             continue
-        query = select(*(column.column for _, column, _, _ in changed)).where(table.c.id == state.identity[0])  # type: ignore[index]  # what is dirty has a key
-        row = conn.execute(query).one_or_none()
+        query = select(*(column.column for _, column, _, _ in changed)).select_from(state.mapper.persist_selectable)
+        own = state.mapper.base_mapper.local_table.c.id
+        row = conn.execute(query.where(own == state.identity[0])).one_or_none()  # type: ignore[index]  # what is dirty has a key
         if row is None:
             continue  # the flush says so
         for (key, column, before, new), now in zip(changed, row, strict=True):
@@ -53,7 +53,7 @@ def _changed(state: InstanceState[Any]) -> Iterable[tuple[str, SyncedColumn, Any
         if not history.added:
             continue
         first = attribute.columns[0]
-        if not isinstance(first, Column):
+        if not isinstance(first, Column) or first.computed is not None:
             continue
         column = SyncedColumn.of(first)
         if column.kind in (Kind.SCALAR, Kind.LOCAL) or column.column.primary_key:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Collection, Container, Iterable
 from contextlib import suppress
+from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, select, update
+from sqlalchemy import Connection, Table, and_, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from lichen_adapters.orm.plan import SyncedTable
@@ -52,9 +53,20 @@ def put_row(conn: Connection, place: Place, row: Row, *, there: bool | None) -> 
     if there is None:
         there = conn.scalar(select(table.c.id).where(table.c.id == key)) is not None
     if there:
-        conn.execute(update(table).where(table.c.id == key).values(row))
+        update_row(conn, place, row)
     else:
         conn.execute(insert(table).values(row))
+
+
+def update_row(conn: Connection, place: Place, values: Row) -> None:
+    """Update columns of a row, without those that the application has stamped at each of its own updates."""
+    table = place[0].table
+    conn.execute(update(table).where(table.c.id == place[1]).values(kept(table) | values))
+
+
+def kept(table: Table) -> dict[str, Any]:
+    """The columns that an update would stamp, as they are."""
+    return {column.name: column for column in table.columns if column.onupdate is not None}
 
 
 def delete_rows(conn: Connection, planned: SyncedTable, keys: list[uuid.UUID]) -> None:

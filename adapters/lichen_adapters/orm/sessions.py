@@ -222,7 +222,7 @@ class Sessions:
     def _before_flush(self, session: Session, _context: Any, _instances: Any) -> None:
         if session.info[SPACE] is None:
             for instance in session.new:
-                table = object_mapper(instance).local_table
+                table = object_mapper(instance).base_mapper.local_table
                 if isinstance(instance, Synced) and isinstance(table, Table) and OWNER not in table.info:
                     raise self._no_space(type(instance).__name__)
         if session.dirty or session.deleted:

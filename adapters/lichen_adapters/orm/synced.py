@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from sqlalchemy import Column, Connection, Table, Uuid, event
 from sqlalchemy.engine.default import DefaultExecutionContext
-from sqlalchemy.orm import Mapped, Mapper, mapped_column
+from sqlalchemy.orm import Mapped, MappedAsDataclass, Mapper, mapped_column
 from sqlalchemy.types import NullType
 
 from lichen_adapters.orm import unique_keys
@@ -46,7 +46,7 @@ def _refuse_strangers(conn: Connection, table: str) -> None:
 class Synced:
     """Makes the rows of a declarative class documents: `class Note(Synced, Base)`.
 
-    Each row is a document of its own, or with `part_of`, the name of the column that points at its owner
+    Each row is a document of its own, or with `part_of`, the name of the attribute that points at its owner
     (`class Address(Synced, Base, part_of="user_id")`), lies in its owner's. The id is the mixin's, and made when the
     row is flushed. Raises `MappingError` when the class is made, for what cannot be synced.
     """
@@ -61,32 +61,69 @@ class Synced:
         super().__init_subclass__(**options)
 
 
+class SyncedDataclass(MappedAsDataclass, Synced):
+    """As `Synced`, for classes that are dataclasses: `class Note(SyncedDataclass, Base)`. The id is no argument."""
+
+    id: Mapped[DocId] = mapped_column(Uuid(), primary_key=True, insert_default=_new_id, init=False, sort_order=-100)
+
+
 @event.listens_for(Synced, "after_mapper_constructed", propagate=True)
 def _check(mapper: Mapper[Any], cls: type[Synced]) -> None:
     table = mapper.local_table
-    if not isinstance(table, Table) or mapper.inherits is not None:
-        raise MappingError(f"{cls.__name__} has no table of its own, which a synced class needs")
-    keys = [column.name for column in table.primary_key]
-    if keys != ["id"] or not isinstance(table.c.id.type, Uuid) or table.c.id.default is None:
+    base = mapper.inherits
+    if not isinstance(table, Table) or mapper.concrete:
         raise MappingError(
-            f"the key of the synced class {cls.__name__} is {', '.join(keys)}, not the `id` of the mixin",
-            hint="remove its own primary key: two devices would give the same numbers to different rows",
+            f"{cls.__name__} is not mapped to a plain table, or by concrete inheritance",
+            hint="let an abstract class or a mixin have what several tables share",
         )
-    for column in table.columns:
-        if column.name.startswith("@"):
-            raise MappingError(f"column {column} begins with @, which stands for what is not a column in documents")
-        unknown = column.foreign_keys and isinstance(column.type, NullType)  # it will have its target's type
-        if column is not table.c.id and not unknown:
-            SyncedColumn.of(column)
+    if table.schema is not None:
+        raise MappingError(f"table {table} has a schema, but synced tables lie in the one database of the engine")
+    if base is not None and "__lichen_part_of__" in vars(cls):
+        raise MappingError(f"rows of {cls.__name__} lie where those of its base do, so that it takes no part_of")
+    inherited = base is not None and base.local_table is table
+    joined = base is not None and not inherited
+    if not inherited:
+        _check_key(table, cls.__name__, joined=joined)
+    _check_columns(table)
     if any(constraint.initially for constraint in table.foreign_key_constraints):
         raise MappingError(f"{cls.__name__} has a deferred foreign key, which could only fail with everything merged")
-    table.info[SYNCED] = cls.__name__
-    unique_keys.claim(table)
-    if cls.__lichen_part_of__ is not None:
-        table.info[OWNER] = _owner(table, cls.__lichen_part_of__)
+    unique_keys.claim(table, inherited=inherited)
+    if not inherited:
+        table.info[SYNCED] = cls.__name__
+    if joined:
+        table.info[OWNER] = "id"
+    elif not inherited and cls.__lichen_part_of__ is not None:
+        table.info[OWNER] = _owner(mapper, table, cls.__lichen_part_of__)
     for constraint in table.foreign_key_constraints:
         if [column.name for column in constraint.columns] != [table.info.get(OWNER)]:
             constraint.ddl_if(callable_=_leads_to_no_document)
+
+
+def _check_key(table: Table, name: str, *, joined: bool) -> None:
+    keys = [column.name for column in table.primary_key]
+    key = table.c.get("id")
+    made = key is not None and (len(key.foreign_keys) == 1 if joined else key.default is not None)
+    if keys != ["id"] or key is None or not isinstance(key.type, Uuid) or not made:
+        hint = "remove its own primary key: two devices would give the same numbers to different rows"
+        if joined:
+            hint = "its table needs the key of its base: `id: Mapped[DocId]` with a foreign key to the base's id"
+        raise MappingError(
+            f"the key of the synced class {name} is {', '.join(keys)}, not the `id` of the mixin", hint=hint
+        )
+
+
+def _check_columns(table: Table) -> None:
+    for column in table.columns:
+        if column.name.startswith("@"):
+            raise MappingError(f"column {column} begins with @, which stands for what is not a column in documents")
+        if column.key != column.name:
+            raise MappingError(
+                f"column {column} has another key than its name in the database",
+                hint="give the attribute of the class another name, and no `key` to the column",
+            )
+        unknown = column.foreign_keys and isinstance(column.type, NullType)  # it will have its target's type
+        if column is not table.c.id and not unknown and column.computed is None:
+            SyncedColumn.of(column)
 
 
 @event.listens_for(Synced, "before_insert", propagate=True)
@@ -96,14 +133,15 @@ def _before_write(mapper: Mapper[Any], conn: Connection, _target: Synced) -> Non
     _refuse_strangers(conn, str(mapper.local_table))
 
 
-def _owner(table: Table, name: str) -> str:
-    column: Column[Any] | None = table.columns.get(name)
+def _owner(mapper: Mapper[Any], table: Table, name: str) -> str:
+    """The name in the database of the column that an attribute of a class stands for."""
+    column: Column[Any] | None = table.columns.get(name, mapper.columns.get(name))
     if column is None or len(column.foreign_keys) != 1 or column.info.get(KIND) is Kind.LOCAL:
         raise MappingError(
             f"part_of={name!r} of table {table.name} is no column with a foreign key",
             hint="name the column that points at the owner",
         )
-    return name
+    return column.name
 
 
 def _leads_to_no_document(ddl: object, target: Any, *_: Any, **__: Any) -> bool:

@@ -31,12 +31,14 @@ CLASH = "lichen_clash"
 """The column that flags a row that stands back for another with the same key."""
 
 
-def claim(table: Table) -> None:
+def claim(table: Table, *, inherited: bool) -> None:
     """Make the unique keys of a synced table such that they hold after a merge. Raises `MappingError`."""
     constraints = [one for one in table.constraints if isinstance(one, UniqueConstraint)]
-    indexes = [index for index in table.indexes if index.unique]
+    indexes = [index for index in table.indexes if index.unique and SPACE not in index.columns]
     if not constraints and not indexes:
         return
+    if inherited:
+        raise MappingError(f"a subclass in the table {table.name} has a unique key", hint="declare it in the base")
     given: list[UniqueConstraint | Index] = [*constraints, *indexes]
     keys = [tuple(column.name for column in _columns(table, one)) for one in given]
     for name, kind, default in (
@@ -59,7 +61,12 @@ def _columns(table: Table, key: UniqueConstraint | Index) -> list[Column[Any]]:
     if isinstance(key, Index) and (len(columns) != len(key.expressions) or conditions):
         raise MappingError(f"the unique index {key.name} of table {table.name} is over more than plain columns")
     for column in columns:
-        if KIND in column.info or isinstance(column.type, JSON) or getattr(column.type, "collation", None):
+        if (
+            KIND in column.info
+            or column.computed is not None
+            or isinstance(column.type, JSON)
+            or getattr(column.type, "collation", None)
+        ):
             raise MappingError(
                 f"column {column} cannot be part of a unique key",
                 hint="use plain synced columns without a collation",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from lichen_adapters.orm import DocId, MappingError, Synced, local_column, synced_text
@@ -61,18 +61,6 @@ def test_a_type_that_cannot_merge_is_refused_unless_it_stays_here(base: Any) -> 
         place: Mapped[Any] = local_column(type_=Coordinates())
 
     assert not Plan(base.metadata).tables["local"].columns
-
-
-def test_inheritance_is_refused(base: Any) -> None:
-    class Note(Synced, base):
-        __tablename__ = "note"
-        kind: Mapped[str]
-        __mapper_args__: ClassVar = {"polymorphic_on": "kind", "polymorphic_identity": "note"}
-
-    with pytest.raises(MappingError, match="Memo has no table of its own"):
-
-        class Memo(Note):
-            __mapper_args__: ClassVar = {"polymorphic_identity": "memo"}
 
 
 @pytest.mark.parametrize("part_of", ["owner", "title", "nothing"])

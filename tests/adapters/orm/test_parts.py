@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from lichen.ids import SpaceId
 from lichen_adapters.orm import DocId, MappingError, Synced
 from lichen_adapters.orm.plan import Plan
 from lichen_crdt import Document
@@ -15,6 +17,8 @@ from orm_devices import SPACE, Device
 from orm_models import Address, User, Visit
 from sqlalchemy import ForeignKey, delete, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+ELSEWHERE = SpaceId(hashlib.sha256(b"elsewhere").digest())
 
 
 @pytest.fixture
@@ -131,6 +135,21 @@ def test_an_address_that_two_devices_move_apart_is_in_one_place_on_all(devices: 
     for device in (other, third):
         device.take_from(one)
         assert sorted(map(len, shown(device).values())) == [0, 1]  # the other move is what there is now
+
+
+def test_an_address_that_moves_to_another_space_is_deleted_in_its_own(devices: list[Device]) -> None:
+    one, other, _ = devices
+    with one.sessions.begin(ELSEWHERE) as session:
+        session.add(User(name="dan"))
+    with one.sessions.begin() as session:
+        dan, address = named(session, "dan"), session.scalars(select(Address)).one()
+        dan.addresses.append(address)
+        address.visits.append(Visit(why="cake"))
+    docs = {row["name"]: key for (table, key), row in one.rows().items() if table == "user_account"}
+    other.take_from(one, only=docs["ann"])  # it is in the first space alone
+    assert shown(other)["ann"] == []
+    other.take_from(one)
+    assert shown(other)["dan"] == [("a@b", ["cake", "tea"])]
 
 
 def test_a_part_without_cascade_in_the_database_goes_with_its_owner(tmp_path: Path) -> None:

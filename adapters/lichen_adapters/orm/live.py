@@ -35,6 +35,10 @@ class LiveFactory(Factory, Protocol):
     def readers(self) -> Executor:
         """Where statements run, off the event loop."""
 
+    @property
+    def checkers(self) -> Executor:
+        """Where it is looked whether they are to run: apart, so that of many those come first whose rows changed."""
+
 
 @overload
 def live(
@@ -75,7 +79,7 @@ async def _live(sessions: LiveFactory, query: Query) -> AsyncGenerator[Rows[Any]
     end = query.listen(wake)
     try:
         while not sessions.feed.closed:
-            rows = await loop.run_in_executor(sessions.readers, query.next)
+            rows = await loop.run_in_executor(_executor(sessions, query), query.next)
             if rows is not None:
                 yield rows
             else:
@@ -99,6 +103,10 @@ def call_live(
     return _Calls(sessions, Query(sessions, statement, reads), callback).begin()
 
 
+def _executor(sessions: LiveFactory, query: Query) -> Executor:
+    return sessions.checkers if query.unlikely else sessions.readers
+
+
 class _Calls:
     def __init__(self, sessions: LiveFactory, query: Query, callback: Callable[[Rows[Any]], object]) -> None:
         self._sessions = sessions
@@ -118,7 +126,7 @@ class _Calls:
 
     def _wake(self) -> None:
         if not self._sessions.feed.closed:
-            self._sessions.readers.submit(self._work)
+            _executor(self._sessions, self._query).submit(self._work)
 
     def _work(self) -> None:
         with _logged():

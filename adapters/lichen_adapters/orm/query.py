@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Column, Connection, Executable, Result, Select, TextClause, event, inspect
+from sqlalchemy import Column, Connection, Executable, Result, Select, TextClause, bindparam, event, inspect
+from sqlalchemy import Engine as Database
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Session
@@ -33,6 +34,10 @@ class Factory(Protocol):
     def feed(self) -> Feed:
         """Which rows have changed."""
 
+    @property
+    def database(self) -> Database:
+        """The database below."""
+
     def __call__(self) -> Session:
         """A session."""
 
@@ -51,6 +56,7 @@ class Query:
             )
         self._table = keyed_table(statement)
         self._key: Column[Any] | None = None if self._table is None else next(iter(self._table.primary_key))
+        self._check = None if self._key is None else self._checking(self._key)
         self._wake: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._pending: Changes | None = None
@@ -60,7 +66,10 @@ class Query:
         self._reads = Reads()
         self._unique = False
         self._keys: list[Hashable] = []
+        self._known: frozenset[Hashable] = frozenset()
         self._rows: Rows[Any] | None = None
+        self.unlikely = False
+        """What it was woken for is most likely no change of what it shows, and only to be looked at."""
         self.runs = 0
         """How often the statement was run."""
 
@@ -74,8 +83,11 @@ class Query:
 
     def _told(self, changes: Changes) -> None:
         with self._lock:
-            if self._idle and not self._due and not self._reads.touched(changes):
-                return
+            if self._idle and not self._due:
+                touched = self._reads.touched(changes)
+                if not touched:
+                    return
+                self.unlikely = self._unlikely(touched)
             self._pending = changes if self._pending is None else both(self._pending, changes)
             idle, self._idle = self._idle, False
         if idle:
@@ -111,21 +123,26 @@ class Query:
 
     def _shows(self, touched: Mapping[str, set[uuid.UUID] | None]) -> bool:
         """Whether changes may make a difference."""
-        if not touched:
-            return False
-        keys = touched.get(self._table.name) if self._table is not None else None
-        if self._table is None or keys is None or len(touched) > 1 or len(keys) > MOST_CHECKED:
-            return True
-        if self._reads.times[self._table.name] != 1 or not keys.isdisjoint(self._keys):
-            return True
-        return self._matches(keys)
+        return bool(touched) and not (self._unlikely(touched) and not self._matches(touched))
 
-    def _matches(self, keys: set[uuid.UUID]) -> bool:
+    def _unlikely(self, touched: Mapping[str, set[uuid.UUID] | None]) -> bool:
+        """Whether only rows have changed that are not in the result, and depend on no others."""
+        if self._table is None or touched.keys() != {self._table.name} or self._reads.times[self._table.name] != 1:
+            return False
+        keys = touched[self._table.name]
+        return keys is not None and len(keys) <= MOST_CHECKED and keys.isdisjoint(self._known)
+
+    def _matches(self, touched: Mapping[str, set[uuid.UUID] | None]) -> bool:
+        """Whether any of these rows matches now."""
+        assert self._check is not None
+        (keys,) = touched.values()
+        with self._sessions.database.connect() as conn:
+            return conn.execute(self._check, {"changed": list(keys or ())}).first() is not None
+
+    def _checking(self, key: Column[Any]) -> Select[Any]:
         assert isinstance(self._statement, Select)
-        assert self._key is not None
         query = self._statement.with_only_columns(*self._columns()).order_by(None).limit(1)
-        with self._sessions() as session:
-            return session.execute(query.where(self._key.in_(keys))).first() is not None
+        return query.where(key.in_(bindparam("changed", expanding=True)))
 
     def _columns(self) -> list[Any]:
         """The key, as an attribute of the class where the statement has one, which may be a part of its table."""
@@ -142,13 +159,14 @@ class Query:
             keys, rows = self._fetch(session)
             session.expunge_all()
         if self._rows is None:
-            self._check(found)
+            self._refuse_unknown(found)
         self.runs += 1
         with self._lock:
             self._reads = found
         changed = self._keep_unchanged(keys, rows)
         differ = difference(self._keys, keys, rows, changed)
-        self._keys, self._rows = keys, Rows.of(rows, differ)
+        self._keys, self._known = keys, frozenset(keys)
+        self._rows = Rows.of(rows, differ)
         return self._rows
 
     def _keep_unchanged(self, keys: Sequence[Hashable], rows: list[Any]) -> list[int]:
@@ -163,7 +181,7 @@ class Query:
                     changed.append(position)
         return changed
 
-    def _check(self, reads: Reads) -> None:
+    def _refuse_unknown(self, reads: Reads) -> None:
         unknown = sorted(reads.columns.keys() - self._sessions.feed.names)
         if unknown:
             raise SessionMisuse(f"a live query reads what is no table of the application: {', '.join(unknown)}")

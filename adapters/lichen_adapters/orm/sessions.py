@@ -95,7 +95,7 @@ class Sessions:
 
     One for each engine and declarative base, for as long as the engine is open; close it before the engine.
     `database` is the SQLAlchemy engine below, for `Base.metadata.create_all(sessions.database)`; `feed` tells which
-    rows have changed, and `readers` run live queries.
+    rows have changed, and `readers` and `checkers` run live queries.
     """
 
     def __init__(self, engine: Host, base: type[DeclarativeBase]) -> None:
@@ -110,6 +110,7 @@ class Sessions:
         self.feed = Feed(base.metadata)
         self.merges = Merges(self.feed)
         self.readers = ThreadPoolExecutor(READERS, "lichen live")
+        self.checkers = ThreadPoolExecutor(1, "lichen live check")
         self._follower = WatchedFollower(self._projector, self.feed)
         self._metadata = base.metadata
         self._unfollow: Callable[[], None] | None = None
@@ -170,6 +171,7 @@ class Sessions:
         """Close every connection, and end live queries; what is written after that is no longer followed."""
         self.feed.close()
         self.readers.shutdown()
+        self.checkers.shutdown()
         if self._unfollow is not None:
             self._unfollow()
         self.database.dispose()

@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from lichen_adapters.orm.associations import synced_association as synced_association
+from lichen_adapters.orm.async_sessions import AsyncSessions as AsyncSessions
 from lichen_adapters.orm.columns import Kind as Kind
 from lichen_adapters.orm.columns import local_column as local_column
 from lichen_adapters.orm.columns import synced_counter as synced_counter
@@ -38,6 +39,7 @@ from lichen_adapters.orm.synced import Synced as Synced
 from lichen_adapters.orm.synced import SyncedDataclass as SyncedDataclass
 
 __all__ = [
+    "AsyncSessions",
     "Changes",
     "Difference",
     "DocId",

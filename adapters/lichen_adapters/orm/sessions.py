@@ -9,7 +9,6 @@ connection, and commits rows and changes together.
 from __future__ import annotations
 
 import os
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,8 +29,9 @@ from lichen.wire.changeset import doc_id
 from sqlalchemy import Connection, Table, event, select
 from sqlalchemy import Engine as Database
 from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction, configure_mappers, object_mapper
+from sqlalchemy.pool import PoolResetState
 
-from lichen_adapters.orm import associated, held, journal
+from lichen_adapters.orm import associated, driver, held, journal
 from lichen_adapters.orm.capture import Begun, Capture
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.feed import Feed
@@ -114,15 +114,24 @@ class Sessions:
         self._follower = WatchedFollower(self._projector, self.feed)
         self._metadata = base.metadata
         self._unfollow: Callable[[], None] | None = None
+        self.watch_over(self.database)
+
+    def watch_over(self, database: Database) -> None:
+        """Turn what the connections of this SQLAlchemy engine write into changes of documents."""
         for name in ("begin", "commit", "rollback"):
-            event.listen(self.database, name, getattr(self, f"_{name}"))
-        event.listen(self.database, "connect", self._connected)
-        event.listen(self.database, "reset", self._reset)
-        event.listen(self.database, "before_cursor_execute", self._before_statement)
-        event.listen(self.database, "before_execute", self._before_execute, retval=True)
-        event.listen(self.database, "begin_twophase", self._begin_twophase)
+            event.listen(database, name, getattr(self, f"_{name}"))
+        event.listen(database, "connect", self._connected)
+        event.listen(database, "reset", self._reset)
+        event.listen(database, "before_cursor_execute", self._before_statement)
+        event.listen(database, "before_execute", self._before_execute, retval=True)
+        event.listen(database, "begin_twophase", self._begin_twophase)
         for name in ("set_connection_execution_options", "set_engine_execution_options"):
-            event.listen(self.database, name, self._set_options)
+            event.listen(database, name, self._set_options)
+        event.listen(database, "close", self._closed)
+
+    def connect(self) -> Any:  # Any: the driver has no types
+        """A connection of the driver, for an engine that is watched over."""
+        return self._engine.store.connect()
 
     def prepare(self, *, create: bool = True) -> None:
         """Create missing tables, unless the application does; bring every row up to date with its document; and keep
@@ -142,15 +151,19 @@ class Sessions:
 
     def __call__(self, space: Space | SpaceId | None = None, **options: Any) -> Session:
         """A session; what is added to it is of `space`. Options are those of `Session`."""
+        session = Session(self.database, **options)
+        self.admit(session, space)
+        return session
+
+    def admit(self, session: Session, space: Space | SpaceId | None) -> None:
+        """Let a session work on an engine that is watched over. Raises `SessionMisuse`."""
         if not self._prepared:
             raise SessionMisuse("rows are not up to date with documents yet", hint="call prepare() once, at the start")
-        session = Session(self.database, **options)
         session.info[SPACE] = space.id if isinstance(space, Space) else space
         event.listen(session, "after_begin", self._after_begin)
         event.listen(session, "before_flush", self._before_flush)
         event.listen(session, "after_flush", lambda session, _context: flushed(session))
         self.merges.add(session)
-        return session
 
     def after_merge(self, callback: AfterMerge) -> Callable[[], None]:
         """Call `callback(session, merged)` when a merge has changed rows of objects in an open session.
@@ -256,7 +269,7 @@ class Sessions:
     def _begin_writing(self, conn: Connection, writing: Writing) -> None:
         dbapi = _dbapi(conn)
         if writing.loan is None:
-            self._borrow(writing)
+            self._borrow(dbapi, writing)
             if writing.begun:
                 dbapi.execute("COMMIT")  # it has only read, perhaps an old state
             dbapi.execute("BEGIN IMMEDIATE")
@@ -268,10 +281,10 @@ class Sessions:
         if not writing.watched:
             writing.watched = journal.install(dbapi.cursor(), self.plan)
 
-    def _borrow(self, writing: Writing) -> None:
-        loan = self._engine.store.borrow(f"a session on thread {threading.current_thread().name}")
+    def _borrow(self, dbapi: Any, writing: Writing) -> None:
+        loan = self._engine.store.borrow(driver.borrower())
         try:
-            loan.granted.result()
+            driver.wait_for(dbapi, loan)
         except BaseException:
             loan.give_back()
             raise
@@ -290,22 +303,34 @@ class Sessions:
             clashes = self._projector.clashes
             written = Capture(conn, self.memory, clashes, writing.documents, now_ms).write(touched)
         seen = writing.watch.take(dbapi)
-        dbapi.execute("COMMIT")
+        cancelled = driver.commit(conn)
         if written:
             self._engine.written_elsewhere(written)
         self._ended(writing, committed=True)
         writing.watch.committed(seen, merged=False)
+        if cancelled is not None:
+            raise cancelled
 
     def _rollback(self, conn: Connection) -> None:
-        self._roll_back(conn.info[WRITING], _dbapi(conn))
+        if not conn.invalidated:  # as that of a cancelled task; then it was closed
+            self._roll_back(conn.info[WRITING], _dbapi(conn))
 
-    def _reset(self, dbapi: Any, record: Any, _state: Any) -> None:
-        self._roll_back(record.info[WRITING], dbapi)
+    def _reset(self, dbapi: Any, record: Any, state: PoolResetState) -> None:
+        if state.asyncio_safe:
+            self._roll_back(record.info[WRITING], dbapi)
+        else:  # it was lost, and is closed
+            self._ended(record.info[WRITING], committed=False)
+
+    def _closed(self, _dbapi: Any, record: Any) -> None:
+        if WRITING in record.info:  # what closes rolls back by itself
+            self._ended(record.info[WRITING], committed=False)
 
     def _roll_back(self, writing: Writing, dbapi: Any) -> None:
-        if dbapi.in_transaction:
-            dbapi.execute("ROLLBACK")
-        self._ended(writing, committed=False)
+        try:
+            if driver.in_transaction(dbapi):
+                dbapi.execute("ROLLBACK")
+        finally:
+            self._ended(writing, committed=False)
 
     def _ended(self, writing: Writing, *, committed: bool) -> None:
         loan, writing.loan = writing.loan, None

@@ -55,11 +55,19 @@ class Store:
     """An open database. Made by `Store.open`; `lichen.runtime.unlock.open_store` finds the key and locks the file."""
 
     def __init__(
-        self, path: Path, engine: Engine, sessions: Callable[[], Engine], limits: Limits, closed: Callable[[], None]
+        self,
+        path: Path,
+        engine: Engine,
+        sessions: Callable[[], Engine],
+        connect: Callable[[], Any],
+        limits: Limits,
+        closed: Callable[[], None],
     ) -> None:
         self.path = path
         self.session_engine = sessions
         """Makes an engine for sessions of the application on the same database. They `borrow` before they write."""
+        self.connect = connect
+        """Makes a connection of the driver, sqlcipher3, to the same database, for another pool of such sessions."""
         self._engine = engine
         self._followers: list[Follower] = []
         self._closed = closed
@@ -97,7 +105,8 @@ class Store:
         try:
             with engine.connect() as conn:
                 migrate(conn)
-            return cls(path, engine, lambda: _engine(path, key, durability, QueuePool), limits, closed)
+            sessions = partial(_engine, path, key, durability, QueuePool)
+            return cls(path, engine, sessions, partial(_connection, path, key, durability), limits, closed)
         except Exception as error:
             raise failure_of(error, path).error from error
 
@@ -188,8 +197,8 @@ class Store:
         return conn
 
 
-def _engine(path: Path, key: bytes, durability: Durability, pool: type[Pool] = NullPool) -> Engine:
-    settings = (
+def _settings(durability: Durability) -> tuple[str, ...]:
+    return (
         "cipher_log_level = NONE",  # errors are raised; they need no line on stderr too
         f"busy_timeout = {BUSY_MS}",
         "journal_mode = WAL",
@@ -200,6 +209,16 @@ def _engine(path: Path, key: bytes, durability: Durability, pool: type[Pool] = N
         "foreign_keys = ON",  # for tables of applications; the own ones have none
         "recursive_triggers = ON",  # else INSERT OR REPLACE hides what it deletes
     )
+
+
+def _connection(path: Path, key: bytes, durability: Durability) -> Any:
+    made = sqlcipher.connect(str(path), check_same_thread=False, isolation_level=None)
+    for setting in (f"key = \"x'{key.hex()}'\"", *_settings(durability)):
+        made.execute(f"PRAGMA {setting}")
+    return made
+
+
+def _engine(path: Path, key: bytes, durability: Durability, pool: type[Pool] = NullPool) -> Engine:
     url = URL.create("sqlite+pysqlcipher", password=f"x'{key.hex()}'", database=str(path))
     engine = create_engine(
         url,
@@ -209,7 +228,7 @@ def _engine(path: Path, key: bytes, durability: Durability, pool: type[Pool] = N
     )
 
     def set_up(connection: Any, _record: object) -> None:
-        for setting in settings:
+        for setting in _settings(durability):
             connection.execute(f"PRAGMA {setting}")
 
     event.listen(engine, "connect", set_up)

@@ -21,7 +21,7 @@ from live_models import MODES, SHOWN, Base, Score, best, row
 from sqlalchemy import func, select
 
 GAMES = 100
-BATCH = 5_000
+BATCH = 1_000
 
 
 def say(**value: object) -> None:

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from lichen import Space
-from lichen.ids import DeviceKey, SpaceId
+from lichen import Document, Space
+from lichen.ids import DeviceKey, DocId, SpaceId
 from lichen.ids import Session as WriterSession
 from lichen.runtime.rows import WrittenDocument
 from lichen.store import Store
@@ -35,6 +35,7 @@ from lichen_adapters.orm import associated, driver, held, journal
 from lichen_adapters.orm.capture import Begun, Capture
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.feed import Feed
+from lichen_adapters.orm.handles import document_of
 from lichen_adapters.orm.memory import Memory
 from lichen_adapters.orm.merges import AfterMerge, Merges
 from lichen_adapters.orm.plan import Plan
@@ -85,6 +86,9 @@ class Host(Protocol):
 
     def expect_writer(self, session: WriterSession) -> None:
         """Another connection will write under this session."""
+
+    async def document(self, doc: DocId) -> Document:
+        """A document by its id."""
 
     def written_elsewhere(self, written: Sequence[WrittenDocument]) -> None:
         """Another connection has written changes into documents of the store."""
@@ -164,6 +168,13 @@ class Sessions:
         event.listen(session, "before_flush", self._before_flush)
         event.listen(session, "after_flush", lambda session, _context: flushed(session))
         self.merges.add(session)
+
+    async def document(self, instance: Any) -> Document:  # Any: an object of any synced class
+        """The engine's handle of the document in which an object's row lies: its editors, presence and events.
+
+        What has not been committed is not in it. Raises `SessionMisuse` for an object that has not been flushed.
+        """
+        return await self._engine.document(DocId(document_of(instance).bytes))
 
     def after_merge(self, callback: AfterMerge) -> Callable[[], None]:
         """Call `callback(session, merged)` when a merge has changed rows of objects in an open session.

@@ -1,0 +1,36 @@
+"""From a row to the engine's handle of its document."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from lichen import Engine
+from lichen_adapters.orm import SessionMisuse, Sessions
+from orm_models import Address, Base, Draft, User
+from sqlalchemy import select
+
+
+async def test_a_row_and_its_parts_lead_to_their_document(tmp_path: Path) -> None:
+    async with Engine.open(f"sqlite:///{tmp_path}/a.db") as engine:
+        sessions = Sessions(engine, Base)
+        await asyncio.to_thread(sessions.prepare)
+        space = await engine.create_space("Family")
+        user, address = User(name="ann", bio="hello"), Address(email="a@b")
+        user.addresses.append(address)
+        with pytest.raises(SessionMisuse, match="lies in no document yet"):
+            await sessions.document(user)
+        with sessions(space, expire_on_commit=False) as session:
+            session.add(user)
+            session.commit()
+        document = await sessions.document(user)
+        assert (await sessions.document(address)).id == document.id
+        async with document.change() as crdt:
+            crdt["bio"].append(" world")
+        with sessions() as session:
+            assert session.scalars(select(User.bio)).one() == "hello world"
+        for other in (Draft(words="not synced"), "no object"):
+            with pytest.raises(SessionMisuse, match="no object of a synced class"):
+                await sessions.document(other)
+        sessions.close()

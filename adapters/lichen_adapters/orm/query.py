@@ -137,12 +137,12 @@ class Query:
         assert self._check is not None
         (keys,) = touched.values()
         with self._sessions.database.connect() as conn:
-            return conn.execute(self._check, {"changed": list(keys or ())}).first() is not None
+            return conn.execute(self._check, {"lichen_changed": list(keys or ())}).first() is not None
 
     def _checking(self, key: Column[Any]) -> Select[Any]:
         assert isinstance(self._statement, Select)
         query = self._statement.with_only_columns(*self._columns()).order_by(None).limit(1)
-        return query.where(key.in_(bindparam("changed", expanding=True)))
+        return query.where(key.in_(bindparam("lichen_changed", expanding=True)))
 
     def _columns(self) -> list[Any]:
         """The key, as an attribute of the class where the statement has one, which may be a part of its table."""

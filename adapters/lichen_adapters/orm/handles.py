@@ -5,24 +5,39 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from sqlalchemy import Table, inspect
+from sqlalchemy import Engine as Database
+from sqlalchemy import Table, inspect, select
 
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.objects import state_of
-from lichen_adapters.orm.synced import OWNER, SYNCED
+from lichen_adapters.orm.plan import Plan, SyncedTable
 
 
-def document_of(instance: Any) -> uuid.UUID:
-    """The id of the document in which an object's row lies: its own, or its owner's.
+def lies_in(plan: Plan, instance: Any) -> tuple[SyncedTable, uuid.UUID]:
+    """Where an object's row lies: the table and the id of its owner, or its own when it is a document.
 
-    Raises `SessionMisuse` for what is not synced or has not been flushed.
+    Raises `SessionMisuse` for what is not synced or lies nowhere.
     """
     state = state_of(instance)
     table = None if state is None else state.mapper.local_table
-    if state is None or not isinstance(table, Table) or SYNCED not in table.info:
+    planned = plan.tables.get(table.name) if isinstance(table, Table) else None
+    if planned is None:
         raise SessionMisuse(f"{instance!r} is no object of a synced class")
-    column = table.c[table.info.get(OWNER, "id")]
-    found = getattr(instance, inspect(type(instance)).get_property_by_column(column).key)
-    if not isinstance(found, uuid.UUID):
-        raise SessionMisuse(f"this {type(instance).__name__} lies in no document yet", hint="flush it first")
-    return found
+    column = planned.table.c.id if planned.owner is None else planned.owner
+    key = getattr(instance, inspect(type(instance)).get_property_by_column(column).key)
+    return planned.above or planned, _there(key, type(instance).__name__)
+
+
+def document_of(database: Database, planned: SyncedTable, key: uuid.UUID) -> uuid.UUID:
+    """The id of the document in which a row lies, at the end of its owners. Blocking; raises `SessionMisuse`."""
+    while planned.owner is not None and planned.above is not None:
+        with database.connect() as conn:
+            key = _there(conn.scalar(select(planned.owner).where(planned.table.c.id == key)), planned.name)
+        planned = planned.above
+    return key
+
+
+def _there(key: Any, what: str) -> uuid.UUID:
+    if not isinstance(key, uuid.UUID):
+        raise SessionMisuse(f"this {what} lies in no document yet", hint="flush it, and commit its owner, first")
+    return key

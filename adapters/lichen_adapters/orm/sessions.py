@@ -8,6 +8,7 @@ connection, and commits rows and changes together.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 import uuid
@@ -35,7 +36,7 @@ from lichen_adapters.orm import associated, driver, held, journal
 from lichen_adapters.orm.capture import Begun, Capture
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.feed import Feed
-from lichen_adapters.orm.handles import document_of
+from lichen_adapters.orm.handles import document_of, lies_in
 from lichen_adapters.orm.memory import Memory
 from lichen_adapters.orm.merges import AfterMerge, Merges
 from lichen_adapters.orm.plan import Plan
@@ -174,7 +175,8 @@ class Sessions:
 
         What has not been committed is not in it. Raises `SessionMisuse` for an object that has not been flushed.
         """
-        return await self._engine.document(DocId(document_of(instance).bytes))
+        found = await asyncio.to_thread(document_of, self.database, *lies_in(self.plan, instance))
+        return await self._engine.document(DocId(found.bytes))
 
     def after_merge(self, callback: AfterMerge) -> Callable[[], None]:
         """Call `callback(session, merged)` when a merge has changed rows of objects in an open session.

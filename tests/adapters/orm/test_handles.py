@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from lichen import Engine
 from lichen_adapters.orm import SessionMisuse, Sessions
-from orm_models import Address, Base, Draft, User
+from orm_models import Address, Base, Draft, User, Visit
 from sqlalchemy import select
 
 
@@ -19,13 +19,14 @@ async def test_a_row_and_its_parts_lead_to_their_document(tmp_path: Path) -> Non
         space = await engine.create_space("Family")
         user, address = User(name="ann", bio="hello"), Address(email="a@b")
         user.addresses.append(address)
+        visit = Visit(why="tea", address=address)
         with pytest.raises(SessionMisuse, match="lies in no document yet"):
             await sessions.document(user)
         with sessions(space, expire_on_commit=False) as session:
             session.add(user)
             session.commit()
         document = await sessions.document(user)
-        assert (await sessions.document(address)).id == document.id
+        assert [(await sessions.document(part)).id for part in (address, visit)] == [document.id] * 2
         async with document.change() as crdt:
             crdt["bio"].append(" world")
         with sessions() as session:

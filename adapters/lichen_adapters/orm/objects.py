@@ -32,13 +32,12 @@ def _same(one: Any, other: Any, compared: set[tuple[int, int]]) -> bool:
     compared.add((id(one), id(other)))
     if state.key != beside.key or state.dict.keys() != beside.dict.keys():
         return False
-    related = state.mapper.relationships.keys()
+    related = state.mapper.relationships.keys() & state.dict.keys()
     return all(
-        _related(value, beside.dict[name], compared)
-        if name in related
-        else name == "_sa_instance_state" or _same(value, beside.dict[name], compared)
+        type(value) is type(other_value) and value == other_value
         for name, value in state.dict.items()
-    )
+        if (other_value := beside.dict[name]) is not value and name not in related and name != "_sa_instance_state"
+    ) and all(_related(state.dict[name], beside.dict[name], compared) for name in related)
 
 
 def _related(one: Any, other: Any, compared: set[tuple[int, int]]) -> bool:

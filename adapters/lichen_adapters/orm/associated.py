@@ -19,7 +19,9 @@ def fit(session: Session, conn: Connection) -> None:
     for instance in (*session.dirty, *session.deleted):
         for relationship in inspect(type(instance)).relationships:
             table = relationship.secondary
-            if isinstance(table, Table) and OTHER in table.info and relationship.key in inspect(instance).dict:
+            if relationship.viewonly or relationship.key not in inspect(instance).dict:
+                continue
+            if isinstance(table, Table) and OTHER in table.info:
                 _fit(conn, table, relationship, instance, gone=instance in session.deleted)
 
 

@@ -60,7 +60,17 @@ class Person(Party):
     chief: Mapped[Person | None] = relationship(remote_side="Person.id", foreign_keys=chief_id, back_populates="staff")
     staff: Mapped[list[Person]] = relationship(back_populates="chief", foreign_keys=chief_id)
     notes: Mapped[list[Note]] = relationship(back_populates="person", cascade="all, delete-orphan")
+    card: Mapped[Card | None] = relationship(back_populates="person", cascade="all, delete-orphan")
     __mapper_args__: ClassVar = {"polymorphic_identity": "person"}
+
+
+class Card(Synced, Base, part_of="person_id"):
+    """One of each person."""
+
+    __tablename__ = "card"
+    words: Mapped[str]
+    person_id: Mapped[DocId] = mapped_column(ForeignKey("person.id", ondelete="CASCADE"))
+    person: Mapped[Person] = relationship(back_populates="card")
 
 
 class Doctor(Person):
@@ -138,7 +148,7 @@ def pair(tmp_path: Path) -> Iterator[tuple[Device, Device]]:
 
 def fill(device: Device) -> None:
     with device.sessions.begin(SPACE) as session:
-        chief = Doctor(name="Ida", field="moss", bio="old")
+        chief = Doctor(name="Ida", field="moss", bio="old", card=Card(words="MD"))
         due = datetime.datetime(2030, 1, 1)  # noqa: DTZ001  # the column has no zone
         notes = [Note(heading="HEY", at=Point(1, 2)), Reminder(heading="go", at=Point(0, 0), due=due)]
         session.add_all([Party(name="Club"), Person(name="Max", chief=chief, notes=notes)])
@@ -165,6 +175,8 @@ def test_a_hierarchy_is_the_same_on_the_other_device(pair: tuple[Device, Device]
         assert isinstance(ida, Doctor)
         assert isinstance(max_, Person)
         assert (ida.field, ida.staff, max_.chief) == ("moss", [max_], ida)
+        assert ida.card is not None
+        assert (ida.card.words, ida.card.person, max_.card) == ("MD", ida, None)
         whole = with_polymorphic(Party, "*")
         assert len(session.scalars(select(whole)).all()) == 3
         loaded = session.scalars(select(Party).options(selectin_polymorphic(Party, [Person, Doctor])))
@@ -232,7 +244,7 @@ def test_an_object_over_two_tables_goes_from_both(pair: tuple[Device, Device]) -
         for party in session.scalars(select(Party).where(Party.kind == "person")):
             session.delete(party)
     exchange(one, other)
-    assert sorted(table for table, _ in one.rows()) == ["party", "party", "person"]
+    assert sorted(table for table, _ in one.rows()) == ["card", "party", "party", "person"]
 
 
 def test_dataclasses_are_dataclasses(pair: tuple[Device, Device]) -> None:

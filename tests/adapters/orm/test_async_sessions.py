@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from lichen.errors import StoreError
 from lichen.store import loan
-from lichen_adapters.orm import AsyncSessions, Misfit, SessionMisuse
+from lichen_adapters.orm import AsyncSessions, Merged, Misfit, SessionMisuse
 from orm_devices import SPACE, Device
 from orm_models import Address, Draft, User
 from sqlalchemy import insert, select, text, update
@@ -284,3 +284,21 @@ async def test_a_session_that_was_lost_gives_its_turn_back(device: Device, sessi
         await session.execute(update(User).values(bio="found"))
     assert (await ann(sessions)).bio == "found"
     await asyncio.to_thread(device.check)
+
+
+async def test_a_merge_is_told_to_an_idle_session(device: Device, sessions: AsyncSessions, tmp_path: Path) -> None:
+    other = await asyncio.to_thread(Device, tmp_path, "other")
+    await asyncio.to_thread(other.take_from, device)
+    told: asyncio.Queue[list[Merged]] = asyncio.Queue()
+    device.sessions.after_merge(lambda _session, merged: told.put_nowait(list(merged)))
+    async with sessions(expire_on_commit=False) as session:
+        user = (await session.scalars(select(User))).one()
+        await session.commit()
+        with other.sessions.begin() as remote:
+            remote.execute(update(User).values(bio="hello"))
+        await asyncio.to_thread(device.take_from, other)
+        async with asyncio.timeout(20):
+            assert await told.get() == [Merged(user, frozenset({"bio"}))]
+        await session.refresh(user, ["bio"])
+        assert user.bio == "hello"
+    await asyncio.to_thread(other.stop)

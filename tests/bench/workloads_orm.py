@@ -6,6 +6,7 @@ Rows: {workload, library, n, median, p99, unit, limit}; the unit is microseconds
 - orm-update: 2 columns of each of these objects, their documents in memory.
 - orm-update-cold: the same, the documents not in memory.
 - orm-select: all of them as objects.
+- orm-merge, orm-merge-rows: how fast rows follow documents, see `workloads_orm_merge`.
 """
 
 from __future__ import annotations
@@ -14,47 +15,21 @@ import asyncio
 import statistics
 import tempfile
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from lichen import Engine, Space
 from lichen.runtime.rows import documents_to_seal
-from lichen_adapters.orm import Sessions, Synced
+from lichen_adapters.orm import Sessions
+from orm_contacts import Base, Contact, Plain, contacts
 from sqlalchemy import delete, select
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from sqlalchemy.orm import Session
+from workloads_orm_merge import merges, rate_row
 
 Open = Callable[[], Session]
 OBJECTS, ROUNDS = 10_000, 5
 QUICK_OBJECTS, QUICK_ROUNDS = 1_000, 2
-
-
-class Base(DeclarativeBase):
-    """Both tables."""
-
-
-class Contact(Synced, Base):
-    """Six columns with the key."""
-
-    __tablename__ = "contact"
-    name: Mapped[str]
-    email: Mapped[str]
-    age: Mapped[int]
-    weight: Mapped[float]
-    active: Mapped[bool]
-
-
-class Plain(Base):
-    """The same, not synced."""
-
-    __tablename__ = "plain"
-    id: Mapped[uuid.UUID] = mapped_column(primary_key=True, default=uuid.uuid4)
-    name: Mapped[str]
-    email: Mapped[str]
-    age: Mapped[int]
-    weight: Mapped[float]
-    active: Mapped[bool]
 
 
 def rows(quick: bool) -> list[dict[str, Any]]:
@@ -77,14 +52,16 @@ async def _measure(objects: int, rounds: int) -> list[dict[str, Any]]:
                     for name, seconds in times:
                         found.setdefault((name, library), []).append(seconds / objects * 1e6)
             sessions.close()
+    merged = await merges(objects, rounds)
     later = f"sealed {statistics.median(sealed):.1f} s later"
     names = ("orm-insert", "orm-update", "orm-update-cold", "orm-select")
+    limits = {"orm-merge": "at least 4,000 asked for", "orm-merge-rows": "at least 20,000 asked for"}
     return [
         _row(name, library, found[name, library], later if (name, library) == ("orm-insert", "lichen") else "")
         for name in names
         for library in ("lichen", "sqlalchemy")
         if (name, library) in found
-    ]
+    ] + [rate_row(name, rates, limits[name]) for name, rates in merged.items()]
 
 
 async def _round(
@@ -125,13 +102,8 @@ def _timed(work: Callable[[Open, type[Any], int], None], opened: Open, model: ty
 
 def _insert(opened: Open, model: type[Any], objects: int) -> None:
     with opened() as session:
-        session.add_all(_made(model, objects))
+        session.add_all(contacts(model, objects))
         session.commit()
-
-
-def _made(model: type[Any], objects: int) -> Iterator[Any]:
-    for number in range(objects):
-        yield model(name=f"name {number}", email=f"{number}@example.org", age=number % 90, weight=60.5, active=True)
 
 
 def _update(opened: Open, model: type[Any], _: int) -> None:

@@ -24,6 +24,13 @@ from lichen_adapters.orm.columns import synced_counter as synced_counter
 from lichen_adapters.orm.columns import synced_list as synced_list
 from lichen_adapters.orm.columns import synced_set as synced_set
 from lichen_adapters.orm.columns import synced_text as synced_text
+from lichen_adapters.orm.conflicts import Clash as Clash
+from lichen_adapters.orm.conflicts import Conflict as Conflict
+from lichen_adapters.orm.conflicts import Dispute as Dispute
+from lichen_adapters.orm.conflicts import EditedDeletion as EditedDeletion
+from lichen_adapters.orm.conflicts import HeldRow as HeldRow
+from lichen_adapters.orm.conflicts import Side as Side
+from lichen_adapters.orm.conflicts import conflicts as conflicts
 from lichen_adapters.orm.errors import MappingError as MappingError
 from lichen_adapters.orm.errors import Misfit as Misfit
 from lichen_adapters.orm.errors import SessionMisuse as SessionMisuse
@@ -33,6 +40,7 @@ from lichen_adapters.orm.listing import Rows as Rows
 from lichen_adapters.orm.live import call_live as call_live
 from lichen_adapters.orm.live import live as live
 from lichen_adapters.orm.merges import Merged as Merged
+from lichen_adapters.orm.restoring import restore as restore
 from lichen_adapters.orm.sessions import Sessions as Sessions
 from lichen_adapters.orm.synced import DocId as DocId
 from lichen_adapters.orm.synced import Synced as Synced
@@ -41,8 +49,13 @@ from lichen_adapters.orm.synced import SyncedDataclass as SyncedDataclass
 __all__ = [
     "AsyncSessions",
     "Changes",
+    "Clash",
+    "Conflict",
     "Difference",
+    "Dispute",
     "DocId",
+    "EditedDeletion",
+    "HeldRow",
     "Kind",
     "MappingError",
     "Merged",
@@ -50,11 +63,14 @@ __all__ = [
     "Rows",
     "SessionMisuse",
     "Sessions",
+    "Side",
     "Synced",
     "SyncedDataclass",
     "call_live",
+    "conflicts",
     "live",
     "local_column",
+    "restore",
     "synced_association",
     "synced_counter",
     "synced_list",

@@ -6,24 +6,23 @@ import functools
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from lichen.crypto.plaintext import CHANGE_BYTES
 from lichen.ids import DocId, SpaceId
 from lichen.runtime import rows
 from lichen.runtime.document import too_large
 from lichen.runtime.sealer import run_of
-from lichen_crdt import Document, Map
 from sqlalchemy import Connection, RowMapping, select
 
-from lichen_adapters.orm import plan
 from lichen_adapters.orm.claims import Claim
-from lichen_adapters.orm.clash import Clashes, claim_in
+from lichen_adapters.orm.clash import claim_in
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.journal import Touched
 from lichen_adapters.orm.memory import Memory
-from lichen_adapters.orm.plan import DELETED, TABLE, SyncedTable
-from lichen_adapters.orm.projection import fixed
+from lichen_adapters.orm.plan import DELETED, SyncedTable
+from lichen_adapters.orm.projection import content_of, fixed
+from lichen_adapters.orm.projector import Projector
+from lichen_adapters.orm.row_writer import RowWriter
 from lichen_adapters.orm.settlement import complete, settle
 from lichen_adapters.orm.unique_keys import BEGUN, SPACE
 
@@ -45,6 +44,16 @@ class Work:
     """The keys that stand for touched rows of associations, and whether they are there now."""
 
 
+@dataclass(slots=True)
+class Told:
+    """What a transaction is told beside its statements."""
+
+    begun: dict[uuid.UUID, Begun] = field(default_factory=dict)
+    """The documents whose ids were made in it."""
+    settled: set[tuple[SyncedTable, uuid.UUID, str]] = field(default_factory=set)
+    """Columns of rows that are written even where they hold the value already, since another was in dispute with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Begun:
     """A document that a new row begins: in which space, and under which nonce its id was made."""
@@ -56,13 +65,13 @@ class Begun:
 class Capture:
     """Writes what was touched into documents, and these into the store, on the connection that touched it."""
 
-    def __init__(
-        self, conn: Connection, memory: Memory, clashes: Clashes, begun: Mapping[uuid.UUID, Begun], now_ms: int
-    ) -> None:
+    def __init__(self, conn: Connection, memory: Memory, projector: Projector, told: Told, now_ms: int) -> None:
         self._conn = conn
         self._memory = memory
-        self._clashes = clashes
-        self._begun = begun
+        self._projector = projector
+        self._clashes = projector.clashes
+        self._begun = told.begun
+        self._settled = told.settled
         self._now_ms = now_ms
         self._rows: dict[SyncedTable, Rows] = {}
         self._docs: dict[SyncedTable, dict[uuid.UUID, Docs]] = {}
@@ -76,10 +85,31 @@ class Capture:
         self._memory.load(self._conn, (doc for doc in work if doc not in self._begun))
         before = {planned: self._claims(planned) for planned in self._rows if self._contested(planned)}
         written = [one for doc, what in work.items() if (one := self._document(doc, what)) is not None]
+        self._release(work)
         rows.write_many(self._conn, written, self._now_ms)
         for planned, claims in before.items():
             settle(self._conn, self._clashes, planned, claims, self._rows[planned])
+        self._review(work)
         return written
+
+    def _release(self, work: Mapping[uuid.UUID, Work]) -> None:
+        """A row that was held is in its table now, or is deleted by this transaction."""
+        held = self._projector.held
+        for doc, what in work.items():
+            for planned, touched in what.rows.items():
+                for key in touched if held.any(self._conn, planned) else ():
+                    held.release(self._conn, planned, key, doc)
+
+    def _review(self, work: Mapping[uuid.UUID, Work]) -> None:
+        """What was in dispute in these rows may be settled now."""
+        for doc, what in work.items():
+            for planned, touched in what.rows.items():
+                if self._projector.disputes.any(self._conn, planned):
+                    document = self._memory.get(self._conn, doc)
+                    if document is not None:
+                        self._projector.review(
+                            self._conn, doc, document, dict.fromkeys((planned, key) for key in touched)
+                        )
 
     def _sort(self, touched: dict[SyncedTable, Touched]) -> dict[uuid.UUID, Work]:
         """What is to be written, by document."""
@@ -212,14 +242,14 @@ class Capture:
                     hint="leave the id out: it is made when the row is flushed",
                 )
             document = self._memory.new(doc)
-        deps = self._memory.deps(doc)
+        deps, writer = self._memory.deps(doc), RowWriter(document, self._settled)
         try:
             with document.change(None, self._now_ms // 1000, max_bytes=CHANGE_BYTES) as made:
                 for planned, touched in what.rows.items():
                     for key, here in touched.items():
-                        _write_row(document, planned, key, self._rows[planned].get(key) if here else None)
+                        writer.write(planned, key, self._rows[planned].get(key) if here else None)
                 for link, here in what.links.items():
-                    _write_link(document, link, here)
+                    writer.link(link, here)
         except OverflowError as refused:
             raise too_large(refused) from refused
         if not made.changes:
@@ -232,50 +262,3 @@ class Capture:
             run_of(self._memory.session, made.changes, deps),
             None if begun is None else (begun.space, begun.nonce),
         )
-
-
-def _write_row(document: Document, planned: SyncedTable, key: uuid.UUID, row: RowMapping | None) -> None:
-    """Make a document hold a row; None for one that was deleted, or is in another document now."""
-    if planned.owner is None:
-        _fill(document, planned, row, {TABLE: planned.name})
-        return
-    content = content_of(document, planned, key)
-    if content is not None:
-        _fill(content, planned, row, {})
-    elif row is not None:
-        document[planned.place(key)] = _new(planned, row)
-
-
-def _write_link(document: Document, link: str, here: bool) -> None:
-    if here and link not in document:
-        document[link] = True
-    elif not here and link in document:
-        del document[link]
-
-
-def content_of(document: Document, planned: SyncedTable, key: uuid.UUID) -> Map | None:
-    """Where a row lies in a document; None where it does not."""
-    content = document if planned.owner is None else document.get(planned.place(key))
-    return content if isinstance(content, Map) else None
-
-
-def _new(planned: SyncedTable, row: RowMapping) -> dict[str, Any]:
-    """What a map holds that is made for a row."""
-    begun = {plan.BEGUN: row[BEGUN]} if planned.unique else {}
-    return begun | {name: column.new(row[name]) for name, column in planned.columns.items()}
-
-
-def _fill(target: Map, planned: SyncedTable, row: RowMapping | None, fixed: dict[str, Any]) -> None:
-    """Make a map hold a row; None marks it as deleted."""
-    if row is None:
-        if not target.get(DELETED):
-            target[DELETED] = True
-        return
-    if not len(target):
-        target.update(fixed | _new(planned, row))
-        return
-    if target.get(DELETED):
-        del target[DELETED]
-    target.update(fixed)
-    for name, column in planned.columns.items():
-        column.write(target, row[name])

@@ -69,6 +69,17 @@ class Clashes:
         c = planned.table.c
         return [row for row in rows if conn.scalar(select(c[CLASH]).where(c.id == row))]
 
+    def lost(self, conn: Connection, place: Place) -> list[tuple[tuple[str, ...], uuid.UUID]]:
+        """The keys that a row has lost, each with the row that has it."""
+        claim = self.claim(conn, place)
+        found = []
+        for names, values in sorted(claim.keys if claim is not None else (), key=lambda one: one[0]):
+            assert claim is not None
+            winner = min(self._claimants(conn, place[0], claim.space, (names, values)))[1]
+            if winner != place[1]:
+                found.append((names, winner))
+        return found
+
     def _settle(self, conn: Connection, planned: SyncedTable, space: bytes, keys: Iterable[Key]) -> None:
         table = planned.table
         winners: dict[Key, uuid.UUID] = {}

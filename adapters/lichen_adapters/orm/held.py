@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 
 from sqlalchemy import Column, Connection, LargeBinary, MetaData, String, Table, Text, Uuid, delete, insert, select
 
@@ -47,6 +48,16 @@ class Held:
     def any(self, conn: Connection, planned: SyncedTable) -> bool:
         """Whether a table has held rows, or had lately."""
         return planned.name in self._known(conn)
+
+    def of(self, conn: Connection, tables: Iterable[SyncedTable], doc: uuid.UUID) -> list[Place]:
+        """The held rows of a document, of these tables."""
+        c = held_rows.c
+        return [
+            (planned, key)
+            for planned in tables
+            if self.any(conn, planned)
+            for key in conn.scalars(select(c.id).where(c.table_name == planned.name, c.doc == doc))
+        ]
 
     def claims(self, conn: Connection, planned: SyncedTable) -> dict[uuid.UUID, Claim]:
         """What the held rows of a table claim."""

@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import Connection
+
 from lichen_adapters.orm.plan import Plan, SyncedTable
 
 JOURNAL = "lichen_journal"
@@ -65,6 +67,11 @@ def install(cursor: Any, plan: Plan) -> bool:
                 if name not in there:
                     cursor.execute(ddl)
     return all(planned.name in tables for planned in plan)
+
+
+def touch(conn: Connection, planned: SyncedTable, row: uuid.UUID, owner: uuid.UUID) -> None:
+    """Have the commit bring a row up to date in its document, though no statement has written it."""
+    conn.exec_driver_sql(f"INSERT INTO {JOURNAL} VALUES (?, ?, ?)", (planned.number, row.hex, owner.hex))
 
 
 def take(cursor: Any, plan: Plan) -> dict[SyncedTable, Touched]:

@@ -16,7 +16,7 @@ from lichen.core.actors import actor_id
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.runtime.documents import build_crdt
 from lichen.store import documents
-from lichen_crdt import CrdtError, Document, Patch
+from lichen_crdt import CrdtError, Document, Patch, inspect
 from sqlalchemy import Connection
 
 MOST = 10_000
@@ -67,13 +67,13 @@ class Memory:
             self._documents[doc] = build_crdt(snapshot, tail, self._actor(doc))
 
     def apply(self, conn: Connection, doc: uuid.UUID, changes: Sequence[bytes]) -> tuple[Document, list[Patch] | None]:
-        """Changes that the database has already. Also what they changed; None when the document was not in memory."""
+        """Changes that the database has already. Also what they changed; None when that cannot be said."""
         found = self._documents.get(doc)
         if found is None:
             loaded = self.get(conn, doc)
             assert loaded is not None, "its changes are in the database"
             self._changed.add(doc)
-            return loaded, None
+            return loaded, _made_by(loaded, changes)
         self._changed.add(doc)
         try:
             return found, found.apply_changes(changes, strict=True)
@@ -124,3 +124,14 @@ class Memory:
 
     def _actor(self, doc: uuid.UUID) -> bytes:
         return actor_id(self.device, DocId(doc.bytes), self.session)
+
+
+def _made_by(document: Document, changes: Sequence[bytes]) -> list[Patch] | None:
+    """What the newest changes of a document changed in it; None when it does not have them all."""
+    made = [inspect(change) for change in changes]
+    new = {one.hash for one in made}
+    before = {dep for one in made for dep in one.deps} | {*document.heads}
+    try:
+        return document.diff(before - new)
+    except CrdtError:
+        return None

@@ -82,6 +82,32 @@ def sources(root: SyncedTable, doc: uuid.UUID, document: Document) -> dict[Place
     return found
 
 
+def content_of(document: Document, planned: SyncedTable, key: uuid.UUID) -> Map | None:
+    """Where a row lies in a document, live or deleted; None where it does not."""
+    content = document if planned.owner is None else document.get(planned.place(key))
+    return content if isinstance(content, Map) else None
+
+
+def deleted_with(place: Place, doc: uuid.UUID, there: dict[Place, Map]) -> Place | None:
+    """The row with whose deletion this one went: the farthest of its owners, or itself. `there` are `contents`."""
+    found = None
+    at: Place | None = place
+    while at is not None and at in there:
+        if there[at].get(DELETED):
+            found = at
+        at = None if at[0].owner is None else owner_of(at, doc, there[at])
+    return found
+
+
+def owned_by(place: Place, doc: uuid.UUID, there: dict[Place, Map]) -> set[Place]:
+    """A row and all that it owns, however far beneath. `there` are `contents`, owners first."""
+    found = {place}
+    for one, content in there.items():
+        if one[0].owner is not None and owner_of(one, doc, content) in found:
+            found.add(one)
+    return found
+
+
 def owner_of(place: Place, doc: uuid.UUID, content: Map) -> Place | None:
     """The row that owns the row of a part; None when that is not said."""
     planned, key = place

@@ -6,12 +6,14 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from lichen_crdt import Document, Map
+from lichen_crdt import Document, Map, Patch
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, StatementError
 
+from lichen_adapters.orm.batch import Batch, Write
 from lichen_adapters.orm.claims import Claim
 from lichen_adapters.orm.clash import Clashes, claim_in
+from lichen_adapters.orm.disputes import Disputes
 from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.held import Held
 from lichen_adapters.orm.memory import Memory
@@ -19,10 +21,13 @@ from lichen_adapters.orm.plan import Plan, SyncedTable
 from lichen_adapters.orm.projection import (
     Link,
     Place,
+    Row,
     Stale,
     contents,
+    deleted_with,
     fixed,
     links,
+    owned_by,
     owner_of,
     read_row,
     root_of,
@@ -30,7 +35,7 @@ from lichen_adapters.orm.projection import (
     stale,
     with_beneath,
 )
-from lichen_adapters.orm.rows import delete_rows, home_of, links_of, put_row, rows_of, update_row, write_links
+from lichen_adapters.orm.rows import delete_rows, home_of, links_of, put_row, rows_of, write_links
 
 
 class Projector:
@@ -45,17 +50,23 @@ class Projector:
         self._memory = memory
         self.held = Held()
         self.clashes = Clashes(self.held)
+        self.disputes = Disputes()
+        self._batch = Batch(self._write_alone)
 
     def changed(self, conn: Connection, doc: bytes, changes: Sequence[bytes]) -> None:
         """Bring the rows of a document up to date with changes that have just been added to it."""
         name = uuid.UUID(bytes=doc)
         if self._memory.is_strange(name):
             return
-        document, patches = self._memory.apply(conn, name, changes)
+        self.write(conn, name, *self._memory.apply(conn, name, changes))
+
+    def write(self, conn: Connection, name: uuid.UUID, document: Document, patches: list[Patch] | None) -> None:
+        """Bring the rows of a document up to date with what has changed in it; None for all of it."""
         root = root_of(self._plan, document)
         if root is None:
             self._memory.estrange(name)
             return
+        self._batch.settle(conn, name)
         what = None if patches is None else stale(root, name, patches)
         if what is None or what.everything:
             self.write_all(conn, root, name, document)
@@ -82,9 +93,31 @@ class Projector:
         else:
             whole = [place for place in owners if what.rows[place] is None]
             self._write_links(conn, doc, links(root, doc, document, there), whole, what.links)
+            self.review(conn, doc, document, what.rows)
+
+    def review(
+        self, conn: Connection, doc: uuid.UUID, document: Document, rows: Mapping[Place, set[str] | None]
+    ) -> None:
+        """Note what is in dispute now in these rows: in the columns named, or in all."""
+        root = root_of(self._plan, document)
+        there = {} if root is None else contents(root, doc, document)
+        gone: dict[Place, None] = {}
+        for place, columns in rows.items():
+            top = deleted_with(place, doc, there)
+            if top is not None:
+                gone[top] = None
+            if top != place:
+                self.disputes.review(conn, doc, place, None if top is not None else there.get(place), columns)
+        for place in gone:
+            self.disputes.review_deleted(conn, doc, place, document, owned_by(place, doc, there))
+
+    def before_commit(self, conn: Connection) -> None:
+        """All that was changed in this transaction was told: write what waits."""
+        self._batch.flush(conn)
 
     def ended(self, *, committed: bool) -> None:
         """The transaction is over."""
+        self._batch.clear()
         self._memory.ended(committed=committed)
 
     def rebuild(self, conn: Connection, doc: uuid.UUID) -> None:
@@ -96,6 +129,7 @@ class Projector:
 
     def write_all(self, conn: Connection, root: SyncedTable, doc: uuid.UUID, document: Document) -> None:
         """As `rebuild`."""
+        self._batch.settle(conn, doc)
         there = sources(root, doc, document)
         before = rows_of(conn, root, doc)
         for place, source in there.items():
@@ -103,7 +137,12 @@ class Projector:
         for place in reversed([*before]):
             if place not in there:
                 self._write(conn, doc, place, None, None)
+        for place in self.held.of(conn, (root, *root.beneath), doc):
+            if place not in there:
+                self._write(conn, doc, place, None, None)
         self._write_links(conn, doc, links(root, doc, document, there), {*there, *before}, ())
+        self.disputes.forget(conn, doc)
+        self.review(conn, doc, document, dict.fromkeys(contents(root, doc, document)))
 
     def _write_links(
         self,
@@ -115,6 +154,8 @@ class Projector:
     ) -> None:
         """Bring up to date the rows of associations that have changed, and all of these owners."""
         found = {**links_of(conn, wanted, owners), **dict.fromkeys(changed)}
+        if found:
+            self._batch.settle(conn, doc)
         shown = {owner: doc not in self.held.docs(conn, *owner) for owner in {link.owner for link in found}}
         write_links(conn, wanted, [link for link in found if shown[link.owner]])
 
@@ -203,25 +244,64 @@ class Projector:
         there: bool | None,
     ) -> None:
         planned, key = place
-        claimed = {} if claim is None else self.clashes.columns(conn, place, claim)
         try:
-            if source is None:
+            row = None if source is None else _row(planned, source, doc, key, columns)
+        except Misfit as misfit:
+            self._batch.settle(conn, doc)
+            self._hold(conn, doc, place, str(misfit), claim)
+            return
+        there = there if columns is None else True
+        known = there is not None and (planned.owner is None or columns is not None)
+        if row is not None and known and not planned.unique and not self.held.any(conn, planned):
+            self._batch.add(conn, Write(doc, place, not there, row))
+        else:
+            self._batch.settle(conn, doc)
+            self._put_now(conn, doc, place, row, claim, there=there)
+
+    def _put_now(
+        self,
+        conn: Connection,
+        doc: uuid.UUID,
+        place: Place,
+        row: Row | None,
+        claim: Claim | None,
+        *,
+        there: bool | None,
+    ) -> None:
+        """Write or delete one row, or hold it."""
+        planned, key = place
+        try:
+            if row is None:
                 delete_rows(conn, planned, [key])
-            elif columns is None:
-                put_row(conn, place, read_row(planned, source, fixed(planned, doc, key)) | claimed, there=there)
             else:
-                known = {name: planned.columns[name].read(source) for name in columns if name in planned.columns}
-                if known:
-                    update_row(conn, place, known | claimed)
-        except (Misfit, IntegrityError, StatementError) as error:
-            if isinstance(error, StatementError) and error.orig is not None and not isinstance(error, IntegrityError):
+                claimed = {} if claim is None else self.clashes.columns(conn, place, claim)
+                put_row(conn, place, row | claimed, there=there)
+        except StatementError as error:
+            if error.orig is not None and not isinstance(error, IntegrityError):
                 raise
-            with suppress(IntegrityError):  # a table without sync may point at it: then it stays as it was
-                delete_rows(conn, planned, [key])
-            self.held.hold(conn, place, doc, str(getattr(error, "orig", None) or error), claim)
+            self._hold(conn, doc, place, str(error.orig or error), claim)
         else:
             self.held.release(conn, planned, key, doc)
+
+    def _write_alone(self, conn: Connection, write: Write) -> None:
+        """Write one row of a batch that the database did not take as a whole; if it is held, what it owns goes too."""
+        planned, key = write.place
+        self._put_now(conn, write.doc, write.place, write.row, None, there=not write.new)
+        if (planned.parts or planned.associations) and self.held.holds(conn, planned, key):
+            self.rebuild(conn, write.doc)
+
+    def _hold(self, conn: Connection, doc: uuid.UUID, place: Place, reason: str, claim: Claim | None) -> None:
+        with suppress(IntegrityError):  # a table without sync may point at it: then it stays as it was
+            delete_rows(conn, place[0], [place[1]])
+        self.held.hold(conn, place, doc, reason, claim)
 
     def _claim(self, conn: Connection, doc: uuid.UUID, planned: SyncedTable, source: Map) -> Claim | None:
         """What a row claims as its document has it; None when that does not fit."""
         return claim_in(planned, source, fixed(planned, doc, doc), self._memory.space(conn, doc))
+
+
+def _row(planned: SyncedTable, source: Map, doc: uuid.UUID, key: uuid.UUID, columns: set[str] | None) -> Row:
+    """A row as a document has it, or these columns of it. Raises `Misfit`."""
+    if columns is None:
+        return read_row(planned, source, fixed(planned, doc, key))
+    return {name: planned.columns[name].read(source) for name in sorted(columns & planned.columns.keys())}

@@ -29,11 +29,11 @@ from lichen.store.schema import documents
 from lichen.wire.changeset import doc_id
 from sqlalchemy import Connection, Table, event, select
 from sqlalchemy import Engine as Database
-from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction, configure_mappers, object_mapper
+from sqlalchemy.orm import DeclarativeBase, Mapper, Session, SessionTransaction, configure_mappers, object_mapper
 from sqlalchemy.pool import PoolResetState
 
 from lichen_adapters.orm import associated, driver, held, journal
-from lichen_adapters.orm.capture import Begun, Capture
+from lichen_adapters.orm.capture import Begun, Capture, Told
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.feed import Feed
 from lichen_adapters.orm.handles import document_of, lies_in
@@ -49,6 +49,8 @@ from lichen_adapters.orm.watching import Watch, WatchedFollower
 
 WRITING = "lichen.writing"
 """Where a connection of ours has its state, in `Connection.info`."""
+SESSIONS = "lichen.sessions"
+"""Where a session has what made it, in `Session.info`."""
 SPACE = "lichen.space"
 """Where a session has the space of what is added to it, in `Session.info`."""
 
@@ -66,8 +68,7 @@ class Writing:
     begun: bool = False
     loan: Loan | None = None
     space: SpaceId | None = None
-    documents: dict[uuid.UUID, Begun] = field(default_factory=dict)
-    """Those whose ids were made in this transaction."""
+    told: Told = field(default_factory=Told)
     schema: int = -1
     """The version of the schema that the triggers were made for."""
     watched: bool = False
@@ -111,12 +112,13 @@ class Sessions:
         self.database: Database = engine.store.session_engine()
         self._engine = engine
         self._prepared = False
-        self._projector = Projector(self.plan, self.memory)
+        self.projector = Projector(self.plan, self.memory)
         self.feed = Feed(base.metadata)
         self.merges = Merges(self.feed)
         self.readers = ThreadPoolExecutor(READERS, "lichen live")
         self.checkers = ThreadPoolExecutor(1, "lichen live check")
-        self._follower = WatchedFollower(self._projector, self.feed)
+        self._follower = WatchedFollower(self.projector, self.feed)
+        self.classes = {mapper.local_table: mapper.class_ for mapper in base.registry.mappers if _has_table(mapper)}
         self._metadata = base.metadata
         self._unfollow: Callable[[], None] | None = None
         self.watch_over(self.database)
@@ -152,7 +154,7 @@ class Sessions:
             self._unfollow = self._engine.store.follow(self._follower)
         self._follower.begun(conn)
         for doc in list(conn.scalars(select(documents.c.doc))):
-            self._projector.rebuild(conn, uuid.UUID(bytes=doc))
+            self.projector.rebuild(conn, uuid.UUID(bytes=doc))
 
     def __call__(self, space: Space | SpaceId | None = None, **options: Any) -> Session:
         """A session; what is added to it is of `space`. Options are those of `Session`."""
@@ -164,6 +166,7 @@ class Sessions:
         """Let a session work on an engine that is watched over. Raises `SessionMisuse`."""
         if not self._prepared:
             raise SessionMisuse("rows are not up to date with documents yet", hint="call prepare() once, at the start")
+        session.info[SESSIONS] = self
         session.info[SPACE] = space.id if isinstance(space, Space) else space
         event.listen(session, "after_begin", self._after_begin)
         event.listen(session, "before_flush", self._before_flush)
@@ -216,7 +219,7 @@ class Sessions:
             raise self._no_space(table.name)
         nonce = os.urandom(16)
         made = uuid.UUID(bytes=doc_id(writing.space, self._engine.device, nonce))
-        writing.documents[made] = Begun(writing.space, nonce)
+        writing.told.begun[made] = Begun(writing.space, nonce)
         return made
 
     def _space_of_new(
@@ -225,7 +228,7 @@ class Sessions:
         owner = values.get(table.info.get(OWNER, ""))
         if not isinstance(owner, uuid.UUID):
             return None if OWNER in table.info else writing.space
-        begun = writing.documents.get(owner)
+        begun = writing.told.begun.get(owner)
         if begun is not None:
             return begun.space
         stored = get_document(conn, owner.bytes)
@@ -313,8 +316,7 @@ class Sessions:
         written: list[WrittenDocument] = []
         if touched:
             now_ms = int(time.time() * 1000)
-            clashes = self._projector.clashes
-            written = Capture(conn, self.memory, clashes, writing.documents, now_ms).write(touched)
+            written = Capture(conn, self.memory, self.projector, writing.told, now_ms).write(touched)
         seen = writing.watch.take(dbapi)
         cancelled = driver.commit(conn)
         if written:
@@ -348,7 +350,7 @@ class Sessions:
     def _ended(self, writing: Writing, *, committed: bool) -> None:
         loan, writing.loan = writing.loan, None
         writing.begun = False
-        writing.documents.clear()
+        writing.told = Told()
         if not committed:
             writing.watched = False  # triggers that were made in the transaction are gone with it
         if loan is not None:
@@ -360,3 +362,8 @@ class Sessions:
 
 def _dbapi(conn: Connection) -> Any:
     return conn.connection.dbapi_connection
+
+
+def _has_table(mapper: Mapper[Any]) -> bool:
+    """Whether a class is the first one that is mapped to its table."""
+    return mapper.inherits is None or mapper.inherits.local_table is not mapper.local_table

@@ -121,6 +121,10 @@ class WatchedFollower:
         self.begun(conn)
         self._follower.changed(conn, doc, changes)
 
+    def before_commit(self, conn: Connection) -> None:
+        """As a follower's."""
+        self._follower.before_commit(conn)
+
     def ended(self, *, committed: bool) -> None:
         """As a follower's."""
         self._follower.ended(committed=committed)

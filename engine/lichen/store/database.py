@@ -75,7 +75,13 @@ class Store:
         self._open = True
 
         worker = partial(Worker, self._connect, path, most_jobs=limits.writer_jobs)
-        self._writer = worker(name="lichen writer", begin="BEGIN IMMEDIATE", together=GROUP_JOBS, ended=self._ended)
+        self._writer = worker(
+            name="lichen writer",
+            begin="BEGIN IMMEDIATE",
+            together=GROUP_JOBS,
+            before_commit=self._before_commit,
+            ended=self._ended,
+        )
         try:
             self._reader = worker(name="lichen reader", begin="BEGIN", together=1)
         except BaseException:
@@ -166,6 +172,10 @@ class Store:
             raise ConfigError("this store is followed already", hint="use what follows it, or close that first")
         self._followers.append(follower)
         return lambda: self._followers.remove(follower)
+
+    def _before_commit(self, conn: Connection) -> None:
+        for follower in self._followers:
+            follower.before_commit(conn)
 
     def _ended(self, committed: bool) -> None:
         for follower in self._followers:

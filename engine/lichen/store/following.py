@@ -17,6 +17,9 @@ class Follower(Protocol):
     def changed(self, conn: Connection, doc: bytes, changes: Sequence[bytes]) -> None:
         """These changes were added to the tail of a document. What this raises fails the job."""
 
+    def before_commit(self, conn: Connection) -> None:
+        """The transaction is about to be committed: the last moment to write. What this raises fails it."""
+
     def ended(self, *, committed: bool) -> None:
         """The transaction in which `changed` was called is over."""
 

@@ -38,7 +38,8 @@ class Worker:
        that nothing is kept that follows something lost.
 
     A loan takes its turn between two groups: the thread stops until its borrower, who has another connection, is done.
-    `ended(committed)` is called after each transaction, before any `done`.
+    `before_commit(conn)` is called at the end of each transaction, which it fails by raising, and `ended(committed)`
+    after it, before any `done`.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Worker:
         begin: str,
         together: int,
         most_jobs: int,
+        before_commit: Callable[[Connection], None] = lambda _: None,
         ended: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._connect = connect
@@ -57,6 +59,7 @@ class Worker:
         self._begin = begin
         self._together = together
         self._most_jobs = most_jobs
+        self._before_commit = before_commit
         self._ended = ended
         self._jobs: SimpleQueue[Item | Loan | None] = SimpleQueue()
         self._loan: Loan | None = None
@@ -203,6 +206,7 @@ class Worker:
         conn.exec_driver_sql(self._begin)
         try:
             results = [job(conn) for job in jobs]
+            self._before_commit(conn)
             conn.exec_driver_sql("COMMIT")
         except BaseException:
             with suppress(Exception):  # SQLite has rolled back by itself after some errors

@@ -17,8 +17,21 @@ from lichen.store import Store
 from lichen.store import documents as tails
 from lichen.store.schema import changes, documents
 from lichen_adapters.orm import Misfit, Sessions
+from lichen_adapters.orm.disputes import disputed
 from lichen_adapters.orm.held import held_rows
-from lichen_adapters.orm.projection import Link, Place, begun, fixed, links, owner_of, read_row, root_of, sources
+from lichen_adapters.orm.plan import DELETED
+from lichen_adapters.orm.projection import (
+    Link,
+    Place,
+    begun,
+    contents,
+    fixed,
+    links,
+    owner_of,
+    read_row,
+    root_of,
+    sources,
+)
 from lichen_adapters.orm.unique_keys import CLASH
 from lichen_crdt import Document, Map
 from orm_models import Base
@@ -158,6 +171,30 @@ class Device:
 
         return self.store.read(job).result(9)
 
+    def disputed(self) -> set[tuple[str, uuid.UUID, uuid.UUID, str]]:
+        """What is noted as being in dispute."""
+        query = select(disputed.c.table_name, disputed.c.id, disputed.c.doc, disputed.c.column_name)
+        return self.store.read(lambda conn: {tuple(row) for row in conn.execute(query)}).result(9)
+
+    def disputes(self) -> set[tuple[str, uuid.UUID, uuid.UUID, str]]:
+        """What is in dispute in the documents on the disk, worked out apart from the notes."""
+
+        def job(conn: Connection) -> set[tuple[str, uuid.UUID, uuid.UUID, str]]:
+            found = set()
+            for doc in list(conn.scalars(select(documents.c.doc))):
+                document = build_crdt(*tails.load_tail(conn, doc), None)
+                root, name = root_of(self.sessions.plan, document), uuid.UUID(bytes=doc)
+                for (planned, key), source in ({} if root is None else sources(root, name, document)).items():
+                    columns = (one for one in planned.columns if len(source.conflicts(one)) > 1)
+                    found |= {(planned.name, key, name, column) for column in columns}
+                there = {} if root is None else contents(root, name, document)
+                for place, source in there.items():
+                    if source.get(DELETED) and _edited(document, place, name, there):
+                        found.add((place[0].name, place[1], name, DELETED))
+            return found
+
+        return self.store.read(job).result(9)
+
     def projected(self) -> Projected:
         """What the documents on the disk stand for, worked out apart from the rows."""
 
@@ -201,7 +238,13 @@ class Device:
             assert table.owner is not None
             if (owner[0].name, owner[1]) not in held:
                 wanted[table.name, (owner[1], other)] = {table.owner.name: owner[1], table.key.name: other}
-        assert self.rows() == wanted
+        rows = self.rows()
+        assert rows == wanted, {
+            place: (rows.get(place), wanted.get(place))
+            for place in rows.keys() | wanted.keys()
+            if rows.get(place) != wanted.get(place)
+        }
+        assert self.disputed() == self.disputes()
         assert self.flagged() == self._losers(projected.rows) - held
 
     def _losers(self, projected: dict[tuple[str, uuid.UUID], dict[str, Any] | None]) -> set[tuple[str, uuid.UUID]]:
@@ -218,3 +261,35 @@ class Device:
                 ):
                     losers.add(place)
         return losers
+
+
+def _edited(document: Document, place: Place, doc: uuid.UUID, there: dict[Place, Map]) -> bool:
+    """Whether a deleted row, of which no owner is deleted, or what it owns, is not what it was when it was deleted."""
+    owners: list[Place] = []
+    at: Place | None = place
+    while at is not None and at[0].owner is not None and at in there:
+        at = owner_of(at, doc, there[at])
+        owners += [] if at is None else [at]
+    if any(owner in there and there[owner].get(DELETED) for owner in owners):
+        return False
+    heads = there[place][DELETED]
+    then = document.at([heads[start : start + 32] for start in range(0, len(heads), 32)]).to_py()
+    now = document.to_py()
+    if place[0].owner is not None:
+        names = {part[0].place(part[1]) for part in _owned(place, doc, there)}
+        then, now = ({name: value for name, value in one.items() if name in names} for one in (then, now))
+    links = {name for name in then if name.startswith("@") and then[name] is True and name not in now}
+    return _without_marks({name: then[name] for name in then.keys() - links}) != _without_marks(now)
+
+
+def _owned(place: Place, doc: uuid.UUID, there: dict[Place, Map]) -> list[Place]:
+    found = [place]
+    for owner in found:
+        found += [one for one in there if one[0].owner is not None and owner_of(one, doc, there[one]) == owner]
+    return found
+
+
+def _without_marks(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _without_marks(value) for key, value in content.items() if key != DELETED}
+    return content

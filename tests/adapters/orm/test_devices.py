@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from lichen_adapters.orm import Misfit
+from lichen_adapters.orm import Clash, Dispute, EditedDeletion, HeldRow, Misfit, conflicts
 from orm_devices import SPACE, Device
 from orm_models import Address, Draft, Mood, Tag, User, Visit, Word, user_tag
 from sqlalchemy import delete, insert, select, text, update
@@ -302,6 +302,29 @@ class Work(RuleBasedStateMachine):
     def hear(self, one: int, other: int) -> None:
         if one != other % DEVICES:
             self.devices[one].take_from(self.devices[other % DEVICES])
+
+    @rule(number=who)
+    def forget(self, number: int) -> None:
+        """No document is in memory any more."""
+        self.devices[number].sessions.memory.let_go()
+
+    @rule(number=who, which=which, back=st.booleans())
+    def settle(self, number: int, which: int, back: bool) -> None:
+        """Settle one of the conflicts."""
+        with self.work(number) as session:
+            found = conflicts(session)
+            match found[which % len(found)] if found else None:
+                case Clash() | HeldRow() as conflict:
+                    if not back:
+                        conflict.remove()
+                    elif isinstance(conflict, Clash):
+                        conflict.resolve(**{conflict.columns[0]: None if conflict.columns[0] == "colour" else "free"})
+                    else:
+                        conflict.resolve(**({"size": 1} if conflict.cls is Tag else {"active": True, "age": None}))
+                case Dispute() as conflict:
+                    conflict.resolve(conflict.sides[0 if back else -1].value)
+                case EditedDeletion() as conflict:
+                    conflict.restore() if back else conflict.remove()
 
     @rule(number=who, user=which)
     def restart(self, number: int, user: int) -> None:

@@ -9,7 +9,17 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import pytest
-from lichen_adapters.orm import DocId, Kind, MappingError, Synced, SyncedDataclass, synced_counter, synced_text
+from lichen_adapters.orm import (
+    DocId,
+    EditedDeletion,
+    Kind,
+    MappingError,
+    Synced,
+    SyncedDataclass,
+    conflicts,
+    synced_counter,
+    synced_text,
+)
 from lichen_adapters.orm.plan import Plan
 from orm_devices import SPACE, Device
 from sqlalchemy import Column, Computed, ForeignKey, String, func, select, text, update
@@ -352,3 +362,33 @@ def test_names_that_documents_cannot_have_are_refused(column: Column[Any], optio
     base = _base()
     with pytest.raises(MappingError, match=words):
         type("Odd", (Synced, base), {"__tablename__": "odd", "__table_args__": options, "a": column})
+
+
+def test_an_object_over_joined_tables_that_one_deleted_and_another_edited_returns(
+    pair: tuple[Device, Device],
+) -> None:
+    one, other = pair
+    with one.sessions.begin(SPACE) as session:
+        due = datetime.datetime(2026, 1, 1)  # noqa: DTZ001  # as above
+        session.add(Doctor(name="ann", field="eyes", notes=[Reminder(heading="x", at=Point(1, 2), due=due)]))
+    other.take_from(one)
+    with one.sessions.begin() as session:
+        session.scalars(select(Doctor)).one().bio = "hello"
+    with other.sessions.begin() as session:
+        session.delete(session.scalars(select(Doctor)).one())
+    one.take_from(other)
+    other.take_from(one)
+    for device in pair:
+        device.check()
+    with other.sessions.begin(SPACE) as session:
+        (conflict,) = conflicts(session)
+        assert isinstance(conflict, EditedDeletion)
+        doctor = conflict.restore()
+        assert (type(doctor), doctor.field, doctor.bio) == (Doctor, "eyes", "hello")
+    one.take_from(other)
+    for device in pair:
+        device.check()
+        with device.sessions() as session:
+            assert conflicts(session) == []
+            (note,) = session.scalars(select(Doctor)).one().notes
+            assert (type(note), note.due) == (Reminder, due)

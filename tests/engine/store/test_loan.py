@@ -112,6 +112,10 @@ class Recorder:
         if self.error is not None:
             raise self.error
 
+    def before_commit(self, conn: Connection) -> None:
+        self.told.append("before commit")
+        note("last")(conn)
+
     def ended(self, *, committed: bool) -> None:
         self.told.append(committed)
 
@@ -122,11 +126,11 @@ def test_a_follower_writes_along_with_what_is_saved_and_what_comes(noted: Store)
     own = [UnsealedRow(DOC, bytes(16), b"own 1"), UnsealedRow(DOC, bytes(16), b"own 2")]
     noted.write(lambda conn: append_unsealed(conn, own)).result(9)
     noted.write(lambda conn: append_changes(conn, DOC, [b"theirs"])).result(9)
-    assert follower.told == [[b"own 1", b"own 2"], True, [b"theirs"], True]
-    assert words(noted) == ["own 2", "theirs"]
+    assert follower.told == [[b"own 1", b"own 2"], "before commit", True, [b"theirs"], "before commit", True]
+    assert words(noted) == ["own 2", "last", "theirs", "last"]
     stop()
     noted.write(lambda conn: append_changes(conn, DOC, [b"later"])).result(9)
-    assert words(noted) == ["own 2", "theirs"]
+    assert words(noted) == ["own 2", "last", "theirs", "last"]
 
 
 def test_what_a_follower_cannot_take_is_not_kept_and_it_is_told(noted: Store) -> None:
@@ -145,4 +149,4 @@ def test_reads_are_no_transaction_of_a_follower(noted: Store) -> None:
     noted.follow(follower)
     words(noted)
     noted.write(lambda _: None).result(9)
-    assert follower.told == [True]
+    assert follower.told == ["before commit", True]

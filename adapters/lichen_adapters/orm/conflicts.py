@@ -1,0 +1,220 @@
+"""What a merge left to people: the sides of each conflict, and a call that settles it.
+
+A merge decides everything by itself, so that rows are valid and the same everywhere; these are the decisions that
+somebody may want to look at. Each is settled within the session, by its commit.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from lichen.core.actors import actor_id
+from lichen.ids import DeviceKey, DocId
+from lichen.ids import Session as WriterSession
+from lichen.store.schema import change_sets
+from lichen_crdt import Map
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, class_mapper
+
+from lichen_adapters.orm.clash import Clashes
+from lichen_adapters.orm.disputes import disputed
+from lichen_adapters.orm.errors import Misfit
+from lichen_adapters.orm.held import held_rows
+from lichen_adapters.orm.plan import DELETED, SyncedTable
+from lichen_adapters.orm.projection import content_of
+from lichen_adapters.orm.restoring import fitting, put, read_document, restore, sessions_of, settle
+from lichen_adapters.orm.unique_keys import CLASH
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """Two rows have one unique key: one stands, and this one stands back."""
+
+    row: Any  # an object of the application's
+    """The row that stands back."""
+    standing: Any | None  # as above
+    """The row that has the key; None when that one is held."""
+    columns: tuple[str, ...]
+    """The attributes of the key."""
+    session: Session = field(repr=False)
+
+    def resolve(self, **values: Any) -> None:
+        """Give the row that stands back other values, such as a key of its own."""
+        for name, value in values.items():
+            setattr(self.row, name, value)
+
+    def remove(self) -> None:
+        """Delete the row that stands back."""
+        self.session.delete(self.row)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of several values of a column."""
+
+    value: Any  # as the column has it
+    device: DeviceKey | None
+    """Whose it is; None when that device's changes are not known to be of a device, as those of another program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """Several devices wrote one column at the same time: one value won."""
+
+    row: Any  # an object of the application's
+    column: str
+    """The attribute."""
+    sides: tuple[Side, ...]
+    """The one that won is the last."""
+    document: uuid.UUID = field(repr=False)
+    """The document in which the row lies."""
+    session: Session = field(repr=False)
+
+    def resolve(self, value: Any) -> None:
+        """Write a value, which may be one of these: the others are gone with the commit."""
+        setattr(self.row, self.column, value)
+        column = class_mapper(type(self.row)).attrs[self.column].columns[0]
+        settle(self.session, type(self.row), self.row.id, self.document, column.name)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRow:
+    """The database does not take a row."""
+
+    cls: type[Any]
+    id: uuid.UUID
+    reason: str
+    """In the database's words, or in those of the column that it does not fit."""
+    values: Mapping[str, Any]
+    """Its attributes, without those that do not fit their columns."""
+    document: uuid.UUID = field(repr=False)
+    """The document in which the row lies."""
+    session: Session = field(repr=False)
+
+    def resolve(self, **values: Any) -> Any:
+        """Put the row in its table with other values, and its parts; returns the object. Raises `IntegrityError`."""
+        found = put(self.session, self.cls, self.id, values, self.document)
+        for cls, part in self._parts():
+            with suppress(IntegrityError), self.session.begin_nested():
+                put(self.session, cls, part, {}, self.document)
+        return found
+
+    def remove(self) -> None:
+        """Delete the row, and its parts."""
+        for cls, row in ((self.cls, self.id), *self._parts()):
+            settle(self.session, cls, row, self.document, DELETED)
+
+    def _parts(self) -> list[tuple[type[Any], uuid.UUID]]:
+        """The other held rows of the document, if this is its own row: they are held since it is."""
+        sessions = sessions_of(self.session)
+        rows = self.session.connection().execute(select(held_rows).where(held_rows.c.doc == self.id)).all()
+        tables = ((sessions.plan.tables.get(row.table_name), row.id) for row in rows if row.id != self.id)
+        return [(sessions.classes[planned.table], row) for planned, row in tables if planned is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class EditedDeletion:
+    """One device deleted a row, and another that did not know of it edited it: it is deleted."""
+
+    cls: type[Any]
+    id: uuid.UUID
+    values: Mapping[str, Any]
+    """Its attributes, with the edits."""
+    document: uuid.UUID = field(repr=False)
+    """The document in which the row lies."""
+    session: Session = field(repr=False)
+
+    def restore(self) -> Any:
+        """Bring the row back, with the edits and with the parts that were deleted with it; returns the object."""
+        return restore(self.session, self.cls, self.id, document=self.document)
+
+    def remove(self) -> None:
+        """Leave it deleted: it is no conflict any more."""
+        settle(self.session, self.cls, self.id, self.document, DELETED)
+
+
+Conflict = Clash | Dispute | HeldRow | EditedDeletion
+
+
+def conflicts(session: Session) -> list[Conflict]:
+    """Everything that merges left to people, in all spaces. Raises `SessionMisuse` for a session of another kind."""
+    return [*_clashes(session), *_held(session), *_disputes(session)]
+
+
+def _attributes(cls: type[Any], columns: Mapping[str, Any]) -> dict[str, Any]:
+    mapper = class_mapper(cls)
+    return {mapper.get_property_by_column(mapper.local_table.c[name]).key: value for name, value in columns.items()}
+
+
+def _clashes(session: Session) -> list[Clash]:
+    sessions = sessions_of(session)
+    clashes: Clashes = sessions.projector.clashes
+    conn = session.connection()
+    found = []
+    for planned in sessions.plan:
+        table = planned.table
+        for row in list(conn.scalars(select(table.c.id).where(table.c[CLASH]))) if planned.unique else ():
+            cls = sessions.classes[table]
+            for names, standing in clashes.lost(conn, (planned, row)):
+                key = tuple(_attributes(cls, dict.fromkeys(names)))
+                found.append(Clash(session.get(cls, row), session.get(cls, standing), key, session))
+    return found
+
+
+def _held(session: Session) -> list[HeldRow]:
+    sessions = sessions_of(session)
+    conn = session.connection()
+    found = []
+    rows = conn.execute(select(held_rows)).all()
+    whole = {row.doc for row in rows if row.id == row.doc}
+    for row in rows:
+        planned = sessions.plan.tables.get(row.table_name)
+        content = None if planned is None else content_of(read_document(conn, row.doc), planned, row.id)
+        if planned is not None and content is not None and (row.id == row.doc or row.doc not in whole):
+            cls = sessions.classes[planned.table]
+            found.append(
+                HeldRow(cls, row.id, row.reason, _attributes(cls, fitting(planned, content)), row.doc, session)
+            )
+    return found
+
+
+def _disputes(session: Session) -> list[Dispute | EditedDeletion]:
+    sessions = sessions_of(session)
+    conn = session.connection()
+    found: list[Dispute | EditedDeletion] = []
+    held = {(row.table_name, row.id, row.doc) for row in conn.execute(select(held_rows))}
+    for noted in conn.execute(select(disputed)).all():
+        if (noted.table_name, noted.id, noted.doc) in held:
+            continue
+        planned = sessions.plan.tables.get(noted.table_name)
+        content = None if planned is None else content_of(read_document(conn, noted.doc), planned, noted.id)
+        if planned is None or content is None:
+            continue
+        cls = sessions.classes[planned.table]
+        if noted.column_name == DELETED:
+            values = _attributes(cls, fitting(planned, content))
+            found.append(EditedDeletion(cls, noted.id, values, noted.doc, session))
+        elif (row := session.get(cls, noted.id)) is not None:
+            sides = _sides_of(conn, planned, content, noted.doc, noted.column_name)
+            (attribute,) = _attributes(cls, {noted.column_name: None})
+            found.append(Dispute(row, attribute, sides, noted.doc, session))
+    return found
+
+
+def _sides_of(conn: Connection, planned: SyncedTable, content: Map, doc: uuid.UUID, column: str) -> tuple[Side, ...]:
+    query = select(change_sets.c.author, change_sets.c.session).where(change_sets.c.doc == doc.bytes).distinct()
+    devices = {
+        actor_id(DeviceKey(author), DocId(doc.bytes), WriterSession(session)): DeviceKey(author)
+        for author, session in conn.execute(query)
+    }
+    found = []
+    for one in content.conflicts(column):
+        with suppress(Misfit):
+            value = None if one.value is None else planned.columns[column].merging.read(one.value)
+            found.append(Side(value, devices.get(one.actor)))
+    return tuple(found)

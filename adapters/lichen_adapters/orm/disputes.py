@@ -1,0 +1,102 @@
+"""Where writers of one row disagreed: columns with several values, and rows that one deleted while another edited them.
+
+They are noted beside the tables as documents change, so that they can be listed without looking into every document.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterable
+
+from lichen_crdt import CrdtError, Document, Map, MapDelete
+from sqlalchemy import Column, Connection, String, Table, Uuid, delete, insert, select
+
+from lichen_adapters.orm.held import metadata
+from lichen_adapters.orm.plan import DELETED, SyncedTable
+from lichen_adapters.orm.projection import Place, content_of
+
+HASH_BYTES = 32
+
+disputed = Table(
+    "lichen_disputed",
+    metadata,
+    Column("table_name", String, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("doc", Uuid, primary_key=True),
+    Column("column_name", String, primary_key=True),
+)
+"""A column that has several values, or `@deleted` for a deleted row that was edited at the same time."""
+
+
+class Disputes:
+    """Notes what is in dispute. Which tables have such rows is kept in memory, since few have."""
+
+    def __init__(self) -> None:
+        self._tables: set[str] | None = None
+
+    def any(self, conn: Connection, planned: SyncedTable) -> bool:
+        """Whether a table has rows in dispute, or had lately."""
+        return planned.name in self._known(conn)
+
+    def _known(self, conn: Connection) -> set[str]:
+        if self._tables is None:
+            self._tables = set(conn.scalars(select(disputed.c.table_name).distinct()))
+        return self._tables
+
+    def review(
+        self, conn: Connection, doc: uuid.UUID, place: Place, content: Map | None, columns: Iterable[str] | None = None
+    ) -> None:
+        """Note what is in dispute in a live row now, of these columns or all of it; None for a row that is nowhere."""
+        planned, _ = place
+        names = planned.columns.keys() if columns is None else planned.columns.keys() & columns
+        found = set() if content is None else {name for name in names if len(content.conflicts(name)) > 1}
+        self._note(conn, doc, place, {*names, DELETED} if columns is None else names, found)
+
+    def review_deleted(
+        self, conn: Connection, doc: uuid.UUID, place: Place, document: Document, owned: Collection[Place]
+    ) -> None:
+        """Note whether a deleted row, or what it owns, was edited by someone who did not know of the deletion."""
+        planned, key = place
+        content = content_of(document, planned, key)
+        names = None if planned.owner is None else {part.place(row) for part, row in owned}
+        edited = content is not None and edited_since_deletion(document, content, names)
+        self._note(conn, doc, place, {*planned.columns, DELETED}, {DELETED} if edited else set())
+
+    def forget(self, conn: Connection, doc: uuid.UUID) -> None:
+        """Nothing is noted of a document now."""
+        if self._known(conn):
+            conn.execute(delete(disputed).where(disputed.c.doc == doc))
+
+    def _note(self, conn: Connection, doc: uuid.UUID, place: Place, names: Iterable[str], found: set[str]) -> None:
+        planned, key = place
+        if not found and not self.any(conn, planned):
+            return
+        c = disputed.c
+        here = (c.table_name == planned.name) & (c.id == key) & (c.doc == doc)
+        before = {*conn.scalars(select(c.column_name).where(here))}
+        if settled := before & {*names} - found:
+            conn.execute(delete(disputed).where(here, c.column_name.in_(settled)))
+        for name in found - before:
+            conn.execute(insert(disputed).values(table_name=planned.name, id=key, column_name=name, doc=doc))
+            self._known(conn).add(planned.name)
+
+
+def edited_since_deletion(document: Document, deleted: Map, names: Collection[str] | None) -> bool:
+    """Whether changes that do not know of a deletion edited what was deleted: these keys of the document, or all.
+
+    `@deleted` holds the heads of the document that the deletion built on. A deletion marks what the row owns as
+    deleted, and removes the keys of its associations.
+    """
+    heads = deleted.get(DELETED)
+    if not isinstance(heads, bytes) or len(heads) % HASH_BYTES:
+        return False
+    try:
+        patches = document.diff([heads[at : at + HASH_BYTES] for at in range(0, len(heads), HASH_BYTES)])
+    except CrdtError:  # another program wrote it
+        return False
+    for patch in patches:
+        place = [*patch.path, *([patch.key] if hasattr(patch, "key") else [])]
+        removed = isinstance(patch, MapDelete) and len(place) == 1
+        if place[-1] != DELETED and not removed and (names is None or place[0] in names):
+            return True
+    return False

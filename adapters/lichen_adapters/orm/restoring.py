@@ -1,0 +1,133 @@
+"""Rows that are not in their tables brought back into them, from their documents."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from lichen.errors import NotFound
+from lichen.runtime.documents import build_crdt
+from lichen.store.documents import load_tail
+from lichen_crdt import Document, Map
+from sqlalchemy import Connection, insert, select
+from sqlalchemy.orm import Session, class_mapper
+
+from lichen_adapters.orm import journal
+from lichen_adapters.orm.disputes import disputed
+from lichen_adapters.orm.errors import Misfit, SessionMisuse
+from lichen_adapters.orm.held import held_rows
+from lichen_adapters.orm.plan import DELETED, SyncedTable
+from lichen_adapters.orm.projection import Place, begun, content_of, contents, fixed, owner_of, root_of
+from lichen_adapters.orm.rows import update_row
+from lichen_adapters.orm.sessions import SESSIONS, WRITING, Sessions
+from lichen_adapters.orm.unique_keys import BEGUN
+
+
+def restore(session: Session, cls: type[Any], row: uuid.UUID, *, document: uuid.UUID | None = None) -> Any:
+    """Bring a deleted row back, with the parts that were deleted with it; returns the object.
+
+    `document` is the row in whose document a part lies; it can be left out where an edit is in conflict with the
+    deletion. Raises `NotFound`, and `IntegrityError` when it does not fit any more.
+    """
+    planned = planned_of(session, cls)
+    doc = _doc_of(session, planned, row) if document is None else document
+    crdt = read_document(session.connection(), doc)
+    content = content_of(crdt, planned, row)
+    if content is None or not content.get(DELETED):
+        raise NotFound(f"there is no deleted row {row} of {planned.name}")
+    put(session, cls, row, {}, doc)
+    root = root_of(sessions_of(session).plan, crdt)
+    assert root is not None, "a row lies in it"
+    classes = sessions_of(session).classes
+    back: set[Place] = {(planned, row)}
+    for place, there in contents(root, doc, crdt).items():
+        part, key = place
+        mine = part.owner is not None and owner_of(place, doc, there) in back
+        if mine and there.get(DELETED) in (None, content.get(DELETED)):  # others may have added some
+            put(session, classes[part.table], key, {}, doc)
+            back.add(place)
+    return session.get(cls, row, populate_existing=True)
+
+
+def sessions_of(session: Session) -> Sessions:
+    """What made a session. Raises `SessionMisuse` for one of another kind."""
+    found = session.info.get(SESSIONS)
+    if not isinstance(found, Sessions):
+        raise SessionMisuse("this session is not the engine's", hint="make sessions with `Sessions(engine, Base)`")
+    return found
+
+
+def planned_of(session: Session, cls: type[Any]) -> SyncedTable:
+    """How a class is synced. Raises `SessionMisuse`."""
+    table = str(class_mapper(cls).local_table)
+    planned = sessions_of(session).plan.tables.get(table)
+    if planned is None:
+        raise SessionMisuse(f"{cls.__name__} is not a synced class of this session")
+    return planned
+
+
+def _doc_of(session: Session, planned: SyncedTable, row: uuid.UUID) -> uuid.UUID:
+    """In which document a row lies that is not in its table."""
+    if planned.owner is None:
+        return row
+    conn = session.connection()
+    for noted in (held_rows, disputed):
+        chosen = noted.c.table_name == planned.name, noted.c.id == row
+        if isinstance(doc := conn.scalar(select(noted.c.doc).where(*chosen)), uuid.UUID):
+            return doc
+    raise NotFound(f"it is not known in which document row {row} of {planned.name} lies")
+
+
+def read_document(conn: Connection, doc: uuid.UUID) -> Document:
+    """A document as it is in the database, for reading. Raises `NotFound`."""
+    snapshot, tail = load_tail(conn, doc.bytes)
+    if snapshot is None and not tail:
+        raise NotFound(f"document {doc} is not on this device")
+    return build_crdt(snapshot, tail, None)
+
+
+def settle(session: Session, cls: type[Any], row: uuid.UUID, doc: uuid.UUID, column: str) -> None:
+    """Have the commit write a column, or the deletion, anew, whatever the document holds."""
+    planned = planned_of(session, cls)
+    conn = session.connection()
+    _touch(conn, planned, row, doc)
+    conn.info[WRITING].told.settled.add((planned, row, column))
+
+
+def _touch(conn: Connection, planned: SyncedTable, row: uuid.UUID, doc: uuid.UUID) -> None:
+    content = content_of(read_document(conn, doc), planned, row)
+    owner = None if content is None or planned.owner is None else owner_of((planned, row), doc, content)
+    journal.touch(conn, planned, row, row if owner is None else owner[1])
+
+
+def put(session: Session, cls: type[Any], row: uuid.UUID, values: Mapping[str, Any], doc: uuid.UUID) -> Any:
+    """Write a row into its table as its document has it, but for these attributes."""
+    planned = planned_of(session, cls)
+    conn = session.connection()
+    content = content_of(read_document(conn, doc), planned, row)
+    if content is None:
+        raise NotFound(f"row {row} of {planned.name} is not in its document")
+    mapper = class_mapper(cls)
+    given = {mapper.attrs[name].columns[0].name: value for name, value in values.items()}
+    whole = fitting(planned, content) | given | fixed(planned, doc, row)
+    if planned.unique:
+        whole[BEGUN] = begun(content)
+    table = planned.table
+    if conn.scalar(select(table.c.id).where(table.c.id == row)) is None:
+        session.execute(insert(table).values(whole))
+    else:
+        update_row(conn, (planned, row), whole)
+        _touch(conn, planned, row, doc)
+    return session.get(cls, row, populate_existing=True)
+
+
+def fitting(planned: SyncedTable, content: Map) -> dict[str, Any]:
+    """The columns of a row that fit."""
+    found = {}
+    for name, column in planned.columns.items():
+        with suppress(Misfit):
+            if name in content:
+                found[name] = column.read(content)
+    return found

@@ -1,0 +1,62 @@
+"""From one row to its place in a document."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection
+from typing import Any
+
+from lichen_crdt import Document
+from sqlalchemy import RowMapping
+
+from lichen_adapters.orm.plan import BEGUN, DELETED, TABLE, SyncedTable
+from lichen_adapters.orm.projection import content_of
+from lichen_adapters.orm.unique_keys import BEGUN as BEGUN_COLUMN
+
+
+class RowWriter:
+    """Writes the rows that a transaction has touched into one document.
+
+    `settled` names columns, by table, row and name, that are written even where they hold the value already: what was
+    in dispute with it is settled by that.
+    """
+
+    def __init__(self, document: Document, settled: Collection[tuple[SyncedTable, uuid.UUID, str]]) -> None:
+        self._document = document
+        self._settled = settled
+        self._heads = b"".join(document.heads)
+
+    def write(self, planned: SyncedTable, key: uuid.UUID, row: RowMapping | None) -> None:
+        """Make the document hold a row; None for one that was deleted, or has gone elsewhere. Raises `Misfit`."""
+        fixed = {TABLE: planned.name} if planned.owner is None else {}
+        content = content_of(self._document, planned, key)
+        if content is None:
+            if row is not None:
+                self._document[planned.place(key)] = _new(planned, row)
+        elif row is None:
+            if not content.get(DELETED) or (planned, key, DELETED) in self._settled:
+                content[DELETED] = self._heads
+        elif not len(content):
+            content.update(fixed | _new(planned, row))
+        else:
+            if content.get(DELETED):
+                del content[DELETED]
+            content.update(fixed)
+            for name, column in planned.columns.items():
+                if (planned, key, name) in self._settled:
+                    content[name] = column.new(row[name])
+                else:
+                    column.write(content, row[name])
+
+    def link(self, link: str, here: bool) -> None:
+        """Make the document hold a row of an association, or not."""
+        if here and link not in self._document:
+            self._document[link] = True
+        elif not here and link in self._document:
+            del self._document[link]
+
+
+def _new(planned: SyncedTable, row: RowMapping) -> dict[str, Any]:
+    """What a map holds that is made for a row."""
+    begun = {BEGUN: row[BEGUN_COLUMN]} if planned.unique else {}
+    return begun | {name: column.new(row[name]) for name, column in planned.columns.items()}

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from lichen.core.actors import actor_id
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
@@ -19,8 +20,22 @@ from lichen.store import documents
 from lichen_crdt import CrdtError, Document, Patch, inspect
 from sqlalchemy import Connection
 
+TOGETHER = 64
+"""Documents that are loaded at once."""
 MOST = 10_000
 """Documents in memory; a small one takes 20 KB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A document that has taken changes."""
+
+    doc: uuid.UUID
+    document: Document
+    patches: list[Patch] | None
+    """What they changed; None when that cannot be said, and for a new document."""
+    new: bool = False
+    """One change is all that it has."""
 
 
 class Memory:
@@ -66,22 +81,34 @@ class Memory:
             doc = uuid.UUID(bytes=name)
             self._documents[doc] = build_crdt(snapshot, tail, self._actor(doc))
 
-    def apply(self, conn: Connection, doc: uuid.UUID, changes: Sequence[bytes]) -> tuple[Document, list[Patch] | None]:
-        """Changes that the database has already. Also what they changed; None when that cannot be said."""
-        found = self._documents.get(doc)
-        if found is None:
-            loaded = self.get(conn, doc)
-            assert loaded is not None, "its changes are in the database"
-            self._changed.add(doc)
-            return loaded, _made_by(loaded, changes)
-        self._changed.add(doc)
+    def take(self, conn: Connection, changes: Mapping[uuid.UUID, Sequence[bytes]]) -> Iterator[Taken]:
+        """Changes of documents that the database has already."""
+        docs = list(changes)
+        for start in range(0, len(docs), TOGETHER):
+            some = docs[start : start + TOGETHER]
+            away = [doc.bytes for doc in some if doc not in self._documents]
+            loaded = documents.load_tails(conn, away)
+            for doc in some:
+                self._changed.add(doc)
+                found = self._documents.get(doc)
+                if found is None:
+                    yield self._loaded(doc, *loaded[doc.bytes], changes[doc])
+                else:
+                    yield self._applied(conn, doc, found, changes[doc])
+
+    def _loaded(self, doc: uuid.UUID, snapshot: bytes | None, tail: list[bytes], made: Sequence[bytes]) -> Taken:
+        document = self._documents[doc] = build_crdt(snapshot, tail, self._actor(doc))
+        new = snapshot is None and len(tail) == len(made) == 1
+        return Taken(doc, document, None if new else _made_by(document, made), new)
+
+    def _applied(self, conn: Connection, doc: uuid.UUID, document: Document, made: Sequence[bytes]) -> Taken:
         try:
-            return found, found.apply_changes(changes, strict=True)
+            return Taken(doc, document, document.apply_changes(made, strict=True))
         except CrdtError:  # one is not valid in its past: leave it out, with what follows it
             self._drop(doc)
             loaded = self.get(conn, doc)
             assert loaded is not None, "its changes are in the database"
-            return loaded, None
+            return Taken(doc, loaded, None)
 
     def is_strange(self, doc: uuid.UUID) -> bool:
         """Whether it is known that a document stands for no row."""

@@ -53,18 +53,33 @@ class Projector:
         self.disputes = Disputes()
         self._batch = Batch(self._write_alone)
 
-    def changed(self, conn: Connection, doc: bytes, changes: Sequence[bytes]) -> None:
-        """Bring the rows of a document up to date with changes that have just been added to it."""
-        name = uuid.UUID(bytes=doc)
-        if self._memory.is_strange(name):
-            return
-        self.write(conn, name, *self._memory.apply(conn, name, changes))
+    def changed(self, conn: Connection, changes: Mapping[bytes, Sequence[bytes]]) -> None:
+        """Bring the rows of documents up to date with changes that have just been added to them."""
+        ours = {
+            name: made for doc, made in changes.items() if not self._memory.is_strange(name := uuid.UUID(bytes=doc))
+        }
+        for taken in self._memory.take(conn, ours):
+            self.write(conn, taken.doc, taken.document, taken.patches, new=taken.new)
 
-    def write(self, conn: Connection, name: uuid.UUID, document: Document, patches: list[Patch] | None) -> None:
-        """Bring the rows of a document up to date with what has changed in it; None for all of it."""
+    def write(
+        self,
+        conn: Connection,
+        name: uuid.UUID,
+        document: Document,
+        patches: list[Patch] | None,
+        *,
+        new: bool = False,
+    ) -> None:
+        """Bring the rows of a document up to date with what has changed in it; None for all of it.
+
+        A `new` one has been made by one change, and has no rows yet.
+        """
         root = root_of(self._plan, document)
         if root is None:
             self._memory.estrange(name)
+            return
+        if new:
+            self._write_new(conn, root, name, document)
             return
         self._batch.settle(conn, name)
         what = None if patches is None else stale(root, name, patches)
@@ -72,6 +87,12 @@ class Projector:
             self.write_all(conn, root, name, document)
         elif what.rows or what.links:
             self._write_stale(conn, root, name, document, what)
+
+    def _write_new(self, conn: Connection, root: SyncedTable, doc: uuid.UUID, document: Document) -> None:
+        there = sources(root, doc, document)
+        for place, source in there.items():
+            self._write(conn, doc, place, source, None, there=False if place[0] is root else None)
+        self._write_links(conn, doc, links(root, doc, document, there), there, ())
 
     def _write_stale(
         self, conn: Connection, root: SyncedTable, doc: uuid.UUID, document: Document, what: Stale

@@ -116,10 +116,10 @@ class WatchedFollower:
         self._watch.begun(conn.connection.dbapi_connection)
         self._begun = True
 
-    def changed(self, conn: Connection, doc: bytes, changes: Sequence[bytes]) -> None:
+    def changed(self, conn: Connection, changes: Mapping[bytes, Sequence[bytes]]) -> None:
         """As a follower's."""
         self.begun(conn)
-        self._follower.changed(conn, doc, changes)
+        self._follower.changed(conn, changes)
 
     def before_commit(self, conn: Connection) -> None:
         """As a follower's."""

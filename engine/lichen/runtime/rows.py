@@ -149,13 +149,12 @@ def store_sets(conn: Connection, effect: do.StoreSets) -> None:
     """Accepted change sets, and at a device the changes in them."""
     change_sets.add_change_sets(conn, [_row(item.set, item.last_hash) for item in effect.sets])
     now_ms = _now_ms()
-    by_document: dict[DocId, list[bytes]] = {}
+    by_document: dict[bytes, list[bytes]] = {}
     for item in effect.sets:
         if item.changes is not None:
             by_document.setdefault(item.set.header.doc, []).extend(item.changes)
-    for doc, changes in by_document.items():
-        documents.create_document(conn, doc, effect.space, now_ms)
-        documents.append_changes(conn, doc, changes)
+    documents.create_documents(conn, by_document, effect.space, now_ms)
+    documents.append_changes(conn, by_document)
 
 
 def save_sealed(conn: Connection, change_set: ChangeSet, last_hash: bytes, changes: int) -> None:
@@ -282,7 +281,7 @@ class CreatedDocument:
 
 def create_document(conn: Connection, created: CreatedDocument) -> None:
     """Keep a document that this device creates."""
-    documents.create_document(conn, created.doc, created.space, created.created_ms)
+    documents.create_documents(conn, [created.doc], created.space, created.created_ms)
     documents.put_session(conn, created.doc, documents.SessionRow(created.session, created.nonce, 0, None))
     save_changes(conn, created.doc, created.changes)
     save_heads(conn, created.doc, created.heads, created.title, created.created_ms)

@@ -5,9 +5,8 @@ A change in the tail carries its session until it has been sealed into a change 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
@@ -66,10 +65,14 @@ class SessionRow:
 _ROW = (documents.c.doc, documents.c.space, documents.c.changed_ms, documents.c.heads, documents.c.title)
 
 
-def create_document(conn: Connection, doc: bytes, space: bytes, now_ms: int) -> None:
-    """Hold a document; nothing happens when it is held already."""
-    row = {"doc": doc, "space": space, "created_ms": now_ms, "changed_ms": now_ms, "heads": b""}
-    conn.execute(insert(documents).prefix_with("OR IGNORE").values(**row))
+def create_documents(conn: Connection, docs: Iterable[bytes], space: bytes, now_ms: int) -> None:
+    """Hold documents; nothing happens to those that are held already."""
+    rows = [
+        {"doc": doc, "space": space, "created_ms": now_ms, "changed_ms": now_ms, "heads": b"", "title": None}
+        for doc in docs
+    ]
+    if rows:
+        conn.execute(insert(documents).prefix_with("OR IGNORE"), rows)
 
 
 def get_document(conn: Connection, doc: bytes) -> DocumentRow | None:
@@ -102,7 +105,7 @@ class WrittenRow:
 
 
 def write_many(conn: Connection, rows: Sequence[WrittenRow], now_ms: int) -> None:
-    """As `create_document`, `put_session`, `append_unsealed` and `set_heads`, for many documents at once.
+    """As `create_documents`, `put_session`, `append_unsealed` and `set_heads`, for many documents at once.
 
     Followers are not told: who writes this many has written what follows from it.
     """
@@ -118,19 +121,22 @@ def write_many(conn: Connection, rows: Sequence[WrittenRow], now_ms: int) -> Non
         conn.exec_driver_sql(_APPEND, changes)
 
 
-def append_changes(conn: Connection, doc: bytes, changes: Sequence[bytes]) -> None:
-    """Add changes that lie in change sets to the tail."""
-    if changes:
-        conn.exec_driver_sql(_APPEND, [(doc, None, False, change) for change in changes])
-        tell(conn, doc, changes)
+def append_changes(conn: Connection, changes: Mapping[bytes, Sequence[bytes]]) -> None:
+    """Add changes that lie in change sets to the tails of documents."""
+    rows = [(doc, None, False, change) for doc, of_one in changes.items() for change in of_one]
+    if rows:
+        conn.exec_driver_sql(_APPEND, rows)
+        tell(conn, changes)
 
 
 def append_unsealed(conn: Connection, rows: Sequence[UnsealedRow]) -> None:
     """Add local changes that are in no change set yet to the tails of their documents."""
     if rows:
         conn.exec_driver_sql(_APPEND, [(row.doc, row.session, row.continues, row.change) for row in rows])
-        for doc, of_one in groupby(rows, lambda row: row.doc):
-            tell(conn, doc, [row.change for row in of_one])
+        changes: dict[bytes, list[bytes]] = {}
+        for row in rows:
+            changes.setdefault(row.doc, []).append(row.change)
+        tell(conn, changes)
 
 
 def mark_sealed(conn: Connection, doc: bytes, session: bytes, count: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -14,8 +14,8 @@ FOLLOWERS = "lichen.followers"
 class Follower(Protocol):
     """Called on the writer thread. What it writes with `conn` is kept, or not, together with the changes."""
 
-    def changed(self, conn: Connection, doc: bytes, changes: Sequence[bytes]) -> None:
-        """These changes were added to the tail of a document. What this raises fails the job."""
+    def changed(self, conn: Connection, changes: Mapping[bytes, Sequence[bytes]]) -> None:
+        """These changes were added to the tails of documents. What this raises fails the job."""
 
     def before_commit(self, conn: Connection) -> None:
         """The transaction is about to be committed: the last moment to write. What this raises fails it."""
@@ -24,8 +24,8 @@ class Follower(Protocol):
         """The transaction in which `changed` was called is over."""
 
 
-def tell(conn: Connection, doc: bytes, changes: Sequence[bytes]) -> None:
+def tell(conn: Connection, changes: Mapping[bytes, Sequence[bytes]]) -> None:
     """Tell all that follow on this connection."""
     followers: Sequence[Follower] = conn.info.get(FOLLOWERS, ())
     for follower in followers:
-        follower.changed(conn, doc, changes)
+        follower.changed(conn, changes)

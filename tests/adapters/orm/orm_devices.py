@@ -116,8 +116,8 @@ class Device:
                 if only is not None and doc != only.bytes:
                     continue
                 if conn.scalar(select(changes.c.num).where(changes.c.doc == doc, changes.c.body == body)) is None:
-                    tails.create_document(conn, doc, space, 0)
-                    tails.append_changes(conn, doc, [body])
+                    tails.create_documents(conn, [doc], space, 0)
+                    tails.append_changes(conn, {doc: [body]})
 
         self.store.write(job).result(9)
         if found and only is None:
@@ -130,7 +130,7 @@ class Device:
             document = build_crdt(*tails.load_tail(conn, doc.bytes), None)
             with document.change() as made:
                 work(document)
-            tails.append_changes(conn, doc.bytes, [change for _, change in made.changes])
+            tails.append_changes(conn, {doc.bytes: [change for _, change in made.changes]})
 
         self.store.write(job).result(9)
 

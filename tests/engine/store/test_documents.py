@@ -21,12 +21,12 @@ def do(store: Store, job: Callable[[Connection], T]) -> T:
 
 
 def begin(store: Store) -> None:
-    do(store, lambda conn: docs.create_document(conn, DOC, SPACE, 1_000))
+    do(store, lambda conn: docs.create_documents(conn, [DOC], SPACE, 1_000))
 
 
 def append(store: Store, session: bytes | None, *changes: bytes, doc: bytes = DOC) -> None:
     if session is None:
-        do(store, lambda conn: docs.append_changes(conn, doc, changes))
+        do(store, lambda conn: docs.append_changes(conn, {doc: changes}))
     else:
         do(store, lambda conn: docs.append_unsealed(conn, [UnsealedRow(doc, session, one) for one in changes]))
 
@@ -48,7 +48,7 @@ def test_a_new_document_is_empty(store: Store) -> None:
 def test_creating_a_document_again_changes_nothing(store: Store) -> None:
     begin(store)
     do(store, lambda conn: docs.set_heads(conn, DOC, b"h" * 32, "Groceries", 2_000))
-    do(store, lambda conn: docs.create_document(conn, DOC, b"t" * 32, 3_000))
+    do(store, lambda conn: docs.create_documents(conn, [DOC], b"t" * 32, 3_000))
     assert do(store, lambda conn: docs.get_document(conn, DOC)) == DocumentRow(
         DOC, SPACE, 2_000, b"h" * 32, "Groceries"
     )
@@ -60,8 +60,8 @@ def test_a_document_that_is_not_here_is_none(store: Store) -> None:
 
 def test_a_list_holds_the_documents_of_its_space(store: Store) -> None:
     begin(store)
-    do(store, lambda conn: docs.create_document(conn, OTHER, SPACE, 1))
-    do(store, lambda conn: docs.create_document(conn, b"f" * 16, b"t" * 32, 1))
+    do(store, lambda conn: docs.create_documents(conn, [OTHER], SPACE, 1))
+    do(store, lambda conn: docs.create_documents(conn, [b"f" * 16], b"t" * 32, 1))
     assert [row.doc for row in do(store, lambda conn: docs.list_documents(conn, SPACE))] == [DOC, OTHER]
 
 

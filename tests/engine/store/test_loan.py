@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -106,9 +106,9 @@ class Recorder:
         self.told: list[object] = []
         self.error: Exception | None = None
 
-    def changed(self, conn: Connection, doc: bytes, changes: Sequence[bytes]) -> None:
-        self.told.append(list(changes))
-        note(changes[-1].decode())(conn)
+    def changed(self, conn: Connection, changes: Mapping[bytes, Sequence[bytes]]) -> None:
+        self.told += map(list, changes.values())
+        note(list(changes.values())[-1][-1].decode())(conn)
         if self.error is not None:
             raise self.error
 
@@ -125,11 +125,11 @@ def test_a_follower_writes_along_with_what_is_saved_and_what_comes(noted: Store)
     stop = noted.follow(follower)
     own = [UnsealedRow(DOC, bytes(16), b"own 1"), UnsealedRow(DOC, bytes(16), b"own 2")]
     noted.write(lambda conn: append_unsealed(conn, own)).result(9)
-    noted.write(lambda conn: append_changes(conn, DOC, [b"theirs"])).result(9)
+    noted.write(lambda conn: append_changes(conn, {DOC: [b"theirs"]})).result(9)
     assert follower.told == [[b"own 1", b"own 2"], "before commit", True, [b"theirs"], "before commit", True]
     assert words(noted) == ["own 2", "last", "theirs", "last"]
     stop()
-    noted.write(lambda conn: append_changes(conn, DOC, [b"later"])).result(9)
+    noted.write(lambda conn: append_changes(conn, {DOC: [b"later"]})).result(9)
     assert words(noted) == ["own 2", "last", "theirs", "last"]
 
 
@@ -138,7 +138,7 @@ def test_what_a_follower_cannot_take_is_not_kept_and_it_is_told(noted: Store) ->
     noted.follow(follower)
     follower.error = ValueError("no such row")
     with pytest.raises(ValueError, match="no such row"):
-        noted.write(lambda conn: append_changes(conn, DOC, [b"theirs"])).result(9)
+        noted.write(lambda conn: append_changes(conn, {DOC: [b"theirs"]})).result(9)
     assert follower.told == [[b"theirs"], False]
     assert words(noted) == []
     assert noted.read(lambda conn: load_tail(conn, DOC)).result(9) == (None, [])

@@ -47,9 +47,11 @@ class Beginnings:
     def seal(self, written: Sequence[rows.WrittenDocument]) -> None:
         """Seal these, which are on disk."""
         loop = asyncio.get_running_loop()
-        fitting = [one for one in written if self._fits(one)]
+        fitting = []
         for one in written:
-            if one not in fitting:
+            if self._fits(one):
+                fitting.append(one)
+            else:
                 self._left(one.doc)
         if fitting:
             self._busy.update((one.doc, loop.create_future()) for one in fitting)

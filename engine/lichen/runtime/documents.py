@@ -9,6 +9,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import islice
 
 from lichen_crdt import CrdtError, Document, Value
 
@@ -27,6 +28,9 @@ from lichen.store import Store
 from lichen.wire.changeset import doc_id
 
 log = logging.getLogger("lichen.documents")
+
+TOGETHER = 16
+"""Documents that are loaded at once to be sealed."""
 
 
 class Documents:
@@ -223,9 +227,10 @@ class Documents:
 
     async def _seal_queued(self) -> None:
         while self._to_seal:
-            doc = next(iter(self._to_seal))
-            await self._load_to_seal([doc])
-            del self._to_seal[doc]
+            docs = list(islice(self._to_seal, TOGETHER))
+            await self._load_to_seal(docs)
+            for doc in docs:
+                del self._to_seal[doc]
 
     def _freshen_soon(self, doc: DocId) -> None:
         self._stale[doc] = None
@@ -268,11 +273,14 @@ class Documents:
             self._host.spawn(self._load_to_seal(asleep), "seal what was left")
 
     async def _load_to_seal(self, docs: Sequence[DocId]) -> None:
-        for doc in docs:
-            try:
-                await self.get(doc)
-            except LichenError as error:
-                log.error("changes of document %s could not be sealed: %s", doc.hex(), error)
+        for start in range(0, len(docs), TOGETHER):
+            some = docs[start : start + TOGETHER]
+            outcomes = await asyncio.gather(*map(self.get, some), return_exceptions=True)
+            for doc, outcome in zip(some, outcomes, strict=True):
+                if isinstance(outcome, LichenError):
+                    log.error("changes of document %s could not be sealed: %s", doc.hex(), outcome)
+                elif isinstance(outcome, BaseException):
+                    raise outcome
 
     def cannot_seal(self, document: OpenDocument) -> None:
         """Its changes wait for rights or keys: it is loaded for them again, should it have left memory by then."""

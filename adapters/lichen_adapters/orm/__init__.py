@@ -9,7 +9,7 @@
         stars: Mapped[int] = synced_counter()
 
     sessions = Sessions(engine, Base)
-    Base.metadata.create_all(sessions.database)
+    sessions.prepare()  # creates tables, and brings rows up to date with documents
     with sessions.begin(space) as session:
         session.add(Note(title="Groceries", body="milk"))
 """

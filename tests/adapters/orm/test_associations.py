@@ -100,7 +100,7 @@ def test_a_session_that_does_what_another_device_did_meanwhile_commits(pair: tup
         before = list(user.marks)
         with other.sessions.begin() as elsewhere:
             there = elsewhere.scalars(select(User)).one()
-            there.marks = elsewhere.scalars(select(Tag)).all() if adds else []  # type: ignore[assignment]
+            there.marks = elsewhere.scalars(select(Tag)).all() if adds else []  # type: ignore[assignment]  # any sequence does
         session.commit()
         user.marks  # noqa: B018  # is loaded again
         assert list(user.marks) == before

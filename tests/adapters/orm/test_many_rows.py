@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from lichen import Engine
 from lichen.ids import DocId
 from lichen.runtime.rows import documents_to_seal
 from orm_models import Address, User
@@ -14,9 +15,9 @@ from test_engines import device, joined, shown, until
 MANY = 200
 
 
-async def sealed(engine: object, docs: list[DocId]) -> list[int]:
+async def sealed(engine: Engine, docs: list[DocId]) -> list[int]:
     """How many change sets of each document there are."""
-    return [await engine.count_sets(doc) for doc in docs]  # type: ignore[attr-defined]
+    return [await engine.count_sets(doc) for doc in docs]
 
 
 async def test_new_rows_are_sealed_once_each_and_reach_the_other_device(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Coroutine
 from typing import Any
 
 from lichen.store.loan import Loan
@@ -20,14 +21,6 @@ def borrower() -> str:
     return (
         f"a session on thread {threading.current_thread().name}" if task is None else f"a session of {task.get_name()}"
     )
-
-
-def in_transaction(dbapi: Any) -> bool:
-    """Whether a transaction has begun."""
-    try:
-        return bool(_driver(dbapi).in_transaction)
-    except ValueError:  # aiosqlite's way of saying that it is closed
-        return False
 
 
 def wait_for(dbapi: Any, loan: Loan) -> None:
@@ -50,27 +43,37 @@ def commit(conn: Connection) -> asyncio.CancelledError | None:
     dbapi: Any = conn.connection.dbapi_connection
     try:
         if isinstance(dbapi, AdaptedConnection):
-            return dbapi.run_async(_commit_to_the_end)
+            return dbapi.run_async(lambda driver: _to_the_end(driver.execute("COMMIT")))
         dbapi.execute("COMMIT")
     except Exception as error:
         raise DBAPIError.instance("COMMIT", None, error, conn.dialect.loaded_dbapi.Error) from error
     return None
 
 
-async def _commit_to_the_end(driver: Any) -> asyncio.CancelledError | None:
-    """The thread of the connection would commit all the same, and nobody would know."""
-    committing = asyncio.ensure_future(driver.execute("COMMIT"))
+def roll_back(dbapi: Any) -> asyncio.CancelledError | None:
+    """Roll back, if a transaction has begun. Returned is what is to be raised once it has, as for `commit`.
+
+    The driver looks whether one has begun on the connection's own thread, after what a cancelled task left it to do.
+    """
+    if not isinstance(dbapi, AdaptedConnection):
+        dbapi.rollback()
+        return None
+    try:
+        return dbapi.run_async(lambda driver: _to_the_end(driver.rollback()))
+    except ValueError:  # aiosqlite's way of saying that it is closed: that has rolled back
+        return None
+
+
+async def _to_the_end(work: Coroutine[Any, Any, Any]) -> asyncio.CancelledError | None:
+    """The thread of the connection does it all the same, and nobody would know when and how it ended."""
+    doing = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
-    while not committing.done():
+    while not doing.done():
         try:
-            await asyncio.shield(committing)
+            await asyncio.shield(doing)
         except asyncio.CancelledError as error:
             cancelled = error
         except Exception:
             break
-    committing.result()
+    doing.result()
     return cancelled
-
-
-def _driver(dbapi: Any) -> Any:
-    return dbapi.driver_connection if isinstance(dbapi, AdaptedConnection) else dbapi

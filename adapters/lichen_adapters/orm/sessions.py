@@ -342,10 +342,11 @@ class Sessions:
 
     def _roll_back(self, writing: Writing, dbapi: Any) -> None:
         try:
-            if driver.in_transaction(dbapi):
-                dbapi.execute("ROLLBACK")
+            cancelled = driver.roll_back(dbapi)
         finally:
             self._ended(writing, committed=False)
+        if cancelled is not None:
+            raise cancelled
 
     def _ended(self, writing: Writing, *, committed: bool) -> None:
         loan, writing.loan = writing.loan, None

@@ -223,6 +223,43 @@ async def test_a_task_that_is_cancelled_anywhere_leaves_rows_and_documents_agree
     await asyncio.to_thread(device.check)
 
 
+async def test_what_the_connection_does_while_its_task_is_cancelled_ends_before_it_rolls_back(
+    device: Device, sessions: AsyncSessions
+) -> None:
+    """Writing ends the transaction that has only read; that is slow here, and the task is cancelled meanwhile."""
+    loop = asyncio.get_running_loop()
+    go_on = threading.Event()
+
+    def steps_later(steps: int) -> None:
+        if steps:
+            loop.call_soon(steps_later, steps - 1)
+        else:
+            go_on.set()
+
+    def slow(statement: str) -> None:
+        if statement == "COMMIT" and not go_on.is_set():
+            loop.call_soon_threadsafe(task.cancel)
+            loop.call_soon_threadsafe(steps_later, 20)
+            assert go_on.wait(20)
+
+    async def work() -> None:
+        async with sessions.begin(SPACE) as session:
+            user = (await session.scalars(select(User).where(User.name == "ann"))).one()
+            raw = await (await session.connection()).get_raw_connection()
+            await raw.driver_connection.set_trace_callback(slow)
+            user.bio = "never"
+            await session.flush()
+
+    task = asyncio.create_task(work())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert go_on.is_set()
+    async with sessions.begin() as session:
+        await session.execute(update(User).where(User.bio.is_(None)).values(bio="goes on"))
+    assert (await ann(sessions)).bio == "goes on"
+    await asyncio.to_thread(device.check)
+
+
 async def test_a_task_that_is_cancelled_within_the_commit_has_committed(
     device: Device, sessions: AsyncSessions, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from lichen.testing.commands import done
 from lichen_notes.demo import Device
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Page, WebSocketRoute
 
 PIECES = ["a", "b", "c", " ", "ö", "e\u0301", "😀", "👩‍👩‍👧", "漢", "🇩🇪"]
 PICTURES = os.environ.get("LICHEN_PICTURES")
@@ -197,6 +198,42 @@ async def test_another_note_opened_in_the_middle_of_a_word_takes_nothing_of_it(
     await ada.click(f"#note-{second}")
     await until(ada, "document.querySelector('.cm-content').textContent.startsWith('0 1 2')")
     assert await ada.input_value("#title") == "Sunday"
+
+
+@pytest.mark.browser
+async def test_what_is_typed_before_the_note_has_come_is_kept(browser: Browser, devices: list[Device]) -> None:
+    """A slow program: its answers are held back until something is typed into the note that was clicked."""
+    ada, ben = await together(browser, devices)
+    note = (await ada.evaluate("location.hash"))[1:]
+    await ada.click(".cm-content")
+    await ada.keyboard.insert_text("there\n")
+    await agree(devices, (ada, ben), note)
+    held: list[tuple[WebSocketRoute, str | bytes]] = []
+    hold = True
+
+    def between(page: WebSocketRoute) -> None:
+        def answered(message: str | bytes) -> None:
+            if hold and json.loads(message)["type"] != "state":
+                held.append((page, message))
+            else:
+                page.send(message)
+
+        page.connect_to_server().on_message(answered)
+
+    late = await browser.new_page()
+    await late.route_web_socket("**/live", between)
+    await late.goto(devices[0].url)
+    await late.click(".note-link")
+    await late.click(".cm-content")
+    await late.keyboard.insert_text("early ")
+    await late.keyboard.insert_text("words")
+    hold = False
+    assert held
+    for page, message in held:
+        page.send(message)
+    await until(late, "document.querySelector('.cm-content').textContent.includes('there')")
+    await late.keyboard.insert_text("!")
+    assert await agree(devices, (ada, late), note) == "there\nearly words!"
 
 
 @pytest.mark.browser

@@ -110,7 +110,7 @@ export class OpenNote {
   /** The program has sent the whole note: at first, and when it was started anew. */
   opened(opened: Opened): void {
     if (!this.epoch) {
-      this.replaceState(opened, []);
+      this.replaceState(opened, this.unconfirmed(0)); // what was typed before this answer came
       return;
     }
     if (opened.epoch === this.epoch && this.heads.join() === opened.heads.join()) return;
@@ -136,17 +136,15 @@ export class OpenNote {
   private replaceState(opened: Opened, pending: ChangeSet[]): void {
     const target = Text.of(opened.text.split("\n"));
     const rebased: ChangeSet[] = [];
-    if (pending.length) {
-      const all = sendableUpdates(this.view.state).map((update) => update.changes);
-      let base = this.synced; // becomes the text that the changes still to be done start from
-      for (const change of all.slice(0, all.length - pending.length)) base = change.apply(base);
-      let bridge = difference(base, target);
-      for (const change of pending) {
-        rebased.push(change.map(bridge));
-        bridge = bridge.map(change, true);
-      }
+    const all = sendableUpdates(this.view.state).map((update) => update.changes);
+    let base = this.synced; // becomes the text that the changes still to be done start from
+    for (const change of all.slice(0, all.length - pending.length)) base = change.apply(base);
+    let bridge = difference(base, target);
+    for (const change of pending) {
+      rebased.push(change.map(bridge));
+      bridge = bridge.map(change, true);
     }
-    const selection = Math.min(this.view.state.selection.main.head, target.length);
+    const selection = bridge.mapPos(this.view.state.selection.main.head);
     this.epoch = opened.epoch;
     this.heads = opened.heads;
     this.pushing = false;
@@ -154,7 +152,7 @@ export class OpenNote {
     this.synced = target;
     this.view.setState(this.fresh(opened.text, opened.version));
     for (const changes of rebased) this.view.dispatch({ changes });
-    this.view.dispatch({ selection: { anchor: Math.min(selection, this.view.state.doc.length) } });
+    this.view.dispatch({ selection: { anchor: selection } });
     this.changed();
   }
 

@@ -41,6 +41,8 @@ from lichen_adapters.orm.live import call_live as call_live
 from lichen_adapters.orm.live import live as live
 from lichen_adapters.orm.merges import Merged as Merged
 from lichen_adapters.orm.restoring import restore as restore
+from lichen_adapters.orm.search_words import SearchTooLong as SearchTooLong
+from lichen_adapters.orm.searching import search as search
 from lichen_adapters.orm.sessions import Sessions as Sessions
 from lichen_adapters.orm.synced import DocId as DocId
 from lichen_adapters.orm.synced import Synced as Synced
@@ -61,6 +63,7 @@ __all__ = [
     "Merged",
     "Misfit",
     "Rows",
+    "SearchTooLong",
     "SessionMisuse",
     "Sessions",
     "Side",
@@ -71,6 +74,7 @@ __all__ = [
     "live",
     "local_column",
     "restore",
+    "search",
     "synced_association",
     "synced_counter",
     "synced_list",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import JSON, Dialect, Text, TypeDecorator
 from sqlalchemy.orm import MappedColumn, mapped_column
@@ -12,6 +12,8 @@ from lichen_adapters.orm.tracking import TrackedList, TrackedSet
 
 KIND = "lichen.kind"
 """Where a column has its kind, in `Column.info`."""
+SEARCH = "lichen.search"
+"""Where a column and its table have how its text is searched, in their `info`: by "words" or "trigram"."""
 
 
 class Kind(Enum):
@@ -48,8 +50,16 @@ class SetOf(TypeDecorator[set[Any]]):
         return None if value is None else set(value)
 
 
-def synced_text(**options: Any) -> MappedColumn[Any]:  # Any: the annotation `Mapped[str]` says what it is
-    """A text that merges by character: a new string becomes the fewest edits. Options are `mapped_column`'s."""
+def synced_text(
+    *, search: bool | Literal["trigram"] = False, **options: Any
+) -> MappedColumn[Any]:  # Any: the annotation `Mapped[str]` says what it is
+    """A text that merges by character: a new string becomes the fewest edits. Other options are `mapped_column`'s.
+
+    With `search`, `search()` finds its words; with "trigram" any part of them of three characters or more, as texts
+    need it that put no spaces between words.
+    """
+    if search:
+        options["info"] = {**(options.get("info") or {}), SEARCH: "words" if search is True else search}
     return _column(Kind.TEXT, Text, options)
 
 

@@ -32,7 +32,7 @@ from sqlalchemy import Engine as Database
 from sqlalchemy.orm import DeclarativeBase, Mapper, Session, SessionTransaction, configure_mappers, object_mapper
 from sqlalchemy.pool import PoolResetState
 
-from lichen_adapters.orm import associated, driver, held, journal
+from lichen_adapters.orm import associated, driver, held, journal, search_index
 from lichen_adapters.orm.capture import Begun, Capture, Told
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.feed import Feed
@@ -146,6 +146,8 @@ class Sessions:
         if create:
             self._metadata.create_all(self.database)
         held.metadata.create_all(self.database)
+        with self.database.begin() as conn:
+            search_index.install(conn, [planned.table for planned in self.plan])
         self._engine.store.write(self._rebuild_all).result()
         self._prepared = True
 

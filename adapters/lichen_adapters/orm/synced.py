@@ -10,7 +10,7 @@ from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, MappedAsDataclass, Mapper, mapped_column
 from sqlalchemy.types import NullType
 
-from lichen_adapters.orm import unique_keys
+from lichen_adapters.orm import search_index, unique_keys
 from lichen_adapters.orm.columns import KIND, Kind
 from lichen_adapters.orm.errors import MappingError, SessionMisuse
 from lichen_adapters.orm.merging import SyncedColumn
@@ -85,6 +85,7 @@ def _check(mapper: Mapper[Any], cls: type[Synced]) -> None:
     if not inherited:
         _check_key(table, cls.__name__, joined=joined)
     _check_columns(table)
+    search_index.declare(table)
     if any(constraint.initially for constraint in table.foreign_key_constraints):
         raise MappingError(f"{cls.__name__} has a deferred foreign key, which could only fail with everything merged")
     unique_keys.claim(table, inherited=inherited)

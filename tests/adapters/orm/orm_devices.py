@@ -16,7 +16,8 @@ from lichen.runtime.rows import WrittenDocument
 from lichen.store import Store
 from lichen.store import documents as tails
 from lichen.store.schema import changes, documents
-from lichen_adapters.orm import Misfit, Sessions
+from lichen_adapters.orm import Misfit, Sessions, search_index
+from lichen_adapters.orm.columns import SEARCH
 from lichen_adapters.orm.disputes import disputed
 from lichen_adapters.orm.held import held_rows
 from lichen_adapters.orm.plan import DELETED
@@ -246,6 +247,13 @@ class Device:
         }
         assert self.disputed() == self.disputes()
         assert self.flagged() == self._losers(projected.rows) - held
+        self.store.write(self._check_indexes).result(9)
+
+    def _check_indexes(self, conn: Connection) -> None:
+        """What is searched is what rows hold: FTS5 compares them."""
+        for planned in self.sessions.plan:
+            if SEARCH in planned.table.info:
+                search_index.check(conn, planned.table)
 
     def _losers(self, projected: dict[tuple[str, uuid.UUID], dict[str, Any] | None]) -> set[tuple[str, uuid.UUID]]:
         """Which rows have a key that another has had for longer, worked out from all rows that documents stand for."""

@@ -65,7 +65,7 @@ class User(Synced, Base):
     photo: Mapped[bytes | None]
     active: Mapped[bool] = mapped_column(default=True)
     age: Mapped[int | None] = mapped_column(CheckConstraint("age < 150"))
-    bio: Mapped[str | None] = synced_text()
+    bio: Mapped[str | None] = synced_text(search=True)
     stars: Mapped[int] = synced_counter()
     tags: Mapped[set[str]] = synced_set()
     steps: Mapped[list[Any]] = synced_list()

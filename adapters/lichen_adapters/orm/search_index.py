@@ -1,0 +1,132 @@
+"""The full-text index of a table: kept by triggers of the database, so that whoever writes rows writes it.
+
+On SQLite it is an FTS5 table beside the table, `lichen_TABLE_search`, which holds no copy of the text ("external
+content", https://www.sqlite.org/fts5.html section 4.4.3). What an index is and how it is searched depends on the
+database, and is told by its dialect's name here and in `lichen_adapters.orm.searching`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from sqlalchemy import Column, Connection, Table, event
+
+from lichen_adapters.orm.columns import SEARCH
+from lichen_adapters.orm.errors import MappingError
+
+TOKENIZERS = {"words": "unicode61 remove_diacritics 2", "trigram": "trigram remove_diacritics 1"}
+"""How FTS5 takes texts apart, for each way of searching."""
+
+_RESERVED = frozenset(["rank", "rowid"])
+
+
+def declare(table: Table) -> None:
+    """Have the index of a table made and dropped with it, if it has texts that are searched. Raises `MappingError`."""
+    columns = searched(table)
+    ways = {column.info[SEARCH] for column in columns}
+    if len(ways) > 1:
+        raise MappingError(f"texts of the table {table.name} are searched in different ways", hint="choose one of them")
+    if wrong := sorted(column.name for column in columns if column.name.lower() in _RESERVED):
+        raise MappingError(
+            f"a column called {wrong[0]} cannot be searched", hint="give it another name in the database"
+        )
+    if columns and SEARCH not in table.info:
+        table.info[SEARCH] = ways.pop()
+        event.listen(table, "after_create", _created)
+        event.listen(table, "before_drop", _dropped)
+
+
+def searched(table: Table) -> list[Column[Any]]:
+    """The columns whose text is searched."""
+    return [column for column in table.columns if SEARCH in column.info]
+
+
+def name_of(table: Table) -> str:
+    """The name of the index of a table, unlike any name that FTS5 gives to what it keeps for another index."""
+    return f"lichen_{table.name}_search"
+
+
+def install(conn: Connection, tables: Iterable[Table]) -> None:
+    """Make what is missing of the indexes of tables that exist, anew where it is not as declared; drop all others."""
+    if conn.dialect.name != "sqlite":
+        return
+    there = _there(conn)
+    wanted = {name_of(table): table for table in tables if SEARCH in table.info}
+    for name in [name for name, ddl in there.items() if ddl.startswith("CREATE VIRTUAL TABLE") and name not in wanted]:
+        _drop(conn, name)
+    for name, table in wanted.items():
+        if table.name in there and any(there.get(one) != ddl for one, ddl in _ddl(table)):
+            _drop(conn, name)
+            _create(conn, table)
+            rebuild(conn, table)
+
+
+def rebuild(conn: Connection, table: Table) -> None:
+    """Make an index what the rows hold."""
+    index = _quoted(name_of(table))
+    conn.exec_driver_sql(f"INSERT INTO {index} ({index}) VALUES ('rebuild')")
+
+
+def check(conn: Connection, table: Table) -> None:
+    """Compare an index with the rows. Raises `DBAPIError` where they differ, which is how FTS5 says it."""
+    index = _quoted(name_of(table))
+    conn.exec_driver_sql(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")
+
+
+def _there(conn: Connection) -> dict[str, str]:
+    """How tables were made, and what belongs to indexes."""
+    query = "SELECT name, sql FROM sqlite_master WHERE type = 'table' OR name LIKE 'lichen\\_%\\_search%' ESCAPE '\\'"
+    return {name: ddl or "" for name, ddl in conn.exec_driver_sql(query)}
+
+
+def _created(target: Table, connection: Connection, **_: Any) -> None:
+    if connection.dialect.name == "sqlite":
+        _create(connection, target)
+
+
+def _dropped(target: Table, connection: Connection, **_: Any) -> None:
+    if connection.dialect.name == "sqlite":
+        _drop(connection, name_of(target))
+
+
+def _create(conn: Connection, table: Table) -> None:
+    for _, ddl in _ddl(table):
+        conn.exec_driver_sql(ddl)
+
+
+def _drop(conn: Connection, name: str) -> None:
+    for kind in ("insert", "update", "delete"):
+        conn.exec_driver_sql(f"DROP TRIGGER IF EXISTS {_quoted(f'{name}_{kind}')}")
+    conn.exec_driver_sql(f"DROP TABLE IF EXISTS {_quoted(name)}")
+
+
+def _ddl(table: Table) -> Iterator[tuple[str, str]]:
+    """Name and statement of each part of an index."""
+    name, columns = name_of(table), [_quoted(column.name) for column in searched(table)]
+    index, names = _quoted(name), ", ".join(columns)
+    content = table.name.replace("'", "''")
+    options = f"content='{content}', tokenize='{TOKENIZERS[table.info[SEARCH]]}'"
+    yield name, f"CREATE VIRTUAL TABLE {index} USING fts5({names}, {options})"
+
+    def values(row: str) -> str:
+        return ", ".join(f"{row}.{one}" for one in ("rowid", *columns))
+
+    add = f"INSERT INTO {index} (rowid, {names}) VALUES ({values('new')});"
+    remove = f"INSERT INTO {index} ({index}, rowid, {names}) VALUES ('delete', {values('old')});"
+    differs = " OR ".join(f"old.{one} IS NOT new.{one}" for one in columns)
+    for kind, when, body in (
+        ("insert", "INSERT", add),
+        ("update", f"UPDATE OF {names}", f"{remove} {add}"),
+        ("delete", "DELETE", remove),
+    ):
+        condition = f" WHEN {differs}" if kind == "update" else ""
+        trigger = _quoted(f"{name}_{kind}")
+        yield (
+            f"{name}_{kind}",
+            f"CREATE TRIGGER {trigger} AFTER {when} ON {_quoted(table.name)}{condition} BEGIN {body} END",
+        )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -109,8 +109,7 @@ class Engine:
             self._driver.feed(space)
             await self._load_card(space.space)
         await self.joining.load()
-        for doc in await asyncio.wrap_future(self.store.write(rows.documents_to_seal)):
-            await self._documents.get(doc)
+        self._documents.seal(await asyncio.wrap_future(self.store.write(rows.documents_to_seal)))
 
     async def _load_card(self, space: SpaceId) -> None:
         genesis = self._state(space).log.genesis
@@ -434,10 +433,9 @@ class Engine:
         """Start a task of the driver's."""
         return self._driver.spawn(work, name)
 
-    def want_epoch(self, document: OpenDocument) -> None:
+    def want_epoch(self, doc: DocId, space: SpaceId) -> None:
         """There is something to seal, and no epoch to seal it under."""
-        space = document.space
-        self._documents.cannot_seal(document)
+        self._documents.cannot_seal(doc, space)
         operations = author_epoch(self._state(space), self.identity, self.clock)
         if operations:
             self._driver.feed(happened.OperationsAuthored(space, tuple(operations)))

@@ -66,8 +66,8 @@ class Host(Protocol):
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None] | None:
         """Start a task; None once the engine is closed."""
 
-    def want_epoch(self, document: OpenDocument) -> None:
-        """There is something to seal, and no epoch to seal it under: begin one, where this device can."""
+    def want_epoch(self, doc: DocId, space: SpaceId) -> None:
+        """There is something to seal in a document, and no epoch to seal it under: begin one, where this device can."""
 
     def sealed(self, event: SetSealed) -> None:
         """An own change set is on disk: push it."""

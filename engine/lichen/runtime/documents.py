@@ -9,7 +9,6 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from itertools import islice
 
 from lichen_crdt import CrdtError, Document, Value
 
@@ -20,17 +19,14 @@ from lichen.crypto.plaintext import CHANGE_BYTES
 from lichen.errors import LichenError, NotFound, StoreError
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.runtime import rows
-from lichen.runtime.beginnings import Beginnings
 from lichen.runtime.document import Host, OpenDocument, too_large
 from lichen.runtime.folding import load_snapshot
 from lichen.runtime.sealer import SessionLog, Unsealed, run_of
+from lichen.runtime.unopened import Unopened
 from lichen.store import Store
 from lichen.wire.changeset import doc_id
 
 log = logging.getLogger("lichen.documents")
-
-TOGETHER = 16
-"""Documents that are loaded at once to be sealed."""
 
 
 class Documents:
@@ -54,9 +50,7 @@ class Documents:
         """Written by another connection while the document was being loaded."""
         self._other_sessions: list[Session] = []
         """Under which other connections of this process write."""
-        self._beginnings = Beginnings(host, self._seal_soon)
-        self._to_seal: dict[DocId, None] = {}
-        """To be loaded, for what another connection wrote to be sealed."""
+        self._unopened = Unopened(host, self._asleep, self._load_soon)
         self._stale: dict[DocId, None] = {}
         """Changed on disk while not in memory: title and heads in the store are old."""
         self._freshening = False
@@ -144,9 +138,9 @@ class Documents:
         try:
             if failed is not None:
                 await failed.ended()
-            begun = self._beginnings.busy(doc)
-            if begun is not None:
-                await begun
+            sealing = self._unopened.busy(doc)
+            if sealing is not None:
+                await sealing
             sessions = [self._session, *self._other_sessions]
             stored = await asyncio.wrap_future(self._store.write(lambda conn: rows.load_document(conn, doc, sessions)))
             if stored is None:
@@ -164,7 +158,7 @@ class Documents:
             if self._late.pop(doc, None):  # what came while it could not be loaded
                 self._freshen_soon(doc)
             if self._late_written.pop(doc, None):
-                self._seal_soon(doc)
+                self.seal([doc])
 
     async def _build(self, stored: rows.StoredDocument) -> OpenDocument:
         actor = actor_id(self._device, stored.doc, self._session)
@@ -205,32 +199,33 @@ class Documents:
 
     def written_elsewhere(self, written: Sequence[rows.WrittenDocument]) -> None:
         """Another connection wrote these changes: show them in documents in memory, and seal them all."""
-        begun = []
+        asleep = []
         for one in written:
             document = self._alive.get(one.doc)
             if document is not None and document.failure is None:
                 document.join(one.changes)
             elif one.doc in self._loading:
                 self._late_written.setdefault(one.doc, []).append(one.changes)
-            elif one.begun is not None:
-                begun.append(one)
             else:
-                self._seal_soon(one.doc)
-        if begun:
-            self._beginnings.seal(begun)
+                asleep.append(one.doc)
+        self.seal(asleep)
 
-    def _seal_soon(self, doc: DocId) -> None:
+    def seal(self, docs: Iterable[DocId]) -> None:
+        """Seal what lies in the store unsealed."""
+        self._unopened.seal(docs)
+
+    def _asleep(self, doc: DocId) -> bool:
+        return doc not in self._alive and doc not in self._loading
+
+    def _load_soon(self, doc: DocId) -> None:
         """Load it, which seals what lies in the store unsealed."""
-        self._to_seal[doc] = None
-        if len(self._to_seal) == 1:
-            self._host.spawn(self._seal_queued(), "seal rows")
+        self._host.spawn(self._load_to_seal(doc), f"seal {doc.hex()[:8]}")
 
-    async def _seal_queued(self) -> None:
-        while self._to_seal:
-            docs = list(islice(self._to_seal, TOGETHER))
-            await self._load_to_seal(docs)
-            for doc in docs:
-                del self._to_seal[doc]
+    async def _load_to_seal(self, doc: DocId) -> None:
+        try:
+            await self.get(doc)
+        except LichenError as error:
+            log.error("changes of document %s could not be sealed: %s", doc.hex(), error)
 
     def _freshen_soon(self, doc: DocId) -> None:
         self._stale[doc] = None
@@ -269,26 +264,15 @@ class Documents:
         if left and self._host.sealer.ready(space):
             for doc in left:
                 del self._unsealed[doc]
-            asleep = [doc for doc in left if doc not in self._alive]
-            self._host.spawn(self._load_to_seal(asleep), "seal what was left")
+            self.seal(doc for doc in left if doc not in self._alive)
 
-    async def _load_to_seal(self, docs: Sequence[DocId]) -> None:
-        for start in range(0, len(docs), TOGETHER):
-            some = docs[start : start + TOGETHER]
-            outcomes = await asyncio.gather(*map(self.get, some), return_exceptions=True)
-            for doc, outcome in zip(some, outcomes, strict=True):
-                if isinstance(outcome, LichenError):
-                    log.error("changes of document %s could not be sealed: %s", doc.hex(), outcome)
-                elif isinstance(outcome, BaseException):
-                    raise outcome
-
-    def cannot_seal(self, document: OpenDocument) -> None:
-        """Its changes wait for rights or keys: it is loaded for them again, should it have left memory by then."""
-        self._unsealed[document.id] = document.space
+    def cannot_seal(self, doc: DocId, space: SpaceId) -> None:
+        """Its changes wait for rights or keys, wherever it is then."""
+        self._unsealed[doc] = space
 
     async def settle(self) -> None:
         """Return when every document in memory is saved, sealed and applied, as far as it can be."""
-        await self._beginnings.settle()
+        await self._unopened.settle()
         for document in self.all_open():
             await document.settled()
 

@@ -127,7 +127,8 @@ def store_keys(conn: Connection, effect: do.StoreKeys) -> None:
 # Change sets
 
 
-def _row(change_set: ChangeSet, last_hash: bytes | None) -> change_sets.ChangeSetRow:
+def set_row(change_set: ChangeSet, last_hash: bytes | None) -> change_sets.ChangeSetRow:
+    """A change set as the store keeps it."""
     header = change_set.header
     return change_sets.ChangeSetRow(
         id=change_set.id,
@@ -147,7 +148,7 @@ def _row(change_set: ChangeSet, last_hash: bytes | None) -> change_sets.ChangeSe
 
 def store_sets(conn: Connection, effect: do.StoreSets) -> None:
     """Accepted change sets, and at a device the changes in them."""
-    change_sets.add_change_sets(conn, [_row(item.set, item.last_hash) for item in effect.sets])
+    change_sets.add_change_sets(conn, [set_row(item.set, item.last_hash) for item in effect.sets])
     now_ms = _now_ms()
     by_document: dict[bytes, list[bytes]] = {}
     for item in effect.sets:
@@ -159,18 +160,10 @@ def store_sets(conn: Connection, effect: do.StoreSets) -> None:
 
 def save_sealed(conn: Connection, change_set: ChangeSet, last_hash: bytes, changes: int) -> None:
     """An own change set, made of that many of its session's oldest unsealed changes."""
-    change_sets.add_change_sets(conn, [_row(change_set, last_hash)])
+    change_sets.add_change_sets(conn, [set_row(change_set, last_hash)])
     header = change_set.header
     documents.mark_sealed(conn, header.doc, header.session, changes)
     documents.put_session(conn, header.doc, documents.SessionRow(header.session, None, header.seq, change_set.id))
-
-
-def save_many_sealed(conn: Connection, sealed: Sequence[tuple[ChangeSet, bytes, int]]) -> None:
-    """As `save_sealed`, for the first sets of many documents: set, last hash and count of changes each."""
-    change_sets.add_change_sets(conn, [_row(change_set, last_hash) for change_set, last_hash, _ in sealed])
-    headers = [(change_set.header, change_set.id, count) for change_set, _, count in sealed]
-    documents.mark_many_sealed(conn, [(header.doc, header.session, count) for header, _, count in headers])
-    documents.advance_sessions(conn, [(header.seq, last, header.doc, header.session) for header, last, _ in headers])
 
 
 def read_sets(conn: Connection, effect: do.ReadSets, limits: Limits) -> happened.SetsRead:
@@ -306,7 +299,7 @@ def load_document(conn: Connection, doc: DocId, sessions: Sequence[Session]) -> 
         sessions=[
             _session_log(conn, doc, one) for one in dict.fromkeys([*sessions, *(row.session for row in pending)])
         ],
-        unsealed=_unsealed(pending),
+        unsealed=unsealed_of(pending),
     )
 
 
@@ -318,8 +311,8 @@ def _session_log(conn: Connection, doc: DocId, session: bytes) -> SessionLog:
     return SessionLog(Session(session), row.seq, last, row.nonce or b"")
 
 
-def _unsealed(pending: Sequence[documents.UnsealedRow]) -> list[Unsealed]:
-    """The changes with their dependencies where those are more than the change before."""
+def unsealed_of(pending: Sequence[documents.UnsealedRow]) -> list[Unsealed]:
+    """Changes of one document with their dependencies, where those are more than the change before."""
     found: list[Unsealed] = []
     before: dict[bytes, bytes] = {}
     for row in pending:

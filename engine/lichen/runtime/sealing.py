@@ -48,7 +48,7 @@ class Sealing:
             return
         host = opened.host
         if not host.sealer.ready(opened.space):
-            host.want_epoch(opened)
+            host.want_epoch(opened.id, opened.space)
         if host.sealer.ready(opened.space):
             self.busy, self.failed = True, False
             host.spawn(self._seal_all(opened), f"seal {opened.id.hex()[:8]}")

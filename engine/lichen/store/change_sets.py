@@ -147,6 +147,13 @@ def last_hashes(conn: Connection, doc: bytes) -> list[tuple[bytes, bytes]]:
     return [(row.last_hash, row.id) for row in found]
 
 
+def last_hashes_of_many(conn: Connection, docs: Sequence[bytes]) -> list[tuple[bytes, bytes, bytes]]:
+    """`(doc, last_hash, id)` of every set of these documents that holds changes."""
+    c = change_sets.c
+    found = conn.execute(select(c.doc, c.last_hash, c.id).where(c.doc.in_(docs), c.last_hash.isnot(None)))
+    return [(row.doc, row.last_hash, row.id) for row in found]
+
+
 def count(conn: Connection, doc: bytes) -> int:
     """How many change sets of a document are here."""
     return conn.execute(select(func.count()).where(change_sets.c.doc == doc)).scalar_one()

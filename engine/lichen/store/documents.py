@@ -21,7 +21,10 @@ _APPEND = "INSERT INTO lichen_changes (doc, session, continues, body) VALUES (?,
 _HEADS = "UPDATE lichen_documents SET heads = ?, title = ?, changed_ms = ? WHERE doc = ?"
 _CREATE = "INSERT INTO lichen_documents (doc, space, created_ms, changed_ms, heads, title) VALUES (?, ?, ?, ?, ?, ?)"
 _BEGIN_SESSION = "INSERT INTO lichen_sessions (doc, session, nonce, seq, last) VALUES (?, ?, ?, 0, NULL)"
-_ADVANCE = "UPDATE lichen_sessions SET nonce = NULL, seq = ?, last = ? WHERE doc = ? AND session = ?"
+_ADVANCE = (
+    "INSERT INTO lichen_sessions (doc, session, nonce, seq, last) VALUES (?, ?, NULL, ?, ?)"
+    " ON CONFLICT (doc, session) DO UPDATE SET nonce = NULL, seq = excluded.seq, last = excluded.last"
+)
 _MARK = (
     "UPDATE lichen_changes SET session = NULL WHERE num IN"
     " (SELECT num FROM lichen_changes WHERE doc = ? AND session = ? ORDER BY num LIMIT ?)"
@@ -149,8 +152,8 @@ def mark_many_sealed(conn: Connection, marks: Sequence[tuple[bytes, bytes, int]]
     conn.exec_driver_sql(_MARK, list(marks))
 
 
-def advance_sessions(conn: Connection, ends: Sequence[tuple[int, bytes, bytes, bytes]]) -> None:
-    """Note how far sessions that are known have written: seq, last set, document and session each."""
+def advance_sessions(conn: Connection, ends: Sequence[tuple[bytes, bytes, int, bytes]]) -> None:
+    """Note how far sessions have sealed: document, session, seq and last set each."""
     conn.exec_driver_sql(_ADVANCE, list(ends))
 
 
@@ -201,6 +204,28 @@ def unsealed(conn: Connection, doc: bytes) -> list[UnsealedRow]:
     c = changes.c
     query = select(c.doc, c.session, c.body, c.continues).where(c.session.isnot(None), c.doc == doc).order_by(c.num)
     return [UnsealedRow(*row) for row in conn.execute(query)]
+
+
+def unsealed_of_many(conn: Connection, docs: Sequence[bytes]) -> list[UnsealedRow]:
+    """As `unsealed`, of many documents."""
+    c = changes.c
+    query = select(c.doc, c.session, c.body, c.continues).where(c.session.isnot(None), c.doc.in_(docs)).order_by(c.num)
+    return [UnsealedRow(*row) for row in conn.execute(query)]
+
+
+def spaces_of_many(conn: Connection, docs: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The space of each of these documents that is here."""
+    query = select(documents.c.doc, documents.c.space).where(documents.c.doc.in_(docs))
+    return {row.doc: row.space for row in conn.execute(query)}
+
+
+def sessions_of_many(conn: Connection, docs: Sequence[bytes]) -> dict[bytes, list[SessionRow]]:
+    """How far the sessions of this device have sealed in each of these documents."""
+    found: dict[bytes, list[SessionRow]] = {}
+    c = sessions.c
+    for doc, *row in conn.execute(select(c.doc, c.session, c.nonce, c.seq, c.last).where(c.doc.in_(docs))):
+        found.setdefault(doc, []).append(SessionRow(*row))
+    return found
 
 
 def documents_to_seal(conn: Connection) -> list[bytes]:

@@ -182,15 +182,18 @@ class Map(MutableMapping[str, Any]):
         return self._core.path(self._obj)
 
     @overload
-    def to_py(self, *, rich: Literal[False] = False) -> dict[str, Plain]: ...
+    def to_py(self, *, rich: Literal[False] = False, typed: Literal[False] = False) -> dict[str, Plain]: ...
     @overload
-    def to_py(self, *, rich: bool) -> dict[str, Any]: ...
-    def to_py(self, *, rich: bool = False) -> dict[str, Any]:
+    def to_py(self, *, rich: bool = False, typed: bool = False) -> dict[str, Any]: ...
+    def to_py(self, *, rich: bool = False, typed: bool = False) -> dict[str, Any]:
         """The whole content as plain data: texts are `str`, counters `int`, instants `datetime`.
 
-        With `rich`, texts are `RichText`: runs with their marks, and blocks.
+        With `rich`, texts are `RichText`: runs with their marks, and blocks. With `typed`, texts and counters are
+        `Text` and `Counter`, outside the document. Not both: `ValueError`.
         """
-        content: dict[str, Any] = self._core.to_py(self._obj, rich=rich)
+        if rich and typed:
+            raise ValueError("texts are either `RichText` or `Text`")
+        content: dict[str, Any] = self._core.to_py(self._obj, rich=rich, typed=typed)
         return content
 
 

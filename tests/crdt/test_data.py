@@ -347,3 +347,18 @@ def test_every_value_at_an_item_is_told_with_its_author() -> None:
     ]
     assert doc["items"] == [1, {"a": "x"}, 3]
     assert [found.value for found in doc["items"].conflicts(-1)] == [3]
+
+
+def test_typed_content_is_apart_from_the_document_and_keeps_texts_and_counters() -> None:
+    doc = Document()
+    with doc.change():
+        doc.update({"text": Text("milk"), "count": Counter(2), "in": {"list": [Text("a")], "flag": True}})
+    content = doc.to_py(typed=True)
+    assert {key: type(value) for key, value in content.items()} == {"text": Text, "count": Counter, "in": dict}
+    with doc.change():
+        doc.text("text").append(", eggs")
+        doc.counter("count").increment(1)
+    assert (str(content["text"]), content["count"].value) == ("milk", 2)
+    assert (type(content["in"]["list"][0]), content["in"]["flag"]) == (Text, True)
+    with pytest.raises(ValueError, match="either"):
+        doc.to_py(typed=True, rich=True)

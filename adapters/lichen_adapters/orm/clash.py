@@ -14,14 +14,13 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from lichen_crdt import Map
 from sqlalchemy import Connection, RowMapping, Select, bindparam, select, update
 
 from lichen_adapters.orm.claims import Claim, Key, keys_of
 from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.held import Held
 from lichen_adapters.orm.plan import SyncedTable
-from lichen_adapters.orm.projection import Place, begun
+from lichen_adapters.orm.projection import Content, Place, begun
 from lichen_adapters.orm.rows import kept
 from lichen_adapters.orm.unique_keys import BEGUN, CLASH, SPACE
 
@@ -107,7 +106,7 @@ class Clashes:
         return found + [(one.begun, row) for row, one in claims.items() if one.space == space and key in one.keys]
 
 
-def claim_in(planned: SyncedTable, source: Map, fixed: dict[str, Any], space: bytes) -> Claim | None:
+def claim_in(planned: SyncedTable, source: Content, fixed: dict[str, Any], space: bytes) -> Claim | None:
     """What a row claims as a document has it, beside the columns in `fixed`; None when that does not fit."""
     with suppress(Misfit):
         columns = planned.claiming - fixed.keys()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lichen_crdt import Counter, List, Map, Text
+from lichen_crdt.views import plain
 from sqlalchemy import JSON, Column
 
 from lichen_adapters.orm.columns import KIND, Kind, SetOf
@@ -19,14 +20,20 @@ from lichen_adapters.orm.scalars import Scalar, scalar_of
 class Merging(Protocol):
     """What a kind of column does with what lies in a document."""
 
-    def update(self, there: Any, value: Any) -> bool:
-        """Change what is there so that it is the value; False when it must be replaced."""
+    def update(self, target: Map, name: str, there: Any, value: Any) -> bool:
+        """Change what lies at a key of a map so that it is the value; False when it must be replaced.
+
+        `there` is what lies there, apart from the document (`to_py(typed=True)`): most often it is the value already.
+        """
 
     def new(self, value: Any) -> Any:
         """What is put where nothing fitting is. Raises `Misfit`."""
 
     def read(self, there: Any) -> Any:
-        """The value for a row. Raises `Misfit` for what another program, or a newer one, may have put there."""
+        """The value for a row, of what lies in a document or apart from it.
+
+        Raises `Misfit` for what another program, or a newer one, may have put there.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,7 @@ class ScalarMerging:
 
     scalar: Scalar
 
-    def update(self, there: Any, value: Any) -> bool:
+    def update(self, target: Map, name: str, there: Any, value: Any) -> bool:
         """Whether the same is there: a map takes no assignment that changes nothing."""
         wanted = self.scalar.to_document(value)
         return type(there) is type(wanted) and bool(there == wanted)
@@ -52,12 +59,12 @@ class ScalarMerging:
 class TextMerging:
     """By character."""
 
-    def update(self, there: Any, value: Any) -> bool:
+    def update(self, target: Map, name: str, there: Any, value: Any) -> bool:
         """The minimal edit."""
         if not isinstance(there, Text):
             return False
         if str(there) != value:
-            there.update(value)
+            target.text(name).update(value)
         return True
 
     def new(self, value: Any) -> Any:
@@ -74,12 +81,12 @@ class TextMerging:
 class CounterMerging:
     """Differences add up."""
 
-    def update(self, there: Any, value: Any) -> bool:
+    def update(self, target: Map, name: str, there: Any, value: Any) -> bool:
         """The difference."""
         if not isinstance(there, Counter):
             return False
         if there.value != value:
-            there.increment(value - there.value)
+            target.counter(name).increment(value - there.value)
         return True
 
     def new(self, value: Any) -> Any:
@@ -96,15 +103,15 @@ class CounterMerging:
 class SetMerging:
     """By element: each is a key of a map, as JSON."""
 
-    def update(self, there: Any, value: Any) -> bool:
+    def update(self, target: Map, name: str, there: Any, value: Any) -> bool:
         """Add and take out."""
-        if not isinstance(there, Map):
+        if not isinstance(there, Mapping):
             return False
         wanted, held = {_element(one) for one in value}, set(there)
         for gone in sorted(held - wanted):
-            del there[gone]
+            del target.map(name)[gone]
         for new in sorted(wanted - held):
-            there[new] = True
+            target.map(name)[new] = True
         return True
 
     def new(self, value: Any) -> Any:
@@ -113,7 +120,7 @@ class SetMerging:
 
     def read(self, there: Any) -> Any:
         """A set."""
-        if not isinstance(there, Map):
+        if not isinstance(there, Mapping):
             raise Misfit(f"{there!r} is no set")
         return {_of_element(key) for key in there}
 
@@ -121,12 +128,12 @@ class SetMerging:
 class DataMerging:
     """Plain data, by key and item at any depth."""
 
-    def update(self, there: Any, value: Any) -> bool:
+    def update(self, target: Map, name: str, there: Any, value: Any) -> bool:
         """The fewest writes."""
-        if isinstance(there, Map) and isinstance(value, Mapping):
-            update_map(there, value)
-        elif isinstance(there, List) and isinstance(value, list):
-            update_list(there, value)
+        if isinstance(there, Mapping) and isinstance(value, Mapping):
+            update_map(target.map(name), value)
+        elif isinstance(there, list) and isinstance(value, list):
+            update_list(target.list(name), value)
         else:
             return type(there) is type(value) and bool(there == value)
         return True
@@ -137,9 +144,7 @@ class DataMerging:
 
     def read(self, there: Any) -> Any:
         """Plain data."""
-        if isinstance(there, Map | List):
-            return there.to_py()
-        return str(there) if isinstance(there, Text) else there.value if isinstance(there, Counter) else there
+        return plain(there)
 
 
 class ListMerging(DataMerging):
@@ -147,9 +152,9 @@ class ListMerging(DataMerging):
 
     def read(self, there: Any) -> Any:
         """A list."""
-        if not isinstance(there, List):
+        if not isinstance(there, list | List):
             raise Misfit(f"{there!r} is no list")
-        return there.to_py()
+        return plain(there)
 
 
 _MERGINGS: dict[Kind, Merging] = {
@@ -177,21 +182,24 @@ class SyncedColumn:
         merging = _MERGINGS.get(kind) or (DataMerging() if kind is Kind.LOCAL else ScalarMerging(scalar_of(column)))
         return cls(column.name, kind, column, merging)
 
-    def write(self, target: Map, value: Any) -> None:
-        """Make a map of a document hold a value of a row."""
-        there = target.get(self.name)
+    def write(self, target: Map, content: Mapping[str, Any], value: Any) -> dict[str, Any]:
+        """Make a map of a document hold a value of a row; returns what is still to be assigned to its keys.
+
+        `content` is what the map holds, apart from it (`to_py(typed=True)`).
+        """
+        there = content.get(self.name)
         if value is None:
-            if there is not None or self.name not in target:
-                target[self.name] = None
-        elif there is None or not self.merging.update(there, value):
-            target[self.name] = self.merging.new(value)
+            return {} if there is None and self.name in content else {self.name: None}
+        if there is None or not self.merging.update(target, self.name, there, value):
+            return {self.name: self.merging.new(value)}
+        return {}
 
     def new(self, value: Any) -> Any:
         """What stands for a value in a map that is new."""
         return None if value is None else self.merging.new(value)
 
-    def read(self, source: Map) -> Any:
-        """The value for a row. Raises `Misfit`."""
+    def read(self, source: Mapping[str, Any]) -> Any:
+        """The value for a row, of a map of a document or of what one holds. Raises `Misfit`."""
         there = source.get(self.name)
         if there is None:
             return None

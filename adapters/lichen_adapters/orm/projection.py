@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from lichen_crdt import Document, Map, Patch
+from lichen_crdt import Map, Patch
 
 from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.plan import BEGUN, DELETED, TABLE, Plan, SyncedTable
@@ -19,6 +19,9 @@ log = logging.getLogger("lichen.orm")
 LATEST = 1 << 53
 """No time is later, in ms."""
 
+Content = Mapping[str, Any]
+"""What a map of a document holds: the map itself, or `to_py(typed=True)` of it, which is read many times faster."""
+C = TypeVar("C", Map, Content)
 Row = dict[str, Any]
 Place = tuple[SyncedTable, uuid.UUID]
 """One row: its table and its id."""
@@ -51,44 +54,47 @@ class Stale:
             known.add(column)
 
 
-def root_of(plan: Plan, document: Document) -> SyncedTable | None:
+def root_of(plan: Plan, document: Content) -> SyncedTable | None:
     """Whose rows are documents such as this one; None when it is none of the plan's."""
     root = plan.tables.get(str(document.get(TABLE)))
     return None if root is None or root.owner is not None else root
 
 
-def contents(root: SyncedTable, doc: uuid.UUID, document: Document) -> dict[Place, Map]:
+def contents(root: SyncedTable, doc: uuid.UUID, document: C) -> dict[Place, C]:
     """Where every row lies in a document, also those that are deleted; owners first."""
-    parts: dict[SyncedTable, dict[Place, Map]] = {part: {} for part in root.beneath}
+    parts: dict[SyncedTable, dict[Place, C]] = {part: {} for part in root.beneath}
     tables = {part.name: part for part in parts}
-    for name in document:
+    for name in document if tables else ():
         part = _table_of(name, tables)
         key = None if part is None else _id(name)
-        content = None if key is None else document[name]
-        if part is not None and key is not None and isinstance(content, Map):
-            parts[part][part, key] = content
-    found: dict[Place, Map] = {(root, doc): document}
+        if part is not None and key is not None and _is_map(document[name]):
+            parts[part][part, key] = document[name]
+    found: dict[Place, C] = {(root, doc): document}
     for rows in parts.values():
         found.update(rows)
     return found
 
 
-def sources(root: SyncedTable, doc: uuid.UUID, document: Document) -> dict[Place, Map]:
+def sources(root: SyncedTable, doc: uuid.UUID, document: C) -> dict[Place, C]:
     """Where every row that a document stands for lies in it, owners first: it and all its owners are not deleted."""
-    found: dict[Place, Map] = {}
+    found: dict[Place, C] = {}
     for place, content in contents(root, doc, document).items():
         if not content.get(DELETED) and (place[0] is root or owner_of(place, doc, content) in found):
             found[place] = content
     return found
 
 
-def content_of(document: Document, planned: SyncedTable, key: uuid.UUID) -> Map | None:
+def content_of(document: C, planned: SyncedTable, key: uuid.UUID) -> C | None:
     """Where a row lies in a document, live or deleted; None where it does not."""
     content = document if planned.owner is None else document.get(planned.place(key))
-    return content if isinstance(content, Map) else None
+    return content if _is_map(content) else None
 
 
-def deleted_with(place: Place, doc: uuid.UUID, there: dict[Place, Map]) -> Place | None:
+def _is_map(value: Any) -> bool:
+    return isinstance(value, Mapping)
+
+
+def deleted_with(place: Place, doc: uuid.UUID, there: Mapping[Place, Content]) -> Place | None:
     """The row with whose deletion this one went: the farthest of its owners, or itself. `there` are `contents`."""
     found = None
     at: Place | None = place
@@ -99,7 +105,7 @@ def deleted_with(place: Place, doc: uuid.UUID, there: dict[Place, Map]) -> Place
     return found
 
 
-def owned_by(place: Place, doc: uuid.UUID, there: dict[Place, Map]) -> set[Place]:
+def owned_by(place: Place, doc: uuid.UUID, there: Mapping[Place, Content]) -> set[Place]:
     """A row and all that it owns, however far beneath. `there` are `contents`, owners first."""
     found = {place}
     for one, content in there.items():
@@ -108,7 +114,7 @@ def owned_by(place: Place, doc: uuid.UUID, there: dict[Place, Map]) -> set[Place
     return found
 
 
-def owner_of(place: Place, doc: uuid.UUID, content: Map) -> Place | None:
+def owner_of(place: Place, doc: uuid.UUID, content: Content) -> Place | None:
     """The row that owns the row of a part; None when that is not said."""
     planned, key = place
     assert planned.owner is not None
@@ -123,7 +129,7 @@ def owner_of(place: Place, doc: uuid.UUID, content: Map) -> Place | None:
     return None
 
 
-def with_beneath(rows: dict[Place, set[str] | None], doc: uuid.UUID, there: dict[Place, Map]) -> None:
+def with_beneath(rows: dict[Place, set[str] | None], doc: uuid.UUID, there: Mapping[Place, Content]) -> None:
     """Add to stale rows what goes and comes with those that are stale as a whole. `there` is `contents`."""
     if not any(columns is None and place[0].parts for place, columns in rows.items()):
         return
@@ -133,7 +139,7 @@ def with_beneath(rows: dict[Place, set[str] | None], doc: uuid.UUID, there: dict
             rows[place] = None
 
 
-def links(root: SyncedTable, doc: uuid.UUID, document: Document, there: dict[Place, Map]) -> dict[Link, None]:
+def links(root: SyncedTable, doc: uuid.UUID, document: Content, there: Mapping[Place, Content]) -> dict[Link, None]:
     """The rows of associations that a document stands for; `there` are its `sources`."""
     tables = {one.name: one for owner in (root, *root.beneath) for one in owner.associations}
     found: dict[Link, None] = {}
@@ -151,7 +157,7 @@ def fixed(planned: SyncedTable, doc: uuid.UUID, key: uuid.UUID) -> Row:
     return {planned.owner.name: doc, "id": key}
 
 
-def read_row(planned: SyncedTable, source: Map, fixed: Row) -> Row:
+def read_row(planned: SyncedTable, source: Content, fixed: Row) -> Row:
     """The columns of a row that a map holds, beside `fixed`. Raises `Misfit`."""
     row = dict(fixed)
     for name, column in planned.columns.items():
@@ -161,7 +167,7 @@ def read_row(planned: SyncedTable, source: Map, fixed: Row) -> Row:
     return row
 
 
-def begun(source: Map) -> int:
+def begun(source: Content) -> int:
     """When a row was begun, in ms since 1970; 0 where that is not said."""
     there = source.get(BEGUN)
     return there if type(there) is int and 0 <= there < LATEST else 0

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from lichen_crdt import Document, Map, Patch
+from lichen_crdt import Document, Patch
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, StatementError
 
@@ -19,10 +19,12 @@ from lichen_adapters.orm.held import Held
 from lichen_adapters.orm.memory import Memory
 from lichen_adapters.orm.plan import Plan, SyncedTable
 from lichen_adapters.orm.projection import (
+    Content,
     Link,
     Place,
     Row,
     Stale,
+    content_of,
     contents,
     deleted_with,
     fixed,
@@ -89,17 +91,20 @@ class Projector:
             self._write_stale(conn, root, name, document, what)
 
     def _write_new(self, conn: Connection, root: SyncedTable, doc: uuid.UUID, document: Document) -> None:
-        there = sources(root, doc, document)
+        content = document.to_py(typed=True)
+        there = sources(root, doc, content)
         for place, source in there.items():
             self._write(conn, doc, place, source, None, there=False if place[0] is root else None)
-        self._write_links(conn, doc, links(root, doc, document, there), there, ())
+        self._write_links(conn, doc, links(root, doc, content, there), there, ())
 
     def _write_stale(
         self, conn: Connection, root: SyncedTable, doc: uuid.UUID, document: Document, what: Stale
     ) -> None:
         """Bring up to date what patches made stale."""
-        with_beneath(what.rows, doc, contents(root, doc, document))
-        there = sources(root, doc, document)
+        content = document.to_py(typed=True)
+        lying = contents(root, doc, content)
+        with_beneath(what.rows, doc, lying)
+        there = sources(root, doc, content)
         owners = [place for place in what.rows if place[0].parts or place[0].associations]
         held = {place for place in owners if self.held.holds(conn, *place)}
         places = sorted(what.rows, key=lambda place: place[0].number)
@@ -113,22 +118,34 @@ class Projector:
             self.write_all(conn, root, doc, document)
         else:
             whole = [place for place in owners if what.rows[place] is None]
-            self._write_links(conn, doc, links(root, doc, document, there), whole, what.links)
-            self.review(conn, doc, document, what.rows)
+            self._write_links(conn, doc, links(root, doc, content, there), whole, what.links)
+            self._review(conn, doc, document, lying, what.rows)
 
     def review(
         self, conn: Connection, doc: uuid.UUID, document: Document, rows: Mapping[Place, set[str] | None]
     ) -> None:
         """Note what is in dispute now in these rows: in the columns named, or in all."""
         root = root_of(self._plan, document)
-        there = {} if root is None else contents(root, doc, document)
+        there = {} if root is None else contents(root, doc, document.to_py(typed=True))
+        self._review(conn, doc, document, there, rows)
+
+    def _review(
+        self,
+        conn: Connection,
+        doc: uuid.UUID,
+        document: Document,
+        there: Mapping[Place, Content],
+        rows: Mapping[Place, set[str] | None],
+    ) -> None:
+        """As `review`, of a document that has these `contents`."""
         gone: dict[Place, None] = {}
         for place, columns in rows.items():
             top = deleted_with(place, doc, there)
             if top is not None:
                 gone[top] = None
             if top != place:
-                self.disputes.review(conn, doc, place, None if top is not None else there.get(place), columns)
+                content = content_of(document, *place) if top is None and place in there else None
+                self.disputes.review(conn, doc, place, content, columns)
         for place in gone:
             self.disputes.review_deleted(conn, doc, place, document, owned_by(place, doc, there))
 
@@ -151,7 +168,8 @@ class Projector:
     def write_all(self, conn: Connection, root: SyncedTable, doc: uuid.UUID, document: Document) -> None:
         """As `rebuild`."""
         self._batch.settle(conn, doc)
-        there = sources(root, doc, document)
+        content = document.to_py(typed=True)
+        there = sources(root, doc, content)
         before = rows_of(conn, root, doc)
         for place, source in there.items():
             self._write(conn, doc, place, source, None, there=place in before)
@@ -161,9 +179,10 @@ class Projector:
         for place in self.held.of(conn, (root, *root.beneath), doc):
             if place not in there:
                 self._write(conn, doc, place, None, None)
-        self._write_links(conn, doc, links(root, doc, document, there), {*there, *before}, ())
+        self._write_links(conn, doc, links(root, doc, content, there), {*there, *before}, ())
         self.disputes.forget(conn, doc)
-        self.review(conn, doc, document, dict.fromkeys(contents(root, doc, document)))
+        lying = contents(root, doc, content)
+        self._review(conn, doc, document, lying, dict.fromkeys(lying))
 
     def _write_links(
         self,
@@ -185,7 +204,7 @@ class Projector:
         conn: Connection,
         doc: uuid.UUID,
         place: Place,
-        source: Map | None,
+        source: Content | None,
         columns: set[str] | None,
         *,
         there: bool | None = None,
@@ -226,9 +245,9 @@ class Projector:
         """Whether a document stands for a row."""
         document = self._memory.get(conn, doc)
         root = None if document is None else root_of(self._plan, document)
-        return document is not None and root is not None and place in sources(root, doc, document)
+        return document is not None and root is not None and place in sources(root, doc, document.to_py(typed=True))
 
-    def _owner_elsewhere(self, conn: Connection, doc: uuid.UUID, place: Place, source: Map) -> bool:
+    def _owner_elsewhere(self, conn: Connection, doc: uuid.UUID, place: Place, source: Content) -> bool:
         """Whether the owner of a row is shown as it lies in another document."""
         owner = owner_of(place, doc, source)
         return owner is not None and owner[0].owner is not None and home_of(conn, owner) not in (None, doc)
@@ -238,7 +257,7 @@ class Projector:
         conn: Connection,
         doc: uuid.UUID,
         place: Place,
-        source: Map | None,
+        source: Content | None,
         columns: set[str] | None,
         *,
         there: bool | None,
@@ -258,7 +277,7 @@ class Projector:
         conn: Connection,
         doc: uuid.UUID,
         place: Place,
-        source: Map | None,
+        source: Content | None,
         columns: set[str] | None,
         claim: Claim | None,
         *,
@@ -316,12 +335,12 @@ class Projector:
             delete_rows(conn, place[0], [place[1]])
         self.held.hold(conn, place, doc, reason, claim)
 
-    def _claim(self, conn: Connection, doc: uuid.UUID, planned: SyncedTable, source: Map) -> Claim | None:
+    def _claim(self, conn: Connection, doc: uuid.UUID, planned: SyncedTable, source: Content) -> Claim | None:
         """What a row claims as its document has it; None when that does not fit."""
         return claim_in(planned, source, fixed(planned, doc, doc), self._memory.space(conn, doc))
 
 
-def _row(planned: SyncedTable, source: Map, doc: uuid.UUID, key: uuid.UUID, columns: set[str] | None) -> Row:
+def _row(planned: SyncedTable, source: Content, doc: uuid.UUID, key: uuid.UUID, columns: set[str] | None) -> Row:
     """A row as a document has it, or these columns of it. Raises `Misfit`."""
     if columns is None:
         return read_row(planned, source, fixed(planned, doc, key))

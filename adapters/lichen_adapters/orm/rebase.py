@@ -85,12 +85,14 @@ def _rebased(column: SyncedColumn, before: Any, new: Any, now: Any) -> Any:
 def _merged(column: SyncedColumn, before: Any, new: Any, now: Any) -> Any:
     """Merge two values as documents do: both as edits of what was loaded, made at the same time."""
     ours = Document()
-    with ours.change():
-        column.write(ours, before)
+    _write(ours, column, before)
     theirs = ours.fork()
-    with ours.change():
-        column.write(ours, new)
-    with theirs.change():
-        column.write(theirs, now)
+    _write(ours, column, new)
+    _write(theirs, column, now)
     ours.merge(theirs)
     return column.read(ours)
+
+
+def _write(document: Document, column: SyncedColumn, value: Any) -> None:
+    with document.change():
+        document.update(column.write(document, document.to_py(typed=True), value))

@@ -10,7 +10,7 @@ from typing import Any
 from lichen.errors import NotFound
 from lichen.runtime.documents import build_crdt
 from lichen.store.documents import load_tail
-from lichen_crdt import Document, Map
+from lichen_crdt import Document
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.orm import Session, class_mapper
 
@@ -19,7 +19,7 @@ from lichen_adapters.orm.disputes import disputed
 from lichen_adapters.orm.errors import Misfit, SessionMisuse
 from lichen_adapters.orm.held import held_rows
 from lichen_adapters.orm.plan import DELETED, SyncedTable
-from lichen_adapters.orm.projection import Place, begun, content_of, contents, fixed, owner_of, root_of
+from lichen_adapters.orm.projection import Content, Place, begun, content_of, contents, fixed, owner_of, root_of
 from lichen_adapters.orm.rows import update_row
 from lichen_adapters.orm.sessions import SESSIONS, WRITING, Sessions
 from lichen_adapters.orm.unique_keys import BEGUN
@@ -123,7 +123,7 @@ def put(session: Session, cls: type[Any], row: uuid.UUID, values: Mapping[str, A
     return session.get(cls, row, populate_existing=True)
 
 
-def fitting(planned: SyncedTable, content: Map) -> dict[str, Any]:
+def fitting(planned: SyncedTable, content: Content) -> dict[str, Any]:
     """The columns of a row that fit."""
     found = {}
     for name, column in planned.columns.items():

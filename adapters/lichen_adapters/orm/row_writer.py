@@ -23,36 +23,42 @@ class RowWriter:
 
     def __init__(self, document: Document, settled: Collection[tuple[SyncedTable, uuid.UUID, str]]) -> None:
         self._document = document
+        self._before = document.to_py(typed=True) if document.heads else {}
+        """What it held before this transaction: each row is written once."""
         self._settled = settled
         self._heads = b"".join(document.heads)
 
     def write(self, planned: SyncedTable, key: uuid.UUID, row: RowMapping | None) -> None:
         """Make the document hold a row; None for one that was deleted, or has gone elsewhere. Raises `Misfit`."""
         fixed = {TABLE: planned.name} if planned.owner is None else {}
-        content = content_of(self._document, planned, key)
-        if content is None:
+        before = content_of(self._before, planned, key)
+        if before is None:
             if row is not None:
                 self._document[planned.place(key)] = _new(planned, row)
-        elif row is None:
-            if not content.get(DELETED) or (planned, key, DELETED) in self._settled:
+            return
+        content = self._document if planned.owner is None else self._document.map(planned.place(key))
+        if row is None:
+            if not before.get(DELETED) or (planned, key, DELETED) in self._settled:
                 content[DELETED] = self._heads
-        elif not len(content):
+        elif not before:
             content.update(fixed | _new(planned, row))
         else:
-            if content.get(DELETED):
+            if before.get(DELETED):
                 del content[DELETED]
-            content.update(fixed)
+            new = {name: value for name, value in fixed.items() if before.get(name) != value}
             for name, column in planned.columns.items():
                 if (planned, key, name) in self._settled:
-                    content[name] = column.new(row[name])
+                    new[name] = column.new(row[name])
                 else:
-                    column.write(content, row[name])
+                    new |= column.write(content, before, row[name])
+            if new:
+                content.update(new)
 
     def link(self, link: str, here: bool) -> None:
         """Make the document hold a row of an association, or not."""
-        if here and link not in self._document:
+        if here and link not in self._before:
             self._document[link] = True
-        elif not here and link in self._document:
+        elif not here and link in self._before:
             del self._document[link]
 
 

@@ -23,6 +23,7 @@ missing_packages() {
     command -v ip >/dev/null || echo iproute2
     command -v nft >/dev/null || echo nftables
     command -v unshare >/dev/null || echo util-linux
+    command -v initdb >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || echo postgresql
     fc-list 2>/dev/null | grep -qi emoji || echo fonts-noto-color-emoji
 }
 

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from lichen.testing.disks import make_read_only as make_read_only
 from lichen.testing.disks import small_disk as small_disk
+from lichen.testing.postgres import postgres_server as postgres_server
+from lichen.testing.postgres import postgres_url as postgres_url
 
 # A shell lets what it starts in the background ignore Ctrl-C, and whatever that starts would ignore it too.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -27,7 +27,7 @@ from typing import Any
 
 import sqlcipher3.dbapi2 as sqlcipher
 from lichen.store import Store
-from lichen.store.database import Durability
+from lichen.store.backend import Durability
 from sqlalchemy import Connection
 
 BODY = bytes(range(100))

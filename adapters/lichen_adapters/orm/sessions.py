@@ -109,7 +109,7 @@ class Sessions:
         self.plan = Plan(base.metadata)
         self.memory = Memory(engine.device)
         engine.expect_writer(self.memory.session)
-        self.database: Database = engine.store.session_engine()
+        self.database: Database = engine.store.backend.session_engine()
         self._engine = engine
         self._prepared = False
         self.projector = Projector(self.plan, self.memory)
@@ -138,7 +138,7 @@ class Sessions:
 
     def connect(self) -> Any:  # Any: the driver has no types
         """A connection of the driver, for an engine that is watched over."""
-        return self._engine.store.connect()
+        return self._engine.store.backend.driver_connection()
 
     def prepare(self, *, create: bool = True) -> None:
         """Create missing tables, unless the application does; bring every row up to date with its document; and keep

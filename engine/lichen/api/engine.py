@@ -89,12 +89,17 @@ class Engine:
         create: bool = True,
         durability: Durability = "process",
         limits: Limits = DEFAULT_LIMITS,
+        clear_rows: bool = False,
     ) -> AsyncIterator[Engine]:
         """Open the store at `url` (`sqlite:///notes.db`), made when it is not there and `create` holds.
 
-        With no passphrase the store's key lies in a file beside it, readable to this user only. Raises `StoreError`.
+        With no passphrase the store's key lies in a file beside it, readable to this user only. A store in PostgreSQL
+        (`postgresql://user@host/database`) needs a passphrase, and `clear_rows=True`: that tables of the application
+        may lie there as they are. Raises `StoreError`, and `ConfigError`.
         """
-        async with open_for(url, passphrase=passphrase, create=create, durability=durability, limits=limits) as store:
+        async with open_for(
+            url, passphrase=passphrase, create=create, durability=durability, limits=limits, clear_rows=clear_rows
+        ) as store:
             identity, store_id = await asyncio.wrap_future(store.write(rows.load_identity))
             engine = cls(store, identity, store_id, limits)
             async with engine._driver.running():

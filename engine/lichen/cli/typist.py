@@ -77,7 +77,7 @@ async def _result(
         "edits_per_s": round(trace.edits / seconds, 1),
         "batches": await engine.count_sets(note.id),
         "wire_bytes": wire_bytes,
-        "store_bytes": engine.store.size_bytes(),
+        "store_bytes": engine.store.backend.size_bytes(),
         "peak_rss": {"a": peak_rss(), "b": theirs["peak_rss"] if theirs else None},
         "equal": equal,
         "end_sha256": digest,

@@ -10,16 +10,30 @@ from lichen.config import Limits
 from lichen.errors import LichenError
 from lichen.runtime.unlock import open_store
 from lichen.store import Store
-from lichen.store.database import Durability
+from lichen.store.backend import Durability
 
 
 @contextlib.asynccontextmanager
 async def open_for(
-    url: str, *, passphrase: str | None, create: bool, limits: Limits, durability: Durability = "process"
+    url: str,
+    *,
+    passphrase: str | None,
+    create: bool,
+    limits: Limits,
+    durability: Durability = "process",
+    clear_rows: bool = False,
 ) -> AsyncIterator[Store]:
     """The store at `url`, as `open_store` opens it. Cancelled while it opens, it is closed first."""
     opening = asyncio.ensure_future(
-        asyncio.to_thread(open_store, url, passphrase=passphrase, create=create, durability=durability, limits=limits)
+        asyncio.to_thread(
+            open_store,
+            url,
+            passphrase=passphrase,
+            create=create,
+            durability=durability,
+            limits=limits,
+            clear_rows=clear_rows,
+        )
     )
     try:
         store = await asyncio.shield(opening)

@@ -17,8 +17,9 @@ from urllib.parse import unquote
 from lichen.config import DEFAULT_LIMITS, Limits
 from lichen.crypto.passphrase import FILE_BYTES, KEY_BYTES, SALT_BYTES, plain_key, unwrap_key, wrap_key
 from lichen.errors import ConfigError, NotFound, StoreDamaged, StoreError, StoreFull, StoreLocked, StoreReadOnly
+from lichen.runtime.unlock_postgres import is_postgres, open_postgres
 from lichen.store import Store
-from lichen.store.database import Durability
+from lichen.store.backend import Durability
 
 SCHEME = "sqlite:///"
 PRIVATE = 0o600
@@ -47,14 +48,19 @@ def open_store(
     create: bool = True,
     durability: Durability = "process",
     limits: Limits = DEFAULT_LIMITS,
+    clear_rows: bool = False,
 ) -> Store:
     """Open the store at `url` for this process alone; blocking. It never asks for anything.
 
-    A store made here has its key wrapped under the passphrase; with none, it lies in a key file that only this user can
-    read.
+    A store made in a file has its key wrapped under the passphrase; with none, it lies in a key file that only this
+    user can read. One in PostgreSQL is opened by `open_postgres`, which alone needs `clear_rows`.
     Raises `ConfigError` for the URL, `NotFound` where there is no store and `create` does not hold, and `StoreError`:
     `WrongPassphrase`, `StoreLocked`, `StoreReadOnly`, `StoreFull`, `StoreDamaged`.
     """
+    if is_postgres(url):
+        return open_postgres(
+            url, passphrase=passphrase, create=create, durability=durability, limits=limits, clear_rows=clear_rows
+        )
     path = store_path(url)
     if not create:
         _check_is_there(path)

@@ -10,15 +10,17 @@ from sqlalchemy import Connection, func, select
 
 from lichen.errors import StoreError
 from lichen.ids import HASH_BYTES
-from lichen.store.schema import change_sets
+from lichen.store.schema import LAST_HASH, change_sets
+from lichen.store.statements import Statement
 
 CHUNK = 500
 """Parameters of one statement."""
 
-_INSERT = (
-    "INSERT OR IGNORE INTO lichen_change_sets"
+_INSERT = Statement(
+    "INSERT INTO lichen_change_sets"
     " (id, space, doc, author, session, seq, deps, access, time, tip, last_hash, size, body)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+    {10: LAST_HASH},
 )
 
 
@@ -65,7 +67,7 @@ def add_change_sets(conn: Connection, rows: Sequence[ChangeSetRow]) -> None:
     """
     _check_past(conn, rows)
     if rows:
-        conn.exec_driver_sql(_INSERT, [_values(row) for row in rows])
+        _INSERT.many(conn, [_values(row) for row in rows])
 
 
 def _values(row: ChangeSetRow) -> tuple[object, ...]:
@@ -83,8 +85,8 @@ def _check_past(conn: Connection, rows: Sequence[ChangeSetRow]) -> None:
     wanted = list(needed)
     for start in range(0, len(wanted), CHUNK):
         chunk = tuple(wanted[start : start + CHUNK])
-        query = f"SELECT count(*) FROM lichen_change_sets WHERE id IN ({','.join('?' * len(chunk))})"
-        if conn.exec_driver_sql(query, chunk).scalar_one() != len(chunk):
+        query = Statement(f"SELECT count(*) FROM lichen_change_sets WHERE id IN ({','.join('?' * len(chunk))})")
+        if query.fetch(conn, chunk)[0][0] != len(chunk):
             raise StoreError("a change set was to be kept before one that it depends on")
 
 
@@ -129,6 +131,10 @@ def by_ids(conn: Connection, ids: Sequence[bytes], most_bytes: int) -> list[byte
 def raise_position(conn: Connection, least: int) -> None:
     """Give what arrives from now on positions above `least`; a position never comes down again."""
     table = change_sets.name
+    if conn.dialect.name != "sqlite":
+        counter = f"pg_get_serial_sequence('{table}', 'num')::regclass"
+        conn.exec_driver_sql(f"SELECT setval({counter}, greatest(pg_sequence_last_value({counter}), %s))", (least,))
+        return
     raised = "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?"
     if not conn.exec_driver_sql(raised, (least, table)).rowcount:
         conn.exec_driver_sql("INSERT INTO sqlite_sequence (seq, name) VALUES (?, ?)", (least, table))

@@ -1,9 +1,7 @@
 """The database of one node: one writer thread with group commit, one reader thread.
 
-A store on SQLite is a SQLCipher file under a raw 32-byte key, in WAL mode. Jobs are functions of a SQLAlchemy
-connection; how they are grouped, and what fails when something fails, is told in `lichen.store.worker`.
-
-Sources: https://www.sqlite.org/wal.html, https://www.zetetic.net/sqlcipher/sqlcipher-api/.
+Jobs are functions of a SQLAlchemy connection; how they are grouped, and what fails when something fails, is told in
+`lichen.store.worker`. What differs between SQLite and PostgreSQL is behind `lichen.store.backend`.
 """
 
 from __future__ import annotations
@@ -14,79 +12,57 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-import sqlcipher3.dbapi2 as sqlcipher
-from sqlalchemy import URL, Connection, create_engine, event
-from sqlalchemy.engine import Engine
-from sqlalchemy.pool import NullPool, Pool, QueuePool
+from sqlalchemy import Connection
 
 from lichen.config import DEFAULT_LIMITS, Limits
-from lichen.errors import ConfigError, LimitExceeded, StoreDamaged, StoreError
-from lichen.store.failure import failure_of
+from lichen.errors import ConfigError, LimitExceeded, StoreError
+from lichen.store.backend import Backend, Durability
 from lichen.store.following import FOLLOWERS, Follower
 from lichen.store.loan import Loan
-from lichen.store.migrate import migrate
+from lichen.store.sqlite_file import SqliteFile
 from lichen.store.worker import Done, Job, Worker
 
 log = logging.getLogger("lichen.store")
 
 T = TypeVar("T")
-Durability = Literal["process", "power"]
-"""What an acknowledged write survives: the death of this process (kill -9), or also that of the machine."""
 
-PAGE_BYTES = 4_096
-"""SQLCipher's page, of which a store has at least one."""
-BUSY_MS = 5_000
-CACHE_KIB = 16 * 1024
 GROUP_JOBS = 4_096
 """Most jobs in one transaction: bounds how long the first of them waits for the last."""
-WAL_KEPT_BYTES = 16 * 1024 * 1024
-"""A write-ahead log that a burst made longer is cut to this."""
-
-_SETTINGS: dict[str, tuple[str, ...]] = {
-    # WAL with NORMAL leaves a commit with the kernel, which outlives the process, and waits for no disk.
-    "process": ("synchronous = NORMAL",),
-    "power": ("synchronous = FULL", "fullfsync = ON", "checkpoint_fullfsync = ON"),
-}
 
 
 class Store:
-    """An open database. Made by `Store.open`; `lichen.runtime.unlock.open_store` finds the key and locks the file."""
+    """An open database. `lichen.runtime.unlock.open_store` finds the key, and holds the store for this process."""
 
     def __init__(
-        self,
-        path: Path,
-        engine: Engine,
-        sessions: Callable[[], Engine],
-        connect: Callable[[], Any],
-        limits: Limits,
-        closed: Callable[[], None],
+        self, backend: Backend, *, limits: Limits = DEFAULT_LIMITS, closed: Callable[[], None] = lambda: None
     ) -> None:
-        self.path = path
-        self.session_engine = sessions
-        """Makes an engine for sessions of the application on the same database. They `borrow` before they write."""
-        self.connect = connect
-        """Makes a connection of the driver, sqlcipher3, to the same database, for another pool of such sessions."""
-        self._engine = engine
+        """Begin to work in a database, and close it at the end; then `closed` is called once. Raises `StoreError`."""
+        self.backend = backend
+        """The database. Sessions of the application on connections of it `borrow` before they write."""
         self._followers: list[Follower] = []
         self._closed = closed
         self._closing = threading.Lock()
         self._open = True
 
-        worker = partial(Worker, self._connect, path, most_jobs=limits.writer_jobs)
-        self._writer = worker(
-            name="lichen writer",
-            begin="BEGIN IMMEDIATE",
-            together=GROUP_JOBS,
-            before_commit=self._before_commit,
-            ended=self._ended,
-        )
+        worker = partial(Worker, self._connect, backend, most_jobs=limits.writer_jobs)
         try:
-            self._reader = worker(name="lichen reader", begin="BEGIN", together=1)
-        except BaseException:
-            self._writer.close()
-            raise
+            self._writer = worker(
+                name="lichen writer",
+                begin=backend.begin_write,
+                together=GROUP_JOBS,
+                before_commit=self._before_commit,
+                ended=self._ended,
+            )
+            try:
+                self._reader = worker(name="lichen reader", begin=backend.begin_read, together=1)
+            except BaseException:
+                self._writer.close()
+                raise
+        except BaseException as error:
+            backend.close()
+            raise backend.failure(error).error from error
 
     @classmethod
     def open(
@@ -102,19 +78,7 @@ class Store:
 
         `closed` is called once, when it is closed. Raises `StoreError`, and `ConfigError` for another durability.
         """
-        if durability not in _SETTINGS:
-            raise ConfigError(f"there is no durability {durability!r}", hint="it is process or power")
-
-        if 0 < _size_bytes(path) < PAGE_BYTES:  # SQLite would take it for an empty database
-            raise StoreDamaged(f"{path} is no store, or was cut short", hint="name another file, or restore it")
-        engine = _engine(path, key, durability)
-        try:
-            with engine.connect() as conn:
-                migrate(conn)
-            sessions = partial(_engine, path, key, durability, QueuePool)
-            return cls(path, engine, sessions, partial(_connection, path, key, durability), limits, closed)
-        except Exception as error:
-            raise failure_of(error, path).error from error
+        return cls(SqliteFile(path, key, durability), limits=limits, closed=closed)
 
     def write(self, job: Callable[[Connection], T]) -> Future[T]:
         """Run a job in the next group; the future resolves after its commit, on the writer thread.
@@ -182,74 +146,25 @@ class Store:
             try:
                 follower.ended(committed=committed)
             except Exception:
-                log.exception("a follower of the store %s failed after a transaction", self.path)
-
-    def size_bytes(self) -> int:
-        """Bytes of the database and its write-ahead log."""
-        return sum(_size_bytes(Path(f"{self.path}{suffix}")) for suffix in ("", "-wal"))
+                log.exception("a follower of the store %s failed after a transaction", self.backend.name)
 
     def close(self) -> None:
-        """Run what is queued, fold the write-ahead log into the file, and end; idempotent.
+        """Run what is queued, and end; idempotent. On SQLite the write-ahead log is folded into the file.
 
         Not to be called from a `done`.
         """
         with self._closing:
             self._reader.close()
-            self._writer.close()  # SQLite folds the log when the last connection closes
+            self._writer.close()
             if self._open:
                 self._open = False
-                self._engine.dispose()
+                self.backend.close()
                 self._closed()
 
     def _connect(self) -> Connection:
-        conn = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        conn = self.backend.connect()
         conn.info[FOLLOWERS] = self._followers
         return conn
-
-
-def _settings(durability: Durability) -> tuple[str, ...]:
-    return (
-        "cipher_log_level = NONE",  # errors are raised; they need no line on stderr too
-        f"busy_timeout = {BUSY_MS}",
-        "journal_mode = WAL",
-        f"journal_size_limit = {WAL_KEPT_BYTES}",
-        *_SETTINGS[durability],
-        f"cache_size = -{CACHE_KIB}",
-        "temp_store = MEMORY",
-        "foreign_keys = ON",  # for tables of applications; the own ones have none
-        "recursive_triggers = ON",  # else INSERT OR REPLACE hides what it deletes
-    )
-
-
-def _connection(path: Path, key: bytes, durability: Durability) -> Any:
-    made = sqlcipher.connect(str(path), check_same_thread=False, isolation_level=None)
-    for setting in (f"key = \"x'{key.hex()}'\"", *_settings(durability)):
-        made.execute(f"PRAGMA {setting}")
-    return made
-
-
-def _engine(path: Path, key: bytes, durability: Durability, pool: type[Pool] = NullPool) -> Engine:
-    url = URL.create("sqlite+pysqlcipher", password=f"x'{key.hex()}'", database=str(path))
-    engine = create_engine(
-        url,
-        module=sqlcipher,
-        poolclass=pool,
-        connect_args={"check_same_thread": False, "isolation_level": None},
-    )
-
-    def set_up(connection: Any, _record: object) -> None:
-        for setting in _settings(durability):
-            connection.execute(f"PRAGMA {setting}")
-
-    event.listen(engine, "connect", set_up)
-    return engine
-
-
-def _size_bytes(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def _resolver(future: Future[Any]) -> Done:

@@ -8,24 +8,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, delete, func, select
 
 from lichen.store.following import tell
-from lichen.store.schema import changes, documents, sessions, snapshots
+from lichen.store.schema import BODY, HEADS, SNAPSHOT, TITLE, changes, documents, sessions, snapshots
+from lichen.store.statements import Statement, upsert
 
 CHUNK = 500
 """Parameters of one statement."""
 
-_APPEND = "INSERT INTO lichen_changes (doc, session, continues, body) VALUES (?, ?, ?, ?)"
-_HEADS = "UPDATE lichen_documents SET heads = ?, title = ?, changed_ms = ? WHERE doc = ?"
-_CREATE = "INSERT INTO lichen_documents (doc, space, created_ms, changed_ms, heads, title) VALUES (?, ?, ?, ?, ?, ?)"
-_BEGIN_SESSION = "INSERT INTO lichen_sessions (doc, session, nonce, seq, last) VALUES (?, ?, ?, 0, NULL)"
-_ADVANCE = (
+_APPEND = Statement("INSERT INTO lichen_changes (doc, session, continues, body) VALUES (?, ?, ?, ?)", {3: BODY})
+_HEADS = Statement(
+    "UPDATE lichen_documents SET heads = ?, title = ?, changed_ms = ? WHERE doc = ?", {0: HEADS, 1: TITLE}
+)
+_CREATE = Statement(
+    "INSERT INTO lichen_documents (doc, space, created_ms, changed_ms, heads, title) VALUES (?, ?, ?, ?, ?, ?)",
+    {4: HEADS, 5: TITLE},
+)
+_BEGIN_SESSION = Statement("INSERT INTO lichen_sessions (doc, session, nonce, seq, last) VALUES (?, ?, ?, 0, NULL)")
+_ADVANCE = Statement(
     "INSERT INTO lichen_sessions (doc, session, nonce, seq, last) VALUES (?, ?, NULL, ?, ?)"
     " ON CONFLICT (doc, session) DO UPDATE SET nonce = NULL, seq = excluded.seq, last = excluded.last"
 )
-_MARK = (
+_MARK = Statement(
     "UPDATE lichen_changes SET session = NULL WHERE num IN"
     " (SELECT num FROM lichen_changes WHERE doc = ? AND session = ? ORDER BY num LIMIT ?)"
 )
@@ -75,7 +80,7 @@ def create_documents(conn: Connection, docs: Iterable[bytes], space: bytes, now_
         for doc in docs
     ]
     if rows:
-        conn.execute(insert(documents).prefix_with("OR IGNORE"), rows)
+        conn.execute(upsert(conn, documents).on_conflict_do_nothing(), rows)
 
 
 def get_document(conn: Connection, doc: bytes) -> DocumentRow | None:
@@ -92,7 +97,7 @@ def list_documents(conn: Connection, space: bytes) -> list[DocumentRow]:
 
 def set_heads(conn: Connection, doc: bytes, heads: bytes, title: str | None, now_ms: int) -> None:
     """Note what lists show."""
-    conn.exec_driver_sql(_HEADS, (heads, title, now_ms, doc))
+    _HEADS.one(conn, (heads, title, now_ms, doc))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,28 +119,28 @@ def write_many(conn: Connection, rows: Sequence[WrittenRow], now_ms: int) -> Non
     """
     new = [(row, *row.begun) for row in rows if row.begun is not None]
     if new:
-        conn.exec_driver_sql(_CREATE, [(row.doc, space, now_ms, now_ms, row.heads, row.title) for row, space, _ in new])
-        conn.exec_driver_sql(_BEGIN_SESSION, [(row.doc, row.changes[0].session, nonce) for row, _, nonce in new])
+        _CREATE.many(conn, [(row.doc, space, now_ms, now_ms, row.heads, row.title) for row, space, _ in new])
+        _BEGIN_SESSION.many(conn, [(row.doc, row.changes[0].session, nonce) for row, _, nonce in new])
     old = [(row.heads, row.title, now_ms, row.doc) for row in rows if row.begun is None]
     if old:
-        conn.exec_driver_sql(_HEADS, old)
+        _HEADS.many(conn, old)
     changes = [(one.doc, one.session, one.continues, one.change) for row in rows for one in row.changes]
     if changes:
-        conn.exec_driver_sql(_APPEND, changes)
+        _APPEND.many(conn, changes)
 
 
 def append_changes(conn: Connection, changes: Mapping[bytes, Sequence[bytes]]) -> None:
     """Add changes that lie in change sets to the tails of documents."""
     rows = [(doc, None, False, change) for doc, of_one in changes.items() for change in of_one]
     if rows:
-        conn.exec_driver_sql(_APPEND, rows)
+        _APPEND.many(conn, rows)
         tell(conn, changes)
 
 
 def append_unsealed(conn: Connection, rows: Sequence[UnsealedRow]) -> None:
     """Add local changes that are in no change set yet to the tails of their documents."""
     if rows:
-        conn.exec_driver_sql(_APPEND, [(row.doc, row.session, row.continues, row.change) for row in rows])
+        _APPEND.many(conn, [(row.doc, row.session, row.continues, row.change) for row in rows])
         changes: dict[bytes, list[bytes]] = {}
         for row in rows:
             changes.setdefault(row.doc, []).append(row.change)
@@ -144,17 +149,17 @@ def append_unsealed(conn: Connection, rows: Sequence[UnsealedRow]) -> None:
 
 def mark_sealed(conn: Connection, doc: bytes, session: bytes, count: int) -> None:
     """That many of a session's oldest unsealed changes lie in a change set now."""
-    conn.exec_driver_sql(_MARK, (doc, session, count))
+    _MARK.one(conn, (doc, session, count))
 
 
 def mark_many_sealed(conn: Connection, marks: Sequence[tuple[bytes, bytes, int]]) -> None:
     """As `mark_sealed`: document, session and count each."""
-    conn.exec_driver_sql(_MARK, list(marks))
+    _MARK.many(conn, marks)
 
 
 def advance_sessions(conn: Connection, ends: Sequence[tuple[bytes, bytes, int, bytes]]) -> None:
     """Note how far sessions have sealed: document, session, seq and last set each."""
-    conn.exec_driver_sql(_ADVANCE, list(ends))
+    _ADVANCE.many(conn, ends)
 
 
 def load_tail(conn: Connection, doc: bytes) -> tuple[bytes | None, list[bytes]]:
@@ -173,13 +178,11 @@ def load_tails(conn: Connection, docs: Sequence[bytes]) -> dict[bytes, tuple[byt
         chunk = tuple(docs[start : start + CHUNK])
         marks = ",".join("?" * len(chunk))
         folded: dict[bytes, int] = {}
-        for doc, upto, body in conn.exec_driver_sql(
-            f"SELECT doc, folded, body FROM lichen_snapshots WHERE doc IN ({marks})", chunk
-        ):
+        saved = Statement(f"SELECT doc, folded, body FROM lichen_snapshots WHERE doc IN ({marks})")
+        for doc, upto, body in saved.fetch(conn, chunk, {2: SNAPSHOT}):
             found[doc], folded[doc] = (body, []), upto
-        for doc, num, body in conn.exec_driver_sql(
-            f"SELECT doc, num, body FROM lichen_changes WHERE doc IN ({marks}) ORDER BY num", chunk
-        ):
+        since = Statement(f"SELECT doc, num, body FROM lichen_changes WHERE doc IN ({marks}) ORDER BY num")
+        for doc, num, body in since.fetch(conn, chunk, {2: BODY}):
             if num > folded.get(doc, 0):
                 found.setdefault(doc, (None, []))[1].append(body)
     return found
@@ -193,7 +196,7 @@ def tail_position(conn: Connection, doc: bytes) -> int:
 def replace_snapshot(conn: Connection, doc: bytes, snapshot: bytes, upto: int) -> None:
     """Fold the tail up to a position into a snapshot. Changes not sealed yet stay, marked as folded."""
     new = {"folded": upto, "body": snapshot}
-    statement = upsert(snapshots).values(doc=doc, **new)
+    statement = upsert(conn, snapshots).values(doc=doc, **new)
     conn.execute(statement.on_conflict_do_update(index_elements=["doc"], set_=new))
     folded = (changes.c.doc == doc) & (changes.c.num <= upto) & changes.c.session.is_(None)
     conn.execute(delete(changes).where(folded))
@@ -237,7 +240,7 @@ def documents_to_seal(conn: Connection) -> list[bytes]:
 def put_session(conn: Connection, doc: bytes, row: SessionRow) -> None:
     """Note how far a session has written."""
     new = {"nonce": row.nonce, "seq": row.seq, "last": row.last}
-    statement = upsert(sessions).values(doc=doc, session=row.session, **new)
+    statement = upsert(conn, sessions).values(doc=doc, session=row.session, **new)
     conn.execute(statement.on_conflict_do_update(index_elements=["doc", "session"], set_=new))
 
 

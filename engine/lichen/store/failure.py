@@ -39,6 +39,8 @@ class Scope(Enum):
     """That job; the connection cannot be used any more."""
     STORE = "store"
     """Everything that waits: a later job must not be kept when one before it was not."""
+    LOST = "lost"
+    """As `STORE`, and the connection cannot be used any more."""
 
 
 @dataclass(frozen=True, slots=True)

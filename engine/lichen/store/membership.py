@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from lichen.errors import LimitExceeded
 from lichen.store.schema import epoch_keys, operations, redemptions, spaces, tickets
+from lichen.store.statements import upsert
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class SpaceRow:
 def add_space(conn: Connection, space: bytes, joined_ms: int, inviter: bytes | None) -> None:
     """Hold a space; nothing happens when it is held already."""
     row = {"space": space, "joined_ms": joined_ms, "inviter": inviter}
-    conn.execute(insert(spaces).prefix_with("OR IGNORE").values(**row))
+    conn.execute(upsert(conn, spaces).values(**row).on_conflict_do_nothing())
 
 
 def list_spaces(conn: Connection) -> list[SpaceRow]:
@@ -36,7 +37,7 @@ def add_operations(conn: Connection, space: bytes, rows: Sequence[tuple[bytes, b
     """Keep access operations, `(id, body)` each, in this order; those held already are passed over."""
     if rows:
         values = [{"id": op_id, "space": space, "body": body} for op_id, body in rows]
-        conn.execute(insert(operations).prefix_with("OR IGNORE"), values)
+        conn.execute(upsert(conn, operations).on_conflict_do_nothing(), values)
 
 
 def load_operations(conn: Connection, space: bytes) -> list[bytes]:
@@ -47,7 +48,7 @@ def load_operations(conn: Connection, space: bytes) -> list[bytes]:
 
 def add_epoch_key(conn: Connection, space: bytes, epoch: bytes, key: bytes) -> None:
     """Keep an epoch's key."""
-    conn.execute(insert(epoch_keys).prefix_with("OR IGNORE").values(space=space, epoch=epoch, key=key))
+    conn.execute(upsert(conn, epoch_keys).values(space=space, epoch=epoch, key=key).on_conflict_do_nothing())
 
 
 def load_epoch_keys(conn: Connection, space: bytes) -> dict[bytes, bytes]:

@@ -22,6 +22,8 @@ FOLDER = Path(__file__).parent / "migrations"
 REVISION = "0001"
 """The newest revision in `migrations/versions`."""
 
+_BEGIN = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN"}
+
 _VERSION = Table(
     "lichen_version",
     MetaData(),
@@ -54,7 +56,7 @@ def migrate(conn: Connection) -> None:
 
 
 def _make(conn: Connection) -> None:
-    conn.exec_driver_sql("BEGIN IMMEDIATE")
+    conn.exec_driver_sql(_BEGIN[conn.dialect.name])
     _VERSION.create(conn)
     conn.execute(_VERSION.insert().values(version_num=REVISION))
     for table in metadata.sorted_tables:
@@ -75,15 +77,15 @@ def upgrade(conn: Connection, found: str | None) -> None:
         raise StoreDamaged(
             f"the store has schema {found}, which this version of lichen does not know", hint="install a newer lichen"
         )
-    conn.exec_driver_sql("BEGIN IMMEDIATE")
+    conn.exec_driver_sql(_BEGIN[conn.dialect.name])
     command.upgrade(settings, REVISION)
     conn.exec_driver_sql("COMMIT")
 
 
 def _revision(conn: Connection) -> str | None:
-    """The schema's revision; None for an empty database."""
+    """The schema's revision; None for a new database. On PostgreSQL an application may have been in it before."""
     tables = inspect(conn).get_table_names()
-    if not tables:
+    if not tables or (_VERSION.name not in tables and conn.dialect.name == "postgresql"):
         return None
     if _VERSION.name not in tables:
         raise StoreDamaged("this database holds other tables: it is no store", hint="name another file")

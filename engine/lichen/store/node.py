@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, insert, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Connection, delete, select
 
 from lichen.store.schema import addresses, meta, peers
+from lichen.store.statements import upsert
 
 
 def get_meta(conn: Connection, key: str) -> bytes | None:
@@ -15,7 +15,7 @@ def get_meta(conn: Connection, key: str) -> bytes | None:
 
 def set_meta(conn: Connection, key: str, value: bytes) -> None:
     """Set a value, new or not."""
-    statement = upsert(meta).values(key=key, value=value)
+    statement = upsert(conn, meta).values(key=key, value=value)
     conn.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
 
 
@@ -29,13 +29,13 @@ def cursor(conn: Connection, peer: bytes, space: bytes) -> tuple[bytes, int] | N
 def set_cursor(conn: Connection, peer: bytes, space: bytes, store: bytes, position: int) -> None:
     """Note how far a peer's store was read."""
     new = {"store": store, "position": position}
-    statement = upsert(peers).values(peer=peer, space=space, **new)
+    statement = upsert(conn, peers).values(peer=peer, space=space, **new)
     conn.execute(statement.on_conflict_do_update(index_elements=["peer", "space"], set_=new))
 
 
 def add_address(conn: Connection, url: str) -> None:
     """Dial this after a restart."""
-    conn.execute(insert(addresses).prefix_with("OR IGNORE").values(url=url))
+    conn.execute(upsert(conn, addresses).values(url=url).on_conflict_do_nothing())
 
 
 def drop_address(conn: Connection, url: str) -> None:

@@ -15,15 +15,26 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from lichen.store.sealed import sealed_bytes, sealed_text
+
 Number = BigInteger().with_variant(Integer, "sqlite")
 """A rowid on SQLite, where only INTEGER counts itself up."""
+
+BODY = "lichen_changes.body"
+HEADS = "lichen_documents.heads"
+LAST_HASH = "lichen_change_sets.last_hash"
+SNAPSHOT = "lichen_snapshots.body"
+TITLE = "lichen_documents.title"
 
 metadata = MetaData(
     naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "uq": "uq_%(table_name)s_%(column_0_N_name)s"}
 )
 
 meta = Table(
-    "lichen_meta", metadata, Column("key", String, primary_key=True), Column("value", LargeBinary, nullable=False)
+    "lichen_meta",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("value", sealed_bytes("lichen_meta.value"), nullable=False),
 )
 
 spaces = Table(
@@ -50,7 +61,7 @@ epoch_keys = Table(
     metadata,
     Column("space", LargeBinary, primary_key=True),
     Column("epoch", LargeBinary, primary_key=True),
-    Column("key", LargeBinary, nullable=False),
+    Column("key", sealed_bytes("lichen_epoch_keys.key"), nullable=False),
 )
 
 change_sets = Table(
@@ -67,7 +78,7 @@ change_sets = Table(
     Column("access", LargeBinary, nullable=False),
     Column("time", BigInteger, nullable=False),
     Column("tip", LargeBinary, nullable=False),
-    Column("last_hash", LargeBinary),
+    Column("last_hash", sealed_bytes(LAST_HASH)),
     Column("size", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),
     UniqueConstraint("id"),
@@ -83,8 +94,8 @@ documents = Table(
     Column("space", LargeBinary, nullable=False, index=True),
     Column("created_ms", BigInteger, nullable=False),
     Column("changed_ms", BigInteger, nullable=False),
-    Column("heads", LargeBinary, nullable=False),
-    Column("title", String),
+    Column("heads", sealed_bytes(HEADS), nullable=False),
+    Column("title", sealed_text(TITLE)),
 )
 
 # Apart from `documents`, whose rows are written at every edit: SQLite would handle the whole snapshot each time.
@@ -93,7 +104,7 @@ snapshots = Table(
     metadata,
     Column("doc", LargeBinary, primary_key=True),
     Column("folded", BigInteger, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    Column("body", sealed_bytes(SNAPSHOT), nullable=False),
 )
 
 changes = Table(
@@ -103,9 +114,15 @@ changes = Table(
     Column("doc", LargeBinary, nullable=False),
     Column("session", LargeBinary),
     Column("continues", Boolean, nullable=False),
-    Column("body", LargeBinary, nullable=False),
+    Column("body", sealed_bytes(BODY), nullable=False),
     Index(None, "doc", "num"),
-    Index("ix_lichen_changes_unsealed", "doc", "num", sqlite_where=Column("session").isnot(None)),
+    Index(
+        "ix_lichen_changes_unsealed",
+        "doc",
+        "num",
+        sqlite_where=Column("session").isnot(None),
+        postgresql_where=Column("session").isnot(None),
+    ),
     sqlite_autoincrement=True,
 )
 
@@ -128,14 +145,16 @@ peers = Table(
     Column("position", BigInteger, nullable=False),
 )
 
-addresses = Table("lichen_addresses", metadata, Column("url", String, primary_key=True))
+addresses = Table(
+    "lichen_addresses", metadata, Column("url", sealed_text("lichen_addresses.url", equal=True), primary_key=True)
+)
 
 tickets = Table(
     "lichen_tickets",
     metadata,
     Column("id", LargeBinary, primary_key=True),
     Column("space", LargeBinary, nullable=False),
-    Column("seed", LargeBinary, nullable=False),
+    Column("seed", sealed_bytes("lichen_tickets.seed"), nullable=False),
     Column("role", Integer, nullable=False),
     Column("uses_left", Integer, nullable=False),
     Column("expires_ms", BigInteger, nullable=False),

@@ -7,14 +7,14 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from sqlalchemy import Connection
 
 from lichen.errors import LimitExceeded, StoreError
-from lichen.store.failure import Failure, Scope, failure_of
+from lichen.store.backend import Backend
+from lichen.store.failure import Failure, Scope
 from lichen.store.loan import Loan
 
 log = logging.getLogger("lichen.store")
@@ -35,7 +35,8 @@ class Worker:
        may run twice, and must have no effect but on its connection;
     2. a damaged page fails the job that read it, and the connection is made anew;
     3. a full disk, or anything else that stops the whole store, fails the group and all that is queued behind it, so
-       that nothing is kept that follows something lost.
+       that nothing is kept that follows something lost; where the connection is lost, it is made anew, and whether the
+       group is kept is not known.
 
     A loan takes its turn between two groups: the thread stops until its borrower, who has another connection, is done.
     `before_commit(conn)` is called at the end of each transaction, which it fails by raising, and `ended(committed)`
@@ -45,7 +46,7 @@ class Worker:
     def __init__(
         self,
         connect: Callable[[], Connection],
-        path: Path,
+        backend: Backend,
         *,
         name: str,
         begin: str,
@@ -55,7 +56,7 @@ class Worker:
         ended: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self._connect = connect
-        self._path = path
+        self._backend = backend
         self._begin = begin
         self._together = together
         self._most_jobs = most_jobs
@@ -81,7 +82,7 @@ class Worker:
     def _put(self, item: Item | Loan) -> None:
         with self._gate:
             if self._closed:
-                raise StoreError(f"the store {self._path} is closed")
+                raise StoreError(f"the store {self._backend.name} is closed")
             if self._jobs.qsize() >= self._most_jobs:
                 raise LimitExceeded(
                     f"{self._most_jobs} jobs wait for the store already", hint="wait for earlier ones (writer_jobs)"
@@ -117,7 +118,7 @@ class Worker:
         finally:
             with self._gate:
                 self._closed = True
-            self._tell_all(self._drain(), StoreError(f"the store {self._path} is closed"))
+            self._tell_all(self._drain(), StoreError(f"the store {self._backend.name} is closed"))
             self._disconnect()
 
     def _next_group(self) -> list[Item]:
@@ -144,7 +145,7 @@ class Worker:
             loan, closed = self._loan, self._closed
         assert loan is not None
         if closed:
-            loan.refuse(StoreError(f"the store {self._path} is closed"))
+            loan.refuse(StoreError(f"the store {self._backend.name} is closed"))
         else:
             loan.lend()
         with self._gate:
@@ -169,7 +170,7 @@ class Worker:
         failure = self._try(group)
         if failure is None:
             return
-        if failure.scope is Scope.STORE:
+        if failure.scope in (Scope.STORE, Scope.LOST):
             self._tell_all([*group, *self._drain()], failure.error)
         elif len(group) == 1:
             _tell(group[0][1], None, failure.error)
@@ -181,7 +182,7 @@ class Worker:
             failure = self._try([item])
             if failure is None:
                 continue
-            if failure.scope is Scope.STORE:
+            if failure.scope in (Scope.STORE, Scope.LOST):
                 self._tell_all([*group[index:], *self._drain()], failure.error)
                 return
             _tell(item[1], None, failure.error)
@@ -191,8 +192,8 @@ class Worker:
         try:
             results = self._transact([job for job, _ in group])
         except BaseException as error:
-            failure = failure_of(error, self._path)
-            if failure.scope is Scope.CONNECTION:
+            failure = self._backend.failure(error)
+            if failure.scope in (Scope.CONNECTION, Scope.LOST):
                 self._disconnect()
             return failure
         for (_, done), result in zip(group, results, strict=True):
@@ -203,14 +204,14 @@ class Worker:
         if self._conn is None:
             self._conn = self._connect()
         conn = self._conn
-        conn.exec_driver_sql(self._begin)
         try:
+            _dbapi(conn).execute(self._begin)
             results = [job(conn) for job in jobs]
             self._before_commit(conn)
             conn.exec_driver_sql("COMMIT")
         except BaseException:
-            with suppress(Exception):  # SQLite has rolled back by itself after some errors
-                conn.exec_driver_sql("ROLLBACK")
+            with suppress(Exception):  # it was not begun, or SQLite has rolled back by itself
+                _dbapi(conn).execute("ROLLBACK")
             self._ended(False)
             raise
         self._ended(True)
@@ -229,6 +230,10 @@ class Worker:
                 item.refuse(own)
             else:
                 _tell(item[1], None, own)
+
+
+def _dbapi(conn: Connection) -> Any:  # Any: the drivers have no types in common
+    return conn.connection.dbapi_connection
 
 
 def _tell(done: Done, result: Any, error: BaseException | None) -> None:

@@ -219,7 +219,7 @@ def test_a_reader_sees_one_state_while_the_writer_goes_on(store: Store) -> None:
 def test_size_counts_the_file_and_its_log(path: Path, store: Store) -> None:
     store.write(put("a", bytes(100_000))).result()
     log = Path(f"{path}-wal")
-    assert store.size_bytes() == path.stat().st_size + log.stat().st_size
+    assert store.backend.size_bytes() == path.stat().st_size + log.stat().st_size
     assert log.stat().st_size > 100_000
 
 

@@ -8,7 +8,8 @@ from typing import TypeVar
 from lichen.store import Store
 from lichen.store import documents as docs
 from lichen.store.documents import DocumentRow, SessionRow, UnsealedRow
-from sqlalchemy import Connection
+from lichen.store.schema import changes
+from sqlalchemy import Connection, select
 
 T = TypeVar("T")
 DOC, OTHER = b"d" * 16, b"e" * 16
@@ -109,7 +110,7 @@ def test_folding_replaces_the_sealed_tail_by_a_snapshot(store: Store) -> None:
     append(store, None, b"3")
     do(store, lambda conn: docs.replace_snapshot(conn, DOC, b"1 and 2", upto))
     assert tail(store) == (b"1 and 2", [b"3"])
-    left = do(store, lambda conn: conn.exec_driver_sql("SELECT body FROM lichen_changes").scalars().all())
+    left = do(store, lambda conn: conn.scalars(select(changes.c.body)).all())
     assert left == [b"3"]
 
 
@@ -163,8 +164,9 @@ def plan(store: Store, query: str) -> str:
     return "\n".join(row[3] for row in found)
 
 
-def test_finding_what_to_seal_does_not_read_long_tails(store: Store) -> None:
-    marking = docs._MARK.replace("?", "1")
+def test_finding_what_to_seal_does_not_read_long_tails(opened: Callable[..., Store]) -> None:
+    store = opened()
+    marking = docs._MARK.sql.replace("?", "1")
     assert "ix_lichen_changes_unsealed" in plan(store, marking)
     assert "ix_lichen_changes_unsealed" in plan(
         store, "SELECT DISTINCT doc FROM lichen_changes WHERE session IS NOT NULL ORDER BY doc"

@@ -38,7 +38,7 @@ def test_a_borrower_writes_between_the_jobs_before_and_after_it(noted: Store) ->
     after = Future[None]()
     noted.write_soon(note("after"), lambda _result, _error: after.set_result(None))
     lent.granted.result(9)
-    sessions = noted.session_engine()
+    sessions = noted.backend.session_engine()
     with sessions.connect() as conn:
         conn.exec_driver_sql("BEGIN IMMEDIATE")
         note("borrowed")(conn)

@@ -14,7 +14,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from lichen.errors import StoreDamaged, StoreFull
-from lichen.store import Store, database
+from lichen.store import Store, sqlite_file
 from lichen.store.failure import failure_of
 from lichen.store.migrate import FOLDER, REVISION, migrate, upgrade
 from lichen.store.schema import metadata
@@ -27,7 +27,7 @@ KEY = bytes(range(32))
 @pytest.fixture
 def conn(path: Path) -> Iterator[Connection]:
     """An empty database."""
-    engine = database._engine(path, KEY, "process")
+    engine = sqlite_file._engine(path, KEY, "process")
     with engine.connect() as conn:
         yield conn
 
@@ -60,7 +60,7 @@ def test_the_migrations_make_what_the_tables_say(conn: Connection) -> None:
 def test_a_new_database_is_what_the_migrations_make_statement_by_statement(conn: Connection, tmp_path: Path) -> None:
     """Alembic's comparison does not see partial indexes and AUTOINCREMENT."""
     by_scripts(conn)
-    with database._engine(tmp_path / "other.db", KEY, "process").connect() as other:
+    with sqlite_file._engine(tmp_path / "other.db", KEY, "process").connect() as other:
         migrate(other)
         assert schema(conn) == schema(other)
         assert indexes(conn) == indexes(other) == sorted(indexes(conn))
@@ -112,7 +112,7 @@ def test_a_migration_that_fails_leaves_nothing(
         bring(conn)
     assert isinstance(failure_of(raised.value, path).error, StoreFull)
     conn.close()
-    with database._engine(path, KEY, "process").connect() as after:
+    with sqlite_file._engine(path, KEY, "process").connect() as after:
         assert after.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one() == 0
     opened().close()
 

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from lichen.store.database import _SETTINGS
 from lichen.store.schema import metadata
+from lichen.store.sqlite_file import _SETTINGS
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "store.md"
 

@@ -39,7 +39,9 @@ def acknowledge(number: int | None, error: BaseException | None) -> None:
 def main() -> None:
     """Go on after the newest title."""
     os.write(1, b"opening\n")
-    store = open_store(sys.argv[1], passphrase=None, durability=sys.argv[2])  # type: ignore[arg-type]
+    url, durability = sys.argv[1:]
+    words = "kill" if url.startswith("postgresql") else None
+    store = open_store(url, passphrase=words, durability=durability, clear_rows=True)  # type: ignore[arg-type]
     store.write(lambda conn: documents.create_documents(conn, [DOC], SPACE, 0)).result()
     row = store.read(lambda conn: documents.get_document(conn, DOC)).result()
     number = int(row.title or 0) if row is not None else 0

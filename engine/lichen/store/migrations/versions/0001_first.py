@@ -10,6 +10,7 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+SEALED = sa.String().with_variant(sa.LargeBinary, "postgresql")
 NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
@@ -35,7 +36,7 @@ def upgrade() -> None:
 
 def _make_node_tables() -> None:
     op.create_table("lichen_meta", sa.Column("key", sa.String, primary_key=True), _bytes("value", nullable=False))
-    op.create_table("lichen_addresses", sa.Column("url", sa.String, primary_key=True))
+    op.create_table("lichen_addresses", sa.Column("url", SEALED, primary_key=True))
     op.create_table(
         "lichen_peers",
         _bytes("peer", primary_key=True),
@@ -106,7 +107,7 @@ def _make_document_tables() -> None:
         _number("created_ms"),
         _number("changed_ms"),
         _bytes("heads", nullable=False),
-        sa.Column("title", sa.String),
+        sa.Column("title", SEALED),
     )
     op.create_index("ix_lichen_documents_space", "lichen_documents", ["space"])
     op.create_table(
@@ -126,7 +127,11 @@ def _make_document_tables() -> None:
     )
     op.create_index("ix_lichen_changes_doc_num", "lichen_changes", ["doc", "num"])
     op.create_index(
-        "ix_lichen_changes_unsealed", "lichen_changes", ["doc", "num"], sqlite_where=sa.text("session IS NOT NULL")
+        "ix_lichen_changes_unsealed",
+        "lichen_changes",
+        ["doc", "num"],
+        sqlite_where=sa.text("session IS NOT NULL"),
+        postgresql_where=sa.text("session IS NOT NULL"),
     )
     op.create_table(
         "lichen_sessions",

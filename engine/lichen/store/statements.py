@@ -1,0 +1,65 @@
+"""Statements that differ between the databases, or are written out for the driver because they run often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+from lichen.store.sealed import key_of
+
+_OPENS_NOTHING: Mapping[int, str] = {}
+
+
+def upsert(conn: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An insert that can be told what to do where the row is there already."""
+    return sqlite.insert(table) if conn.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+class Statement:
+    """SQL with `?` for each parameter.
+
+    `sealed` says which parameters are values of sealed columns, and of which.
+    """
+
+    def __init__(self, sql: str, sealed: dict[int, str] | None = None) -> None:
+        self.sql = sql
+        self._postgres = sql.replace("?", "%s")
+        self._sealed = sealed or {}
+
+    def one(self, conn: Connection, row: tuple[Any, ...]) -> int:
+        """Run it; how many rows it was for."""
+        if conn.dialect.name == "sqlite":
+            return conn.exec_driver_sql(self.sql, row).rowcount
+        return conn.exec_driver_sql(self._postgres, self._seal(conn, row)).rowcount
+
+    def many(self, conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Run it for each of these."""
+        if conn.dialect.name == "sqlite":
+            conn.exec_driver_sql(self.sql, list(rows))
+        else:
+            conn.exec_driver_sql(self._postgres, [self._seal(conn, row) for row in rows])
+
+    def fetch(
+        self, conn: Connection, row: tuple[Any, ...], opened: Mapping[int, str] = _OPENS_NOTHING
+    ) -> Sequence[Sequence[Any]]:
+        """Run it; what it finds, with these columns opened."""
+        if conn.dialect.name == "sqlite":
+            return conn.exec_driver_sql(self.sql, row).all()
+        found = conn.exec_driver_sql(self._postgres, self._seal(conn, row))
+        return [_each(key_of(conn.dialect).open, opened, tuple(one)) for one in found]
+
+    def _seal(self, conn: Connection, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        return _each(key_of(conn.dialect).seal, self._sealed, row)
+
+
+def _each(work: Callable[[str, bytes], bytes], columns: Mapping[int, str], row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row with what is done to some of its values; what is null or text is taken as such."""
+    values = list(row)
+    for index, column in columns.items():
+        value = values[index]
+        if value is not None:
+            values[index] = work(column, value.encode() if isinstance(value, str) else value)
+    return tuple(values)

@@ -1,0 +1,111 @@
+"""A PostgreSQL server for tests: one for a run, without a network, and a database of its own for each test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, create_engine
+
+_SETTINGS = {
+    "listen_addresses": "",
+    "fsync": "off",  # no test cuts the power
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "max_connections": "200",
+}
+
+
+class PostgresServer:
+    """A server on a socket in a folder of its own. It runs as another user where this one is root, as it must."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = itertools.count()
+        data = folder / "data"
+        self._own(folder)
+        self._run("initdb", "-D", data, "-U", "lichen", "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync")
+        settings = _SETTINGS | {"unix_socket_directories": str(folder)}
+        with (data / "postgresql.conf").open("a") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+        self._run("pg_ctl", "-D", data, "-w", "-s", "-l", folder / "log", "start")
+
+    def database(self) -> str:
+        """The URL of a new, empty database."""
+        name = f"db{next(self._numbers)}"
+        self._execute(f"CREATE DATABASE {name}")
+        return self._url(name).render_as_string()
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever is connected to it."""
+        self._execute(f"DROP DATABASE {url.rpartition('/')[2].partition('?')[0]} WITH (FORCE)")
+
+    def stop(self) -> None:
+        """End it at once."""
+        self._run("pg_ctl", "-D", self._folder / "data", "-w", "-s", "-m", "immediate", "stop")
+
+    def _url(self, database: str) -> URL:
+        return URL.create("postgresql+psycopg", username="lichen", database=database, query={"host": str(self._folder)})
+
+    def _execute(self, statement: str) -> None:
+        engine = create_engine(self._url("postgres"), connect_args={"autocommit": True})
+        with engine.connect() as conn:
+            conn.exec_driver_sql(statement)
+        engine.dispose()
+
+    def _own(self, folder: Path) -> None:
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("postgres")
+            os.chown(folder, user.pw_uid, user.pw_gid)
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        done = subprocess.run(
+            [_program(program), *map(str, arguments)],
+            stdout=subprocess.DEVNULL,  # the server keeps what it inherits
+            stderr=subprocess.DEVNULL if program == "pg_ctl" else subprocess.PIPE,
+            text=True,
+            check=False,
+            cwd=self._folder,
+            user="postgres" if os.geteuid() == 0 else None,
+            extra_groups=() if os.geteuid() == 0 else None,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{program} failed: {done.stderr}")
+
+
+def _program(name: str) -> str:
+    """Where a program of PostgreSQL is: on the path, or where Debian has it. Raises `LookupError`."""
+    places = [os.environ.get("PATH", ""), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))]
+    found = shutil.which(name, path=os.pathsep.join(reversed(places)))
+    if found is None:
+        raise LookupError(f"PostgreSQL's {name} is not here: make setup installs it")
+    return found
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """One server for the run."""
+    folder = Path(tempfile.mkdtemp(prefix="lichen-postgres-"))  # a short path: that of a socket has a limit
+    try:
+        server = PostgresServer(folder)
+        try:
+            yield server
+        finally:
+            server.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """A new, empty database."""
+    url = postgres_server.database()
+    yield url
+    postgres_server.drop(url)

@@ -24,6 +24,8 @@ from lichen_adapters.orm.columns import synced_counter as synced_counter
 from lichen_adapters.orm.columns import synced_list as synced_list
 from lichen_adapters.orm.columns import synced_set as synced_set
 from lichen_adapters.orm.columns import synced_text as synced_text
+from lichen_adapters.orm.commits import Commit as Commit
+from lichen_adapters.orm.commits import last_commit as last_commit
 from lichen_adapters.orm.conflicts import Clash as Clash
 from lichen_adapters.orm.conflicts import Conflict as Conflict
 from lichen_adapters.orm.conflicts import Dispute as Dispute
@@ -35,11 +37,14 @@ from lichen_adapters.orm.errors import MappingError as MappingError
 from lichen_adapters.orm.errors import Misfit as Misfit
 from lichen_adapters.orm.errors import SessionMisuse as SessionMisuse
 from lichen_adapters.orm.feed import Changes as Changes
+from lichen_adapters.orm.history import Edit as Edit
+from lichen_adapters.orm.history import history as history
 from lichen_adapters.orm.listing import Difference as Difference
 from lichen_adapters.orm.listing import Rows as Rows
 from lichen_adapters.orm.live import call_live as call_live
 from lichen_adapters.orm.live import live as live
 from lichen_adapters.orm.merges import Merged as Merged
+from lichen_adapters.orm.past import at as at
 from lichen_adapters.orm.restoring import restore as restore
 from lichen_adapters.orm.search_words import SearchTooLong as SearchTooLong
 from lichen_adapters.orm.searching import search as search
@@ -47,15 +52,18 @@ from lichen_adapters.orm.sessions import Sessions as Sessions
 from lichen_adapters.orm.synced import DocId as DocId
 from lichen_adapters.orm.synced import Synced as Synced
 from lichen_adapters.orm.synced import SyncedDataclass as SyncedDataclass
+from lichen_adapters.orm.undoing import undo as undo
 
 __all__ = [
     "AsyncSessions",
     "Changes",
     "Clash",
+    "Commit",
     "Conflict",
     "Difference",
     "Dispute",
     "DocId",
+    "Edit",
     "EditedDeletion",
     "HeldRow",
     "Kind",
@@ -69,8 +77,11 @@ __all__ = [
     "Side",
     "Synced",
     "SyncedDataclass",
+    "at",
     "call_live",
     "conflicts",
+    "history",
+    "last_commit",
     "live",
     "local_column",
     "restore",
@@ -80,4 +91,5 @@ __all__ = [
     "synced_list",
     "synced_set",
     "synced_text",
+    "undo",
 ]

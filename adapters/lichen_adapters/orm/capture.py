@@ -52,6 +52,8 @@ class Told:
     """The documents whose ids were made in it."""
     settled: set[tuple[SyncedTable, uuid.UUID, str]] = field(default_factory=set)
     """Columns of rows that are written even where they hold the value already, since another was in dispute with it."""
+    messages: dict[uuid.UUID, str] = field(default_factory=dict)
+    """What the changes of documents are to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class Capture:
         self._clashes = projector.clashes
         self._begun = told.begun
         self._settled = told.settled
+        self._messages = told.messages
         self._now_ms = now_ms
         self._rows: dict[SyncedTable, Rows] = {}
         self._docs: dict[SyncedTable, dict[uuid.UUID, Docs]] = {}
@@ -244,7 +247,7 @@ class Capture:
             document = self._memory.new(doc)
         deps, writer = self._memory.deps(doc), RowWriter(document, self._settled)
         try:
-            with document.change(None, self._now_ms // 1000, max_bytes=CHANGE_BYTES) as made:
+            with document.change(self._messages.get(doc), self._now_ms // 1000, max_bytes=CHANGE_BYTES) as made:
                 for planned, touched in what.rows.items():
                     for key, here in touched.items():
                         writer.write(planned, key, self._rows[planned].get(key) if here else None)

@@ -12,10 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from lichen.core.actors import actor_id
-from lichen.ids import DeviceKey, DocId
-from lichen.ids import Session as WriterSession
-from lichen.store.schema import change_sets
+from lichen.ids import DeviceKey
 from lichen_crdt import Map
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
@@ -29,6 +26,7 @@ from lichen_adapters.orm.plan import DELETED, SyncedTable
 from lichen_adapters.orm.projection import content_of
 from lichen_adapters.orm.restoring import fitting, put, read_document, restore, sessions_of, settle
 from lichen_adapters.orm.unique_keys import CLASH
+from lichen_adapters.orm.writers import devices_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,18 +198,16 @@ def _disputes(session: Session) -> list[Dispute | EditedDeletion]:
             values = _attributes(cls, fitting(planned, content))
             found.append(EditedDeletion(cls, noted.id, values, noted.doc, session))
         elif (row := session.get(cls, noted.id)) is not None:
-            sides = _sides_of(conn, planned, content, noted.doc, noted.column_name)
+            sides = _sides_of(conn, sessions.memory.device, planned, content, noted.doc, noted.column_name)
             (attribute,) = _attributes(cls, {noted.column_name: None})
             found.append(Dispute(row, attribute, sides, noted.doc, session))
     return found
 
 
-def _sides_of(conn: Connection, planned: SyncedTable, content: Map, doc: uuid.UUID, column: str) -> tuple[Side, ...]:
-    query = select(change_sets.c.author, change_sets.c.session).where(change_sets.c.doc == doc.bytes).distinct()
-    devices = {
-        actor_id(DeviceKey(author), DocId(doc.bytes), WriterSession(session)): DeviceKey(author)
-        for author, session in conn.execute(query)
-    }
+def _sides_of(
+    conn: Connection, own: DeviceKey, planned: SyncedTable, content: Map, doc: uuid.UUID, column: str
+) -> tuple[Side, ...]:
+    devices = devices_of(conn, doc, own)
     found = []
     for one in content.conflicts(column):
         with suppress(Misfit):

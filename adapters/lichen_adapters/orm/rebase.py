@@ -19,7 +19,8 @@ from lichen_adapters.orm.merging import SyncedColumn
 from lichen_adapters.orm.synced import Synced
 from lichen_adapters.orm.tracking import TrackedList, TrackedSet, loaded
 
-_NOTHING: dict[Kind, Any] = {Kind.TEXT: "", Kind.COUNTER: 0, Kind.SET: frozenset(), Kind.LIST: []}
+NOTHING: dict[Kind, Any] = {Kind.TEXT: "", Kind.COUNTER: 0, Kind.SET: frozenset(), Kind.LIST: []}
+"""What stands for a value that is null, in columns that merge."""
 
 
 def rebase(session: Session, conn: Connection) -> None:
@@ -39,7 +40,7 @@ def rebase(session: Session, conn: Connection) -> None:
         for (key, column, before, new), now in zip(changed, row, strict=True):
             if now == before:
                 continue
-            value = _rebased(column, before, new, now)
+            value = rebased(column, before, new, now)
             session.expire(instance, [key])
             if value != now:
                 set_committed_value(instance, key, now)  # or the value that was loaded would pass for no change
@@ -70,9 +71,10 @@ def flushed(session: Session) -> None:
                 value.flushed()
 
 
-def _rebased(column: SyncedColumn, before: Any, new: Any, now: Any) -> Any:
+def rebased(column: SyncedColumn, before: Any, new: Any, now: Any) -> Any:
+    """What becomes of a value that is to be `new` where it was `before`, and is something else now."""
     if before is None:
-        before = _NOTHING.get(column.kind)  # both began what was not there: neither is to overwrite the other
+        before = NOTHING.get(column.kind)  # both began what was not there: neither is to overwrite the other
     if before is None or new is None or now is None:
         return new
     if column.kind is Kind.COUNTER:

@@ -32,7 +32,7 @@ def restore(session: Session, cls: type[Any], row: uuid.UUID, *, document: uuid.
     deletion. Raises `NotFound`, and `IntegrityError` when it does not fit any more.
     """
     planned = planned_of(session, cls)
-    doc = _doc_of(session, planned, row) if document is None else document
+    doc = doc_of(session, planned, row) if document is None else document
     crdt = read_document(session.connection(), doc)
     content = content_of(crdt, planned, row)
     if content is None or not content.get(DELETED):
@@ -68,7 +68,7 @@ def planned_of(session: Session, cls: type[Any]) -> SyncedTable:
     return planned
 
 
-def _doc_of(session: Session, planned: SyncedTable, row: uuid.UUID) -> uuid.UUID:
+def doc_of(session: Session, planned: SyncedTable, row: uuid.UUID) -> uuid.UUID:
     """In which document a row lies that is not in its table."""
     if planned.owner is None:
         return row

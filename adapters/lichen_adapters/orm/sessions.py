@@ -34,6 +34,7 @@ from sqlalchemy.pool import PoolResetState
 
 from lichen_adapters.orm import associated, driver, held, journal, search_index
 from lichen_adapters.orm.capture import Begun, Capture, Told
+from lichen_adapters.orm.commits import LAST, commit_of
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.feed import Feed
 from lichen_adapters.orm.handles import document_of, lies_in
@@ -69,6 +70,8 @@ class Writing:
     loan: Loan | None = None
     space: SpaceId | None = None
     told: Told = field(default_factory=Told)
+    info: dict[Any, Any] = field(default_factory=dict)
+    """What the session knows that writes, as in `Session.info`."""
     schema: int = -1
     """The version of the schema that the triggers were made for."""
     watched: bool = False
@@ -207,6 +210,10 @@ class Sessions:
             self._unfollow()
         self.database.dispose()
 
+    def lock(self, conn: Connection) -> None:
+        """Let a connection of a session write from now on, and see the newest state."""
+        self._begin_writing(conn, conn.info[WRITING])
+
     # Connections
 
     def _connected(self, _dbapi: Any, record: Any) -> None:
@@ -251,6 +258,7 @@ class Sessions:
 
     def _after_begin(self, session: Session, _transaction: SessionTransaction, conn: Connection) -> None:
         conn.info[WRITING].space = session.info[SPACE]
+        conn.info[WRITING].info = session.info
 
     def _before_flush(self, session: Session, _context: Any, _instances: Any) -> None:
         if session.info[SPACE] is None:
@@ -323,6 +331,7 @@ class Sessions:
         cancelled = driver.commit(conn)
         if written:
             self._engine.written_elsewhere(written)
+            writing.info[LAST] = commit_of(written)
         self._ended(writing, committed=True)
         writing.watch.committed(seen, merged=False)
         if cancelled is not None:
@@ -353,7 +362,7 @@ class Sessions:
     def _ended(self, writing: Writing, *, committed: bool) -> None:
         loan, writing.loan = writing.loan, None
         writing.begun = False
-        writing.told = Told()
+        writing.told, writing.info = Told(), {}
         if not committed:
             writing.watched = False  # triggers that were made in the transaction are gone with it
         if loan is not None:

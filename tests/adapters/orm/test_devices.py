@@ -15,7 +15,18 @@ import pytest
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from lichen_adapters.orm import Clash, Dispute, EditedDeletion, HeldRow, Misfit, conflicts
+from lichen.errors import NotFound
+from lichen_adapters.orm import (
+    Clash,
+    Commit,
+    Dispute,
+    EditedDeletion,
+    HeldRow,
+    Misfit,
+    conflicts,
+    last_commit,
+    undo,
+)
 from orm_devices import SPACE, Device
 from orm_models import Address, Draft, Mood, Tag, User, Visit, Word, user_tag
 from sqlalchemy import delete, insert, select, text, update
@@ -61,6 +72,7 @@ class Work(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
         self.devices = [Device(self.folder, f"device{number}") for number in range(DEVICES)]
+        self.commits: list[Commit] = []
 
     def teardown(self) -> None:
         for device in self.devices:
@@ -70,8 +82,10 @@ class Work(RuleBasedStateMachine):
     @contextlib.contextmanager
     def work(self, number: int) -> Iterator[Session]:
         """A transaction, which may break a constraint of the database and then is none."""
-        with contextlib.suppress(IntegrityError), self.devices[number].sessions.begin(SPACE) as session:
-            yield session
+        with contextlib.suppress(IntegrityError):
+            with self.devices[number].sessions.begin(SPACE) as session:
+                yield session
+            self.commits += [commit] if (commit := last_commit(session)) is not None else []
 
     def users(self, session: Session) -> list[User]:
         return list(session.scalars(select(User).order_by(text("user_account.rowid"))))
@@ -95,6 +109,12 @@ class Work(RuleBasedStateMachine):
             other = None if friend is None else self.pick(session, friend)
             user = User(**{"name": "new", **values}, friend=other, addresses=[Address(email=one) for one in emails])
             session.add(user)
+
+    @rule(number=who, which=st.integers(0, 20))
+    def take_back(self, number: int, which: int) -> None:
+        with contextlib.suppress(NotFound), self.work(number) as session:
+            if self.commits:
+                undo(session, self.commits[-1 - which % len(self.commits)])
 
     @rule(number=who, user=which, values=columns)
     def assign(self, number: int, user: int, values: dict[str, Any]) -> None:

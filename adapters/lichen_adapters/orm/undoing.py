@@ -1,0 +1,235 @@
+"""Taking back what one commit wrote, as new writes of rows.
+
+What the commit made of a value is undone on top of what the value is now, as two concurrent edits merge: so what anyone
+wrote since stays. The rows are written by the session as others are, with the database's constraints, and what is taken
+back stands in the message of the change in each document, in the form in which `lichen_crdt.Undo` notes it: so it is
+taken back once, on every device.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lichen.errors import NotFound
+from lichen_crdt import Document, HistoryEntry, Map
+from lichen_crdt.undo_record import Record, read
+from lichen_crdt.undo_stacks import ranges
+from sqlalchemy import Connection, select
+from sqlalchemy.orm import Session
+
+from lichen_adapters.orm.columns import Kind
+from lichen_adapters.orm.commits import Commit
+from lichen_adapters.orm.errors import Misfit, SessionMisuse
+from lichen_adapters.orm.merging import SyncedColumn
+from lichen_adapters.orm.plan import TABLE, SyncedTable
+from lichen_adapters.orm.projection import (
+    Link,
+    Place,
+    contents,
+    links,
+    owned_by,
+    owner_of,
+    root_of,
+    sources,
+    stale,
+    with_beneath,
+)
+from lichen_adapters.orm.rebase import NOTHING, rebased
+from lichen_adapters.orm.restoring import put, read_document, sessions_of
+from lichen_adapters.orm.rows import delete_rows, home_of, update_row, write_links
+from lichen_adapters.orm.sessions import WRITING, Sessions
+
+
+def undo(session: Session, commit: Commit) -> bool:
+    """Take back what a commit wrote, in this session: its commit is itself one that can be taken back.
+
+    Whether there was anything to take back: what was taken back already is not again, and what others wrote since, or
+    the session itself, stays: a value that was overwritten, a row that is not as the commit left it. What it deleted
+    comes back as it is in its document, with the edits of others. Raises `NotFound` where a change of it is not here,
+    `SessionMisuse` within a savepoint, and `IntegrityError` when the database does not take the rows as they were.
+    """
+    conn, sessions = session.connection(), sessions_of(session)
+    if conn.in_nested_transaction():
+        raise SessionMisuse("a commit cannot be taken back within a savepoint", hint="undo it before or after")
+    session.flush()
+    sessions.lock(conn)
+    steps = [_Step.of(conn, doc, hashes) for doc, hashes in commit.changes]
+    done = [_Undoing(session, sessions, step).take_back() for step in steps if not step.is_taken_back]
+    session.expire_all()
+    return any(done)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What a commit wrote into one document."""
+
+    doc: uuid.UUID
+    document: Document
+    changes: tuple[HistoryEntry, ...]
+    is_taken_back: bool
+    kind: Literal["undo", "redo"]
+    """To take back an undo is to redo."""
+
+    @classmethod
+    def of(cls, conn: Connection, doc: uuid.UUID, hashes: Sequence[bytes]) -> _Step:
+        document = read_document(conn, doc)
+        if document.missing(hashes):
+            raise NotFound(f"document {doc} has no such changes on this device")
+        entries = document.history()
+        changes = tuple(entry for entry in entries if entry.hash in hashes)
+        undone, undoes = _state_of(entries, ranges(changes))
+        return cls(doc, document, changes, undone, "redo" if undoes else "undo")
+
+    @property
+    def before(self) -> Map:
+        """The document without it."""
+        return self.document.at(self.changes[0].deps)
+
+    @property
+    def after(self) -> Map:
+        """The document as it made it."""
+        return self.document.at((self.changes[-1].hash,))
+
+    @property
+    def message(self) -> str:
+        """What the change that takes it back says."""
+        return Record(self.kind, ranges(self.changes), ()).write(None)
+
+
+Ranges = tuple[tuple[bytes, int, int], ...]
+"""Changes, as their actors, first and last seqs."""
+
+
+def _state_of(entries: Iterable[HistoryEntry], changes: Ranges) -> tuple[bool, bool]:
+    """Whether changes are taken back now, and whether they are an undo; `entries` are causes before effects.
+
+    An undo of an undo does what the first change did, and so on: all of them stand for it or for its opposite.
+    """
+    known: dict[Ranges, tuple[Ranges, bool]] = {}
+    """The first change behind each record, and whether the record is its opposite."""
+    undone: dict[Ranges, bool] = {}
+    for entry in entries:
+        record = read(entry.message)
+        if record is not None:
+            first, opposite = known.get(record.taken, (record.taken, False))
+            known[ranges((entry,))] = first, not opposite
+            undone[first] = not opposite
+    first, opposite = known.get(changes, (changes, False))
+    return undone.get(first, False) != opposite, opposite
+
+
+class _Undoing:
+    """Takes back what was written into one document."""
+
+    def __init__(self, session: Session, sessions: Sessions, step: _Step) -> None:
+        self._session = session
+        self._sessions = sessions
+        self._conn = session.connection()
+        self._step = step
+        self._doc = step.doc
+        self._done = False
+
+    def take_back(self) -> bool:
+        """Write rows as they were; whether anything is another now."""
+        step, doc = self._step, self._doc
+        root = root_of(self._sessions.plan, step.document)
+        if root is None:
+            return False
+        was, made, now = (_sources(root, doc, then) for then in (step.before, step.after, step.document))
+        places = sorted(self._touched(root, {*was, *made}), key=lambda place: place[0].number)  # owners first
+        for place in places:
+            if place in was and place not in made and place not in now:
+                put(self._session, self._sessions.classes[place[0].table], place[1], {}, doc)
+                self._done = True
+            elif place in was and place in made:
+                self._put_values(place, was[place], made[place])
+        for place in reversed(places):
+            if place in made and place not in was and self._stands_alone(root, place, was, made):
+                self._remove(place)
+        self._put_links(links(root, doc, step.before, was), links(root, doc, step.after, made), was)
+        if self._done:
+            self._conn.info[WRITING].told.messages[doc] = step.message
+        return self._done
+
+    def _touched(self, root: SyncedTable, every: Collection[Place]) -> Collection[Place]:
+        """The rows that the commit may have changed."""
+        step = self._step
+        what = stale(root, self._doc, step.document.diff(step.changes[0].deps, (step.changes[-1].hash,)))
+        if what.everything:
+            return every
+        with_beneath(what.rows, self._doc, contents(root, self._doc, step.after))
+        return what.rows
+
+    def _stands_alone(
+        self, root: SyncedTable, place: Place, was: Mapping[Place, Map], made: Mapping[Place, Map]
+    ) -> bool:
+        """Whether a row that the commit made can go: nobody wrote into it since, and its owner is not of the commit."""
+        owner = None if place[0].owner is None else owner_of(place, self._doc, made[place])
+        if owner is not None and owner not in was:
+            return False  # it goes with its owner, or stays with it
+        step = self._step
+        return _held_in(root, self._doc, step.after, place) == _held_in(root, self._doc, step.document, place)
+
+    def _put_values(self, place: Place, was: Map, made: Map) -> None:
+        """Write the columns of a row that the commit changed."""
+        planned, key = place
+        query = select(*(one.column for one in planned.columns.values())).where(planned.table.c.id == key)
+        row = self._conn.execute(query).mappings().first() if planned.columns else None
+        if row is None or home_of(self._conn, place) != self._doc:  # it is held, or has gone elsewhere
+            return
+        values = {}
+        for name, column in planned.columns.items():
+            with suppress(Misfit):
+                value = _undone(column, column.read(was), column.read(made), row[name])
+                if value != row[name]:
+                    values[name] = value
+        if values:
+            update_row(self._conn, place, values)
+            self._done = True
+
+    def _remove(self, place: Place) -> None:
+        """Delete a row that the commit made."""
+        planned, key = place
+        there = self._conn.scalar(select(planned.table.c.id).where(planned.table.c.id == key))
+        if there is not None and home_of(self._conn, place) == self._doc:
+            delete_rows(self._conn, planned, [key])
+            self._done = True
+
+    def _put_links(self, was: Collection[Link], made: Collection[Link], owners: Collection[Place]) -> None:
+        """Write associations as they were, but for those of rows that the commit made."""
+        for link in sorted({*was} ^ {*made}, key=lambda one: (one.table.number, one.owner[1], one.other)):
+            planned = link.table
+            assert planned.owner is not None
+            if link.owner not in owners:
+                continue
+            pair = select(planned.key).where(planned.owner == link.owner[1], planned.key == link.other)
+            if (self._conn.execute(pair).first() is None) == (link in was):
+                write_links(self._conn, was, [link])
+                self._done = True
+
+
+def _sources(root: SyncedTable, doc: uuid.UUID, then: Map) -> dict[Place, Map]:
+    """The rows that a version of a document stands for; before it was begun, none."""
+    return sources(root, doc, then) if TABLE in then else {}
+
+
+def _held_in(root: SyncedTable, doc: uuid.UUID, then: Map, place: Place) -> object:
+    """All that a version of a document holds of a row and of what it owns."""
+    if place[0] is root:
+        return then.to_py()
+    there = contents(root, doc, then)
+    return {one: there[one].to_py() for one in owned_by(place, doc, there) if one in there}
+
+
+def _undone(column: SyncedColumn, was: Any, made: Any, now: Any) -> Any:
+    """What becomes of a value that a commit made of what it was."""
+    if was == made or now == made:
+        return now if was == made else was
+    if column.kind is Kind.SCALAR:
+        return now  # it was overwritten
+    was = NOTHING.get(column.kind) if was is None else was
+    return now if None in (was, made, now) else rebased(column, made, was, now)

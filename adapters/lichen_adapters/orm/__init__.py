@@ -31,6 +31,7 @@ from lichen_adapters.orm.conflicts import Conflict as Conflict
 from lichen_adapters.orm.conflicts import Dispute as Dispute
 from lichen_adapters.orm.conflicts import EditedDeletion as EditedDeletion
 from lichen_adapters.orm.conflicts import HeldRow as HeldRow
+from lichen_adapters.orm.conflicts import Joined as Joined
 from lichen_adapters.orm.conflicts import Side as Side
 from lichen_adapters.orm.conflicts import conflicts as conflicts
 from lichen_adapters.orm.errors import MappingError as MappingError
@@ -66,6 +67,7 @@ __all__ = [
     "Edit",
     "EditedDeletion",
     "HeldRow",
+    "Joined",
     "Kind",
     "MappingError",
     "Merged",

@@ -12,7 +12,7 @@ from lichen.ids import DocId, SpaceId
 from lichen.runtime import rows
 from lichen.runtime.document import too_large
 from lichen.runtime.sealer import run_of
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, RowMapping, delete, insert, select
 
 from lichen_adapters.orm.claims import Claim
 from lichen_adapters.orm.clash import claim_in
@@ -23,6 +23,7 @@ from lichen_adapters.orm.plan import DELETED, SyncedTable
 from lichen_adapters.orm.projection import content_of, fixed
 from lichen_adapters.orm.projector import Projector
 from lichen_adapters.orm.row_writer import RowWriter
+from lichen_adapters.orm.rows import update_row
 from lichen_adapters.orm.settlement import complete, settle
 from lichen_adapters.orm.unique_keys import BEGUN, SPACE
 
@@ -30,6 +31,8 @@ CHUNK = 500
 """Keys in one statement."""
 
 Rows = dict[uuid.UUID, RowMapping]
+Pair = tuple[uuid.UUID, uuid.UUID]
+"""A row of an association: its owner, and the other end."""
 Docs = dict[uuid.UUID, bool]
 """The documents in which a row lies or lay before; whether it does now."""
 
@@ -40,8 +43,10 @@ class Work:
 
     rows: dict[SyncedTable, dict[uuid.UUID, bool]] = field(default_factory=dict)
     """The touched rows, and whether they are in this document now."""
-    links: dict[str, bool] = field(default_factory=dict)
-    """The keys that stand for touched rows of associations, and whether they are there now."""
+    links: dict[tuple[str, ...], bool] = field(default_factory=dict)
+    """The keys that stand for touched rows of associations, and whether these are there now."""
+    follows: dict[SyncedTable, dict[uuid.UUID, uuid.UUID]] = field(default_factory=dict)
+    """The rows that are joined to touched ones, and to which."""
 
 
 @dataclass(slots=True)
@@ -72,6 +77,8 @@ class Capture:
         self._memory = memory
         self._projector = projector
         self._clashes = projector.clashes
+        self._joins = projector.joins
+        self._seen = functools.partial(self._joins.of, conn)
         self._begun = told.begun
         self._settled = told.settled
         self._messages = told.messages
@@ -92,6 +99,8 @@ class Capture:
         rows.write_many(self._conn, written, self._now_ms)
         for planned, claims in before.items():
             settle(self._conn, self._clashes, planned, claims, self._rows[planned])
+            if planned.joins:
+                self._rejoin(planned, claims, work)
         self._review(work)
         return written
 
@@ -114,6 +123,16 @@ class Capture:
                             self._conn, doc, document, dict.fromkeys((planned, key) for key in touched)
                         )
 
+    def _rejoin(
+        self, planned: SyncedTable, before: Mapping[uuid.UUID, Claim | None], work: Mapping[uuid.UUID, Work]
+    ) -> None:
+        """What touched rows, and those that are joined to them, are seen as now."""
+        followers = {row for what in work.values() for row in what.follows.get(planned, ())}
+        claims = {row: self._joins.claim(self._conn, planned, row) for row in followers} | {**before}
+        touched = claims.keys() | self._docs[planned].keys()
+        rows_now = {row: (claims.get(row), self._claim(planned, row, row)) for row in touched}
+        self._projector.rejoin(self._conn, planned, rows_now)
+
     def _sort(self, touched: dict[SyncedTable, Touched]) -> dict[uuid.UUID, Work]:
         """What is to be written, by document."""
         work: dict[uuid.UUID, Work] = {}
@@ -125,8 +144,10 @@ class Capture:
                 continue
             self._rows[planned] = self._fetch(planned, list(what.keys))
             found = self._docs[planned] = self._lie(planned, what)
-            if planned.unique and self._complete(planned):
+            if (planned.unique and self._complete(planned)) or self._see(planned):
                 self._rows[planned] = self._fetch(planned, list(what.keys))
+            if planned.joins:
+                self._follow(work, planned)
             for key, docs in found.items():
                 for doc, here in docs.items():
                     work.setdefault(doc, Work()).rows.setdefault(planned, {})[key] = here
@@ -183,7 +204,7 @@ class Capture:
         assert owner is not None
         assert other is not None
         assert above is not None
-        pairs = [(one, key) for key, owners in what.owners.items() for one in owners]
+        pairs = self._seen_pairs(planned, [(one, key) for key, owners in what.owners.items() for one in owners])
         there: set[tuple[uuid.UUID, uuid.UUID]] = set()
         for start in range(0, len(pairs), CHUNK):
             chosen = pairs[start : start + CHUNK]
@@ -194,7 +215,45 @@ class Capture:
         docs = self._docs_of(above, {one for one, _ in pairs})
         for pair in pairs:
             for doc, here in docs.get(pair[0], {}).items():
-                work.setdefault(doc, Work()).links[planned.link(*pair)] = here and pair in there
+                links = tuple(planned.link(pair[0], one) for one in (pair[1], *self._followers(planned, pair[1])))
+                work.setdefault(doc, Work()).links[links] = here and pair in there
+
+    def _seen_pairs(self, planned: SyncedTable, pairs: list[Pair]) -> list[Pair]:
+        """The pairs of an association by what is seen of their other ends; the rows are made so."""
+        assert planned.owner is not None
+        for target in planned.references.values():
+            seen = self._seen(target)
+            for owner, other in [pair for pair in pairs if pair[1] in seen]:
+                pair = (planned.owner == owner) & (planned.key == other)
+                if self._conn.execute(delete(planned.table).where(pair)).rowcount:
+                    shown = (planned.owner == owner) & (planned.key == seen[other])
+                    if self._conn.execute(select(planned.key).where(shown)).first() is None:
+                        values = {planned.owner.name: owner, planned.key.name: seen[other]}
+                        self._conn.execute(insert(planned.table).values(values))
+            pairs = [(owner, seen.get(other, other)) for owner, other in pairs]
+        return [*dict.fromkeys(pairs)]
+
+    def _followers(self, planned: SyncedTable, other: uuid.UUID) -> list[uuid.UUID]:
+        targets = planned.references.values()
+        return [row for target in targets for row in self._joins.followers(self._conn, target, other)]
+
+    def _see(self, planned: SyncedTable) -> bool:
+        """Let touched rows point at what is seen of the rows that they point at; whether any did not."""
+        wrong = False
+        for name, target in planned.references.items():
+            seen = self._seen(target)
+            for key in [key for key, row in self._rows[planned].items() if seen and row[name] in seen]:
+                update_row(self._conn, (planned, key), {name: seen[self._rows[planned][key][name]]})
+                wrong = True
+        return wrong
+
+    def _follow(self, work: dict[uuid.UUID, Work], planned: SyncedTable) -> None:
+        """What is joined to touched rows is written too."""
+        touched = self._docs[planned]
+        for key in touched:
+            for row in self._joins.followers(self._conn, planned, key):
+                if row not in touched:
+                    work.setdefault(row, Work()).follows.setdefault(planned, {})[row] = key
 
     def _fetch(self, planned: SyncedTable, keys: Sequence[uuid.UUID]) -> Rows:
         owner = [] if planned.owner is None else [planned.owner]
@@ -220,18 +279,26 @@ class Capture:
         return complete(self._conn, planned, self._rows[planned], space_of, self._now_ms)
 
     def _contested(self, planned: SyncedTable) -> bool:
-        return bool(planned.unique) and self._clashes.contested(self._conn, planned)
+        joined = planned.joins and self._seen(planned)
+        return bool(planned.unique) and (bool(joined) or self._clashes.contested(self._conn, planned))
 
     def _claims(self, planned: SyncedTable) -> dict[uuid.UUID, Claim | None]:
         """What rows claimed before, by their documents."""
         found: dict[uuid.UUID, Claim | None] = {}
         for key, docs in self._docs[planned].items():
             for doc in docs:
-                document = None if doc in self._begun else self._memory.get(self._conn, doc)
-                content = None if document is None else content_of(document, planned, key)
-                if content is not None and not content.get(DELETED):
-                    found[key] = claim_in(planned, content, fixed(planned, doc, key), self._space_of(doc))
+                claim = None if doc in self._begun else self._claim(planned, key, doc)
+                if claim is not None:
+                    found[key] = claim
         return found
+
+    def _claim(self, planned: SyncedTable, key: uuid.UUID, doc: uuid.UUID) -> Claim | None:
+        """What a row claims as a document has it now; None when it does not live there."""
+        document = self._memory.get(self._conn, doc)
+        content = None if document is None else content_of(document, planned, key)
+        if content is None or content.get(DELETED):
+            return None
+        return claim_in(planned, content, fixed(planned, doc, key), self._space_of(doc))
 
     def _document(self, doc: uuid.UUID, what: Work) -> rows.WrittenDocument | None:
         begun = self._begun.get(doc)
@@ -245,14 +312,17 @@ class Capture:
                     hint="leave the id out: it is made when the row is flushed",
                 )
             document = self._memory.new(doc)
-        deps, writer = self._memory.deps(doc), RowWriter(document, self._settled)
+        deps, writer = self._memory.deps(doc), RowWriter(document, self._settled, self._seen)
         try:
             with document.change(self._messages.get(doc), self._now_ms // 1000, max_bytes=CHANGE_BYTES) as made:
                 for planned, touched in what.rows.items():
                     for key, here in touched.items():
                         writer.write(planned, key, self._rows[planned].get(key) if here else None)
-                for link, here in what.links.items():
-                    writer.link(link, here)
+                for links, here in what.links.items():
+                    writer.link(links, here)
+                for planned, rows_of in what.follows.items():
+                    for key, row in rows_of.items():
+                        writer.follow(planned, key, self._rows[planned].get(row))
         except OverflowError as refused:
             raise too_large(refused) from refused
         if not made.changes:

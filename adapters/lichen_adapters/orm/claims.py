@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,26 +35,33 @@ def keys_of(planned: SyncedTable, row: RowMapping | Mapping[str, Any]) -> frozen
 
 def dumps(planned: SyncedTable, claim: Claim) -> bytes:
     """A claim as CBOR, its values as documents have them."""
-    columns = planned.columns
-    keys = [
-        [names, [columns[n].new(v) if n in columns else v.bytes for n, v in zip(names, values, strict=True)]]
-        for names, values in claim.keys
-    ]
-    return cbor2.dumps([claim.space, claim.begun, keys])
+    return cbor2.dumps([claim.space, claim.begun, [_plain(planned, key) for key in claim.keys]])
+
+
+def dumps_key(planned: SyncedTable, key: Key) -> bytes:
+    """A unique key as CBOR: equal keys are equal bytes."""
+    return cbor2.dumps(_plain(planned, key), canonical=True)
+
+
+def loads_key(planned: SyncedTable, data: bytes) -> Key:
+    """What `dumps_key` wrote."""
+    return _key(planned, *cbor2.loads(data))
 
 
 def loads(planned: SyncedTable, data: bytes) -> Claim:
     """What `dumps` wrote."""
-    columns = planned.columns
     space, begun, keys = cbor2.loads(data)
+    return Claim(space, begun, frozenset(_key(planned, names, values) for names, values in keys))
+
+
+def _plain(planned: SyncedTable, key: Key) -> list[Any]:
+    columns, (names, values) = planned.columns, key
+    return [names, [columns[n].new(v) if n in columns else v.bytes for n, v in zip(names, values, strict=True)]]
+
+
+def _key(planned: SyncedTable, names: Sequence[str], values: Sequence[Any]) -> Key:
+    columns = planned.columns
     found = (
-        (
-            tuple(names),
-            tuple(
-                columns[n].merging.read(v) if n in columns else uuid.UUID(bytes=v)
-                for n, v in zip(names, values, strict=True)
-            ),
-        )
-        for names, values in keys
+        columns[n].merging.read(v) if n in columns else uuid.UUID(bytes=v) for n, v in zip(names, values, strict=True)
     )
-    return Claim(space, begun, frozenset(found))
+    return tuple(names), tuple(found)

@@ -48,13 +48,15 @@ class Clashes:
     def columns(self, conn: Connection, place: Place, claim: Claim) -> dict[str, Any]:
         """What is written with a row that claims this: it stands back at first, where another claims the same."""
         planned, key = place
-        found = {SPACE: claim.space, BEGUN: claim.begun}
-        claimants = (one for wanted in claim.keys for one in self._claimants(conn, planned, claim.space, wanted))
+        found: dict[str, Any] = {SPACE: claim.space, BEGUN: claim.begun}
+        if planned.joins:  # those in its way have been flagged
+            return found | {CLASH: False}
+        claimants = (one for wanted in claim.keys for one in self.claimants(conn, planned, claim.space, wanted))
         return found | {CLASH: True} if any(other != key for _, other in claimants) else found
 
     def changed(self, conn: Connection, planned: SyncedTable, *claims: Claim | None) -> None:
         """Rows that had or have these claims were written: make the flags right of all that share a key with them."""
-        if not self.contested(conn, planned):
+        if planned.joins or not self.contested(conn, planned):
             return
         keys: dict[bytes, set[Key]] = {}
         for claim in claims:
@@ -64,7 +66,9 @@ class Clashes:
             self._settle(conn, planned, space, shared)
 
     def losers(self, conn: Connection, planned: SyncedTable, rows: Iterable[uuid.UUID]) -> list[uuid.UUID]:
-        """Those of these rows that stand back."""
+        """Those of these rows that stand back, or are about to be joined to another."""
+        if planned.joins:
+            return [row for row in rows if self.lost(conn, (planned, row))]
         c = planned.table.c
         return [row for row in rows if conn.scalar(select(c[CLASH]).where(c.id == row))]
 
@@ -74,7 +78,7 @@ class Clashes:
         found = []
         for names, values in sorted(claim.keys if claim is not None else (), key=lambda one: one[0]):
             assert claim is not None
-            winner = min(self._claimants(conn, place[0], claim.space, (names, values)))[1]
+            winner = min(self.claimants(conn, place[0], claim.space, (names, values)))[1]
             if winner != place[1]:
                 found.append((names, winner))
         return found
@@ -85,7 +89,7 @@ class Clashes:
 
         def wins(row: uuid.UUID, key: Key) -> bool:
             if key not in winners:
-                winners[key] = min(self._claimants(conn, planned, space, key))[1]
+                winners[key] = min(self.claimants(conn, planned, space, key))[1]
             return winners[key] == row
 
         flags: dict[bool, list[uuid.UUID]] = {True: [], False: []}
@@ -99,7 +103,7 @@ class Clashes:
                 chosen = update(table).where(table.c.id == bindparam("row")).values(kept(table) | {CLASH: flag})
                 conn.execute(chosen, [{"row": row} for row in flags[flag]])
 
-    def _claimants(self, conn: Connection, planned: SyncedTable, space: bytes, key: Key) -> list[tuple[int, uuid.UUID]]:
+    def claimants(self, conn: Connection, planned: SyncedTable, space: bytes, key: Key) -> list[tuple[int, uuid.UUID]]:
         """All that claim a key, held or not: when they were begun, and their ids."""
         found = [(row[BEGUN], row["id"]) for row in _rows(conn, planned, space, key)]
         claims = self._held.claims(conn, planned)

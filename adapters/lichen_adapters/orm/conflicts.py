@@ -22,6 +22,7 @@ from lichen_adapters.orm.clash import Clashes
 from lichen_adapters.orm.disputes import disputed
 from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.held import held_rows
+from lichen_adapters.orm.joins import joined_rows
 from lichen_adapters.orm.plan import DELETED, SyncedTable
 from lichen_adapters.orm.projection import content_of
 from lichen_adapters.orm.restoring import fitting, put, read_document, restore, sessions_of, settle
@@ -136,12 +137,33 @@ class EditedDeletion:
         settle(self.session, self.cls, self.id, self.document, DELETED)
 
 
-Conflict = Clash | Dispute | HeldRow | EditedDeletion
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Several devices made rows of one natural key: they are seen as one, and this one is not seen itself."""
+
+    row: Any | None  # an object of the application's
+    """The row that is seen; None when that one is held."""
+    cls: type[Any]
+    id: uuid.UUID
+    """The row that is seen as it."""
+    values: Mapping[str, Any]
+    """Its attributes."""
+    session: Session = field(repr=False)
+
+    def separate(self, **values: Any) -> Any:
+        """Make it a row of its own, with another key; what was made to point at it does again. Returns the object.
+
+        Raises `IntegrityError` when another row has that key.
+        """
+        return put(self.session, self.cls, self.id, values, self.id)
+
+
+Conflict = Clash | Dispute | EditedDeletion | HeldRow | Joined
 
 
 def conflicts(session: Session) -> list[Conflict]:
     """Everything that merges left to people, in all spaces. Raises `SessionMisuse` for a session of another kind."""
-    return [*_clashes(session), *_held(session), *_disputes(session)]
+    return [*_clashes(session), *_held(session), *_disputes(session), *_joined(session)]
 
 
 def _attributes(cls: type[Any], columns: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,6 +200,20 @@ def _held(session: Session) -> list[HeldRow]:
             found.append(
                 HeldRow(cls, row.id, row.reason, _attributes(cls, fitting(planned, content)), row.doc, session)
             )
+    return found
+
+
+def _joined(session: Session) -> list[Joined]:
+    sessions = sessions_of(session)
+    conn = session.connection()
+    found = []
+    for row in conn.execute(select(joined_rows)).all():
+        planned = sessions.plan.tables.get(row.table_name)
+        content = None if planned is None else content_of(read_document(conn, row.id), planned, row.id)
+        if planned is not None and content is not None:
+            cls = sessions.classes[planned.table]
+            values = _attributes(cls, fitting(planned, content))
+            found.append(Joined(session.get(cls, row.seen_as), cls, row.id, values, session))
     return found
 
 

@@ -23,7 +23,7 @@ from lichen_adapters.orm.columns import Kind
 from lichen_adapters.orm.errors import MappingError
 from lichen_adapters.orm.merging import SyncedColumn
 from lichen_adapters.orm.synced import OTHER, OWNER, SYNCED
-from lichen_adapters.orm.unique_keys import OURS, UNIQUE
+from lichen_adapters.orm.unique_keys import JOIN, OURS, UNIQUE
 
 TABLE = "@table"
 DELETED = "@deleted"
@@ -52,11 +52,18 @@ class SyncedTable:
     """The tables whose rows are owned by rows of this one."""
     associations: list[SyncedTable] = field(default_factory=list)
     """The associations that are owned by rows of this one."""
+    references: dict[str, SyncedTable] = field(default_factory=dict)
+    """The columns that point at rows which may be joined, and their tables."""
 
     @property
     def name(self) -> str:
         """As in the database, and in documents."""
         return self.table.name
+
+    @property
+    def joins(self) -> bool:
+        """Whether rows with one key are one row."""
+        return bool(self.table.info.get(JOIN))
 
     @property
     def claiming(self) -> set[str]:
@@ -93,6 +100,38 @@ class Plan:
         for table in metadata.sorted_tables:
             if SYNCED in table.info:
                 self._add(table, ())
+        for planned in self:
+            self._refer(planned)
+        self.local_references = {
+            planned: [
+                column
+                for table in metadata.sorted_tables
+                for column in table.columns
+                if _points_at(column, planned.table) and not self._is_synced(column)
+            ]
+            for planned in self
+            if planned.joins
+        }
+        """The columns of the device alone that point at rows which may be joined."""
+
+    def _refer(self, planned: SyncedTable) -> None:
+        """Find the columns of a table that point at rows which may be joined."""
+        if planned.joins and (planned.parts or planned.associations):
+            raise MappingError(
+                f"rows of {planned.name} are joined when they have one key, but own others",
+                hint='let those own them that point at them, or leave out clash="join"',
+            )
+        pointing = planned.columns if planned.other is None else {planned.other.name: None}
+        for name in pointing:
+            for target in self:
+                if target.joins and _points_at(planned.table.c[name], target.table):
+                    planned.references[name] = target
+        if planned.claiming & planned.references.keys():
+            raise MappingError(f"a unique key of {planned.name} has a column that points at rows which may be joined")
+
+    def _is_synced(self, column: Column[Any]) -> bool:
+        planned = self.tables.get(column.table.name)
+        return planned is not None and (column.name in planned.columns or column is planned.other)
 
     def _add(self, table: Table, below: tuple[Table, ...]) -> SyncedTable:
         """Plan a table, after what owns it."""
@@ -137,6 +176,10 @@ def _target(column: Column[Any]) -> Table:
             hint="the id of a row without sync means nothing on another device",
         )
     return table
+
+
+def _points_at(column: Column[Any], table: Table) -> bool:
+    return any(key.column is table.c.id for key in column.foreign_keys)
 
 
 def _columns(table: Table, implied: Column[Any] | None) -> dict[str, SyncedColumn]:

@@ -16,6 +16,8 @@ from lichen_adapters.orm.clash import Clashes, claim_in
 from lichen_adapters.orm.disputes import Disputes
 from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.held import Held
+from lichen_adapters.orm.joining import Joining
+from lichen_adapters.orm.joins import Joins
 from lichen_adapters.orm.memory import Memory
 from lichen_adapters.orm.plan import Plan, SyncedTable
 from lichen_adapters.orm.projection import (
@@ -53,7 +55,9 @@ class Projector:
         self.held = Held()
         self.clashes = Clashes(self.held)
         self.disputes = Disputes()
+        self.joins = Joins()
         self._batch = Batch(self._write_alone)
+        self.joining = Joining(plan, self.clashes, self.joins, self.rebuild, self._batch.flush)
 
     def changed(self, conn: Connection, changes: Mapping[bytes, Sequence[bytes]]) -> None:
         """Bring the rows of documents up to date with changes that have just been added to them."""
@@ -121,6 +125,13 @@ class Projector:
             self._write_links(conn, doc, links(root, doc, content, there), whole, what.links)
             self._review(conn, doc, document, lying, what.rows)
 
+    def rejoin(
+        self, conn: Connection, planned: SyncedTable, rows: Mapping[uuid.UUID, tuple[Claim | None, Claim | None]]
+    ) -> None:
+        """Make right what these rows are seen as after a session has written them; before and now, what each claims."""
+        self.joining.changed(conn, planned, rows)
+        self._batch.flush(conn)
+
     def review(
         self, conn: Connection, doc: uuid.UUID, document: Document, rows: Mapping[Place, set[str] | None]
     ) -> None:
@@ -157,6 +168,8 @@ class Projector:
         """The transaction is over."""
         self._batch.clear()
         self._memory.ended(committed=committed)
+        if not committed:
+            self.joins.forget()
 
     def rebuild(self, conn: Connection, doc: uuid.UUID) -> None:
         """Make the rows of a document what it says, whatever they were."""
@@ -176,7 +189,8 @@ class Projector:
         for place in reversed([*before]):
             if place not in there:
                 self._write(conn, doc, place, None, None)
-        for place in self.held.of(conn, (root, *root.beneath), doc):
+        joined = [(root, doc)] if doc in self.joins.of(conn, root) else []
+        for place in (*self.held.of(conn, (root, *root.beneath), doc), *joined):
             if place not in there:
                 self._write(conn, doc, place, None, None)
         self._write_links(conn, doc, links(root, doc, content, there), {*there, *before}, ())
@@ -193,7 +207,8 @@ class Projector:
         changed: Iterable[Link],
     ) -> None:
         """Bring up to date the rows of associations that have changed, and all of these owners."""
-        found = {**links_of(conn, wanted, owners), **dict.fromkeys(changed)}
+        wanted = self.joins.seen_links(conn, wanted)
+        found = {**links_of(conn, wanted, owners), **self.joins.seen_links(conn, changed)}
         if found:
             self._batch.settle(conn, doc)
         shown = {owner: doc not in self.held.docs(conn, *owner) for owner in {link.owner for link in found}}
@@ -267,10 +282,16 @@ class Projector:
         if not planned.unique or (columns is not None and columns.isdisjoint(planned.claiming)):
             self._put(conn, doc, place, source, columns, None, there=there)
             return
-        before = self.clashes.claim(conn, place)
+        before = self.joins.claim(conn, *place) or self.clashes.claim(conn, place)
         after = None if source is None else self._claim(conn, doc, planned, source)
-        self._put(conn, doc, place, source, columns, after, there=there)
-        self.clashes.changed(conn, planned, before, after)
+        if planned.joins and after is not None and not self.joining.stands(conn, place, after):
+            self.held.release(conn, *place, doc)
+        else:
+            self._put(conn, doc, place, source, columns, after, there=there)
+        if planned.joins:
+            self.joining.changed(conn, planned, {place[1]: (before, after)})
+        else:
+            self.clashes.changed(conn, planned, before, after)
 
     def _put(
         self,
@@ -285,7 +306,7 @@ class Projector:
     ) -> None:
         planned, key = place
         try:
-            row = None if source is None else _row(planned, source, doc, key, columns)
+            row = None if source is None else self.joins.seen(conn, planned, _row(planned, source, doc, key, columns))
         except Misfit as misfit:
             self._batch.settle(conn, doc)
             self._hold(conn, doc, place, str(misfit), claim)

@@ -22,7 +22,7 @@ from lichen_adapters.orm.plan import DELETED, SyncedTable
 from lichen_adapters.orm.projection import Content, Place, begun, content_of, contents, fixed, owner_of, root_of
 from lichen_adapters.orm.rows import update_row
 from lichen_adapters.orm.sessions import SESSIONS, WRITING, Sessions
-from lichen_adapters.orm.unique_keys import BEGUN
+from lichen_adapters.orm.unique_keys import BEGUN, SPACE
 
 
 def restore(session: Session, cls: type[Any], row: uuid.UUID, *, document: uuid.UUID | None = None) -> Any:
@@ -113,7 +113,7 @@ def put(session: Session, cls: type[Any], row: uuid.UUID, values: Mapping[str, A
     given = {mapper.attrs[name].columns[0].name: value for name, value in values.items()}
     whole = fitting(planned, content) | given | fixed(planned, doc, row)
     if planned.unique:
-        whole[BEGUN] = begun(content)
+        whole |= {BEGUN: begun(content), SPACE: sessions_of(session).memory.space(conn, doc)}
     table = planned.table
     if conn.scalar(select(table.c.id).where(table.c.id == row)) is None:
         session.execute(insert(table).values(whole))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from lichen_crdt import Document
 from sqlalchemy import RowMapping
 
+from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.plan import BEGUN, DELETED, TABLE, SyncedTable
-from lichen_adapters.orm.projection import content_of
+from lichen_adapters.orm.projection import Content, content_of
 from lichen_adapters.orm.unique_keys import BEGUN as BEGUN_COLUMN
 
 
@@ -18,14 +20,20 @@ class RowWriter:
     """Writes the rows that a transaction has touched into one document.
 
     `settled` names columns, by table, row and name, that are written even where they hold the value already: what was
-    in dispute with it is settled by that.
+    in dispute with it is settled by that. `seen` tells of a table which rows are seen as which others.
     """
 
-    def __init__(self, document: Document, settled: Collection[tuple[SyncedTable, uuid.UUID, str]]) -> None:
+    def __init__(
+        self,
+        document: Document,
+        settled: Collection[tuple[SyncedTable, uuid.UUID, str]],
+        seen: Callable[[SyncedTable], Mapping[uuid.UUID, uuid.UUID]],
+    ) -> None:
         self._document = document
         self._before = document.to_py(typed=True) if document.heads else {}
         """What it held before this transaction: each row is written once."""
         self._settled = settled
+        self._seen = seen
         self._heads = b"".join(document.heads)
 
     def write(self, planned: SyncedTable, key: uuid.UUID, row: RowMapping | None) -> None:
@@ -49,17 +57,39 @@ class RowWriter:
             for name, column in planned.columns.items():
                 if (planned, key, name) in self._settled:
                     new[name] = column.new(row[name])
-                else:
+                elif not self._is_seen(planned, name, before, row[name]):
                     new |= column.write(content, before, row[name])
             if new:
                 content.update(new)
 
-    def link(self, link: str, here: bool) -> None:
-        """Make the document hold a row of an association, or not."""
-        if here and link not in self._before:
-            self._document[link] = True
-        elif not here and link in self._before:
-            del self._document[link]
+    def _is_seen(self, planned: SyncedTable, name: str, before: Content, value: Any) -> bool:
+        """Whether a column points at a row that is seen as the one at which it is to point."""
+        target = planned.references.get(name)
+        seen = {} if target is None else self._seen(target)
+        if not seen or value is None:
+            return False
+        with suppress(Misfit):
+            return bool(seen.get(planned.columns[name].read(before)) == value)
+        return False
+
+    def follow(self, planned: SyncedTable, key: uuid.UUID, row: RowMapping | None) -> None:
+        """Keep a row one with the row that it is seen as: it has its key, and goes with it."""
+        if self._before.get(DELETED):
+            return
+        if row is None:
+            self._document[DELETED] = self._heads
+        else:
+            for name in sorted(planned.claiming):
+                self._document.update(planned.columns[name].write(self._document, self._before, row[name]))
+
+    def link(self, links: tuple[str, ...], here: bool) -> None:
+        """Make the document hold a row of an association, or not: the first of these keys, or any of the others."""
+        there = [link for link in links if link in self._before]
+        if here and not there:
+            self._document[links[0]] = True
+        elif not here:
+            for link in there:
+                del self._document[link]
 
 
 def _new(planned: SyncedTable, row: RowMapping) -> dict[str, Any]:

@@ -327,6 +327,7 @@ class Sessions:
         if touched:
             now_ms = int(time.time() * 1000)
             written = Capture(conn, self.memory, self.projector, writing.told, now_ms).write(touched)
+            journal.take(dbapi.cursor(), self.plan)  # what that has written is in the documents
         seen = writing.watch.take(dbapi)
         cancelled = driver.commit(conn)
         if written:
@@ -368,7 +369,7 @@ class Sessions:
         if loan is not None:
             if not committed:
                 writing.watch.rolled_back()
-            self.memory.ended(committed=committed)
+            self.projector.ended(committed=committed)
             loan.give_back()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from sqlalchemy import Column, Connection, Table, Uuid, event
 from sqlalchemy.engine.default import DefaultExecutionContext
@@ -48,16 +48,25 @@ class Synced:
 
     Each row is a document of its own, or with `part_of`, the name of the attribute that points at its owner
     (`class Address(Synced, Base, part_of="user_id")`), lies in its owner's. The id is the mixin's, and made when the
-    row is flushed. Raises `MappingError` when the class is made, for what cannot be synced.
+    row is flushed. Of rows to which several devices give one unique key, one stands and the others are flagged; with
+    `clash="join"` they are one row instead (`class Tag(Synced, Base, clash="join")`). Raises `MappingError` when the
+    class is made, for what cannot be synced.
     """
 
     __lichen_part_of__: ClassVar[str | None] = None
+    __lichen_clash__: ClassVar[Literal["flag", "join"]] = "flag"
 
     id: Mapped[DocId] = mapped_column(Uuid(), primary_key=True, default=_new_id, sort_order=-100)
 
-    def __init_subclass__(cls, *, part_of: str | None = None, **options: Any) -> None:
+    def __init_subclass__(
+        cls, *, part_of: str | None = None, clash: Literal["flag", "join"] | None = None, **options: Any
+    ) -> None:
         if part_of is not None:
             cls.__lichen_part_of__ = part_of
+        if clash not in (None, "flag", "join"):
+            raise MappingError(f'clash={clash!r} of {cls.__name__} is neither "flag" nor "join"')
+        if clash is not None:
+            cls.__lichen_clash__ = clash
         super().__init_subclass__(**options)
 
 
@@ -88,7 +97,10 @@ def _check(mapper: Mapper[Any], cls: type[Synced]) -> None:
     search_index.declare(table)
     if any(constraint.initially for constraint in table.foreign_key_constraints):
         raise MappingError(f"{cls.__name__} has a deferred foreign key, which could only fail with everything merged")
-    unique_keys.claim(table, inherited=inherited)
+    join = cls.__lichen_clash__ == "join" and base is None
+    if join and cls.__lichen_part_of__ is not None:
+        raise MappingError(f"rows of {cls.__name__} are parts, which cannot be joined: only documents can")
+    unique_keys.claim(table, inherited=inherited, join=join)
     if not inherited:
         table.info[SYNCED] = cls.__name__
     if joined:

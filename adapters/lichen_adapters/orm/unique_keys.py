@@ -10,7 +10,19 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, Column, Index, LargeBinary, Table, UniqueConstraint, false
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    LargeBinary,
+    Numeric,
+    Table,
+    UniqueConstraint,
+    false,
+)
 from sqlalchemy.engine.default import DefaultExecutionContext
 
 from lichen_adapters.orm.columns import KIND
@@ -18,6 +30,8 @@ from lichen_adapters.orm.errors import MappingError
 
 UNIQUE = "lichen.unique"
 """Where a table has the columns of its unique keys, in `Table.info`."""
+JOIN = "lichen.join"
+"""What marks a table whose rows of one key are one, in `Table.info`."""
 OURS = "lichen.ours"
 """What marks a column that is not the application's, in `Column.info`."""
 SPACE_OF = "lichen.space_of"
@@ -31,16 +45,28 @@ CLASH = "lichen_clash"
 """The column that flags a row that stands back for another with the same key."""
 
 
-def claim(table: Table, *, inherited: bool) -> None:
-    """Make the unique keys of a synced table such that they hold after a merge. Raises `MappingError`."""
+def claim(table: Table, *, inherited: bool, join: bool = False) -> None:
+    """Make the unique keys of a synced table such that they hold after a merge. Raises `MappingError`.
+
+    With `join`, rows of one key are one.
+    """
     constraints = [one for one in table.constraints if isinstance(one, UniqueConstraint)]
     indexes = [index for index in table.indexes if index.unique and SPACE not in index.columns]
+    if join and len(constraints) + len(indexes) != 1:
+        raise MappingError(
+            f"rows of {table.name} are to be joined by their unique key, but it has {len(constraints) + len(indexes)}",
+            hint='clash="join" takes a class with one unique key',
+        )
     if not constraints and not indexes:
         return
     if inherited:
         raise MappingError(f"a subclass in the table {table.name} has a unique key", hint="declare it in the base")
     given: list[UniqueConstraint | Index] = [*constraints, *indexes]
     keys = [tuple(column.name for column in _columns(table, one)) for one in given]
+    if join and any(isinstance(table.c[name].type, Float | Numeric) for names in keys for name in names):
+        raise MappingError(
+            f"rows of {table.name} are to be joined by a number with a fraction", hint="use whole numbers"
+        )
     for name, kind, default in (
         (SPACE, LargeBinary(32), _space_of_new),
         (BEGUN, BigInteger(), lambda: int(time.time() * 1000)),
@@ -53,6 +79,7 @@ def claim(table: Table, *, inherited: bool) -> None:
     for one, names in zip(given, keys, strict=True):
         _index(table, str(one.name or f"uq_{table.name}_{'_'.join(names)}"), names)
     table.info[UNIQUE] = tuple(dict.fromkeys(keys))
+    table.info[JOIN] = join
 
 
 def _columns(table: Table, key: UniqueConstraint | Index) -> list[Column[Any]]:

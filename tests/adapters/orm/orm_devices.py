@@ -20,6 +20,7 @@ from lichen_adapters.orm import Misfit, Sessions, search_index
 from lichen_adapters.orm.columns import SEARCH
 from lichen_adapters.orm.disputes import disputed
 from lichen_adapters.orm.held import held_rows
+from lichen_adapters.orm.joins import joined_rows
 from lichen_adapters.orm.plan import DELETED
 from lichen_adapters.orm.projection import (
     Link,
@@ -55,6 +56,8 @@ class Projected:
     """Rows that live in a document, and are shown as they live in another: their table, id and document."""
     links: set[Link] = field(default_factory=set)
     """The rows of associations."""
+    joined: dict[tuple[str, uuid.UUID], uuid.UUID] = field(default_factory=dict)
+    """The rows that are seen as others of the same name."""
 
     def add(self, place: Place, doc: uuid.UUID, source: Map) -> None:
         """A row is shown as it lies in this document."""
@@ -225,11 +228,42 @@ class Device:
             found.links |= {link for link, doc in associated if shown.get(link.owner) == doc}
             return found
 
-        return self.store.read(job).result(9)
+        found = self.store.read(job).result(9)
+        self._join(found)
+        return found
+
+    def _join(self, projected: Projected) -> None:
+        """See rows of joining tables that have one key as the one that was begun first."""
+        first: dict[Any, uuid.UUID] = {}
+        for place in sorted(projected.rows, key=lambda place: (self.began[place], place[1])):
+            planned, row = self.sessions.plan.tables[place[0]], projected.rows[place] or {}
+            key = tuple(row.get(name) for name in planned.claiming) if planned.joins else (None,)
+            if None not in key and (one := first.setdefault((place[0], self.spaces[place], key), place[1])) != place[1]:
+                projected.joined[place] = one
+        seen = projected.joined
+        for place in seen:
+            del projected.rows[place]
+        for (table, _), row in projected.rows.items():
+            for column in self.sessions.plan.tables[table].table.columns:
+                for key in column.foreign_keys:
+                    target = key.column.table.name, (row or {}).get(column.name)
+                    if row is not None and target in seen:
+                        row[column.name] = seen[target]
+        to = {link: next(iter(link.table.key.foreign_keys)).column.table.name for link in projected.links}
+        projected.links = {
+            Link(link.table, link.owner, seen.get((to[link], link.other), link.other)) for link in projected.links
+        }
+
+    def joined(self) -> dict[tuple[str, uuid.UUID], uuid.UUID]:
+        """The rows that are noted as seen as others."""
+        c = joined_rows.c
+        query = select(c.table_name, c.id, c.seen_as)
+        return self.store.read(lambda conn: {(row[0], row[1]): row[2] for row in conn.execute(query)}).result(9)
 
     def check(self) -> None:
         """Rows are what the documents say, but for those that are held."""
         projected = self.projected()
+        assert self.joined() == projected.joined
         assert self.held_in() >= projected.copies
         held = {(table, key) for table, key, _ in self.held_in() - projected.copies}
         assert held <= projected.rows.keys()
@@ -264,7 +298,8 @@ class Device:
             for number, names in enumerate(self.sessions.plan.tables[place[0]].unique):
                 values = tuple(row.get(name) for name in names)
                 if (
-                    None not in values
+                    not self.sessions.plan.tables[place[0]].joins
+                    and None not in values
                     and winners.setdefault((place[0], self.spaces[place], number, values), place[1]) != place[1]
                 ):
                     losers.add(place)

@@ -51,6 +51,16 @@ visit_tag = synced_association(
     owner="visit_id",
 )
 
+user_topic = synced_association(
+    Table(
+        "user_topic",
+        Base.metadata,
+        Column("user_id", ForeignKey("user_account.id", ondelete="CASCADE"), primary_key=True),
+        Column("topic_id", ForeignKey("topic.id"), primary_key=True),
+    ),
+    owner="user_id",
+)
+
 
 class User(Synced, Base):
     """A document of its own."""
@@ -73,6 +83,9 @@ class User(Synced, Base):
     scroll: Mapped[int | None] = local_column()
     friend_id: Mapped[DocId | None] = mapped_column(ForeignKey("user_account.id"))
     friend: Mapped[User | None] = relationship(remote_side="User.id")
+    topic_id: Mapped[DocId | None] = mapped_column(ForeignKey("topic.id"))
+    topic: Mapped[Topic | None] = relationship()
+    topics: Mapped[list[Topic]] = relationship(secondary=user_topic)
     addresses: Mapped[list[Address]] = relationship(back_populates="user", cascade="all, delete-orphan")
     marks: Mapped[list[Tag]] = relationship(secondary=user_tag, back_populates="users")
 
@@ -120,6 +133,17 @@ class Word(Synced, Base, part_of="tag_id"):
     tag: Mapped[Tag] = relationship(back_populates="words")
 
 
+class Topic(Synced, Base, clash="join"):
+    """Rows of one name are one."""
+
+    __tablename__ = "topic"
+    name: Mapped[str | None] = mapped_column(unique=True)
+    hue: Mapped[str | None]
+    pins: Mapped[int] = mapped_column(CheckConstraint("pins < 9"), default=0)
+    under_id: Mapped[DocId | None] = mapped_column(ForeignKey("topic.id"))
+    under: Mapped[Topic | None] = relationship(remote_side="Topic.id")
+
+
 class Draft(Base):
     """Not synced."""
 
@@ -127,3 +151,4 @@ class Draft(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     words: Mapped[str]
     user_id: Mapped[DocId | None] = mapped_column(ForeignKey("user_account.id"))
+    topic_id: Mapped[DocId | None] = mapped_column(ForeignKey("topic.id"))

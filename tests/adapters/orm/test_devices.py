@@ -22,13 +22,14 @@ from lichen_adapters.orm import (
     Dispute,
     EditedDeletion,
     HeldRow,
+    Joined,
     Misfit,
     conflicts,
     last_commit,
     undo,
 )
 from orm_devices import SPACE, Device
-from orm_models import Address, Draft, Mood, Tag, User, Visit, Word, user_tag
+from orm_models import Address, Draft, Mood, Tag, Topic, User, Visit, Word, user_tag, user_topic
 from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -236,6 +237,55 @@ class Work(RuleBasedStateMachine):
             if (found := self.pick_tag(session, tag)) is not None:
                 session.execute(delete(Tag).where(Tag.id == found.id)) if core else session.delete(found)
 
+    def pick_topic(self, session: Session, number: int) -> Topic | None:
+        topics = list(session.scalars(select(Topic).order_by(Topic.id)))
+        return topics[number % len(topics)] if topics else None
+
+    @rule(number=who, topic=which, name=st.none() | names, hue=st.none() | names, under=which, kind=st.integers(0, 4))
+    def name_topic(self, number: int, topic: int, name: str | None, hue: str | None, under: int, kind: int) -> None:
+        """Give a new topic, or one that is there, a name, which may be taken here, or elsewhere."""
+        with self.work(number) as session:
+            found, above = self.pick_topic(session, topic), self.pick_topic(session, under)
+            match kind:
+                case 0 | 1:
+                    session.add(Topic(name=name, hue=hue, under=above))
+                case 2 if found is not None:
+                    found.name, found.hue = name, hue
+                case 3 if found is not None:
+                    found.hue, found.under = hue, above
+                case 4:
+                    session.execute(insert(Topic).values(name=name, hue=hue))
+
+    @rule(number=who, topic=which, user=which, kind=st.integers(0, 6))
+    def point_at_a_topic(self, number: int, topic: int, user: int, kind: int) -> None:
+        with self.work(number) as session:
+            found, one = self.pick_topic(session, topic), self.pick(session, user)
+            if found is None or one is None:
+                return
+            match kind:
+                case 0:
+                    one.topic = found
+                case 1:
+                    one.topics = [found] if found not in one.topics else []
+                case 2:
+                    one.topic, one.topics = found, [*one.topics, *([] if found in one.topics else [found])]
+                case 3:
+                    session.execute(update(User).values(topic_id=found.id))
+                case 4:
+                    session.add(Draft(words="about", topic_id=found.id))
+                case 5:
+                    session.execute(user_topic.delete().where(user_topic.c.topic_id == found.id))
+                case 6:
+                    session.delete(found)
+
+    @rule(number=who, topic=which, pins=st.integers(0, 12))
+    def pin_past_the_checks(self, number: int, topic: int, pins: int) -> None:
+        device = self.devices[number]
+        with device.sessions() as session:
+            found = self.pick_topic(session, topic)
+        if found is not None:
+            device.edit(found.id, lambda document: document.update({"pins": pins}))
+
     @rule(number=who, tag=which, size=st.integers(0, 12))
     def write_past_the_checks(self, number: int, tag: int, size: int) -> None:
         """Another program writes a size, which the table may not take: then the tag is held, and keeps its name."""
@@ -340,7 +390,10 @@ class Work(RuleBasedStateMachine):
                     elif isinstance(conflict, Clash):
                         conflict.resolve(**{conflict.columns[0]: None if conflict.columns[0] == "colour" else "free"})
                     else:
-                        conflict.resolve(**({"size": 1} if conflict.cls is Tag else {"active": True, "age": None}))
+                        fits: dict[type, dict[str, Any]] = {Tag: {"size": 1}, Topic: {"pins": 1}}
+                        conflict.resolve(**fits.get(conflict.cls, {"active": True, "age": None}))
+                case Joined() as conflict if back:
+                    conflict.separate(name="free")
                 case Dispute() as conflict:
                     conflict.resolve(conflict.sides[0 if back else -1].value)
                 case EditedDeletion() as conflict:

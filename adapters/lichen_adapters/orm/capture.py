@@ -113,15 +113,15 @@ class Capture:
                     held.release(self._conn, planned, key, doc)
 
     def _review(self, work: Mapping[uuid.UUID, Work]) -> None:
-        """What was in dispute in these rows may be settled now."""
+        """What was in dispute in these rows, and beneath them, may be settled now."""
+        disputes = self._projector.disputes
         for doc, what in work.items():
-            for planned, touched in what.rows.items():
-                if self._projector.disputes.any(self._conn, planned):
+            written: list[tuple[SyncedTable, Collection[uuid.UUID]]] = [*what.rows.items(), *what.follows.items()]
+            for planned, touched in written:
+                if any(disputes.any(self._conn, one) for one in (planned, *planned.beneath)):
                     document = self._memory.get(self._conn, doc)
                     if document is not None:
-                        self._projector.review(
-                            self._conn, doc, document, dict.fromkeys((planned, key) for key in touched)
-                        )
+                        self._projector.review(self._conn, doc, document, [(planned, key) for key in touched])
 
     def _rejoin(
         self, planned: SyncedTable, before: Mapping[uuid.UUID, Claim | None], work: Mapping[uuid.UUID, Work]

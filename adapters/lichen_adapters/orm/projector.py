@@ -132,12 +132,12 @@ class Projector:
         self.joining.changed(conn, planned, rows)
         self._batch.flush(conn)
 
-    def review(
-        self, conn: Connection, doc: uuid.UUID, document: Document, rows: Mapping[Place, set[str] | None]
-    ) -> None:
-        """Note what is in dispute now in these rows: in the columns named, or in all."""
+    def review(self, conn: Connection, doc: uuid.UUID, document: Document, places: Collection[Place]) -> None:
+        """Note what is in dispute now in these rows, and in all that they own."""
         root = root_of(self._plan, document)
         there = {} if root is None else contents(root, doc, document.to_py(typed=True))
+        rows: dict[Place, set[str] | None] = dict.fromkeys(places)
+        with_beneath(rows, doc, there)
         self._review(conn, doc, document, there, rows)
 
     def _review(
@@ -148,7 +148,7 @@ class Projector:
         there: Mapping[Place, Content],
         rows: Mapping[Place, set[str] | None],
     ) -> None:
-        """As `review`, of a document that has these `contents`."""
+        """Note what is in dispute in these rows, in the columns named or in all. `there` are the `contents`."""
         gone: dict[Place, None] = {}
         for place, columns in rows.items():
             top = deleted_with(place, doc, there)

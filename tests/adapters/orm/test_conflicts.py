@@ -149,6 +149,20 @@ def test_a_row_that_one_deleted_and_another_edited_comes_back_with_the_edits(
             )
 
 
+def test_what_its_owner_took_with_it_is_no_conflict_of_its_own_any_more(pair: tuple[Device, Device, uuid.UUID]) -> None:
+    one, other, ann = pair
+    with one.sessions.begin() as session:
+        session.scalars(select(Address)).first().uses += 3  # type: ignore[union-attr]  # there are two
+    with other.sessions.begin() as session:
+        session.execute(delete(Address))
+    exchange(one, other)
+    assert len(found(one)) == 1
+    with one.sessions.begin() as session:
+        session.delete(session.get_one(User, ann))
+    assert found(one) == []
+    one.check()
+
+
 def test_a_part_that_one_deleted_and_another_edited_is_a_conflict_of_its_own(
     pair: tuple[Device, Device, uuid.UUID],
 ) -> None:

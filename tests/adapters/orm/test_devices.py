@@ -252,7 +252,7 @@ class Work(RuleBasedStateMachine):
                 case 2 if found is not None:
                     found.name, found.hue = name, hue
                 case 3 if found is not None:
-                    found.hue, found.under = hue, above
+                    found.hue, found.under = hue, None if above is found else above
                 case 4:
                     session.execute(insert(Topic).values(name=name, hue=hue))
 

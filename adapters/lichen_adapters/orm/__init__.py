@@ -18,6 +18,9 @@ from __future__ import annotations
 
 from lichen_adapters.orm.associations import synced_association as synced_association
 from lichen_adapters.orm.async_sessions import AsyncSessions as AsyncSessions
+from lichen_adapters.orm.checking import Report as Report
+from lichen_adapters.orm.checking import check as check
+from lichen_adapters.orm.checking import rebuild as rebuild
 from lichen_adapters.orm.columns import Kind as Kind
 from lichen_adapters.orm.columns import local_column as local_column
 from lichen_adapters.orm.columns import synced_counter as synced_counter
@@ -26,6 +29,7 @@ from lichen_adapters.orm.columns import synced_set as synced_set
 from lichen_adapters.orm.columns import synced_text as synced_text
 from lichen_adapters.orm.commits import Commit as Commit
 from lichen_adapters.orm.commits import last_commit as last_commit
+from lichen_adapters.orm.comparison import Discrepancy as Discrepancy
 from lichen_adapters.orm.conflicts import Clash as Clash
 from lichen_adapters.orm.conflicts import Conflict as Conflict
 from lichen_adapters.orm.conflicts import Dispute as Dispute
@@ -45,6 +49,8 @@ from lichen_adapters.orm.listing import Rows as Rows
 from lichen_adapters.orm.live import call_live as call_live
 from lichen_adapters.orm.live import live as live
 from lichen_adapters.orm.merges import Merged as Merged
+from lichen_adapters.orm.migrations import alembic_options as alembic_options
+from lichen_adapters.orm.migrations import migrating as migrating
 from lichen_adapters.orm.past import at as at
 from lichen_adapters.orm.restoring import restore as restore
 from lichen_adapters.orm.search_words import SearchTooLong as SearchTooLong
@@ -62,6 +68,7 @@ __all__ = [
     "Commit",
     "Conflict",
     "Difference",
+    "Discrepancy",
     "Dispute",
     "DocId",
     "Edit",
@@ -72,6 +79,7 @@ __all__ = [
     "MappingError",
     "Merged",
     "Misfit",
+    "Report",
     "Rows",
     "SearchTooLong",
     "SessionMisuse",
@@ -79,13 +87,17 @@ __all__ = [
     "Side",
     "Synced",
     "SyncedDataclass",
+    "alembic_options",
     "at",
     "call_live",
+    "check",
     "conflicts",
     "history",
     "last_commit",
     "live",
     "local_column",
+    "migrating",
+    "rebuild",
     "restore",
     "search",
     "synced_association",

@@ -186,9 +186,9 @@ def stale(root: SyncedTable, doc: uuid.UUID, patches: Iterable[Patch]) -> Stale:
         elif first in root.columns or first == BEGUN:
             found.add(root, doc, first)
         elif (part := _table_of(first, parts)) is not None:
-            key = _id(first)
-            if key is not None:
-                found.add(part, key, str(place[1]) if len(place) > 1 else None)
+            key, column = _id(first), str(place[1]) if len(place) > 1 else None
+            if key is not None and (column is None or column in part.columns or column in (DELETED, BEGUN)):
+                found.add(part, key, column)
         elif (link := _link(first, tables, doc)) is not None:
             found.links[link] = None
     return found

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sqlalchemy import Column, Connection, Table, event
+from sqlalchemy.exc import DatabaseError
 
 from lichen_adapters.orm.columns import SEARCH
 from lichen_adapters.orm.errors import MappingError
@@ -47,13 +48,14 @@ def name_of(table: Table) -> str:
     return f"lichen_{table.name}_search"
 
 
-def install(conn: Connection, tables: Iterable[Table]) -> None:
-    """Make what is missing of the indexes of tables that exist, anew where it is not as declared; drop all others."""
+def install(conn: Connection, tables: Iterable[Table], *, others: bool = True) -> None:
+    """Make what is missing of the indexes of tables that exist, anew where it is not as declared; drop `others`."""
     if conn.dialect.name != "sqlite":
         return
     there = _there(conn)
     wanted = {name_of(table): table for table in tables if SEARCH in table.info}
-    for name in [name for name, ddl in there.items() if ddl.startswith("CREATE VIRTUAL TABLE") and name not in wanted]:
+    indexes = [name for name, ddl in there.items() if ddl.startswith("CREATE VIRTUAL TABLE")] if others else []
+    for name in [name for name in indexes if name not in wanted]:
         _drop(conn, name)
     for name, table in wanted.items():
         if table.name in there and any(there.get(one) != ddl for one, ddl in _ddl(table)):
@@ -68,8 +70,22 @@ def rebuild(conn: Connection, table: Table) -> None:
     conn.exec_driver_sql(f"INSERT INTO {index} ({index}) VALUES ('rebuild')")
 
 
+def fault(conn: Connection, table: Table) -> str | None:
+    """What is wrong with the index of a table that is there, in words; None when nothing is, or nothing is searched."""
+    if SEARCH not in table.info or conn.dialect.name != "sqlite":
+        return None
+    there = _there(conn)
+    if any(there.get(name) != ddl for name, ddl in _ddl(table)):
+        return f"the search index of table {table.name} is missing, or not as declared"
+    try:
+        check(conn, table)
+    except DatabaseError:
+        return f"the search index of table {table.name} is not what its rows hold"
+    return None
+
+
 def check(conn: Connection, table: Table) -> None:
-    """Compare an index with the rows. Raises `DBAPIError` where they differ, which is how FTS5 says it."""
+    """Compare an index with the rows. Raises `DatabaseError` where they differ, which is how FTS5 says it."""
     index = _quoted(name_of(table))
     conn.exec_driver_sql(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from lichen import Document, Space
 from lichen.ids import DeviceKey, DocId, SpaceId
@@ -47,6 +47,8 @@ from lichen_adapters.orm.synced import NEW_ID, OWNER, Synced
 from lichen_adapters.orm.unique_keys import SPACE_OF
 from lichen_adapters.orm.upserts import aimed
 from lichen_adapters.orm.watching import Watch, WatchedFollower
+
+T = TypeVar("T")
 
 WRITING = "lichen.writing"
 """Where a connection of ours has its state, in `Connection.info`."""
@@ -114,7 +116,8 @@ class Sessions:
         engine.expect_writer(self.memory.session)
         self.database: Database = engine.store.backend.session_engine()
         self._engine = engine
-        self._prepared = False
+        self.prepared = False
+        """Rows are up to date with documents, and sessions can be made."""
         self.projector = Projector(self.plan, self.memory)
         self.feed = Feed(base.metadata)
         self.merges = Merges(self.feed)
@@ -152,7 +155,22 @@ class Sessions:
         with self.database.begin() as conn:
             search_index.install(conn, [planned.table for planned in self.plan])
         self._engine.store.write(self._rebuild_all).result()
-        self._prepared = True
+        self.prepared = True
+
+    @property
+    def store(self) -> Store:
+        """Where rows and documents are."""
+        return self._engine.store
+
+    def write(self, work: Callable[[Connection], T]) -> T:
+        """Write rows, not through a session, as merges do: live queries see it. Blocking."""
+
+        def job(conn: Connection) -> T:
+            if self.prepared:
+                self._follower.begun(conn)
+            return work(conn)
+
+        return self._engine.store.write(job).result()
 
     def _rebuild_all(self, conn: Connection) -> None:
         if self._unfollow is None:
@@ -169,7 +187,7 @@ class Sessions:
 
     def admit(self, session: Session, space: Space | SpaceId | None) -> None:
         """Let a session work on an engine that is watched over. Raises `SessionMisuse`."""
-        if not self._prepared:
+        if not self.prepared:
             raise SessionMisuse("rows are not up to date with documents yet", hint="call prepare() once, at the start")
         session.info[SESSIONS] = self
         session.info[SPACE] = space.id if isinstance(space, Space) else space
@@ -300,7 +318,7 @@ class Sessions:
                 dbapi.execute("COMMIT")  # it has only read, perhaps an old state
             dbapi.execute("BEGIN IMMEDIATE")
             writing.begun = True
-            (schema,) = dbapi.execute("PRAGMA schema_version").fetchone()
+            schema = _schema_version(dbapi)
             if writing.schema != schema:  # a table that was made again has lost its triggers
                 writing.schema, writing.watched = schema, False
             writing.watch.begun(dbapi)
@@ -324,6 +342,11 @@ class Sessions:
         dbapi = _dbapi(conn)
         touched = journal.take(dbapi.cursor(), self.plan) if writing.watched else {}
         written: list[WrittenDocument] = []
+        if touched and _schema_version(dbapi) != writing.schema:
+            raise SessionMisuse(
+                "a transaction that changes the schema cannot write synced rows: tables made again look deleted",
+                hint="write rows in another; migrate with `migrating(sessions)`",
+            )
         if touched:
             now_ms = int(time.time() * 1000)
             written = Capture(conn, self.memory, self.projector, writing.told, now_ms).write(touched)
@@ -375,6 +398,11 @@ class Sessions:
 
 def _dbapi(conn: Connection) -> Any:
     return conn.connection.dbapi_connection
+
+
+def _schema_version(dbapi: Any) -> int:
+    (version,) = dbapi.execute("PRAGMA schema_version").fetchone()
+    return int(version)
 
 
 def _has_table(mapper: Mapper[Any]) -> bool:

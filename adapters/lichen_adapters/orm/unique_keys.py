@@ -22,6 +22,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     false,
+    text,
 )
 from sqlalchemy.engine.default import DefaultExecutionContext
 
@@ -106,7 +107,8 @@ def _index(table: Table, name: str, names: tuple[str, ...]) -> None:
     columns = [table.c[SPACE], *(table.c[one] for one in names)]
     clash = table.c[CLASH]
     Index(name, *columns, unique=True, sqlite_where=~clash, postgresql_where=~clash)
-    Index(f"{name}_clash", *columns, sqlite_where=clash, postgresql_where=clash)
+    back = text(CLASH)  # Alembic writes a column alone as a string, which it does not read
+    Index(f"{name}_clash", *columns, sqlite_where=back, postgresql_where=back)
 
 
 def _space_of_new(context: DefaultExecutionContext) -> bytes | None:

@@ -348,7 +348,9 @@ def test_an_index_that_is_not_what_rows_hold_is_seen_by_these_tests(device: Devi
     trigger = _ddl(device)["lichen_note_search_update"]
     with device.sessions.database.begin() as conn:
         conn.exec_driver_sql("DROP TRIGGER lichen_note_search_update")
-        conn.exec_driver_sql("UPDATE note SET body = 'unseen'")
+    with device.sessions.begin() as session:
+        session.execute(update(Note).values(body="unseen"))
+    with device.sessions.database.begin() as conn:
         conn.exec_driver_sql(trigger)
     with pytest.raises(StoreError, match=r"malformed|corruption"):
         device.check()

@@ -12,12 +12,14 @@ table, `/` and the id of what its owner is associated with; before it the owner'
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, MetaData, Table
+from sqlalchemy import Column, Dialect, MetaData, Table
+from sqlalchemy.schema import CreateTable
 
 from lichen_adapters.orm.columns import Kind
 from lichen_adapters.orm.errors import MappingError
@@ -161,6 +163,16 @@ class Plan:
                 hint="part_of names the column of the owner, at whose end there is a document",
             )
         return self._add(target, below)
+
+    def mark(self, dialect: Dialect) -> bytes:
+        """A digest of all that decides which rows documents become: 32 bytes."""
+        digest = hashlib.sha256(b"lichen.orm 1")  # another number when the projection makes other rows
+        for planned in self:
+            digest.update(str(CreateTable(planned.table).compile(dialect=dialect)).encode())
+            kinds = [(name, column.kind.value, repr(column.column.type)) for name, column in planned.columns.items()]
+            owner = None if planned.owner is None else planned.owner.name
+            digest.update(repr((planned.name, kinds, owner, sorted(planned.unique), planned.joins)).encode())
+        return digest.digest()
 
     def __iter__(self) -> Iterator[SyncedTable]:
         return iter(self.tables.values())

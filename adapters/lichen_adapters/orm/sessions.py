@@ -22,12 +22,11 @@ from lichen import Document, Space
 from lichen.ids import DeviceKey, DocId, SpaceId
 from lichen.ids import Session as WriterSession
 from lichen.runtime.rows import WrittenDocument
-from lichen.store import Store
+from lichen.store import Store, following
 from lichen.store.documents import get_document
 from lichen.store.loan import Loan
-from lichen.store.schema import documents
 from lichen.wire.changeset import doc_id
-from sqlalchemy import Connection, Table, event, select
+from sqlalchemy import Connection, Table, event, inspect
 from sqlalchemy import Engine as Database
 from sqlalchemy.orm import DeclarativeBase, Mapper, Session, SessionTransaction, configure_mappers, object_mapper
 from sqlalchemy.pool import PoolResetState
@@ -147,14 +146,19 @@ class Sessions:
         return self._engine.store.backend.driver_connection()
 
     def prepare(self, *, create: bool = True) -> None:
-        """Create missing tables, unless the application does; bring every row up to date with its document; and keep
-        them so from now on. Blocking; sessions are refused before it."""
+        """Create missing tables, unless the application does; bring rows up to date with their documents; and keep
+        them so from now on. Blocking; sessions are refused before it.
+
+        It goes through the documents that have changed since rows were last kept up to date, or through all where a
+        table is new, or has changed.
+        """
+        new = self._new_tables()
         if create:
             self._metadata.create_all(self.database)
         held.metadata.create_all(self.database)
         with self.database.begin() as conn:
             search_index.install(conn, [planned.table for planned in self.plan])
-        self._engine.store.write(self._rebuild_all).result()
+        self._engine.store.write(lambda conn: self._follow(conn, everything=new)).result()
         self.prepared = True
 
     @property
@@ -172,12 +176,19 @@ class Sessions:
 
         return self._engine.store.write(job).result()
 
-    def _rebuild_all(self, conn: Connection) -> None:
+    def _new_tables(self) -> bool:
+        """Whether a synced table, or one of ours, is not there yet."""
+        there = inspect(self.database).get_table_names()
+        return not {*self.plan.tables, *held.metadata.tables} <= {*there}
+
+    def _follow(self, conn: Connection, *, everything: bool) -> None:
         if self._unfollow is None:
             self._unfollow = self._engine.store.follow(self._follower)
         self._follower.begun(conn)
-        for doc in list(conn.scalars(select(documents.c.doc))):
+        mark = self.plan.mark(conn.dialect)
+        for doc in following.behind(conn, b"" if everything else mark):
             self.projector.rebuild(conn, uuid.UUID(bytes=doc))
+        following.caught_up(conn, mark)
 
     def __call__(self, space: Space | SpaceId | None = None, **options: Any) -> Session:
         """A session; what is added to it is of `space`. Options are those of `Session`."""
@@ -220,12 +231,13 @@ class Sessions:
             yield session
 
     def close(self) -> None:
-        """Close every connection, and end live queries; what is written after that is no longer followed."""
+        """Close every connection, and end live queries; what is written later is no longer followed. Idempotent."""
         self.feed.close()
         self.readers.shutdown()
         self.checkers.shutdown()
-        if self._unfollow is not None:
-            self._unfollow()
+        unfollow, self._unfollow = self._unfollow, None
+        if unfollow is not None:
+            unfollow()
         self.database.dispose()
 
     def lock(self, conn: Connection) -> None:

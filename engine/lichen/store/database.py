@@ -18,8 +18,9 @@ from sqlalchemy import Connection
 
 from lichen.config import DEFAULT_LIMITS, Limits
 from lichen.errors import ConfigError, LimitExceeded, StoreError
+from lichen.store import following
 from lichen.store.backend import Backend, Durability
-from lichen.store.following import FOLLOWERS, Follower
+from lichen.store.following import Follower
 from lichen.store.loan import Loan
 from lichen.store.sqlite_file import SqliteFile
 from lichen.store.worker import Done, Job, Worker
@@ -163,7 +164,7 @@ class Store:
 
     def _connect(self) -> Connection:
         conn = self.backend.connect()
-        conn.info[FOLLOWERS] = self._followers
+        following.begin(conn, self._followers)
         return conn
 
 

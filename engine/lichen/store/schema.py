@@ -126,6 +126,8 @@ changes = Table(
     sqlite_autoincrement=True,
 )
 
+unfollowed = Table("lichen_unfollowed", metadata, Column("doc", LargeBinary, primary_key=True))
+
 sessions = Table(
     "lichen_sessions",
     metadata,

@@ -278,7 +278,8 @@ def _break(device: Device, *statements: str) -> None:
 def test_an_index_that_lost_a_trigger_is_made_anew(device: Device) -> None:
     add(device, "one")
     before = _ddl(device)
-    _break(device, "DROP TRIGGER lichen_note_search_update", "UPDATE note SET body = 'unseen'")
+    emptied = "INSERT INTO lichen_note_search (lichen_note_search) VALUES ('delete-all')"
+    _break(device, "DROP TRIGGER lichen_note_search_update", emptied)
     assert _ddl(device) == before
     assert found(device, "one") == ["one"]
 

@@ -6,14 +6,16 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from lichen.errors import StoreError
-from lichen.store import Store, loan
-from lichen.store.documents import UnsealedRow, append_changes, append_unsealed, load_tail
+from lichen.store import Store, following, loan
+from lichen.store.documents import UnsealedRow, append_changes, append_unsealed, create_documents, load_tail
 from sqlalchemy import Connection, text
 
 DOC = bytes(16)
+OTHER = bytes([1] * 16)
 
 
 def note(word: str) -> Callable[[Connection], object]:
@@ -150,3 +152,36 @@ def test_reads_are_no_transaction_of_a_follower(noted: Store) -> None:
     words(noted)
     noted.write(lambda _: None).result(9)
     assert follower.told == ["before commit", True]
+
+
+def test_what_changes_while_nobody_follows_is_noted_once_somebody_has(noted: Store) -> None:
+    def behind(mark: bytes) -> list[bytes]:
+        return noted.read(lambda conn: following.behind(conn, mark)).result(9)
+
+    def change(doc: bytes) -> None:
+        noted.write(lambda conn: append_changes(conn, {doc: [b"theirs"]})).result(9)
+
+    noted.write(lambda conn: create_documents(conn, [DOC, OTHER], bytes(32), 0)).result(9)
+    change(DOC)
+    assert sorted(behind(b"one")) == sorted([DOC, OTHER])
+    stop = noted.follow(Recorder())
+    noted.write(lambda conn: following.caught_up(conn, b"one")).result(9)
+    change(DOC)
+    assert behind(b"one") == []
+    assert len(behind(b"other")) == 2
+    stop()
+    change(DOC)
+    change(DOC)
+    assert behind(b"one") == [DOC]
+    noted.write(lambda conn: following.caught_up(conn, b"one")).result(9)
+    assert behind(b"one") == []
+
+
+def test_what_changes_is_noted_after_a_restart_too(tmp_path: Path) -> None:
+    for _ in range(2):
+        store = Store.open(tmp_path / "store.db", bytes(32))
+        store.write(lambda conn: append_changes(conn, {DOC: [b"theirs"]})).result(9)
+        found = store.read(lambda conn: following.behind(conn, b"one")).result(9)
+        store.write(lambda conn: following.caught_up(conn, b"one")).result(9)
+        store.close()
+    assert found == [DOC]

@@ -133,6 +133,7 @@ def _make_document_tables() -> None:
         sqlite_where=sa.text("session IS NOT NULL"),
         postgresql_where=sa.text("session IS NOT NULL"),
     )
+    op.create_table("lichen_unfollowed", _bytes("doc", primary_key=True))
     op.create_table(
         "lichen_sessions",
         _bytes("doc", primary_key=True),

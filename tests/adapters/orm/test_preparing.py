@@ -1,0 +1,132 @@
+"""`prepare()` goes through the documents that changed while nobody followed, or through all where tables differ."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lichen_adapters.orm import Sessions, Synced
+from lichen_adapters.orm.projector import Projector
+from orm_devices import SPACE, Device
+from sqlalchemy import CheckConstraint, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """As the application was."""
+
+
+class Note(Synced, Base):
+    """A note."""
+
+    __tablename__ = "note"
+    title: Mapped[str]
+
+
+class Plain(Synced, Base):
+    """Something else."""
+
+    __tablename__ = "plain"
+    title: Mapped[str]
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[Device]:
+    made = Device(tmp_path, "device", Base)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def rebuilt(monkeypatch: pytest.MonkeyPatch) -> list[uuid.UUID]:
+    """The documents that are gone through."""
+    found: list[uuid.UUID] = []
+    rebuild = Projector.rebuild
+
+    def note(self: Projector, conn: object, doc: uuid.UUID) -> None:
+        found.append(doc)
+        rebuild(self, conn, doc)  # type: ignore[arg-type]  # it is one
+
+    monkeypatch.setattr(Projector, "rebuild", note)
+    return found
+
+
+def add(device: Device, *titles: str) -> list[uuid.UUID]:
+    with device.sessions.begin(SPACE) as session:
+        notes = [Note(title=title) for title in titles]
+        session.add_all(notes)
+        session.flush()
+        return [note.id for note in notes]
+
+
+def titles(device: Device) -> list[str]:
+    with device.sessions() as session:
+        return sorted(session.scalars(select(Note.title)))
+
+
+def test_what_was_followed_is_not_gone_through_again(device: Device, rebuilt: list[uuid.UUID]) -> None:
+    add(device, "one", "two")
+    device.stop()
+    device.start()
+    assert rebuilt == []
+    assert titles(device) == ["one", "two"]
+
+
+def test_what_changed_while_nobody_followed_is(device: Device, rebuilt: list[uuid.UUID]) -> None:
+    one, _ = add(device, "one", "two")
+    device.sessions.close()
+    device.edit(one, lambda document: document.update(title="changed"))
+    device.stop()
+    device.start()
+    assert rebuilt == [one]
+    assert titles(device) == ["changed", "two"]
+    device.stop()
+    device.start()
+    assert rebuilt == [one]
+
+
+def test_everything_is_where_a_table_is_gone(device: Device, rebuilt: list[uuid.UUID]) -> None:
+    both = add(device, "one", "two")
+    Note.__table__.drop(device.sessions.database)  # type: ignore[attr-defined]  # a table has it
+    device.stop()
+    device.start()
+    assert sorted(rebuilt) == sorted(both)
+    assert titles(device) == ["one", "two"]
+
+
+def test_everything_is_where_a_table_is_another(device: Device, rebuilt: list[uuid.UUID]) -> None:
+    class Later(DeclarativeBase):
+        pass
+
+    class Other(Synced, Later):
+        __tablename__ = "note"
+        title: Mapped[str] = mapped_column(CheckConstraint("length(title) < 9"))
+
+    both = add(device, "one", "two")
+    for times in (1, 1, 2):
+        device.sessions.close()
+        device.sessions = Sessions(device, Later if times == 1 else Base)
+        device.sessions.prepare()
+        assert sorted(rebuilt) == sorted(both * times)
+
+
+def test_a_crash_while_it_goes_through_everything_begins_again(
+    device: Device, rebuilt: list[uuid.UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, _ = add(device, "one", "two")
+    device.sessions.close()
+    device.edit(one, lambda document: document.update(title="changed"))
+
+    def failing(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("lichen.store.following.caught_up", failing)
+        device.sessions = Sessions(device, Base)
+        with pytest.raises(OSError, match="full"):
+            device.sessions.prepare()
+    device.sessions.prepare()
+    assert titles(device) == ["changed", "two"]
+    device.check()

@@ -43,7 +43,16 @@ def loaded(program: str, *arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--version",), ("--help",), ("doc", "show", "--help"), ("relay", "--listen"), ("fly",)], ids=" ".join
+    "arguments",
+    [
+        ("--version",),
+        ("--help",),
+        ("doc", "show", "--help"),
+        ("relay", "--listen"),
+        ("fly",),
+        ("rows", "check", "--help"),
+    ],
+    ids=" ".join,
 )
 def test_what_needs_no_store_starts_without_the_engine(arguments: tuple[str, ...]) -> None:
     found = loaded("from lichen.cli import main\nmain()", *arguments)

@@ -10,9 +10,11 @@ from typing import Annotated
 import typer
 
 from lichen.cli import devices, documents, nodes, replay, spaces
+from lichen.cli.others import Commands
 
 app = typer.Typer(
     name="lichen",
+    cls=Commands,
     help="Data on its users' own devices: offline, merging, encrypted, with no server that owns it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from lichen_adapters.orm.adopting import adopt as adopt
 from lichen_adapters.orm.associations import synced_association as synced_association
 from lichen_adapters.orm.async_sessions import AsyncSessions as AsyncSessions
 from lichen_adapters.orm.checking import Report as Report
@@ -38,6 +39,7 @@ from lichen_adapters.orm.conflicts import HeldRow as HeldRow
 from lichen_adapters.orm.conflicts import Joined as Joined
 from lichen_adapters.orm.conflicts import Side as Side
 from lichen_adapters.orm.conflicts import conflicts as conflicts
+from lichen_adapters.orm.errors import AdoptionError as AdoptionError
 from lichen_adapters.orm.errors import MappingError as MappingError
 from lichen_adapters.orm.errors import Misfit as Misfit
 from lichen_adapters.orm.errors import SessionMisuse as SessionMisuse
@@ -62,6 +64,7 @@ from lichen_adapters.orm.synced import SyncedDataclass as SyncedDataclass
 from lichen_adapters.orm.undoing import undo as undo
 
 __all__ = [
+    "AdoptionError",
     "AsyncSessions",
     "Changes",
     "Clash",
@@ -87,6 +90,7 @@ __all__ = [
     "Side",
     "Synced",
     "SyncedDataclass",
+    "adopt",
     "alembic_options",
     "at",
     "call_live",

@@ -13,5 +13,9 @@ class SessionMisuse(LichenError):
     """A session or a connection is used in a way in which rows and documents would part."""
 
 
+class AdoptionError(LichenError):
+    """An existing database cannot be adopted as it is, or did not arrive as it was."""
+
+
 class Misfit(LichenError):
     """A value does not fit its column, or a document its table."""

@@ -124,7 +124,7 @@ class Sessions:
         self.checkers = ThreadPoolExecutor(1, "lichen live check")
         self._follower = WatchedFollower(self.projector, self.feed)
         self.classes = {mapper.local_table: mapper.class_ for mapper in base.registry.mappers if _has_table(mapper)}
-        self._metadata = base.metadata
+        self.metadata = base.metadata
         self._unfollow: Callable[[], None] | None = None
         self.watch_over(self.database)
 
@@ -154,7 +154,7 @@ class Sessions:
         """
         new = self._new_tables()
         if create:
-            self._metadata.create_all(self.database)
+            self.metadata.create_all(self.database)
         held.metadata.create_all(self.database)
         with self.database.begin() as conn:
             search_index.install(conn, [planned.table for planned in self.plan])
@@ -244,6 +244,16 @@ class Sessions:
         """Let a connection of a session write from now on, and see the newest state."""
         self._begin_writing(conn, conn.info[WRITING])
 
+    def begin_documents(self, conn: Connection, nonces: Mapping[uuid.UUID, bytes]) -> None:
+        """Let a session write rows whose ids were made before, by `id_from` with these nonces."""
+        writing: Writing = conn.info[WRITING]
+        assert writing.space is not None
+        writing.told.begun.update({row: Begun(writing.space, nonce) for row, nonce in nonces.items()})
+
+    def id_from(self, space: SpaceId, nonce: bytes) -> uuid.UUID:
+        """The id of the document that this device begins in a space under a nonce of 16 random bytes."""
+        return uuid.UUID(bytes=doc_id(space, self._engine.device, nonce))
+
     # Connections
 
     def _connected(self, _dbapi: Any, record: Any) -> None:
@@ -257,7 +267,7 @@ class Sessions:
         if writing.space is None:
             raise self._no_space(table.name)
         nonce = os.urandom(16)
-        made = uuid.UUID(bytes=doc_id(writing.space, self._engine.device, nonce))
+        made = self.id_from(writing.space, nonce)
         writing.told.begun[made] = Begun(writing.space, nonce)
         return made
 

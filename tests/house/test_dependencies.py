@@ -14,6 +14,7 @@ TOP = Path(__file__).parents[2]
 PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())
 OURS = {"lichen", "lichen_crdt", "lichen_transports", "lichen_adapters", "lichen_notes"}
 ELSEWHERE = {
+    "lichen/store/postgres.py": ["postgres"],
     "lichen_crdt/typed/pydantic_models.py": ["pydantic"],
     "lichen_crdt/typed/pydantic_schema.py": ["pydantic"],
     "lichen_transports/rtc_library.py": ["webrtc"],

@@ -21,7 +21,7 @@ from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.frozen import frozen_value
 from lichen_adapters.orm.past import located
 from lichen_adapters.orm.plan import DELETED, TABLE, Plan, SyncedTable
-from lichen_adapters.orm.projection import content_of, root_of, stale
+from lichen_adapters.orm.projection import Stale, content_of, root_of, stale
 from lichen_adapters.orm.restoring import read_document, sessions_of
 from lichen_adapters.orm.writers import devices_of
 
@@ -79,9 +79,8 @@ def history(
     if attribute is not None and attribute not in told.attributes.values():
         raise ConfigError(f"{attribute!r} is no synced attribute of {place[0].name}")
     crdt, devices = read_document(conn, doc), devices_of(conn, doc, sessions.memory.device)
-    edits = (told.edit(crdt, entry, devices.get(entry.actor)) for entry in reversed(crdt.history()))
-    mine = (one for one in edits if one is not None and (attribute is None or attribute in one.values))
-    return list(itertools.islice(mine, most))
+    edits = (told.edit(crdt, entry, devices.get(entry.actor), attribute) for entry in reversed(crdt.history()))
+    return list(itertools.islice((one for one in edits if one is not None), most))
 
 
 class _Teller:
@@ -100,19 +99,21 @@ class _Teller:
         }
         """By table and column, those that are synced."""
 
-    def edit(self, document: Document, entry: HistoryEntry, device: DeviceKey | None) -> Edit | None:
-        """What a change did; None when that was nothing."""
+    def edit(
+        self, document: Document, entry: HistoryEntry, device: DeviceKey | None, wanted: str | None
+    ) -> Edit | None:
+        """What a change did to the object, or to one attribute of it; None when that was nothing."""
         after = document.at((entry.hash,))
         root = root_of(self._plan, after)
         if root is None:
             return None
-        what = stale(root, self._doc, document.diff(entry.deps, (entry.hash,)))
-        if not what.everything and not any(place in what.rows for place in self._places):
+        named = self._named(stale(root, self._doc, document.diff(entry.deps, (entry.hash,))), wanted)
+        if not named:
             return None
         before = document.at(entry.deps)
         was, now = self._is_there(before), self._is_there(after)
-        values = self._changed(before, after) if now else {}
-        if was == now and not values:
+        values = self._changed(named, before, after) if now else {}
+        if (was == now and not values) or (wanted is not None and wanted not in values):
             return None
         base, key = self._places[0]
         new: Happened = "created" if not _begun(before, base, key) else "restored"
@@ -124,9 +125,20 @@ class _Teller:
         content = content_of(then, base, key)
         return _begun(then, base, key) and content is not None and not content.get(DELETED)
 
-    def _changed(self, before: Map, after: Map) -> dict[str, Any]:
+    def _named(self, what: Stale, wanted: str | None) -> dict[tuple[SyncedTable, str], str]:
+        """The attributes that a change may have changed; none where it leaves alone what is wanted."""
+        rows = {table: what.rows.get((table, key), set()) for table, key in self._places}
+        whole = what.everything or None in rows.values()
+        found = {
+            (table, name): attribute
+            for (table, name), attribute in self.attributes.items()
+            if whole or name in (rows[table] or ())
+        }
+        return found if wanted is None or wanted in found.values() else {}
+
+    def _changed(self, named: Mapping[tuple[SyncedTable, str], str], before: Map, after: Map) -> dict[str, Any]:
         found = {}
-        for (table, name), attribute in self.attributes.items():
+        for (table, name), attribute in named.items():
             key = self._places[0][1]
             was, now = (_read(table, name, content_of(then, table, key)) for then in (before, after))
             if now != was and now is not _UNREADABLE:

@@ -168,6 +168,47 @@ def test_what_a_commit_made_goes_unless_somebody_wrote_into_it(pair: tuple[Devic
         assert session.scalars(select(Visit.count)).all() == [1]
 
 
+def test_what_a_commit_made_with_a_row_stays_with_it(pair: tuple[Device, Device]) -> None:
+    one, _ = pair
+
+    def add(session: Session) -> None:
+        visits = [Visit(why="tea")]
+        session.add(User(name="bob", addresses=[Address(email="b@b", visits=visits)], marks=[Tag(name="red")]))
+
+    made = commit(one, add)
+    commit(one, lambda session: setattr(session.scalars(select(User).where(User.name == "bob")).one(), "age", 3))
+    with one.sessions.begin() as session:
+        undo(session, made)  # the tag, a document of its own, goes
+        bob = session.scalars(select(User).where(User.name == "bob")).one()
+        assert [(address.email, len(address.visits)) for address in bob.addresses] == [("b@b", 1)]
+        assert len(session.execute(select(user_tag)).all()) == 1
+        session.rollback()
+
+
+def test_a_row_that_lies_elsewhere_by_now_stays_as_it_is(pair: tuple[Device, Device]) -> None:
+    one, _ = pair
+    changed = commit(one, lambda session: setattr(session.scalars(select(Address)).one(), "email", "c@d"))
+
+    def move(session: Session) -> None:
+        session.scalars(select(Address)).one().user = User(name="bob")
+
+    commit(one, move)
+    assert not take_back(one, changed)
+    with one.sessions() as session:
+        assert session.scalars(select(Address.email)).one() == "c@d"
+
+
+def test_what_was_merged_since_the_session_began_is_there_too(pair: tuple[Device, Device]) -> None:
+    one, other = pair
+    made = commit(one, assign(bio="hello world"))
+    commit(other, assign(bio="oh, hello"))
+    with one.sessions.begin() as session:
+        assert user_of(session).bio == "hello world"
+        one.take_from(other)
+        assert undo(session, made)
+        assert user_of(session).bio == "oh, hello"
+
+
 def test_what_a_commit_deleted_is_there_again_with_the_edits_of_others(pair: tuple[Device, Device]) -> None:
     one, other = pair
     commit(other, assign(bio="hello world"))

@@ -54,6 +54,7 @@ from lichen_adapters.orm.merges import Merged as Merged
 from lichen_adapters.orm.migrations import alembic_options as alembic_options
 from lichen_adapters.orm.migrations import migrating as migrating
 from lichen_adapters.orm.past import at as at
+from lichen_adapters.orm.postgres_triggers import triggers as triggers
 from lichen_adapters.orm.restoring import restore as restore
 from lichen_adapters.orm.search_words import SearchTooLong as SearchTooLong
 from lichen_adapters.orm.searching import search as search
@@ -109,5 +110,6 @@ __all__ = [
     "synced_list",
     "synced_set",
     "synced_text",
+    "triggers",
     "undo",
 ]

@@ -11,6 +11,7 @@ from lichen.ids import SpaceId
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from lichen_adapters.orm.async_dialect import async_engine
+from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.sessions import Sessions
 
 
@@ -19,10 +20,12 @@ class AsyncSessions:
 
     Made of the `Sessions` of the engine, which are prepared, and closed after these. Every connection has a thread. A
     task that waits for its turn to write lets others run. One that is cancelled within a commit may have committed:
-    rows and documents agree in either case.
+    rows and documents agree in either case. Raises `SessionMisuse` where the store is in PostgreSQL.
     """
 
     def __init__(self, sessions: Sessions) -> None:
+        if sessions.database.dialect.name != "sqlite":
+            raise SessionMisuse("AsyncSession needs a store on SQLite", hint="use sessions on threads")
         self.sessions = sessions
         self.database: AsyncEngine = async_engine(sessions.connect)
         sessions.watch_over(self.database.sync_engine)

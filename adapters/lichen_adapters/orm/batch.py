@@ -12,6 +12,7 @@ from sqlalchemy.exc import StatementError
 
 from lichen_adapters.orm.projection import Place, Row
 from lichen_adapters.orm.rows import kept
+from lichen_adapters.orm.savepoints import savepoint
 
 MOST = 1_000
 """Rows that wait."""
@@ -73,21 +74,20 @@ class Batch:
 
 
 def _write_together(conn: Connection, writes: list[Write], one: Callable[[Connection, Write], None]) -> None:
-    planned = writes[0].place[0]
-    conn.exec_driver_sql("SAVEPOINT lichen_rows")
     try:
-        if writes[0].new:
-            conn.execute(insert(planned.table), [write.row for write in writes])
-        else:
-            values: Row = {name: bindparam(f"@{name}") for name in writes[0].row}
-            chosen = update(planned.table).where(planned.table.c.id == bindparam(_KEY))
-            rows = [
-                {f"@{name}": value for name, value in write.row.items()} | {_KEY: write.place[1]} for write in writes
-            ]
-            conn.execute(chosen.values(kept(planned.table) | values), rows)
+        with savepoint(conn):
+            _execute(conn, writes)
     except StatementError:
-        conn.exec_driver_sql("ROLLBACK TO lichen_rows")
         for write in writes:
             one(conn, write)
-    finally:
-        conn.exec_driver_sql("RELEASE lichen_rows")
+
+
+def _execute(conn: Connection, writes: list[Write]) -> None:
+    planned = writes[0].place[0]
+    if writes[0].new:
+        conn.execute(insert(planned.table), [write.row for write in writes])
+    else:
+        values: Row = {name: bindparam(f"@{name}") for name in writes[0].row}
+        chosen = update(planned.table).where(planned.table.c.id == bindparam(_KEY))
+        rows = [{f"@{name}": value for name, value in write.row.items()} | {_KEY: write.place[1]} for write in writes]
+        conn.execute(chosen.values(kept(planned.table) | values), rows)

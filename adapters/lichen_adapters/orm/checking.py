@@ -13,18 +13,19 @@ from typing import Any
 
 from lichen.errors import StoreDamaged
 from lichen.store.schema import documents
-from sqlalchemy import Connection, Index, Table, inspect, select
+from sqlalchemy import Connection, Index, MetaData, Table, inspect, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import class_mapper
 
-from lichen_adapters.orm import held, search_index
+from lichen_adapters.orm import held, postgres_triggers, search_index
 from lichen_adapters.orm.comparison import Copies, Discrepancy
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.memory import Memory
-from lichen_adapters.orm.plan import SyncedTable
+from lichen_adapters.orm.plan import Plan, SyncedTable
 from lichen_adapters.orm.projection import root_of
 from lichen_adapters.orm.projector import Projector
 from lichen_adapters.orm.rows import delete_rows
+from lichen_adapters.orm.savepoints import attempt
 from lichen_adapters.orm.sessions import Sessions
 from lichen_adapters.orm.unique_keys import SPACE
 
@@ -93,6 +94,7 @@ class _Check:
 
     def __init__(self, sessions: Sessions, conn: Connection, *, keep: bool) -> None:
         self._plan = sessions.plan
+        self._metadata = sessions.metadata
         self._conn = conn
         self._keep = keep
         self._memory = sessions.memory if keep else Memory(sessions.memory.device)
@@ -106,6 +108,9 @@ class _Check:
         try:
             held.metadata.create_all(conn)
             self._faults += [one for planned in tables for one in _faults_of(conn, planned)]
+            self._faults += _missing_triggers(conn, self._metadata, self._plan, tables)
+            if keep and conn.dialect.name == "postgresql":
+                postgres_triggers.install(conn, self._metadata, self._plan)
             unlike = {one.table for one in self._faults if one.unlike}
             roots = [one for one in tables if one.owner is None and unlike.isdisjoint(family_of(one))]
             self._mend_indexes(planned for root in roots for planned in family_of(root))
@@ -145,7 +150,8 @@ class _Check:
         for root in roots:
             for extra in sorted({*conn.scalars(select(root.table.c.id))} - seen.get(root, set())):
                 try:
-                    delete_rows(conn, root, [extra])
+                    with attempt(conn):
+                        delete_rows(conn, root, [extra])
                 except IntegrityError:
                     words = f"row {extra} of table {root.name} is of no document, and something points at it"
                     self._faults.append(_Fault(root, words))
@@ -187,9 +193,22 @@ def _faults_of(conn: Connection, planned: SyncedTable) -> Iterator[_Fault]:
         yield _Fault(planned, fault, mended=True)
 
 
+def _missing_triggers(
+    conn: Connection, metadata: MetaData, plan: Plan, tables: Iterable[SyncedTable]
+) -> Iterator[_Fault]:
+    """On PostgreSQL, where triggers belong to the schema."""
+    if conn.dialect.name == "postgresql":
+        missing = postgres_triggers.missing_triggers(conn.connection.dbapi_connection, metadata, plan)
+        for planned in tables:
+            if planned.name in missing:
+                words = f"triggers of table {planned.name} are missing, disabled, or not as declared"
+                yield _Fault(planned, words, mended=True)
+
+
 def _is_like(index: Index, found: Any) -> bool:
     """Whether an index of the database keeps a unique key as it must: over the rows that do not stand back."""
     if found is None or bool(found["unique"]) != bool(index.unique):
         return False
-    where = found.get("dialect_options", {}).get("sqlite_where")
+    options = found.get("dialect_options", {})
+    where = options.get("sqlite_where", options.get("postgresql_where"))
     return found["column_names"] == [one.name for one in index.columns] and where is not None

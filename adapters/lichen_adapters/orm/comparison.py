@@ -7,7 +7,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Column, Connection, MetaData, Table, and_, exists, insert, or_, select
+from sqlalchemy import (
+    JSON,
+    Column,
+    ColumnElement,
+    Connection,
+    MetaData,
+    Table,
+    Text,
+    and_,
+    cast,
+    exists,
+    insert,
+    or_,
+    select,
+    text,
+)
+from sqlalchemy.schema import CreateTableAs
 
 from lichen_adapters.orm.columns import KIND, Kind
 from lichen_adapters.orm.plan import SyncedTable
@@ -55,7 +71,7 @@ class Copies:
             return
         table = planned.table
         both = [copy.c[name] for name in (*keys, *names)] + [table.c[name] for name in names]
-        differs = or_(*(copy.c[name].is_distinct_from(table.c[name]) for name in names))
+        differs = or_(*(_comparable(copy.c[name]).is_distinct_from(_comparable(table.c[name])) for name in names))
         found = self._conn.execute(select(*both).join_from(copy, table, _same(keys, copy, table)).where(differs))
         for row in found:
             key, was, now = row[: len(keys)], row[len(keys) : len(keys) + len(names)], row[len(keys) + len(names) :]
@@ -66,7 +82,7 @@ class Copies:
     def drop(self) -> None:
         """Keep them no longer."""
         for _, copy in self._copies:
-            copy.drop(self._conn)
+            self._conn.execute(text(f"DROP TABLE {copy.name}"))
 
 
 def _keys(planned: SyncedTable) -> list[str]:
@@ -83,9 +99,17 @@ def _copy(conn: Connection, planned: SyncedTable) -> Table:
         *(Column(one.name, one.type, primary_key=one.primary_key, nullable=True) for one in columns),
         prefixes=["TEMPORARY"],
     )
-    copy.create(conn, checkfirst=False)
-    conn.execute(insert(copy).from_select([one.name for one in columns], select(*columns)))
+    if conn.dialect.name == "sqlite":
+        copy.create(conn, checkfirst=False)
+        conn.execute(insert(copy).from_select([one.name for one in columns], select(*columns)))
+    else:  # types such as that of an enum belong to the table that is there
+        conn.execute(CreateTableAs(select(*columns), copy.name, temporary=True))
     return copy
+
+
+def _comparable(column: Column[Any]) -> ColumnElement[Any]:
+    """A column as a database can compare it: PostgreSQL compares no JSON."""
+    return cast(column, Text) if column.type._type_affinity is JSON else column  # noqa: SLF001  # decorated types too
 
 
 def _same(keys: list[str], one: Table, other: Table) -> Any:

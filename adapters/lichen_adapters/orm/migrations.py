@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from lichen.errors import ConfigError
+from lichen.store import following
 from sqlalchemy import Connection, ForeignKeyConstraint
 from sqlalchemy.schema import SchemaItem
 
@@ -32,9 +33,9 @@ def migrating(sessions: Sessions) -> Iterator[Connection]:
     """A connection for migrations, in one transaction that is committed at the end; blocking, and before `prepare`.
 
     It differs from those of sessions in two ways. What it writes into rows is not written into documents: a table that
-    is made anew, as batches of Alembic make it, would look like deletions. And foreign keys are not enforced, which
-    would delete what points at a table that is made anew; they are checked at the end. Then `prepare` makes rows what
-    documents say. Raises `SessionMisuse` after `prepare`, and `ConfigError` for rows that point at nothing.
+    is made anew, as batches of Alembic make it, would look like deletions. And on SQLite foreign keys are not enforced,
+    which would delete what points at a table that is made anew; they are checked at the end. Then `prepare` makes rows
+    what documents say. Raises `SessionMisuse` after `prepare`, and `ConfigError` for rows that point at nothing.
     """
     if sessions.prepared:
         raise SessionMisuse("sessions are in use already", hint="migrate before prepare()")
@@ -43,21 +44,25 @@ def migrating(sessions: Sessions) -> Iterator[Connection]:
     try:
         loan.granted.result()
         with engine.connect() as conn:
-            yield from _migrating(conn)
+            yield from _migrating(conn, store.backend.begin_write)
     finally:
         engine.dispose()
         loan.give_back()
 
 
-def _migrating(conn: Connection) -> Iterator[Connection]:
+def _migrating(conn: Connection, begin: str) -> Iterator[Connection]:
     sqlite = conn.dialect.name == "sqlite"
+    dbapi: Any = conn.connection.dbapi_connection
     if sqlite:
-        conn.exec_driver_sql("PRAGMA foreign_keys = OFF")  # it holds for transactions that begin after it
-        conn.exec_driver_sql("BEGIN IMMEDIATE")
+        dbapi.execute("PRAGMA foreign_keys = OFF")  # it holds for transactions that begin after it
+    dbapi.execute(begin)
+    if not sqlite:
+        dbapi.execute("SET LOCAL lichen.writer = 'engine'")  # or triggers would refuse what it writes
     yield conn
     lost = conn.exec_driver_sql("PRAGMA foreign_key_check").first() if sqlite else None
     if lost is not None:
         raise ConfigError(f"after the migration a row of {lost[0]} points at nothing in {lost[2]}")
+    following.forget(conn)  # it may have written rows
     conn.commit()
 
 

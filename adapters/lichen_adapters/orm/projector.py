@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from lichen_crdt import Document, Patch
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from lichen_adapters.orm.batch import Batch, Write
 from lichen_adapters.orm.claims import Claim
@@ -40,6 +40,7 @@ from lichen_adapters.orm.projection import (
     with_beneath,
 )
 from lichen_adapters.orm.rows import delete_rows, home_of, links_of, put_row, rows_of, write_links
+from lichen_adapters.orm.savepoints import attempt
 
 
 class Projector:
@@ -332,13 +333,14 @@ class Projector:
         """Write or delete one row, or hold it."""
         planned, key = place
         try:
-            if row is None:
-                delete_rows(conn, planned, [key])
-            else:
-                claimed = {} if claim is None else self.clashes.columns(conn, place, claim)
-                put_row(conn, place, row | claimed, there=there)
+            with attempt(conn):
+                if row is None:
+                    delete_rows(conn, planned, [key])
+                else:
+                    claimed = {} if claim is None else self.clashes.columns(conn, place, claim)
+                    put_row(conn, place, row | claimed, there=there)
         except StatementError as error:
-            if error.orig is not None and not isinstance(error, IntegrityError):
+            if error.orig is not None and not isinstance(error, IntegrityError | DataError):
                 raise
             self._hold(conn, doc, place, str(error.orig or error), claim)
         else:
@@ -352,7 +354,7 @@ class Projector:
             self.rebuild(conn, write.doc)
 
     def _hold(self, conn: Connection, doc: uuid.UUID, place: Place, reason: str, claim: Claim | None) -> None:
-        with suppress(IntegrityError):  # a table without sync may point at it: then it stays as it was
+        with suppress(IntegrityError), attempt(conn):  # a table without sync may point at it: then it stays as it was
             delete_rows(conn, place[0], [place[1]])
         self.held.hold(conn, place, doc, reason, claim)
 

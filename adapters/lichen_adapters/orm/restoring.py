@@ -14,7 +14,6 @@ from lichen_crdt import Document
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.orm import Session, class_mapper
 
-from lichen_adapters.orm import journal
 from lichen_adapters.orm.disputes import disputed
 from lichen_adapters.orm.errors import Misfit, SessionMisuse
 from lichen_adapters.orm.held import held_rows
@@ -99,7 +98,7 @@ def settle(session: Session, cls: type[Any], row: uuid.UUID, doc: uuid.UUID, col
 def _touch(conn: Connection, planned: SyncedTable, row: uuid.UUID, doc: uuid.UUID) -> None:
     content = content_of(read_document(conn, doc), planned, row)
     owner = None if content is None or planned.owner is None else owner_of((planned, row), doc, content)
-    journal.touch(conn, planned, row, row if owner is None else owner[1])
+    conn.info[WRITING].journal.touch(conn, planned, row, row if owner is None else owner[1])
 
 
 def put(session: Session, cls: type[Any], row: uuid.UUID, values: Mapping[str, Any], doc: uuid.UUID) -> Any:

@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 
 from lichen_adapters.orm.plan import SyncedTable
 from lichen_adapters.orm.projection import Link, Place, Row
+from lichen_adapters.orm.savepoints import attempt
 
 
 def rows_of(conn: Connection, root: SyncedTable, doc: uuid.UUID) -> dict[Place, None]:
@@ -103,5 +104,5 @@ def write_links(conn: Connection, wanted: Container[Link], links: Iterable[Link]
         if there and link not in wanted:
             conn.execute(delete(planned.table).where(pair))
         elif not there and link in wanted:
-            with suppress(IntegrityError):
+            with suppress(IntegrityError), attempt(conn):
                 conn.execute(insert(planned.table).values(values))

@@ -1,8 +1,8 @@
 """Sessions of an application on an engine's store: what they write becomes changes of documents, in one commit.
 
 A connection of ours goes through these states in a transaction: nothing begun; reading (`BEGIN`); writing, from the
-first statement that may write: it borrows the right to write from the engine's writer thread, and begins with
-`BEGIN IMMEDIATE`, on the newest state. The engine's event `commit` turns the journal into changes on the same
+first statement that may write: it borrows the right to write from the engine's writer thread, and begins on the newest
+state. The engine's event `commit` turns the journal into changes on the same
 connection, and commits rows and changes together.
 """
 
@@ -31,12 +31,15 @@ from sqlalchemy import Engine as Database
 from sqlalchemy.orm import DeclarativeBase, Mapper, Session, SessionTransaction, configure_mappers, object_mapper
 from sqlalchemy.pool import PoolResetState
 
-from lichen_adapters.orm import associated, driver, held, journal, search_index
+from lichen_adapters.orm import associated, driver, held, postgres_triggers, search_index
 from lichen_adapters.orm.capture import Begun, Capture, Told
 from lichen_adapters.orm.commits import LAST, commit_of
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.feed import Feed
 from lichen_adapters.orm.handles import document_of, lies_in
+from lichen_adapters.orm.journal import Journal
+from lichen_adapters.orm.journal_postgres import PostgresJournal
+from lichen_adapters.orm.journal_sqlite import SqliteJournal
 from lichen_adapters.orm.memory import Memory
 from lichen_adapters.orm.merges import AfterMerge, Merges
 from lichen_adapters.orm.plan import Plan
@@ -45,7 +48,7 @@ from lichen_adapters.orm.rebase import flushed, rebase
 from lichen_adapters.orm.synced import NEW_ID, OWNER, Synced
 from lichen_adapters.orm.unique_keys import SPACE_OF
 from lichen_adapters.orm.upserts import aimed
-from lichen_adapters.orm.watching import Watch, WatchedFollower
+from lichen_adapters.orm.watching import Watch, WatchedFollower, watch_of
 
 T = TypeVar("T")
 
@@ -67,16 +70,13 @@ class Writing:
     """What one connection does now."""
 
     watch: Watch
+    journal: Journal
     begun: bool = False
     loan: Loan | None = None
     space: SpaceId | None = None
     told: Told = field(default_factory=Told)
     info: dict[Any, Any] = field(default_factory=dict)
     """What the session knows that writes, as in `Session.info`."""
-    schema: int = -1
-    """The version of the schema that the triggers were made for."""
-    watched: bool = False
-    """Every synced table has its triggers on this connection."""
 
 
 class Host(Protocol):
@@ -111,6 +111,7 @@ class Sessions:
     def __init__(self, engine: Host, base: type[DeclarativeBase]) -> None:
         configure_mappers()
         self.plan = Plan(base.metadata)
+        postgres_triggers.declare(base.metadata)
         self.memory = Memory(engine.device)
         engine.expect_writer(self.memory.session)
         self.database: Database = engine.store.backend.session_engine()
@@ -139,6 +140,7 @@ class Sessions:
         event.listen(database, "begin_twophase", self._begin_twophase)
         for name in ("set_connection_execution_options", "set_engine_execution_options"):
             event.listen(database, name, self._set_options)
+        event.listen(database, "checkin", self._checked_in)
         event.listen(database, "close", self._closed)
 
     def connect(self) -> Any:  # Any: the driver has no types
@@ -150,13 +152,18 @@ class Sessions:
         them so from now on. Blocking; sessions are refused before it.
 
         It goes through the documents that have changed since rows were last kept up to date, or through all where a
-        table is new, or has changed.
+        table is new, or has changed. Raises `SessionMisuse` where tables in PostgreSQL lack the triggers that the
+        application's migrations make.
         """
         new = self._new_tables()
-        if create:
-            self.metadata.create_all(self.database)
-        held.metadata.create_all(self.database)
         with self.database.begin() as conn:
+            if create:
+                self.metadata.create_all(conn)
+            if conn.dialect.name == "postgresql":
+                if create:
+                    postgres_triggers.install(conn, self.metadata, self.plan)
+                postgres_triggers.require(_dbapi(conn), self.metadata, self.plan)
+            held.metadata.create_all(conn)
             search_index.install(conn, [planned.table for planned in self.plan])
         self._engine.store.write(lambda conn: self._follow(conn, everything=new)).result()
         self.prepared = True
@@ -256,8 +263,12 @@ class Sessions:
 
     # Connections
 
-    def _connected(self, _dbapi: Any, record: Any) -> None:
-        record.info[WRITING] = writing = Writing(Watch(self.feed))
+    def _connected(self, dbapi: Any, record: Any) -> None:
+        dialect = self.database.dialect
+        sqlite = dialect.name == "sqlite"
+        journal = SqliteJournal(self.plan) if sqlite else PostgresJournal(self.metadata, self.plan)
+        journal.opened(dbapi)
+        record.info[WRITING] = writing = Writing(watch_of(dialect, self.feed), journal)
         record.info[NEW_ID] = lambda table: self._new_id(writing, table)
         record.info[SPACE_OF] = lambda conn, table, values: self._space_of_new(writing, conn, table, values)
 
@@ -329,7 +340,7 @@ class Sessions:
         if not statement.lstrip().upper().startswith(_READS):
             self._begin_writing(conn, writing)
         elif not writing.begun:
-            _dbapi(conn).execute("BEGIN")
+            _dbapi(conn).execute(self._engine.store.backend.begin_read)
             writing.begun = True
 
     def _begin_writing(self, conn: Connection, writing: Writing) -> None:
@@ -338,14 +349,14 @@ class Sessions:
             self._borrow(dbapi, writing)
             if writing.begun:
                 dbapi.execute("COMMIT")  # it has only read, perhaps an old state
-            dbapi.execute("BEGIN IMMEDIATE")
+            backend = self._engine.store.backend
+            try:
+                writing.journal.begin(dbapi, backend.begin_write)
+            except Exception as error:
+                raise backend.failure(error).error from error
             writing.begun = True
-            schema = _schema_version(dbapi)
-            if writing.schema != schema:  # a table that was made again has lost its triggers
-                writing.schema, writing.watched = schema, False
             writing.watch.begun(dbapi)
-        if not writing.watched:
-            writing.watched = journal.install(dbapi.cursor(), self.plan)
+        writing.journal.watch(dbapi)
 
     def _borrow(self, dbapi: Any, writing: Writing) -> None:
         loan = self._engine.store.borrow(driver.borrower())
@@ -362,17 +373,12 @@ class Sessions:
             return
         writing.loan.check()
         dbapi = _dbapi(conn)
-        touched = journal.take(dbapi.cursor(), self.plan) if writing.watched else {}
+        touched = writing.journal.take(dbapi)
         written: list[WrittenDocument] = []
-        if touched and _schema_version(dbapi) != writing.schema:
-            raise SessionMisuse(
-                "a transaction that changes the schema cannot write synced rows: tables made again look deleted",
-                hint="write rows in another; migrate with `migrating(sessions)`",
-            )
         if touched:
             now_ms = int(time.time() * 1000)
             written = Capture(conn, self.memory, self.projector, writing.told, now_ms).write(touched)
-            journal.take(dbapi.cursor(), self.plan)  # what that has written is in the documents
+            writing.journal.forget(dbapi)  # what that has written is in the documents
         seen = writing.watch.take(dbapi)
         cancelled = driver.commit(conn)
         if written:
@@ -393,6 +399,10 @@ class Sessions:
         else:  # it was lost, and is closed
             self._ended(record.info[WRITING], committed=False)
 
+    def _checked_in(self, _dbapi: Any, record: Any) -> None:
+        if self.feed.closed and not record.in_use and self.database.dialect.name != "sqlite":
+            record.invalidate()  # a session has outlived these: nobody else would close its connection
+
     def _closed(self, _dbapi: Any, record: Any) -> None:
         if WRITING in record.info:  # what closes rolls back by itself
             self._ended(record.info[WRITING], committed=False)
@@ -410,7 +420,7 @@ class Sessions:
         writing.begun = False
         writing.told, writing.info = Told(), {}
         if not committed:
-            writing.watched = False  # triggers that were made in the transaction are gone with it
+            writing.journal.rolled_back()
         if loan is not None:
             if not committed:
                 writing.watch.rolled_back()
@@ -420,11 +430,6 @@ class Sessions:
 
 def _dbapi(conn: Connection) -> Any:
     return conn.connection.dbapi_connection
-
-
-def _schema_version(dbapi: Any) -> int:
-    (version,) = dbapi.execute("PRAGMA schema_version").fetchone()
-    return int(version)
 
 
 def _has_table(mapper: Mapper[Any]) -> bool:

@@ -1,8 +1,8 @@
 """What the transactions of a connection change in rows, for the feed.
 
-Temporary triggers see it, as they do for the journal, and a savepoint that is rolled back takes back what they saw.
+Triggers see it, as they do for the journal, and a savepoint that is rolled back takes back what they saw.
 They see every table of the application, every column, and every writer: sessions, and the writer thread's merges.
-They are there only while somebody listens.
+On SQLite they are temporary, and there only while somebody listens; on PostgreSQL they note nothing while nobody does.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from lichen.store.following import Follower
-from sqlalchemy import Connection, Table, Uuid
+from sqlalchemy import Connection, Dialect, Table
 
 from lichen_adapters.orm.feed import MOST_ROWS, Changes, Columns, Feed
-
-SEEN = "lichen_seen"
-MOST_COLUMNS = 62
-"""Columns that a number of SQLite can name by its bits. Of a wider table, every column counts as changed."""
+from lichen_adapters.orm.postgres_triggers import MOST_COLUMNS, SEEN, key_of
 
 _TABLE = f"CREATE TEMP TABLE IF NOT EXISTS {SEEN} (tbl INTEGER, key TEXT, changed INTEGER)"
+_POSTGRES_TABLE = f"CREATE TEMP TABLE IF NOT EXISTS {SEEN} (tbl text, key uuid, changed bigint) ON COMMIT DELETE ROWS"
 _NEVER = -1
 
 Tables = Mapping[str, Mapping[uuid.UUID, Columns] | None]
@@ -51,16 +49,13 @@ class Watch:
             self._version = _NEVER
 
     def take(self, dbapi: Any) -> Tables | None:
-        """What the transaction has changed; None when it cannot be said. Before the commit or right after it."""
+        """What the transaction has changed; None when it cannot be said. Before the commit."""
         if not self._whole or _schema_version(dbapi) != self._version:
             return None
-        rows = dbapi.execute(f"SELECT DISTINCT tbl, key, changed FROM {SEEN} LIMIT {MOST_ROWS + 1}").fetchall()
-        if not rows:
-            return {}
-        if len(rows) > MOST_ROWS:
-            rows = [(number, None, None) for (number,) in dbapi.execute(f"SELECT DISTINCT tbl FROM {SEEN}").fetchall()]
-        dbapi.execute(f"DELETE FROM {SEEN}")
-        return self._read(rows)
+        rows = _noted(dbapi, SEEN)
+        if rows:
+            dbapi.execute(f"DELETE FROM {SEEN}")
+        return read(dict(enumerate(self._tables)), rows)
 
     def committed(self, seen: Tables | None, *, merged: bool) -> None:
         """The transaction is committed: tell what it has changed."""
@@ -82,19 +77,39 @@ class Watch:
             for ddl in _triggers(number, table):
                 dbapi.execute(ddl)
 
-    def _read(self, rows: Sequence[tuple[int, str | None, int | None]]) -> Tables:
-        found: dict[str, dict[uuid.UUID, Columns] | None] = {}
-        for number, key, changed in rows:
-            table = self._tables[number]
-            known = found.setdefault(table.name, {})
-            row = _uuid(key)
-            if known is None or row is None:
-                found[table.name] = None
-                continue
-            columns = None if changed is None else _names(table, changed)
-            before = known.get(row, frozenset())
-            known[row] = None if columns is None or before is None else before | columns
-        return found
+
+class PostgresWatch(Watch):
+    """As `Watch`, by triggers that are there already and see what is written while a setting is on."""
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__(feed)
+        self._on = self._on_before = False
+
+    def begun(self, dbapi: Any) -> None:
+        """As for `Watch`."""
+        self._on_before = self._on
+        self._whole = self._feed.listened
+        if self._whole and not self._on:
+            dbapi.execute(f"{_POSTGRES_TABLE}; SET lichen.seen = 'on'")
+        elif self._on and not self._whole:
+            dbapi.execute("SET lichen.seen = 'off'")
+        self._on = self._whole
+
+    def take(self, dbapi: Any) -> Tables | None:
+        """As for `Watch`; the table is emptied by the commit."""
+        if not self._whole:
+            return None
+        rows = _noted(dbapi, f"pg_temp.{SEEN}")
+        return read({table.name: table for table in self._feed.tables}, rows)
+
+    def rolled_back(self) -> None:
+        """As for `Watch`."""
+        self._on = self._on_before
+
+
+def watch_of(dialect: Dialect, feed: Feed) -> Watch:
+    """What sees the changes of a connection to such a database."""
+    return Watch(feed) if dialect.name == "sqlite" else PostgresWatch(feed)
 
 
 class WatchedFollower:
@@ -106,13 +121,14 @@ class WatchedFollower:
         self._conn: Connection | None = None
         self._watch = Watch(feed)
         self._begun = False
+        self._seen: Tables | None = None
 
     def begun(self, conn: Connection) -> None:
         """A job on the writer thread is about to write rows."""
         if self._begun:
             return
         if conn is not self._conn:
-            self._conn, self._watch = conn, Watch(self._feed)
+            self._conn, self._watch = conn, watch_of(conn.dialect, self._feed)
         self._watch.begun(conn.connection.dbapi_connection)
         self._begun = True
 
@@ -124,6 +140,8 @@ class WatchedFollower:
     def before_commit(self, conn: Connection) -> None:
         """As a follower's."""
         self._follower.before_commit(conn)
+        if self._begun:
+            self._seen = self._watch.take(conn.connection.dbapi_connection)
 
     def ended(self, *, committed: bool) -> None:
         """As a follower's."""
@@ -133,8 +151,34 @@ class WatchedFollower:
             return
         if not committed:
             self._watch.rolled_back()
-        elif self._conn is not None:
-            self._watch.committed(self._watch.take(self._conn.connection.dbapi_connection), merged=True)
+        else:
+            self._watch.committed(self._seen, merged=True)
+
+
+def _noted(dbapi: Any, table: str) -> Sequence[tuple[Any, Any, int | None]]:
+    """What was noted: table, key and changed columns each; of many rows the tables alone."""
+    rows: Sequence[Any] = dbapi.execute(
+        f"SELECT DISTINCT tbl, key, changed FROM {table} LIMIT {MOST_ROWS + 1}"
+    ).fetchall()
+    if len(rows) <= MOST_ROWS:
+        return rows
+    return [(name, None, None) for (name,) in dbapi.execute(f"SELECT DISTINCT tbl FROM {table}").fetchall()]
+
+
+def read(tables: Mapping[Any, Table], rows: Sequence[tuple[Any, Any, int | None]]) -> Tables:
+    """What rows that were noted tell of tables, which they name by the keys of this mapping."""
+    found: dict[str, dict[uuid.UUID, Columns] | None] = {}
+    for name, key, changed in rows:
+        table = tables[name]
+        known = found.setdefault(table.name, {})
+        row = key if isinstance(key, uuid.UUID) else _uuid(key)
+        if known is None or row is None:
+            found[table.name] = None
+            continue
+        columns = None if changed is None else _names(table, changed)
+        before = known.get(row, frozenset())
+        known[row] = None if columns is None or before is None else before | columns
+    return found
 
 
 def _schema_version(dbapi: Any) -> int:
@@ -153,7 +197,8 @@ def _triggers(number: int, table: Table) -> Iterator[str]:
     changed = "NULL"
     if len(columns) <= MOST_COLUMNS:
         changed = " | ".join(f"((OLD.{name} IS NOT NEW.{name}) << {bit})" for bit, name in enumerate(columns))
-    key = _key_of(table)
+    column = key_of(table)
+    key = None if column is None else _quoted(column.name)
 
     def note(row: str, changed: str) -> str:
         return f"INSERT INTO {SEEN} SELECT {number}, {'NULL' if key is None else f'{row}.{key}'}, {changed}"
@@ -165,11 +210,6 @@ def _triggers(number: int, table: Table) -> Iterator[str]:
     for event, body in (("INSERT", note("NEW", "NULL")), ("UPDATE", updated), ("DELETE", note("OLD", "NULL"))):
         name = f"{SEEN}_{number}_{event.lower()}"
         yield f"CREATE TEMP TRIGGER {name} AFTER {event} ON main.{_quoted(table.name)} BEGIN {body}; END"
-
-
-def _key_of(table: Table) -> str | None:
-    keys = list(table.primary_key)
-    return _quoted(keys[0].name) if len(keys) == 1 and isinstance(keys[0].type, Uuid) else None
 
 
 def _names(table: Table, changed: int) -> frozenset[str]:

@@ -63,3 +63,8 @@ def caught_up(conn: Connection, mark: bytes) -> None:
     set_meta(conn, MARK, mark)
     conn.execute(delete(unfollowed))
     conn.info[NOTING] = True
+
+
+def forget(conn: Connection) -> None:
+    """Whoever follows next, on any connection, is to go through all documents."""
+    set_meta(conn, MARK, b"")

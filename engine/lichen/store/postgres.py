@@ -88,6 +88,7 @@ class PostgresDatabase:
                 self._take()
                 self._key = ValueKey(self._unlocked(unlock, owner))
                 seal_under(engine.dialect, self._key)
+                self._guard.exec_driver_sql("SET lock_timeout = 0")
                 migrate(self._guard)
             except BaseException:
                 self._guard.close()
@@ -155,7 +156,6 @@ class PostgresDatabase:
             holder = self._guard.exec_driver_sql(_HOLDER, LOCK).scalar() or "another program"
             hint = "close that program, or use another database"
             raise StoreLocked(f"the store {self.name} is in use by {holder}", hint=hint) from error
-        self._guard.exec_driver_sql("SET lock_timeout = 0")
 
     def _unlocked(self, unlock: Unlock, owner: bytes) -> bytes:
         """The key of the store, which is this process's from now on."""

@@ -2,7 +2,58 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+from orm_devices import Device
+
+ON_BOTH = (
+    "test_associations",
+    "test_conflicts",
+    "test_devices",
+    "test_feed",
+    "test_held",
+    "test_merges",
+    "test_parts",
+    "test_quickstart",
+    "test_sessions",
+    "test_unique_keys",
+)
+"""Modules whose tests are run on either database."""
+ALSO = (
+    "test_history",
+    "test_inheritance",
+    "test_joining",
+    "test_live",
+    "test_many_rows",
+    "test_past",
+    "test_tracker",
+    "test_undo",
+)
+"""Modules that take the same code on either; `LICHEN_POSTGRES=all` runs them on both too."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests on both databases; sessions of event loops are for SQLite."""
+    modules = (*ON_BOTH, *ALSO) if os.environ.get("LICHEN_POSTGRES") == "all" else ON_BOTH
+    if metafunc.module.__name__.rpartition(".")[2] in modules and "async" not in metafunc.function.__name__:
+        metafunc.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where the stores of devices lie."""
+    name: str = getattr(request, "param", "sqlite")
+    if name == "sqlite":
+        yield name
+        return
+    Device.server = server = request.getfixturevalue("postgres_server")
+    yield name
+    Device.server = None
+    server.drop_all()

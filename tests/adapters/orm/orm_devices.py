@@ -8,14 +8,16 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lichen.ids import DeviceKey, Session, SpaceId
 from lichen.runtime.documents import build_crdt
 from lichen.runtime.rows import WrittenDocument
 from lichen.store import Store
 from lichen.store import documents as tails
+from lichen.store.postgres import PostgresDatabase
 from lichen.store.schema import changes, documents
+from lichen.testing.postgres import PostgresServer
 from lichen_adapters.orm import Misfit, Sessions, search_index
 from lichen_adapters.orm.columns import SEARCH
 from lichen_adapters.orm.disputes import disputed
@@ -37,7 +39,7 @@ from lichen_adapters.orm.projection import (
 from lichen_adapters.orm.unique_keys import CLASH
 from lichen_crdt import Document, Map
 from orm_models import Base
-from sqlalchemy import Connection, select
+from sqlalchemy import URL, Connection, make_url, select
 from sqlalchemy.orm import DeclarativeBase
 
 KEY = bytes(range(32))
@@ -76,6 +78,9 @@ def _is_shown(place: Place, doc: uuid.UUID, source: Map, shown: dict[Place, uuid
 class Device:
     """One device: what sessions need of an engine, and the sessions."""
 
+    server: ClassVar[PostgresServer | None] = None
+    """Where the stores of new devices lie; None for SQLite."""
+
     def __init__(self, folder: Path, name: str, base: type[DeclarativeBase] = Base) -> None:
         self.device = DeviceKey(hashlib.sha256(name.encode()).digest())
         self.began: dict[tuple[str, uuid.UUID], int] = {}
@@ -84,13 +89,32 @@ class Device:
         self._path = folder / f"{name}.db"
         self._base = base
         self._read_to: dict[Device, int] = {}
+        self._url: URL | None = None
+        if self.server is not None:
+            tables = f"{base.__module__}.{base.__qualname__} {id(base)}"
+            self._url = make_url(self.server.copy(tables, self._make))
         self.start()
 
-    def start(self) -> None:
+    def _make(self, url: str) -> None:
+        """Make an empty store, with the tables, in a database."""
+        self._url = make_url(url)
+        self.start()
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """Where its store lies, in PostgreSQL."""
+        assert self._url is not None
+        return self._url.render_as_string(hide_password=False)
+
+    def start(self, *, create: bool = True) -> None:
         """Open the store."""
-        self.store = Store.open(self._path, KEY)
+        if self._url is None:
+            self.store = Store.open(self._path, KEY)
+        else:
+            self.store = Store(PostgresDatabase(self._url, lambda wrapped: (KEY, wrapped or b"wrapped")))
         self.sessions = Sessions(self, self._base)
-        self.sessions.prepare()
+        self.sessions.prepare(create=create)
 
     def stop(self) -> None:
         """Close the store; a session that is writing is lost."""
@@ -119,7 +143,7 @@ class Device:
             for _, doc, body, space in found:
                 if only is not None and doc != only.bytes:
                     continue
-                if conn.scalar(select(changes.c.num).where(changes.c.doc == doc, changes.c.body == body)) is None:
+                if body not in conn.scalars(select(changes.c.body).where(changes.c.doc == doc)).all():
                     tails.create_documents(conn, [doc], space, 0)
                     tails.append_changes(conn, {doc: [body]})
 
@@ -286,7 +310,7 @@ class Device:
     def _check_indexes(self, conn: Connection) -> None:
         """What is searched is what rows hold: FTS5 compares them."""
         for planned in self.sessions.plan:
-            if SEARCH in planned.table.info:
+            if SEARCH in planned.table.info and conn.dialect.name == "sqlite":
                 search_index.check(conn, planned.table)
 
     def _losers(self, projected: dict[tuple[str, uuid.UUID], dict[str, Any] | None]) -> set[tuple[str, uuid.UUID]]:

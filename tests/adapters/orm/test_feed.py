@@ -127,11 +127,14 @@ def test_a_table_that_was_made_again_is_watched_again(device: Device, told: list
         conn.execute(text("ALTER TABLE address RENAME TO old"))
         Base.metadata.create_all(conn)
         conn.execute(text("INSERT INTO address SELECT * FROM old"))
-        conn.execute(text("DROP TABLE old"))
+        conn.execute(text("DROP TABLE old" if conn.dialect.name == "sqlite" else "DROP TABLE old CASCADE"))
     with device.sessions.begin() as session:
         session.execute(update(Address).values(email="new@b"))
-    everything = dict.fromkeys(Base.metadata.tables)
-    assert [change.tables for change in told[1:]] == [everything, {"address": {user.addresses[0].id: {"email"}}}]
+    address = user.addresses[0].id
+    made_again: object = dict.fromkeys(Base.metadata.tables)
+    if device.sessions.database.dialect.name == "postgresql":  # where triggers come with a table
+        made_again = {"address": {address: None}}
+    assert [change.tables for change in told[1:]] == [made_again, {"address": {address: {"email"}}}]
 
 
 @pytest.mark.parametrize("change", [lambda device: add(device, "ann"), lambda device: device.sessions.prepare()])
@@ -140,10 +143,12 @@ def test_where_nobody_listens_nothing_is_watched(device: Device, change: Callabl
     change(device)
     end()
     change(device)
-    query = text("SELECT count(*) FROM sqlite_temp_master WHERE name LIKE 'lichen_seen_%'")
+    query = text("SELECT count(*) = 0 FROM sqlite_temp_master WHERE name LIKE 'lichen_seen_%'")
+    if device.sessions.database.dialect.name == "postgresql":
+        query = text("SELECT coalesce(current_setting('lichen.seen', true), '') <> 'on'")
     with device.sessions.database.connect() as conn:
-        assert conn.scalar(query) == 0
-    assert device.store.write(lambda conn: conn.scalar(query)).result(9) == 0
+        assert conn.scalar(query)
+    assert device.store.write(lambda conn: conn.scalar(query)).result(9)
 
 
 def test_a_listener_that_fails_keeps_no_other_from_hearing(device: Device, caplog: pytest.LogCaptureFixture) -> None:

@@ -43,7 +43,7 @@ def test_what_two_devices_broke_together_is_held_on_both_and_returns(pair: tuple
     for device in pair[:2]:
         device.check()
         assert device.held() >= {("user_account", name)}
-        assert "CHECK constraint failed" in reasons(device)[0]
+        assert "check constraint" in reasons(device)[0].lower()
         assert ("user_account", name) not in device.rows()
     one.edit(name, lambda document: document.update(active=True))
     other.take_from(one)
@@ -73,7 +73,7 @@ def test_a_row_that_a_table_without_sync_points_at_stays_when_it_is_deleted_else
     with other.sessions.begin() as session:
         session.execute(delete(User))
     one.take_from(other)
-    assert "FOREIGN KEY constraint failed" in reasons(one)[0]
+    assert "foreign key constraint" in reasons(one)[0].lower()
     assert one.rows()["user_account", name]["name"] == "ann"
     with one.sessions.begin() as session:
         session.execute(delete(Draft))

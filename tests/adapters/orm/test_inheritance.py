@@ -107,7 +107,7 @@ class Note(Synced, Base, part_of="person_id"):
     __tablename__ = "Note of a person"
     heading: Mapped[title] = mapped_column("the title")
     at: Mapped[Point] = composite(mapped_column("x"), mapped_column("y"))
-    size: Mapped[int] = mapped_column(Computed('length("the title")'))
+    size: Mapped[int] = mapped_column(Computed('length("the title")', persisted=True))
     colour: Mapped[str] = mapped_column(server_default=text("'grey'"))
     body: Mapped[str] = synced_text(name="the body", default="")
     person_id: Mapped[DocId] = mapped_column("person", ForeignKey("person.id"))

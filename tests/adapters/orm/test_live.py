@@ -260,8 +260,8 @@ def test_a_textual_statement_says_what_it_reads(device: Device, statement: Execu
 
 
 def test_what_is_no_table_of_the_application_is_refused(device: Device) -> None:
-    made = Query(device.sessions, select(table("sqlite_master", column("name"))), ())
-    with pytest.raises(SessionMisuse, match="sqlite_master"):
+    made = Query(device.sessions, select(table("lichen_documents", column("doc"))), ())
+    with pytest.raises(SessionMisuse, match="lichen_documents"):
         made.next()
 
 

@@ -80,7 +80,7 @@ def test_a_session_without_a_space_adds_nothing_and_may_change_what_is_there(dev
 
 
 def test_an_id_that_the_engine_did_not_make_is_refused(device: Device) -> None:
-    row = "INSERT INTO user_account (id, name, active, stars, tags, steps) VALUES (:id, 'x', 1, 0, '[]', '[]')"
+    row = "INSERT INTO user_account (id, name, active, stars, tags, steps) VALUES (:id, 'x', true, 0, '[]', '[]')"
     with device.sessions(SPACE) as session:
         session.execute(text(row), {"id": "0" * 32})
         with pytest.raises(SessionMisuse, match="did not make"):
@@ -104,7 +104,7 @@ def test_a_table_that_was_made_again_is_watched_again(device: Device) -> None:
         conn.execute(text("ALTER TABLE address RENAME TO old"))
         Base.metadata.create_all(conn)
         conn.execute(text("INSERT INTO address SELECT * FROM old"))
-        conn.execute(text("DROP TABLE old"))
+        conn.execute(text("DROP TABLE old" if conn.dialect.name == "sqlite" else "DROP TABLE old CASCADE"))
     with device.sessions.begin() as session:
         session.execute(update(Address).values(email="new@b"))
     device.check()
@@ -172,9 +172,14 @@ def test_tables_that_are_not_synced_are_written_beside(device: Device) -> None:
 
 def test_replaced_and_cascaded_rows_reach_their_documents(device: Device) -> None:
     add(device, "ann")
+    row = "INTO address (id, email, uses, user_id) SELECT id, 'new@b', 3, user_id FROM address"
+    replace = f"INSERT OR REPLACE {row}"
+    if device.sessions.database.dialect.name == "postgresql":
+        replace = f"INSERT {row} ON CONFLICT (id) DO UPDATE SET email = excluded.email, uses = excluded.uses"
     with device.sessions.begin() as session:
-        session.execute(text("INSERT OR REPLACE INTO address SELECT id, 'new@b', 3, user_id FROM address"))
+        session.execute(text(replace))
     device.check()
+    assert [row["email"] for (table, _), row in device.rows().items() if table == "address"] == ["new@b"]
     with device.sessions.begin() as session:
         session.execute(text("DELETE FROM user_account"))
     assert device.rows() == {}

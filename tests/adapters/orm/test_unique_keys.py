@@ -16,7 +16,7 @@ from lichen_adapters.orm.unique_keys import SPACE as COLUMN_OF_SPACE
 from orm_devices import SPACE, Device
 from orm_models import Tag, Word
 from sqlalchemy import Index, String, UniqueConstraint, delete, func, select, text, update
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -146,6 +146,7 @@ def test_an_upsert_finds_the_row_that_stands(pair: tuple[Device, Device]) -> Non
     add(one, "todo"), add(other, "todo")
     exchange(one, other)
     new = {"name": "todo", "size": 1}
+    insert = sqlite.insert if one.sessions.database.dialect.name == "sqlite" else postgresql.insert
     for target in ("name", Tag.name, Tag.__table__.c.name):
         with one.sessions.begin(SPACE) as session:
             statement = (

@@ -1,0 +1,56 @@
+"""The journal on PostgreSQL: what its triggers have noted, which belong to the schema."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from sqlalchemy import Connection, MetaData
+
+from lichen_adapters.orm.journal import JOURNAL, Touched
+from lichen_adapters.orm.plan import Plan, SyncedTable
+from lichen_adapters.orm.postgres_triggers import require
+
+_TABLE = f"CREATE TEMP TABLE {JOURNAL} (tbl text, key uuid, owner uuid) ON COMMIT DELETE ROWS"
+
+
+class PostgresJournal:
+    """A `lichen_adapters.orm.journal.Journal`."""
+
+    def __init__(self, metadata: MetaData, plan: Plan) -> None:
+        self._metadata = metadata
+        self._plan = plan
+        self._checked = False
+
+    def opened(self, dbapi: Any) -> None:
+        """Give the connection its table."""
+        dbapi.execute(_TABLE)
+
+    def begin(self, dbapi: Any, statement: str) -> None:
+        """Begin a transaction that writes."""
+        dbapi.execute(f"{statement}; SET LOCAL lichen.writer = 'session'")
+
+    def watch(self, dbapi: Any) -> None:
+        """Triggers are looked for at the commit."""
+
+    def touch(self, conn: Connection, planned: SyncedTable, row: uuid.UUID, owner: uuid.UUID) -> None:
+        """Note a row."""
+        conn.exec_driver_sql(f"INSERT INTO pg_temp.{JOURNAL} VALUES (%s, %s, %s)", (planned.name, row, owner))
+
+    def take(self, dbapi: Any) -> dict[SyncedTable, Touched]:
+        """What the transaction has touched, by table. Raises `SessionMisuse` where a trigger is missing."""
+        if not self._checked:
+            require(dbapi, self._metadata, self._plan)
+            self._checked = True
+        found: dict[SyncedTable, Touched] = {}
+        query = f"SELECT tbl, key, owner FROM pg_temp.{JOURNAL} ORDER BY ctid"
+        for name, key, owner in dbapi.execute(query).fetchall():
+            found.setdefault(self._plan.tables[name], Touched({}, {})).add(key, owner)
+        return found
+
+    def forget(self, dbapi: Any) -> None:
+        """The commit empties it."""
+
+    def rolled_back(self) -> None:
+        """Triggers that were made in the transaction are gone with it."""
+        self._checked = False

@@ -48,7 +48,7 @@ def check(
         from lichen_adapters.orm import check as check_rows
 
         models = _base_of(base)
-        async with opened(store, passphrase_file) as engine:
+        async with opened(store, passphrase_file, clear_rows=True) as engine:
             sessions = Sessions(engine, models)
             try:
                 if not sessions.plan.tables:

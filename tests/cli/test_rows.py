@@ -132,3 +132,23 @@ def test_a_command_that_cannot_be_loaded_is_told_and_leaves_the_others(monkeypat
     assert found.exit_code == 0
     assert "the command rows cannot be loaded" in found.output
     assert CliRunner().invoke(app, ["rows", "check"]).exit_code == 2
+
+
+def test_a_store_in_postgresql_is_checked_and_missing_triggers_are_named(notes: Path, postgres_url: str) -> None:
+    names: dict[str, Any] = {"__name__": "models_of_it"}
+    exec(compile(MODELS, "models_of_it", "exec", dont_inherit=True), names)
+
+    async def write() -> None:
+        async with Engine.open(postgres_url, passphrase="right", clear_rows=True) as engine:
+            sessions = Sessions(engine, names["Base"])
+            sessions.prepare()
+            sessions.close()
+            drop = "DROP TRIGGER lichen_journal_delete ON note"
+            engine.store.write(lambda conn: conn.exec_driver_sql(drop).rowcount).result(9)
+
+    asyncio.run(write())
+    command = ("rows", "check", "models_of_it:Base", "--store", postgres_url)
+    found = json.loads(lichen(notes, *command).stdout)
+    assert found["schema"] == ["triggers of table note are missing, disabled, or not as declared"]
+    assert done(notes, *command, "--repair")["ok"]
+    assert done(notes, *command)["schema"] == []

@@ -25,7 +25,7 @@ from lichen_adapters.orm.sessions import Sessions
 from lichen_adapters.orm.synced import OTHER, OWNER, SYNCED
 
 OURS = "lichen_"
-"""How tables begin that are the engine's or the adapter's."""
+"""How tables and indexes begin that are the engine's or the adapter's."""
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def alembic_options() -> dict[str, Any]:  # Any: as Alembic has its hooks
 
 def include_name(name: str | None, type_: str, _parents: object) -> bool:
     """Whether what the database has by this name is the application's."""
-    return type_ != "table" or name is None or not name.startswith(OURS)
+    return type_ not in ("table", "index") or name is None or not name.startswith(OURS)
 
 
 def include_object(item: SchemaItem, _name: str | None, _type: str, reflected: bool, _beside: object) -> bool:

@@ -11,7 +11,6 @@ Source: https://www.postgresql.org/docs/current/plpgsql-trigger.html.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -22,14 +21,12 @@ from sqlalchemy.orm import DeclarativeBase
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.journal import JOURNAL
 from lichen_adapters.orm.plan import Plan, SyncedTable
+from lichen_adapters.orm.postgres_names import literal, quoted, short
 
 SEEN = "lichen_seen"
 """The table in which is noted what has changed, which each connection has for itself."""
 MOST_COLUMNS = 62
 """Columns that a number can name by its bits. Of a wider table, every column counts as changed."""
-MOST_BYTES = 63
-"""Longest name that PostgreSQL keeps whole."""
-
 _DECLARED = "lichen.triggers"
 """What marks a table whose triggers are made with it, in `Table.info`."""
 _JOURNALED = {
@@ -53,10 +50,10 @@ class _Trigger:
     body: str
 
     def ddl(self, table: Table) -> Iterator[str]:
-        function = _quoted(self.function)
+        function = quoted(self.function)
         returns = "RETURNS trigger LANGUAGE plpgsql"
         yield f"CREATE OR REPLACE FUNCTION {function}() {returns} AS $lichen${self.body}$lichen$"
-        fires = self.when.format(_quoted(table.name))
+        fires = self.when.format(quoted(table.name))
         yield f"CREATE OR REPLACE TRIGGER {self.name} {fires} EXECUTE FUNCTION {function}()"
 
 
@@ -108,7 +105,7 @@ def missing_triggers(dbapi: Any, metadata: MetaData, plan: Plan) -> list[str]:
     """The names of the tables, of those that exist, that lack a trigger, or whose triggers are disabled or old."""
     found = []
     for table in metadata.sorted_tables:
-        name = _quoted(table.name)
+        name = quoted(table.name)
         if dbapi.execute("SELECT to_regclass(%s)", (name,)).fetchone() == (None,):
             continue
         there = dict(dbapi.execute(_THERE, (name,)).fetchall())
@@ -131,18 +128,18 @@ def _ddl(table: Table, plan: Plan) -> Iterator[str]:
 def _triggers_of(table: Table, plan: Plan) -> Iterator[_Trigger]:
     planned = plan.tables.get(table.name)
     if planned is not None:
-        body, function = _journaling(planned), _short(f"lichen_note_{table.name}")
+        body, function = _journaling(planned), short(f"lichen_note_{table.name}")
         for kind, when in _JOURNALED.items():
             yield _Trigger(f"{JOURNAL}_{kind}", function, f"{when} FOR EACH STATEMENT", body)
     wanted = "FOR EACH ROW WHEN (current_setting('lichen.seen', true) = 'on')"
     when = f"AFTER INSERT OR UPDATE OR DELETE ON {{}} {wanted}"
-    yield _Trigger(SEEN, _short(f"{SEEN}_{table.name}"), when, _seeing(table))
+    yield _Trigger(SEEN, short(f"{SEEN}_{table.name}"), when, _seeing(table))
 
 
 def _journaling(planned: SyncedTable) -> str:
-    key = _quoted(planned.key.name)
-    owner = key if planned.owner is None else _quoted(planned.owner.name)
-    note = f"INSERT INTO pg_temp.{JOURNAL} SELECT {_literal(planned.name)}, {key}, {owner} FROM"
+    key = quoted(planned.key.name)
+    owner = key if planned.owner is None else quoted(planned.owner.name)
+    note = f"INSERT INTO pg_temp.{JOURNAL} SELECT {literal(planned.name)}, {key}, {owner} FROM"
     return f"""
 BEGIN
     IF current_setting('lichen.writer', true) = 'engine' THEN
@@ -169,8 +166,8 @@ def _seeing(table: Table) -> str:
     key = key_of(table)
 
     def note(row: str, changed: str) -> str:
-        key_value = "NULL" if key is None else f"{row}.{_quoted(key.name)}"
-        return f"INSERT INTO pg_temp.{SEEN} VALUES ({_literal(table.name)}, {key_value}, {changed});"
+        key_value = "NULL" if key is None else f"{row}.{quoted(key.name)}"
+        return f"INSERT INTO pg_temp.{SEEN} VALUES ({literal(table.name)}, {key_value}, {changed});"
 
     moved = "false" if key is None else _differs(key)
     return f"""
@@ -197,20 +194,5 @@ END
 
 def _differs(column: Column[Any]) -> str:
     """Whether a column has another value, as text: not all types can be compared otherwise."""
-    name = _quoted(column.name)
+    name = quoted(column.name)
     return f"OLD.{name}::text IS DISTINCT FROM NEW.{name}::text"
-
-
-def _literal(name: str) -> str:
-    return "'" + name.replace("'", "''") + "'"
-
-
-def _short(name: str) -> str:
-    whole = name.encode()
-    if len(whole) <= MOST_BYTES:
-        return name
-    return whole[: MOST_BYTES - 17].decode(errors="ignore") + "_" + hashlib.sha256(whole).hexdigest()[:16]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -1,8 +1,8 @@
 """The full-text index of a table: kept by triggers of the database, so that whoever writes rows writes it.
 
 On SQLite it is an FTS5 table beside the table, `lichen_TABLE_search`, which holds no copy of the text ("external
-content", https://www.sqlite.org/fts5.html section 4.4.3). What an index is and how it is searched depends on the
-database, and is told by its dialect's name here and in `lichen_adapters.orm.searching`.
+content", https://www.sqlite.org/fts5.html section 4.4.3); for PostgreSQL see `lichen_adapters.orm.search_postgres`. How
+an index is searched is told by the dialect's name in `lichen_adapters.orm.searching`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Table, event
 from sqlalchemy.exc import DatabaseError
 
+from lichen_adapters.orm import search_postgres
 from lichen_adapters.orm.columns import SEARCH
 from lichen_adapters.orm.errors import MappingError
 
@@ -50,10 +51,11 @@ def name_of(table: Table) -> str:
 
 def install(conn: Connection, tables: Iterable[Table], *, others: bool = True) -> None:
     """Make what is missing of the indexes of tables that exist, anew where it is not as declared; drop `others`."""
+    wanted = {name_of(table): table for table in tables if SEARCH in table.info}
     if conn.dialect.name != "sqlite":
+        search_postgres.install(conn, {name: (table, _indexed(table)) for name, table in wanted.items()}, others=others)
         return
     there = _there(conn)
-    wanted = {name_of(table): table for table in tables if SEARCH in table.info}
     indexes = [name for name, ddl in there.items() if ddl.startswith("CREATE VIRTUAL TABLE")] if others else []
     for name in [name for name in indexes if name not in wanted]:
         _drop(conn, name)
@@ -72,8 +74,11 @@ def rebuild(conn: Connection, table: Table) -> None:
 
 def fault(conn: Connection, table: Table) -> str | None:
     """What is wrong with the index of a table that is there, in words; None when nothing is, or nothing is searched."""
-    if SEARCH not in table.info or conn.dialect.name != "sqlite":
+    if SEARCH not in table.info:
         return None
+    if conn.dialect.name != "sqlite":
+        good = search_postgres.is_there(conn, name_of(table), table, _indexed(table))
+        return None if good else f"the search index of table {table.name} is missing, or not as declared"
     there = _there(conn)
     if any(there.get(name) != ddl for name, ddl in _ddl(table)):
         return f"the search index of table {table.name} is missing, or not as declared"
@@ -99,6 +104,13 @@ def _there(conn: Connection) -> dict[str, str]:
 def _created(target: Table, connection: Connection, **_: Any) -> None:
     if connection.dialect.name == "sqlite":
         _create(connection, target)
+    elif connection.dialect.name == "postgresql":
+        search_postgres.create(connection, name_of(target), target, _indexed(target))
+
+
+def _indexed(table: Table) -> list[str]:
+    """The columns that are in an index on PostgreSQL."""
+    return [_quoted(column.name) for column in searched(table)] if table.info[SEARCH] == "words" else []
 
 
 def _dropped(target: Table, connection: Connection, **_: Any) -> None:

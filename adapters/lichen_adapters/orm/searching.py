@@ -27,6 +27,7 @@ from sqlalchemy import (
     table,
     union_all,
 )
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapper
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -34,7 +35,9 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from lichen_adapters.orm.columns import SEARCH
 from lichen_adapters.orm.errors import MappingError
+from lichen_adapters.orm.postgres_names import quoted
 from lichen_adapters.orm.search_index import name_of, searched
+from lichen_adapters.orm.search_postgres import vector
 from lichen_adapters.orm.search_words import Words, words_of
 from lichen_adapters.orm.synced import Synced
 
@@ -105,8 +108,13 @@ class _Query(TypeDecorator[Words]):
     cache_ok = True
 
     def process_bind_param(self, value: Words | None, dialect: Dialect) -> str:
-        """For FTS5: each a string, which need not follow each other; a `*` after what is only begun."""
+        """For FTS5: each a string, which need not follow each other; a `*` after what is only begun.
+
+        For the functions on PostgreSQL: each a line, what is only begun the last, which may be empty.
+        """
         assert value is not None
+        if dialect.name == "postgresql":
+            return "\n".join(" ".join(one.split()) for one in (*value.whole, value.begun))
         strings = ['"' + one.replace('"', '""') + '"' for one in (*value.whole, value.begun)]
         begun = f"{strings.pop()}*" if value.begun else strings.pop()
         return " ".join((*strings, begun))
@@ -160,3 +168,27 @@ def _for_sqlite(element: Found, compiler: SQLCompiler, **options: Any) -> str:
         chosen = chosen.join_from(index, rows, literal_column("lichen_row.rowid") == index.c.rowid)
         conditions.append(index.c[name].op("MATCH", is_comparison=True)(query))
     return f"({compiler.process(chosen.where(and_(*conditions)), **options)})"
+
+
+@compiles(Found, "postgresql")
+def _for_postgres(element: Found, compiler: SQLCompiler, **options: Any) -> str:
+    columns = [one for one in element.clauses if isinstance(one, Column)]
+    opening, closing, *likes = (one for one in element.clauses if isinstance(one, BindParameter))
+    query = likes.pop() if likes and isinstance(likes[-1].type, _Query) else None
+    assert isinstance(columns[0].table, Table)
+    rows = columns[0].table.alias("lichen_row")
+    texts = [rows.c[one.name] for one in columns[1:]]
+    conditions: list[Any] = [or_(*(text.ilike(like, escape="\\") for text in texts)) for like in likes]
+    rank: Any = literal_column("0.0::float")
+    excerpt: Any = func.substr(texts[0], 1, 64)
+    every = array([func.coalesce(one, "") for one in texts])
+    if query is not None and columns[0].table.info[SEARCH] == "trigram":
+        conditions.append(func.lichen_has(every, query))
+        excerpt = func.lichen_around(every, query, opening, closing)
+    elif query is not None:
+        words: Any = literal_column(vector(f"lichen_row.{quoted(one.name)}" for one in texts))
+        conditions.append(words.op("@@", is_comparison=True)(func.lichen_query(query)))
+        rank = -func.ts_rank(words, func.lichen_query(query))
+        excerpt = func.lichen_excerpt(every, query, opening, closing, EXCERPT_WORDS)
+    chosen = select(rows.c.id, rank.label("rank"), excerpt.label("excerpt")).where(and_(*conditions))
+    return f"({compiler.process(chosen, **options)})"

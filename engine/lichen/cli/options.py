@@ -107,11 +107,13 @@ def _not_empty(passphrase: str, source: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def opened(store: str, passphrase_file: Path | None, *, create: bool = False) -> AsyncIterator[Engine]:
-    """The engine of a store. Raises `StoreError`, `ConfigError`."""
+async def opened(
+    store: str, passphrase_file: Path | None, *, create: bool = False, clear_rows: bool = False
+) -> AsyncIterator[Engine]:
+    """The engine of a store; with `clear_rows` it may lie in PostgreSQL. Raises `StoreError`, `ConfigError`."""
     url = store_url(store)
     from lichen.api.engine import Engine
 
     passphrase = passphrase_for(passphrase_file, confirm=create and is_new(url))
-    async with Engine.open(url, passphrase=passphrase, create=create) as engine:
+    async with Engine.open(url, passphrase=passphrase, create=create, clear_rows=clear_rows) as engine:
         yield engine

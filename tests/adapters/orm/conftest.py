@@ -22,6 +22,7 @@ ON_BOTH = (
     "test_merges",
     "test_parts",
     "test_quickstart",
+    "test_search",
     "test_sessions",
     "test_unique_keys",
 )
@@ -42,7 +43,9 @@ ALSO = (
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests on both databases; sessions of event loops are for SQLite."""
     modules = (*ON_BOTH, *ALSO) if os.environ.get("LICHEN_POSTGRES") == "all" else ON_BOTH
-    if metafunc.module.__name__.rpartition(".")[2] in modules and "async" not in metafunc.function.__name__:
+    given = any(mark.args[0] == "database" for mark in metafunc.definition.iter_markers("parametrize"))
+    named = metafunc.module.__name__.rpartition(".")[2] in modules and "async" not in metafunc.function.__name__
+    if named and not given:
         metafunc.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 
 

@@ -1,4 +1,6 @@
-"""What synced rows cost, beside plain SQLAlchemy on the same SQLCipher database in the same run.
+"""What synced rows cost, beside plain SQLAlchemy on the same database in the same run: SQLCipher, and PostgreSQL.
+
+The server is one for tests, which waits for no disk, and its database lies in the same folder for temporary files.
 
 Rows: {workload, library, n, median, p99, unit, limit}; the unit is microseconds for each object, until commit returns.
 
@@ -21,6 +23,7 @@ from typing import Any
 
 from lichen import Engine, Space
 from lichen.runtime.rows import documents_to_seal
+from lichen.testing.postgres import PostgresServer
 from lichen_adapters.orm import Sessions
 from orm_contacts import Base, Contact, Plain, contacts
 from sqlalchemy import delete, select
@@ -33,35 +36,47 @@ QUICK_OBJECTS, QUICK_ROUNDS = 1_000, 2
 
 
 def rows(quick: bool) -> list[dict[str, Any]]:
-    """Measure everything; some 2 minutes, quick some 15 s."""
+    """Measure everything; some 4 minutes, quick some 30 s."""
     return asyncio.run(_measure(*((QUICK_OBJECTS, QUICK_ROUNDS) if quick else (OBJECTS, ROUNDS))))
 
 
 async def _measure(objects: int, rounds: int) -> list[dict[str, Any]]:
+    with tempfile.TemporaryDirectory() as folder:
+        made = await _rows_of(f"sqlite:///{Path(folder) / 'bench.db'}", "", objects, rounds)
+    merged = await merges(objects, rounds)
+    limits = {"orm-merge": "at least 4,000 asked for", "orm-merge-rows": "at least 20,000 asked for"}
+    made += [rate_row(name, rates, limits[name]) for name, rates in merged.items()]
+    with tempfile.TemporaryDirectory(prefix="lichen-") as folder:
+        server = await asyncio.to_thread(PostgresServer, Path(folder))
+        try:
+            made += await _rows_of(server.database(), " (postgresql)", objects, rounds)
+        finally:
+            server.stop()
+    return made
+
+
+async def _rows_of(url: str, where: str, objects: int, rounds: int) -> list[dict[str, Any]]:
     found: dict[tuple[str, str], list[float]] = {}
     sealed: list[float] = []
-    with tempfile.TemporaryDirectory() as folder:
-        async with Engine.open(f"sqlite:///{Path(folder) / 'bench.db'}") as engine:
-            space = await engine.create_space("Bench")
-            sessions = Sessions(engine, Base)
-            await asyncio.to_thread(sessions.prepare)
-            for _ in range(rounds):
-                for library, model in (("sqlalchemy", Plain), ("lichen", Contact)):
-                    times = await _round(engine, sessions, space, model, objects)
-                    sealed += [seconds for name, seconds in times if name == "sealed"]
-                    for name, seconds in times:
-                        found.setdefault((name, library), []).append(seconds / objects * 1e6)
-            sessions.close()
-    merged = await merges(objects, rounds)
+    async with Engine.open(url, passphrase="bench", clear_rows=True) as engine:
+        space = await engine.create_space("Bench")
+        sessions = Sessions(engine, Base)
+        await asyncio.to_thread(sessions.prepare)
+        for _ in range(rounds):
+            for library, model in (("sqlalchemy", Plain), ("lichen", Contact)):
+                times = await _round(engine, sessions, space, model, objects)
+                sealed += [seconds for name, seconds in times if name == "sealed"]
+                for name, seconds in times:
+                    found.setdefault((name, library), []).append(seconds / objects * 1e6)
+        sessions.close()
     later = f"sealed {statistics.median(sealed):.1f} s later"
     names = ("orm-insert", "orm-update", "orm-update-cold", "orm-select")
-    limits = {"orm-merge": "at least 4,000 asked for", "orm-merge-rows": "at least 20,000 asked for"}
     return [
-        _row(name, library, found[name, library], later if (name, library) == ("orm-insert", "lichen") else "")
+        _row(name, library + where, found[name, library], later if (name, library) == ("orm-insert", "lichen") else "")
         for name in names
         for library in ("lichen", "sqlalchemy")
         if (name, library) in found
-    ] + [rate_row(name, rates, limits[name]) for name, rates in merged.items()]
+    ]
 
 
 async def _round(

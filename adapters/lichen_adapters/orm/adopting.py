@@ -83,7 +83,8 @@ def adopt(
             run = _Adoption(sessions, conn, space.id if isinstance(space, Space) else space, progress)
             return run.run()
     except (SQLAlchemyError, ValueError, TypeError, LookupError) as error:  # the latter are of values, and their types
-        raise AdoptionError(f"the database {source.url!r} cannot be adopted: {error}") from error
+        shown = make_url(old) if isinstance(old, str) else old.url
+        raise AdoptionError(f"the database {shown!r} cannot be adopted: {error}") from error
     finally:
         if source is not old:
             source.dispose()

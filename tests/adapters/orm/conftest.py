@@ -28,12 +28,14 @@ ON_BOTH = (
 )
 """Modules whose tests are run on either database."""
 ALSO = (
+    "test_adopting",
     "test_history",
     "test_inheritance",
     "test_joining",
     "test_live",
     "test_many_rows",
     "test_past",
+    "test_preparing",
     "test_tracker",
     "test_undo",
 )

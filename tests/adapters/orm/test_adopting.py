@@ -139,7 +139,7 @@ def test_a_second_adoption_is_refused_and_doubles_nothing(device: Device, old: P
     [
         ("INSERT INTO address VALUES (9, 'x@y', 99)", r"row 9 of address points at row 99 of user_account"),
         ("ALTER TABLE tag ADD COLUMN shade TEXT", "table tag has no column here for shade"),
-        ("UPDATE tag SET size = 20", "CHECK constraint failed"),
+        ("UPDATE tag SET size = 20", "(?i)check constraint"),
         ("UPDATE user_account SET born = 'soon'", "soon"),
         ("UPDATE user_account SET steps = '{'", "cannot be adopted"),
         ("DROP TABLE address; CREATE TABLE address (id, email, user_id)", "no key of one column"),

@@ -25,7 +25,7 @@ from lichen_adapters.orm.columns import Kind
 from lichen_adapters.orm.commits import Commit
 from lichen_adapters.orm.errors import Misfit, SessionMisuse
 from lichen_adapters.orm.merging import SyncedColumn
-from lichen_adapters.orm.plan import TABLE, SyncedTable
+from lichen_adapters.orm.plan import DELETED, TABLE, SyncedTable
 from lichen_adapters.orm.projection import (
     Link,
     Place,
@@ -141,11 +141,9 @@ class _Undoing:
             return False
         was, made, now = (_sources(root, doc, then) for then in (step.before, step.after, step.document))
         places = sorted(self._touched(root, {*was, *made}), key=lambda place: place[0].number)  # owners first
+        self._put_back(root, {place for place in places if place in was and place not in made and place not in now})
         for place in places:
-            if place in was and place not in made and place not in now:
-                put(self._session, self._sessions.classes[place[0].table], place[1], {}, doc)
-                self._done = True
-            elif place in was and place in made:
+            if place in was and place in made:
                 self._put_values(place, was[place], made[place])
         for place in reversed(places):
             if place in made and place not in was and self._stands_alone(root, place, was, made):
@@ -173,6 +171,15 @@ class _Undoing:
             return False  # it goes with its owner, or stays with it
         step = self._step
         return _held_in(root, self._doc, step.after, place) == _held_in(root, self._doc, step.document, place)
+
+    def _put_back(self, root: SyncedTable, gone: set[Place]) -> None:
+        """Bring rows back that the commit deleted, with what others put into them since."""
+        for place, content in contents(root, self._doc, self._step.document).items():  # owners first
+            owner = None if place[0].owner is None else owner_of(place, self._doc, content)
+            if place in gone or (owner in gone and not content.get(DELETED)):
+                gone.add(place)
+                put(self._session, self._sessions.classes[place[0].table], place[1], {}, self._doc)
+                self._done = True
 
     def _put_values(self, place: Place, was: Map, made: Map) -> None:
         """Write the columns of a row that the commit changed."""

@@ -221,6 +221,16 @@ def test_what_a_commit_deleted_is_there_again_with_the_edits_of_others(pair: tup
     assert not take_back(one, gone)
 
 
+def test_what_others_put_into_a_row_that_a_commit_deleted_comes_with_it(pair: tuple[Device, Device]) -> None:
+    one, other = pair
+    commit(other, lambda session: session.add(Visit(why="tea", address=session.scalars(select(Address)).one())))
+    gone = commit(one, lambda session: session.delete(session.scalars(select(Address)).one()))
+    one.take_from(other)
+    assert take_back(one, gone)
+    with one.sessions() as session:
+        assert [visit.why for visit in session.scalars(select(Address)).one().visits] == ["tea"]
+
+
 def test_associations_are_what_they_were(pair: tuple[Device, Device]) -> None:
     one, _ = pair
     commit(one, lambda session: session.add_all([Tag(name="red"), Tag(name="blue")]))

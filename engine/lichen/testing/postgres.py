@@ -8,12 +8,15 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, create_engine
+from sqlalchemy.exc import OperationalError
 
+START_S = 30.0
 _SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",  # no test cuts the power
@@ -37,7 +40,7 @@ class PostgresServer:
         settings = _SETTINGS | {"unix_socket_directories": str(folder)}
         with (data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
-        self._run("pg_ctl", "-D", data, "-w", "-s", "-l", folder / "log", "start")
+        self._keeper = self._start(data)
 
     def database(self) -> str:
         """The URL of a new, empty database."""
@@ -67,7 +70,34 @@ class PostgresServer:
 
     def stop(self) -> None:
         """End it at once."""
-        self._run("pg_ctl", "-D", self._folder / "data", "-w", "-s", "-m", "immediate", "stop")
+        assert self._keeper.stdin is not None
+        self._keeper.stdin.close()
+        self._keeper.wait(20)
+
+    def _start(self, data: Path) -> subprocess.Popen[bytes]:
+        """Start it below a shell that ends it when its own input ends: also when this process is killed."""
+        keep = '"$@" & read -r _; kill -QUIT $!; wait'
+        with (self._folder / "log").open("wb") as log:
+            keeper = subprocess.Popen(
+                ["sh", "-c", keep, "sh", _program("postgres"), "-D", str(data)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=self._folder,
+                user=_user(),
+                extra_groups=None if _user() is None else (),
+            )
+        until = time.monotonic() + START_S
+        while True:
+            try:
+                self._execute("SELECT 1")
+            except OperationalError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.02)
+            else:
+                return keeper
 
     def _url(self, database: str) -> URL:
         return URL.create("postgresql+psycopg", username="lichen", database=database, query={"host": str(self._folder)})
@@ -86,16 +116,20 @@ class PostgresServer:
     def _run(self, program: str, *arguments: str | Path) -> None:
         done = subprocess.run(
             [_program(program), *map(str, arguments)],
-            stdout=subprocess.DEVNULL,  # the server keeps what it inherits
-            stderr=subprocess.DEVNULL if program == "pg_ctl" else subprocess.PIPE,
+            capture_output=True,
             text=True,
             check=False,
             cwd=self._folder,
-            user="postgres" if os.geteuid() == 0 else None,
-            extra_groups=() if os.geteuid() == 0 else None,
+            user=_user(),
+            extra_groups=None if _user() is None else (),
         )
         if done.returncode:
             raise RuntimeError(f"{program} failed: {done.stderr}")
+
+
+def _user() -> str | None:
+    """Who runs it: this user, or where that is root, whom it refuses, another."""
+    return "postgres" if os.geteuid() == 0 else None
 
 
 def _program(name: str) -> str:

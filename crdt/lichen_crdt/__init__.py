@@ -66,6 +66,7 @@ from lichen_crdt.patches import Patch as Patch
 from lichen_crdt.patches import TextPatch as TextPatch
 from lichen_crdt.patches import apply_patches as apply_patches
 from lichen_crdt.places import Conflict as Conflict
+from lichen_crdt.record import Record as Record
 from lichen_crdt.spans import Block as Block
 from lichen_crdt.spans import Mark as Mark
 from lichen_crdt.spans import RichText as RichText
@@ -132,6 +133,7 @@ __all__ = [
     "Patch",
     "Plain",
     "ReadOnly",
+    "Record",
     "RichText",
     "Scalar",
     "SchemaError",

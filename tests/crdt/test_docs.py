@@ -15,9 +15,9 @@ Authors BranchExists Branches HistoryEntry Undo UndoStep Undone UnknownBranch Ac
 BlockInsert ChangeHeader ChangeInfo Conflict ConflictPatch Counter CounterPatch CrdtError Document DocumentBusy
 Graphemes InvalidChange InvalidCursor InvalidDocument InvalidModel InvalidTrace InvalidValue List ListDelete
 ListInsert ListPut MAX_LOAD_BYTES MAX_LOAD_OPERATIONS MAX_OPERATIONS Map MapDelete MapPut Mark MarkPatch
-MissingDependencies NewerDocument NoTransaction Patch Plain ReadOnly RichText Scalar SchemaError Span Text TextPatch
-Transaction TransactionError TransactionOpen Units Unknown UnreadableField Value Version apply_patches from_utf16
-inspect to_utf16 utf16_length
+MissingDependencies NewerDocument NoTransaction Patch Plain ReadOnly Record RichText Scalar SchemaError Span Text
+TextPatch Transaction TransactionError TransactionOpen Units Unknown UnreadableField Value Version apply_patches
+from_utf16 inspect to_utf16 utf16_length
 """
 
 

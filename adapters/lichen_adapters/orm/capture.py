@@ -6,23 +6,25 @@ import functools
 import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from lichen.crypto.plaintext import CHANGE_BYTES
 from lichen.ids import DocId, SpaceId
 from lichen.runtime import rows
 from lichen.runtime.document import too_large
 from lichen.runtime.sealer import run_of
+from lichen_crdt import Document, Record
 from sqlalchemy import Connection, RowMapping, delete, insert, select
 
 from lichen_adapters.orm.claims import Claim
 from lichen_adapters.orm.clash import claim_in
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.journal import Touched
-from lichen_adapters.orm.memory import Memory
+from lichen_adapters.orm.memory import Memory, content_of_kept
 from lichen_adapters.orm.plan import DELETED, SyncedTable
 from lichen_adapters.orm.projection import content_of, fixed
 from lichen_adapters.orm.projector import Projector
-from lichen_adapters.orm.row_writer import RowWriter
+from lichen_adapters.orm.row_writer import RowWriter, puts
 from lichen_adapters.orm.rows import update_row
 from lichen_adapters.orm.settlement import complete, settle
 from lichen_adapters.orm.unique_keys import BEGUN, SPACE
@@ -119,7 +121,7 @@ class Capture:
             written: list[tuple[SyncedTable, Collection[uuid.UUID]]] = [*what.rows.items(), *what.follows.items()]
             for planned, touched in written:
                 if any(disputes.any(self._conn, one) for one in (planned, *planned.beneath)):
-                    document = self._memory.get(self._conn, doc)
+                    document = self._memory.kept(self._conn, doc)
                     if document is not None:
                         self._projector.review(self._conn, doc, document, [(planned, key) for key in touched])
 
@@ -294,16 +296,17 @@ class Capture:
 
     def _claim(self, planned: SyncedTable, key: uuid.UUID, doc: uuid.UUID) -> Claim | None:
         """What a row claims as a document has it now; None when it does not live there."""
-        document = self._memory.get(self._conn, doc)
-        content = None if document is None else content_of(document, planned, key)
+        document = self._memory.kept(self._conn, doc)
+        content = None if document is None else content_of(content_of_kept(document), planned, key)
         if content is None or content.get(DELETED):
             return None
         return claim_in(planned, content, fixed(planned, doc, key), self._space_of(doc))
 
     def _document(self, doc: uuid.UUID, what: Work) -> rows.WrittenDocument | None:
         begun = self._begun.get(doc)
-        document = self._memory.get(self._conn, doc) if begun is None else None
-        if document is None:
+        row = self._alone(doc, what)
+        kept = self._memory.kept(self._conn, doc) if begun is None else None
+        if kept is None:
             if not any(doc in self._rows[planned] for planned in what.rows if planned.owner is None):
                 return None  # it came and went in this transaction
             if begun is None:
@@ -311,27 +314,51 @@ class Capture:
                     f"row {doc} has an id that the engine did not make",
                     hint="leave the id out: it is made when the row is flushed",
                 )
-            document = self._memory.new(doc)
-        deps, writer = self._memory.deps(doc), RowWriter(document, self._settled, self._seen)
+            kept = self._memory.new(doc) if row is None else self._memory.new_record(doc)
+        values = None if row is None or not isinstance(kept, Record) else puts(kept, *row)
+        if values is None:
+            kept = self._memory.get(self._conn, doc) if isinstance(kept, Record) else kept
+            assert kept is not None, "its changes are in the database"
+        deps = self._memory.deps(doc)
         try:
-            with document.change(self._messages.get(doc), self._now_ms // 1000, max_bytes=CHANGE_BYTES) as made:
-                for planned, touched in what.rows.items():
-                    for key, here in touched.items():
-                        writer.write(planned, key, self._rows[planned].get(key) if here else None)
-                for links, here in what.links.items():
-                    writer.link(links, here)
-                for planned, rows_of in what.follows.items():
-                    for key, row in rows_of.items():
-                        writer.follow(planned, key, self._rows[planned].get(row))
+            made = self._change(doc, kept, what) if isinstance(kept, Document) else self._put(doc, kept, values or {})
         except OverflowError as refused:
             raise too_large(refused) from refused
-        if not made.changes:
+        if not made:
             return None
-        self._memory.wrote(doc, made.changes[-1][0])
+        self._memory.wrote(doc, made[-1][0])
         return rows.WrittenDocument(
             DocId(doc.bytes),
-            document.heads,
-            rows.title_of(document),
-            run_of(self._memory.session, made.changes, deps),
+            kept.heads,
+            rows.title_of(content_of_kept(kept)) if isinstance(kept, Record) else rows.title_of(kept),
+            run_of(self._memory.session, made, deps),
             None if begun is None else (begun.space, begun.nonce),
         )
+
+    def _alone(self, doc: uuid.UUID, what: Work) -> tuple[SyncedTable, RowMapping | None] | None:
+        """The document's own row, with its table, if it is all that is to be written, and holds scalars alone."""
+        if len(what.rows) != 1 or what.links or what.follows or self._settled or doc in self._messages:
+            return None
+        (planned,) = what.rows
+        if planned.owner is not None or not planned.plain or any(map(self._seen, planned.references.values())):
+            return None
+        return planned, self._rows[planned].get(doc)
+
+    def _put(self, doc: uuid.UUID, record: Record, values: dict[str, Any]) -> list[tuple[bytes, bytes]]:
+        if not values:
+            return []
+        time_s = self._now_ms // 1000
+        return [record.change(self._memory.actor(doc), values, time_s, max_bytes=CHANGE_BYTES)]
+
+    def _change(self, doc: uuid.UUID, document: Document, what: Work) -> list[tuple[bytes, bytes]]:
+        writer = RowWriter(document, self._settled, self._seen)
+        with document.change(self._messages.get(doc), self._now_ms // 1000, max_bytes=CHANGE_BYTES) as made:
+            for planned, touched in what.rows.items():
+                for key, here in touched.items():
+                    writer.write(planned, key, self._rows[planned].get(key) if here else None)
+            for links, here in what.links.items():
+                writer.link(links, here)
+            for planned, rows_of in what.follows.items():
+                for key, row in rows_of.items():
+                    writer.follow(planned, key, self._rows[planned].get(row))
+        return made.changes

@@ -21,7 +21,7 @@ from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.frozen import frozen_value
 from lichen_adapters.orm.past import located
 from lichen_adapters.orm.plan import DELETED, TABLE, Plan, SyncedTable
-from lichen_adapters.orm.projection import Stale, content_of, root_of, stale
+from lichen_adapters.orm.projection import Stale, content_of, places_of, root_of, stale
 from lichen_adapters.orm.restoring import read_document, sessions_of
 from lichen_adapters.orm.writers import devices_of
 
@@ -107,7 +107,8 @@ class _Teller:
         root = root_of(self._plan, after)
         if root is None:
             return None
-        named = self._named(stale(root, self._doc, document.diff(entry.deps, (entry.hash,))), wanted)
+        places = places_of(document.diff(entry.deps, (entry.hash,)))
+        named = self._named(stale(root, self._doc, places), wanted)
         if not named:
             return None
         before = document.at(entry.deps)

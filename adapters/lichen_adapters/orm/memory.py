@@ -17,8 +17,10 @@ from lichen.core.actors import actor_id
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.runtime.documents import build_crdt
 from lichen.store import documents
-from lichen_crdt import CrdtError, Document, Patch, inspect
+from lichen_crdt import CrdtError, Document, Record, inspect
 from sqlalchemy import Connection
+
+from lichen_adapters.orm.projection import Content, places_of
 
 TOGETHER = 64
 """Documents that are loaded at once."""
@@ -26,16 +28,28 @@ MOST = 10_000
 """Documents in memory; a small one takes 20 KB."""
 
 
+MOST_CHANGES = 64
+"""A record is made of so many changes at most."""
+
+Kept = Document | Record
+"""A document as it is kept in memory: as a record, where it is one, since that is many times faster and smaller."""
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """A document that has taken changes."""
 
     doc: uuid.UUID
-    document: Document
-    patches: list[Patch] | None
-    """What they changed; None when that cannot be said, and for a new document."""
+    document: Kept
+    places: Sequence[Sequence[str | int]] | None
+    """Where they changed it; None when that cannot be said, and for a new document."""
     new: bool = False
     """One change is all that it has."""
+
+
+def content_of_kept(kept: Kept) -> Content:
+    """What a document holds, apart from it."""
+    return kept.to_py() if isinstance(kept, Record) else kept.to_py(typed=True)
 
 
 class Memory:
@@ -45,7 +59,7 @@ class Memory:
         self.device = device
         self.session = Session(os.urandom(16))
         self._most = most
-        self._documents: OrderedDict[uuid.UUID, Document] = OrderedDict()
+        self._documents: OrderedDict[uuid.UUID, Kept] = OrderedDict()
         self._changed: set[uuid.UUID] = set()
         self._last: dict[uuid.UUID, bytes] = {}
         """The hash of the newest change of ours in each document in memory."""
@@ -53,20 +67,39 @@ class Memory:
 
     def new(self, doc: uuid.UUID) -> Document:
         """A document that begins in this transaction."""
-        self._documents[doc] = Document(actor=self._actor(doc))
         self._changed.add(doc)
-        return self._documents[doc]
+        document = self._documents[doc] = Document(actor=self.actor(doc))
+        return document
 
-    def get(self, conn: Connection, doc: uuid.UUID) -> Document | None:
+    def new_record(self, doc: uuid.UUID) -> Record:
+        """As `new`, for one that begins as a record."""
+        self._changed.add(doc)
+        record = self._documents[doc] = Record()
+        return record
+
+    def kept(self, conn: Connection, doc: uuid.UUID) -> Kept | None:
         """A document, loaded if need be; None when it is not on this device."""
         found = self._documents.get(doc)
         if found is None:
             snapshot, tail = documents.load_tail(conn, doc.bytes)
             if snapshot is None and not tail:
                 return None
-            found = self._documents[doc] = build_crdt(snapshot, tail, self._actor(doc))
+            found = self._documents[doc] = self._build(doc, snapshot, tail)
         self._documents.move_to_end(doc)
         return found
+
+    def get(self, conn: Connection, doc: uuid.UUID) -> Document | None:
+        """As `kept`, but not as a record."""
+        found = self.kept(conn, doc)
+        if isinstance(found, Record):
+            found = self._documents[doc] = build_crdt(*documents.load_tail(conn, doc.bytes), self.actor(doc))
+        return found
+
+    def _build(self, doc: uuid.UUID, snapshot: bytes | None, tail: Sequence[bytes]) -> Kept:
+        record = Record()
+        if snapshot is None and len(tail) <= MOST_CHANGES and record.take(tail) is not None:
+            return record
+        return build_crdt(snapshot, tail, self.actor(doc))
 
     def space(self, conn: Connection, doc: uuid.UUID) -> SpaceId:
         """Of which space a document is, that is in the store or was until this transaction."""
@@ -79,7 +112,7 @@ class Memory:
         away = [doc.bytes for doc in docs if doc not in self._documents]
         for name, (snapshot, tail) in documents.load_tails(conn, away).items():
             doc = uuid.UUID(bytes=name)
-            self._documents[doc] = build_crdt(snapshot, tail, self._actor(doc))
+            self._documents[doc] = self._build(doc, snapshot, tail)
 
     def take(self, conn: Connection, changes: Mapping[uuid.UUID, Sequence[bytes]]) -> Iterator[Taken]:
         """Changes of documents that the database has already."""
@@ -97,13 +130,19 @@ class Memory:
                     yield self._applied(conn, doc, found, changes[doc])
 
     def _loaded(self, doc: uuid.UUID, snapshot: bytes | None, tail: list[bytes], made: Sequence[bytes]) -> Taken:
-        document = self._documents[doc] = build_crdt(snapshot, tail, self._actor(doc))
-        new = snapshot is None and len(tail) == len(made) == 1
-        return Taken(doc, document, None if new else _made_by(document, made), new)
+        document = self._documents[doc] = self._build(doc, snapshot, tail)
+        if snapshot is None and len(tail) == len(made) == 1:
+            return Taken(doc, document, None, new=True)
+        return Taken(doc, document, _put_by(tail, made) if isinstance(document, Record) else _made_by(document, made))
 
-    def _applied(self, conn: Connection, doc: uuid.UUID, document: Document, made: Sequence[bytes]) -> Taken:
+    def _applied(self, conn: Connection, doc: uuid.UUID, document: Kept, made: Sequence[bytes]) -> Taken:
+        if isinstance(document, Record):
+            keys = document.take(made)
+            if keys is not None:
+                return Taken(doc, document, [[key] for key in keys])
+            return self._loaded(doc, *documents.load_tail(conn, doc.bytes), made)
         try:
-            return Taken(doc, document, document.apply_changes(made, strict=True))
+            return Taken(doc, document, places_of(document.apply_changes(made, strict=True)))
         except CrdtError:  # one is not valid in its past: leave it out, with what follows it
             self._drop(doc)
             loaded = self.get(conn, doc)
@@ -149,16 +188,24 @@ class Memory:
         self._documents.pop(doc, None)
         self._last.pop(doc, None)
 
-    def _actor(self, doc: uuid.UUID) -> bytes:
+    def actor(self, doc: uuid.UUID) -> bytes:
+        """Under which rows write in a document."""
         return actor_id(self.device, DocId(doc.bytes), self.session)
 
 
-def _made_by(document: Document, changes: Sequence[bytes]) -> list[Patch] | None:
-    """What the newest changes of a document changed in it; None when it does not have them all."""
+def _put_by(tail: Sequence[bytes], changes: Sequence[bytes]) -> list[Sequence[str | int]] | None:
+    """As `_made_by`, of a record with this tail."""
+    record = Record()
+    keys = record.take(changes) if record.take(tail[: len(tail) - len(changes)]) is not None else None
+    return None if keys is None else [[key] for key in keys]
+
+
+def _made_by(document: Document, changes: Sequence[bytes]) -> list[Sequence[str | int]] | None:
+    """Where the newest changes of a document changed it; None when it does not have them all."""
     made = [inspect(change) for change in changes]
     new = {one.hash for one in made}
     before = {dep for one in made for dep in one.deps} | {*document.heads}
     try:
-        return document.diff(before - new)
+        return places_of(document.diff(before - new))
     except CrdtError:
         return None

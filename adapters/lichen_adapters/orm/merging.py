@@ -178,7 +178,7 @@ class SyncedColumn:
     @classmethod
     def of(cls, column: Column[Any]) -> SyncedColumn:
         """How a column merges. Raises `MappingError` when it cannot."""
-        kind = column.info.get(KIND) or _kind_of(column)
+        kind = kind_of(column)
         merging = _MERGINGS.get(kind) or (DataMerging() if kind is Kind.LOCAL else ScalarMerging(scalar_of(column)))
         return cls(column.name, kind, column, merging)
 
@@ -209,8 +209,12 @@ class SyncedColumn:
             raise Misfit(f"{self.name}: {misfit}") from misfit
 
 
-def _kind_of(column: Column[Any]) -> Kind:
-    return Kind.SET if isinstance(column.type, SetOf) else Kind.JSON if isinstance(column.type, JSON) else Kind.SCALAR
+def kind_of(column: Column[Any]) -> Kind:
+    """How the values of a column merge."""
+    said: Kind | None = column.info.get(KIND)
+    return said or (
+        Kind.SET if isinstance(column.type, SetOf) else Kind.JSON if isinstance(column.type, JSON) else Kind.SCALAR
+    )
 
 
 def _element(value: Any) -> str:

@@ -23,7 +23,7 @@ from sqlalchemy.schema import CreateTable
 
 from lichen_adapters.orm.columns import Kind
 from lichen_adapters.orm.errors import MappingError
-from lichen_adapters.orm.merging import SyncedColumn
+from lichen_adapters.orm.merging import ScalarMerging, SyncedColumn
 from lichen_adapters.orm.synced import OTHER, OWNER, SYNCED
 from lichen_adapters.orm.unique_keys import JOIN, OURS, UNIQUE
 
@@ -50,6 +50,8 @@ class SyncedTable:
     """For an association: which column points at what its owner is associated with."""
     unique: tuple[tuple[str, ...], ...] = ()
     """The columns of each unique key."""
+    plain: bool = False
+    """All its columns are scalars."""
     parts: list[SyncedTable] = field(default_factory=list)
     """The tables whose rows are owned by rows of this one."""
     associations: list[SyncedTable] = field(default_factory=list)
@@ -147,7 +149,8 @@ class Plan:
         other = table.columns.get(table.info.get(OTHER, ""))
         columns = {} if other is not None else _columns(table, owner if above is None or above.owner is None else None)
         unique = table.info.get(UNIQUE, ())
-        planned = SyncedTable(len(self.tables), table, columns, owner, above, other, unique)
+        plain = all(isinstance(column.merging, ScalarMerging) for column in columns.values())
+        planned = SyncedTable(len(self.tables), table, columns, owner, above, other, unique, plain)
         self.tables[table.name] = planned
         if above is not None:
             (above.parts if other is None else above.associations).append(planned)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -173,13 +173,17 @@ def begun(source: Content) -> int:
     return there if type(there) is int and 0 <= there < LATEST else 0
 
 
-def stale(root: SyncedTable, doc: uuid.UUID, patches: Iterable[Patch]) -> Stale:
-    """What patches of a document make stale."""
+def places_of(patches: Iterable[Patch]) -> list[Sequence[str | int]]:
+    """Where patches change a document: keys and indexes from the root."""
+    return [[*patch.path, *([patch.key] if hasattr(patch, "key") else ())] for patch in patches]
+
+
+def stale(root: SyncedTable, doc: uuid.UUID, places: Iterable[Sequence[str | int]]) -> Stale:
+    """What is stale after a document has changed in these places."""
     found = Stale()
     parts = {part.name: part for part in root.beneath}
     tables = {one.name: one for owner in (root, *parts.values()) for one in owner.associations}
-    for patch in patches:
-        place = [*patch.path, *([patch.key] if hasattr(patch, "key") else ())]
+    for place in places:
         first = str(place[0])
         if first in (TABLE, DELETED):
             found.everything = True

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 
-from lichen_crdt import Document, Patch
+from lichen_crdt import Document
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
@@ -18,7 +18,7 @@ from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.held import Held
 from lichen_adapters.orm.joining import Joining
 from lichen_adapters.orm.joins import Joins
-from lichen_adapters.orm.memory import Memory
+from lichen_adapters.orm.memory import Kept, Memory, Taken, content_of_kept
 from lichen_adapters.orm.plan import Plan, SyncedTable
 from lichen_adapters.orm.projection import (
     Content,
@@ -66,47 +66,35 @@ class Projector:
             name: made for doc, made in changes.items() if not self._memory.is_strange(name := uuid.UUID(bytes=doc))
         }
         for taken in self._memory.take(conn, ours):
-            self.write(conn, taken.doc, taken.document, taken.patches, new=taken.new)
+            self.write(conn, taken)
 
-    def write(
-        self,
-        conn: Connection,
-        name: uuid.UUID,
-        document: Document,
-        patches: list[Patch] | None,
-        *,
-        new: bool = False,
-    ) -> None:
-        """Bring the rows of a document up to date with what has changed in it; None for all of it.
-
-        A `new` one has been made by one change, and has no rows yet.
-        """
-        root = root_of(self._plan, document)
+    def write(self, conn: Connection, taken: Taken) -> None:
+        """Bring the rows of a document up to date with the changes that it has taken."""
+        content = content_of_kept(taken.document)
+        root = root_of(self._plan, content)
         if root is None:
-            self._memory.estrange(name)
+            self._memory.estrange(taken.doc)
             return
-        if new:
-            self._write_new(conn, root, name, document)
+        if taken.new:
+            self._write_new(conn, root, taken.doc, content)
             return
-        self._batch.settle(conn, name)
-        what = None if patches is None else stale(root, name, patches)
+        self._batch.settle(conn, taken.doc)
+        what = None if taken.places is None else stale(root, taken.doc, taken.places)
         if what is None or what.everything:
-            self.write_all(conn, root, name, document)
+            self.write_all(conn, root, taken.doc, taken.document)
         elif what.rows or what.links:
-            self._write_stale(conn, root, name, document, what)
+            self._write_stale(conn, root, taken.doc, taken.document, content, what)
 
-    def _write_new(self, conn: Connection, root: SyncedTable, doc: uuid.UUID, document: Document) -> None:
-        content = document.to_py(typed=True)
+    def _write_new(self, conn: Connection, root: SyncedTable, doc: uuid.UUID, content: Content) -> None:
         there = sources(root, doc, content)
         for place, source in there.items():
             self._write(conn, doc, place, source, None, there=False if place[0] is root else None)
         self._write_links(conn, doc, links(root, doc, content, there), there, ())
 
     def _write_stale(
-        self, conn: Connection, root: SyncedTable, doc: uuid.UUID, document: Document, what: Stale
+        self, conn: Connection, root: SyncedTable, doc: uuid.UUID, document: Kept, content: Content, what: Stale
     ) -> None:
-        """Bring up to date what patches made stale."""
-        content = document.to_py(typed=True)
+        """Bring up to date what changes made stale."""
         lying = contents(root, doc, content)
         with_beneath(what.rows, doc, lying)
         there = sources(root, doc, content)
@@ -133,10 +121,11 @@ class Projector:
         self.joining.changed(conn, planned, rows)
         self._batch.flush(conn)
 
-    def review(self, conn: Connection, doc: uuid.UUID, document: Document, places: Collection[Place]) -> None:
+    def review(self, conn: Connection, doc: uuid.UUID, document: Kept, places: Iterable[Place]) -> None:
         """Note what is in dispute now in these rows, and in all that they own."""
-        root = root_of(self._plan, document)
-        there = {} if root is None else contents(root, doc, document.to_py(typed=True))
+        content = content_of_kept(document)
+        root = root_of(self._plan, content)
+        there = {} if root is None else contents(root, doc, content)
         rows: dict[Place, set[str] | None] = dict.fromkeys(places)
         with_beneath(rows, doc, there)
         self._review(conn, doc, document, there, rows)
@@ -145,7 +134,7 @@ class Projector:
         self,
         conn: Connection,
         doc: uuid.UUID,
-        document: Document,
+        document: Kept,
         there: Mapping[Place, Content],
         rows: Mapping[Place, set[str] | None],
     ) -> None:
@@ -156,10 +145,13 @@ class Projector:
             if top is not None:
                 gone[top] = None
             if top != place:
-                content = content_of(document, *place) if top is None and place in there else None
+                live = document if top is None and place in there and isinstance(document, Document) else None
+                content = None if live is None else content_of(live, *place)  # a record has nothing in dispute
                 self.disputes.review(conn, doc, place, content, columns)
         for place in gone:
-            self.disputes.review_deleted(conn, doc, place, document, owned_by(place, doc, there))
+            whole = self._memory.get(conn, doc)
+            assert whole is not None, "a row of it is deleted"
+            self.disputes.review_deleted(conn, doc, place, whole, owned_by(place, doc, there))
 
     def before_commit(self, conn: Connection) -> None:
         """All that was changed in this transaction was told: write what waits."""
@@ -174,15 +166,15 @@ class Projector:
 
     def rebuild(self, conn: Connection, doc: uuid.UUID) -> None:
         """Make the rows of a document what it says, whatever they were."""
-        document = self._memory.get(conn, doc)
-        root = None if document is None else root_of(self._plan, document)
+        document = self._memory.kept(conn, doc)
+        root = None if document is None else root_of(self._plan, content_of_kept(document))
         if document is not None and root is not None:
             self.write_all(conn, root, doc, document)
 
-    def write_all(self, conn: Connection, root: SyncedTable, doc: uuid.UUID, document: Document) -> None:
+    def write_all(self, conn: Connection, root: SyncedTable, doc: uuid.UUID, document: Kept) -> None:
         """As `rebuild`."""
         self._batch.settle(conn, doc)
-        content = document.to_py(typed=True)
+        content = content_of_kept(document)
         there = sources(root, doc, content)
         before = rows_of(conn, root, doc)
         for place, source in there.items():
@@ -259,9 +251,10 @@ class Projector:
 
     def _lives(self, conn: Connection, doc: uuid.UUID, place: Place) -> bool:
         """Whether a document stands for a row."""
-        document = self._memory.get(conn, doc)
-        root = None if document is None else root_of(self._plan, document)
-        return document is not None and root is not None and place in sources(root, doc, document.to_py(typed=True))
+        document = self._memory.kept(conn, doc)
+        content = {} if document is None else content_of_kept(document)
+        root = root_of(self._plan, content)
+        return root is not None and place in sources(root, doc, content)
 
     def _owner_elsewhere(self, conn: Connection, doc: uuid.UUID, place: Place, source: Content) -> bool:
         """Whether the owner of a row is shown as it lies in another document."""

@@ -15,7 +15,7 @@ from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from lichen_adapters.orm.columns import Kind
-from lichen_adapters.orm.merging import SyncedColumn
+from lichen_adapters.orm.merging import SyncedColumn, kind_of
 from lichen_adapters.orm.synced import Synced
 from lichen_adapters.orm.tracking import TrackedList, TrackedSet, loaded
 
@@ -50,15 +50,17 @@ def rebase(session: Session, conn: Connection) -> None:
 def _changed(state: InstanceState[Any]) -> Iterable[tuple[str, SyncedColumn, Any, Any]]:
     """The changed attributes that merge: key, column, what was loaded, and what is to be written."""
     for attribute in state.mapper.column_attrs:
+        if attribute.key not in state.committed_state:
+            continue
         history = state.attrs[attribute.key].history
         if not history.added:
             continue
         first = attribute.columns[0]
-        if not isinstance(first, Column) or first.computed is not None:
+        if not isinstance(first, Column) or first.computed is not None or first.primary_key:
+            continue
+        if kind_of(first) in (Kind.SCALAR, Kind.LOCAL):
             continue
         column = SyncedColumn.of(first)
-        if column.kind in (Kind.SCALAR, Kind.LOCAL) or column.column.primary_key:
-            continue
         before = loaded(history.deleted[0] if history.deleted else history.added[0])  # changed in place, it is the same
         yield attribute.key, column, before, history.added[0]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any
 
-from lichen_crdt import Document
+from lichen_crdt import Document, Record
 from sqlalchemy import RowMapping
 
 from lichen_adapters.orm.errors import Misfit
@@ -92,7 +92,27 @@ class RowWriter:
                 del self._document[link]
 
 
+def puts(record: Record, planned: SyncedTable, row: RowMapping | None) -> dict[str, Any] | None:
+    """What is to be put into a record to make it hold its row; None if that takes more, or the row is deleted.
+
+    Raises `Misfit`.
+    """
+    before = record.to_py()
+    if row is None or before.get(DELETED):
+        return None
+    new = {TABLE: planned.name} | (_new(planned, row) if not before else _scalars(planned, row))
+    return {name: value for name, value in new.items() if name not in before or not _same(before[name], value)}
+
+
+def _scalars(planned: SyncedTable, row: RowMapping) -> dict[str, Any]:
+    return {name: column.new(row[name]) for name, column in planned.columns.items()}
+
+
+def _same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and bool(one == other)
+
+
 def _new(planned: SyncedTable, row: RowMapping) -> dict[str, Any]:
     """What a map holds that is made for a row."""
     begun = {BEGUN: row[BEGUN_COLUMN]} if planned.unique else {}
-    return begun | {name: column.new(row[name]) for name, column in planned.columns.items()}
+    return begun | _scalars(planned, row)

@@ -33,6 +33,7 @@ from lichen_adapters.orm.projection import (
     links,
     owned_by,
     owner_of,
+    places_of,
     root_of,
     sources,
     stale,
@@ -156,7 +157,8 @@ class _Undoing:
     def _touched(self, root: SyncedTable, every: Collection[Place]) -> Collection[Place]:
         """The rows that the commit may have changed."""
         step = self._step
-        what = stale(root, self._doc, step.document.diff(step.changes[0].deps, (step.changes[-1].hash,)))
+        patches = step.document.diff(step.changes[0].deps, (step.changes[-1].hash,))
+        what = stale(root, self._doc, places_of(patches))
         if what.everything:
             return every
         with_beneath(what.rows, self._doc, contents(root, self._doc, step.after))

@@ -37,6 +37,7 @@ mod patches;
 mod plain;
 mod player;
 mod reader;
+mod record;
 mod replay;
 mod rows;
 mod save;
@@ -81,6 +82,7 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<core::Core>()?;
     m.add_class::<applying::Applying>()?;
     m.add_class::<values::Obj>()?;
+    m.add_class::<record::Record>()?;
     m.add_function(wrap_pyfunction!(inspect, m)?)?;
     m.add_function(wrap_pyfunction!(values::register, m)?)?;
     m.add_function(wrap_pyfunction!(core_text::to_points, m)?)?;

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
-from lichen_crdt import Document, inspect
+from lichen_crdt import inspect
 from sqlalchemy import Connection
 
 from lichen.config import Limits
@@ -345,7 +346,7 @@ def write_many(conn: Connection, written: Sequence[WrittenDocument], now_ms: int
     documents.write_many(conn, found, now_ms)
 
 
-def title_of(document: Document) -> str | None:
+def title_of(document: Mapping[str, Any]) -> str | None:
     """A document's `title`, where it has one, cut to 200 characters."""
     value = document.get("title")
     return None if value is None else str(value)[:TITLE_CHARACTERS]

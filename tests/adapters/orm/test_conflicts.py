@@ -187,6 +187,23 @@ def test_a_part_that_one_deleted_and_another_edited_is_a_conflict_of_its_own(
         assert session.scalars(select(Address)).all() == []
 
 
+def test_a_part_is_no_conflict_of_its_own_any_more_when_all_of_its_document_is_deleted(
+    pair: tuple[Device, Device, uuid.UUID],
+) -> None:
+    one, other, ann = pair
+    with one.sessions.begin() as session:
+        session.scalars(select(Address).where(Address.email == "a@b")).one().uses += 3
+    with other.sessions.begin() as session:
+        session.execute(delete(Address).where(Address.email == "a@b"))
+    exchange(one, other)
+    assert len(found(one)) == len(found(other)) == 1
+    with one.sessions.begin() as session:
+        session.delete(session.get_one(User, ann))
+    one.check()
+    exchange(one, other)
+    assert found(one) == found(other) == []
+
+
 def test_what_was_deleted_without_an_edit_is_no_conflict_and_can_be_restored(
     pair: tuple[Device, Device, uuid.UUID],
 ) -> None:

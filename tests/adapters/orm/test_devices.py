@@ -35,7 +35,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 EXAMPLES = int(os.environ.get("EXAMPLES") or 15)
-GIVEN = os.environ.get("SEED") or "random"
+GIVEN = os.environ.get("SEED") or "1"  # the suite begins with the same examples each time; `make orm` takes others
 SEED = secrets.randbelow(2**32) if GIVEN == "random" else int(GIVEN)
 DEVICES = 3
 who = st.integers(0, DEVICES - 1)

@@ -59,7 +59,7 @@ adopted = Table(
 )
 """The rows of the old database: the new id of each, the nonce of the document that it begins, and whether it is here.
 
-A row without a table says that everything is.
+A row without a table names the space of the run, and says whether everything is here.
 """
 
 Old = RowMapping | Mapping[str, Any]
@@ -137,11 +137,7 @@ class _Adoption:
         """The new ids of the rows of synced tables, by their old keys."""
 
     def run(self) -> dict[str, int]:
-        with self._sessions(self._space) as session:
-            if session.execute(select(adopted).where(adopted.c.table_name == "")).first() is not None:
-                raise AdoptionError(
-                    "this store has adopted a database already", hint="adopt each into a store of its own"
-                )
+        self._begin()
         counts = {one.table.name: self._count(one) for one in self._tables}
         for one in self._tables:
             self._note(one)
@@ -154,8 +150,19 @@ class _Adoption:
         for one in self._tables:
             self._prove(one, counts[one.table.name])
         with self._sessions.begin(self._space) as session:
-            session.execute(insert(adopted).values(table_name="", old="", written=True))
+            session.execute(update(adopted).where(adopted.c.table_name == "").values(written=True))
         return counts
+
+    def _begin(self) -> None:
+        """Note that there is a run, and into which space: ids are made for it."""
+        with self._sessions.begin(self._space) as session:
+            run = session.execute(select(adopted).where(adopted.c.table_name == "")).first()
+            if run is None:
+                session.execute(insert(adopted).values(table_name="", old=self._space.hex(), written=False))
+            elif run.written:
+                raise AdoptionError("this store has adopted a database", hint="adopt each into a store of its own")
+            elif run.old != self._space.hex():
+                raise AdoptionError("a run into another space was broken off", hint="go on with that space")
 
     def _count(self, one: _OldTable) -> int:
         return self._old.scalar(select(func.count()).select_from(table(one.table.name))) or 0
@@ -271,7 +278,7 @@ def _old_tables(sessions: Sessions, old: Connection) -> Iterator[_OldTable]:
 
 
 def _noted(*key: Any) -> str:
-    return "/".join(one.hex() if isinstance(one, bytes) else str(one) for one in key)
+    return "/".join(f"x'{one.hex()}'" if isinstance(one, bytes) else str(one).replace("/", "//") for one in key)
 
 
 def _chunks(rows: Iterable[RowMapping]) -> Iterator[list[RowMapping]]:

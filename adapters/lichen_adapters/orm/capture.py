@@ -80,7 +80,8 @@ class Capture:
         self._projector = projector
         self._clashes = projector.clashes
         self._joins = projector.joins
-        self._seen = functools.partial(self._joins.of, conn)
+        self._apart: dict[SyncedTable, set[uuid.UUID]] = {}
+        """The rows that were joined, and that this transaction has put into their tables."""
         self._begun = told.begun
         self._settled = told.settled
         self._messages = told.messages
@@ -93,6 +94,7 @@ class Capture:
 
         Raises `SessionMisuse`, `Misfit` for values that cannot merge, and `ChangeTooLarge`.
         """
+        self._apart = {planned: apart for planned, what in touched.items() if (apart := self._separated(planned, what))}
         work = self._sort(dict(touched))
         self._memory.load(self._conn, (doc for doc in work if doc not in self._begun))
         before = {planned: self._claims(planned) for planned in self._rows if self._contested(planned)}
@@ -105,6 +107,19 @@ class Capture:
                 self._rejoin(planned, claims, work)
         self._review(work)
         return written
+
+    def _separated(self, planned: SyncedTable, what: Touched) -> set[uuid.UUID]:
+        joined = [key for key in what.keys if key in self._joins.of(self._conn, planned)] if planned.joins else []
+        found: set[uuid.UUID] = set()
+        for start in range(0, len(joined), CHUNK):
+            chosen = planned.table.c.id.in_(joined[start : start + CHUNK])
+            found.update(self._conn.scalars(select(planned.table.c.id).where(chosen)))
+        return found
+
+    def _seen(self, target: SyncedTable) -> Mapping[uuid.UUID, uuid.UUID]:
+        """What the rows of a table are seen as."""
+        seen, apart = self._joins.of(self._conn, target), self._apart.get(target)
+        return {row: to for row, to in seen.items() if row not in apart} if apart else seen
 
     def _release(self, work: Mapping[uuid.UUID, Work]) -> None:
         """A row that was held is in its table now, or is deleted by this transaction."""
@@ -237,7 +252,8 @@ class Capture:
 
     def _followers(self, planned: SyncedTable, other: uuid.UUID) -> list[uuid.UUID]:
         targets = planned.references.values()
-        return [row for target in targets for row in self._joins.followers(self._conn, target, other)]
+        found = ((target, row) for target in targets for row in self._joins.followers(self._conn, target, other))
+        return [row for target, row in found if row not in self._apart.get(target, ())]
 
     def _see(self, planned: SyncedTable) -> bool:
         """Let touched rows point at what is seen of the rows that they point at; whether any did not."""
@@ -281,7 +297,7 @@ class Capture:
         return complete(self._conn, planned, self._rows[planned], space_of, self._now_ms)
 
     def _contested(self, planned: SyncedTable) -> bool:
-        joined = planned.joins and self._seen(planned)
+        joined = planned.joins and self._joins.of(self._conn, planned)
         return bool(planned.unique) and (bool(joined) or self._clashes.contested(self._conn, planned))
 
     def _claims(self, planned: SyncedTable) -> dict[uuid.UUID, Claim | None]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, and_, column, delete, exists, select, table, update
+from sqlalchemy.exc import IntegrityError
 
 from lichen_adapters.orm.claims import Claim
 from lichen_adapters.orm.clash import Clashes
@@ -14,6 +16,7 @@ from lichen_adapters.orm.joins import Joins
 from lichen_adapters.orm.plan import Plan, SyncedTable
 from lichen_adapters.orm.projection import Place
 from lichen_adapters.orm.rows import delete_rows, home_of, kept
+from lichen_adapters.orm.savepoints import savepoint
 from lichen_adapters.orm.unique_keys import CLASH
 
 
@@ -37,9 +40,8 @@ class Joining:
         others = self._claimants(conn, planned, claim) | {key: claim}
         if _winner(others) != key:
             return False
-        c = planned.table.c
         for other in others.keys() - {key}:
-            conn.execute(update(planned.table).where(c.id == other).values(kept(planned.table) | {CLASH: True}))
+            self._stand_back(conn, planned, other)
         return True
 
     def changed(
@@ -61,8 +63,10 @@ class Joining:
         found: dict[uuid.UUID, Claim] = {}
         for key in claim.keys:
             found |= self.joins.claims(conn, planned, claim.space, key)
+            joined = self.joins.of(conn, planned)  # what these claim is noted, whatever their table still has
             for begun, row in self.clashes.claimants(conn, planned, claim.space, key):
-                found[row] = Claim(claim.space, begun, frozenset({key}))
+                if row not in joined:
+                    found[row] = Claim(claim.space, begun, frozenset({key}))
         return found
 
     def _see(self, conn: Connection, planned: SyncedTable, now: Mapping[uuid.UUID, Claim | None]) -> None:
@@ -75,21 +79,29 @@ class Joining:
             else:
                 self.joins.part(conn, planned, row)
         moved = [row for row in now if before[row] != seen[row]]
-        if not moved:
+        hidden = [row for row in now if seen[row] != row and self._is_shown(conn, planned, row)]
+        if not moved and not hidden:
             return
         self.flush(conn)
-        shown = {row for row in moved if self._is_shown(conn, planned, row)}
+        pointing = self._pointing(conn, planned, {before[row] for row in moved if before[row] != row})
+        for row in hidden:
+            self._stand_back(conn, planned, row)
         for row in moved:
-            if now[row] is not None and seen[row] == row and row not in shown:
+            if now[row] is not None and seen[row] == row and not self._is_shown(conn, planned, row):
                 self.rebuild(conn, row)
         for row in moved:
             if before[row] == row:
                 self._redirect(conn, planned, row, seen[row])
-        for row in shown:
-            if seen[row] != row:
+        for row in hidden:
+            with suppress(IntegrityError), savepoint(conn):  # a table of others may point at it: then it stays
                 delete_rows(conn, planned, [row])
-        for doc in self._pointing(conn, planned, {before[row] for row in moved if before[row] != row}):
+        for doc in pointing:
             self.rebuild(conn, doc)
+
+    def _stand_back(self, conn: Connection, planned: SyncedTable, row: uuid.UUID) -> None:
+        """Take a row out of the way of the unique index."""
+        chosen = update(planned.table).where(planned.table.c.id == row)
+        conn.execute(chosen.values(kept(planned.table) | {CLASH: True}))
 
     def _is_shown(self, conn: Connection, planned: SyncedTable, row: uuid.UUID) -> bool:
         return conn.scalar(select(planned.table.c.id).where(planned.table.c.id == row)) is not None
@@ -107,7 +119,8 @@ class Joining:
                     conn.execute(delete(one.table).where(points == row, both))
                 conn.execute(update(one.table).where(points == row).values(kept(one.table) | {name: to}))
         for local in self.plan.local_references[planned]:
-            conn.execute(update(local.table).where(local == row).values(kept(local.table) | {local.name: to}))
+            with suppress(IntegrityError), savepoint(conn):  # it may be unique, or the other held: then it stays
+                conn.execute(update(local.table).where(local == row).values(kept(local.table) | {local.name: to}))
 
     def _pointing(self, conn: Connection, planned: SyncedTable, rows: set[uuid.UUID]) -> list[uuid.UUID]:
         """The documents in which something is seen to point at one of these rows."""

@@ -174,7 +174,10 @@ class Plan:
             digest.update(str(CreateTable(planned.table).compile(dialect=dialect)).encode())
             kinds = [(name, column.kind.value, repr(column.column.type)) for name, column in planned.columns.items()]
             owner = None if planned.owner is None else planned.owner.name
-            digest.update(repr((planned.name, kinds, owner, sorted(planned.unique), planned.joins)).encode())
+            points = sorted(
+                (column.name, key.target_fullname) for column in planned.table.c for key in column.foreign_keys
+            )
+            digest.update(repr((planned.name, kinds, owner, sorted(planned.unique), planned.joins, points)).encode())
         return digest.digest()
 
     def __iter__(self) -> Iterator[SyncedTable]:

@@ -275,6 +275,8 @@ class Projector:
         planned, _ = place
         if not planned.unique or (columns is not None and columns.isdisjoint(planned.claiming)):
             self._put(conn, doc, place, source, columns, None, there=there)
+            if planned.unique and self.held.holds(conn, *place):  # it was not taken: it keeps its keys
+                self._show(conn, doc, place, source, None, there=False)
             return
         before = self.joins.claim(conn, *place) or self.clashes.claim(conn, place)
         after = None if source is None else self._claim(conn, doc, planned, source)

@@ -155,7 +155,7 @@ class Sessions:
         table is new, or has changed. Raises `SessionMisuse` where tables in PostgreSQL lack the triggers that the
         application's migrations make.
         """
-        new = self._new_tables()
+        self._engine.store.write(self._begin_preparing).result()
         with self.database.begin() as conn:
             if create:
                 self.metadata.create_all(conn)
@@ -165,7 +165,7 @@ class Sessions:
                 postgres_triggers.require(_dbapi(conn), self.metadata, self.plan)
             held.metadata.create_all(conn)
             search_index.install(conn, [planned.table for planned in self.plan])
-        self._engine.store.write(lambda conn: self._follow(conn, everything=new)).result()
+        self._engine.store.write(self._follow).result()
         self.prepared = True
 
     @property
@@ -183,17 +183,19 @@ class Sessions:
 
         return self._engine.store.write(job).result()
 
-    def _new_tables(self) -> bool:
-        """Whether a synced table, or one of ours, is not there yet."""
-        there = inspect(self.database).get_table_names()
-        return not {*self.plan.tables, *held.metadata.tables} <= {*there}
+    def _begin_preparing(self, conn: Connection) -> None:
+        """Where a synced table, or one of ours, is not there yet, all documents are gone through: after a crash too."""
+        if self._unfollow is None:
+            self._engine.store.refuse_follower()
+        if not {*self.plan.tables, *held.metadata.tables} <= {*inspect(conn).get_table_names()}:
+            following.forget(conn)
 
-    def _follow(self, conn: Connection, *, everything: bool) -> None:
+    def _follow(self, conn: Connection) -> None:
         if self._unfollow is None:
             self._unfollow = self._engine.store.follow(self._follower)
         self._follower.begun(conn)
         mark = self.plan.mark(conn.dialect)
-        for doc in following.behind(conn, b"" if everything else mark):
+        for doc in following.behind(conn, mark):
             self.projector.rebuild(conn, uuid.UUID(bytes=doc))
         following.caught_up(conn, mark)
 
@@ -239,12 +241,12 @@ class Sessions:
 
     def close(self) -> None:
         """Close every connection, and end live queries; what is written later is no longer followed. Idempotent."""
-        self.feed.close()
-        self.readers.shutdown()
-        self.checkers.shutdown()
         unfollow, self._unfollow = self._unfollow, None
         if unfollow is not None:
             unfollow()
+        self.feed.close()
+        self.readers.shutdown()
+        self.checkers.shutdown()
         self.database.dispose()
 
     def lock(self, conn: Connection) -> None:

@@ -107,8 +107,9 @@ def _index(table: Table, name: str, names: tuple[str, ...]) -> None:
     columns = [table.c[SPACE], *(table.c[one] for one in names)]
     clash = table.c[CLASH]
     Index(name, *columns, unique=True, sqlite_where=~clash, postgresql_where=~clash)
-    back = text(CLASH)  # Alembic writes a column alone as a string, which it does not read
-    Index(f"{name}_clash", *columns, sqlite_where=back, postgresql_where=back)
+    # Texts, since Alembic writes a column alone as a string, which it does not read; and as queries say it, else
+    # SQLite does not use the index.
+    Index(f"{name}_clash", *columns, sqlite_where=text(f"{CLASH} = 1"), postgresql_where=text(CLASH))
 
 
 def _space_of_new(context: DefaultExecutionContext) -> bytes | None:

@@ -43,6 +43,8 @@ class Store:
         self.backend = backend
         """The database. Sessions of the application on connections of it `borrow` before they write."""
         self._followers: list[Follower] = []
+        self._leaving: list[Follower] = []
+        """Those that are to hear of the end of this transaction, and of no other."""
         self._closed = closed
         self._closing = threading.Lock()
         self._open = True
@@ -128,22 +130,37 @@ class Store:
         self._writer.refuse_borrower()
 
     def follow(self, follower: Follower) -> Callable[[], None]:
-        """Let `follower` write along with every change of a document. Returns what ends that.
+        """Let `follower` write along with every change of a document. Returns what ends that, between two jobs.
 
         Called in a job, it holds from that job on. Raises `ConfigError` when there is one already: each would have to
         know what the other writes.
         """
-        if self._followers:
-            raise ConfigError("this store is followed already", hint="use what follows it, or close that first")
+        self.refuse_follower()
         self._followers.append(follower)
-        return lambda: self._followers.remove(follower)
+
+        def leave(conn: Connection) -> None:
+            if follower in self._followers:
+                follower.before_commit(conn)  # what it was told before in this transaction
+                self._followers.remove(follower)
+                self._leaving.append(follower)
+
+        return lambda: self.write_soon(leave, lambda _result, _error: None)
+
+    def refuse_follower(self) -> None:
+        """To be called in a job. Raises `ConfigError` when somebody follows this store."""
+        if self._followers:
+            raise ConfigError(
+                "rows are made of this store's documents already",
+                hint="make one Sessions for each engine, with all models under one base, or close the other first",
+            )
 
     def _before_commit(self, conn: Connection) -> None:
         for follower in self._followers:
             follower.before_commit(conn)
 
     def _ended(self, committed: bool) -> None:
-        for follower in self._followers:
+        leaving, self._leaving = self._leaving, []
+        for follower in (*self._followers, *leaving):
             try:
                 follower.ended(committed=committed)
             except Exception:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lichen.ids import SpaceId
 from lichen_adapters.orm import AdoptionError, SessionMisuse, Sessions, adopt, adopting
 from orm_devices import SPACE, Device
 from orm_models import Address, Base, Draft, Tag, Topic, User, Visit, Word
@@ -101,7 +102,7 @@ def test_the_old_file_is_only_read(device: Device, old: Path) -> None:
     assert old.read_bytes() == before
 
 
-@pytest.mark.parametrize("commits", range(0, 17, 2))
+@pytest.mark.parametrize("commits", range(0, 18, 2))
 def test_a_run_that_was_broken_off_goes_on_where_it_was(
     device: Device, old: Path, monkeypatch: pytest.MonkeyPatch, commits: int
 ) -> None:
@@ -127,9 +128,25 @@ def test_a_run_that_was_broken_off_goes_on_where_it_was(
     holds_what_was_there(device)
 
 
+def test_a_run_that_was_broken_off_goes_on_in_its_space(
+    device: Device, old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(adopting._Adoption, "_write", failing)
+        with pytest.raises(OSError, match="no power"):
+            adopt(device.sessions, url(old), SPACE)
+    with pytest.raises(AdoptionError, match="another space"):
+        adopt(device.sessions, url(old), SpaceId(bytes(32)))
+    assert adopt(device.sessions, url(old), SPACE) == COUNTS
+
+
+def failing(*_: object) -> None:
+    raise OSError("no power")
+
+
 def test_a_second_adoption_is_refused_and_doubles_nothing(device: Device, old: Path) -> None:
     adopt(device.sessions, url(old), SPACE)
-    with pytest.raises(AdoptionError, match="already"):
+    with pytest.raises(AdoptionError, match="has adopted"):
         adopt(device.sessions, url(old), SPACE)
     holds_what_was_there(device)
 

@@ -239,6 +239,68 @@ def test_a_commit_that_fails_joins_and_parts_nothing(
     assert {topic for topic, _ in users(pair[0]).values()} == {seen}
 
 
+def test_one_that_is_held_keeps_its_name_whatever_column_did_not_fit(pair: tuple[Device, Device]) -> None:
+    one, other = pair
+    topic = add(one, "todo", "ann")
+    one.edit(topic, lambda document: document.update(pins=20))
+    assert one.held() == {("topic", topic)}
+    with pytest.raises(IntegrityError):
+        add(one, "todo")
+    later = add(other, "todo", "ben")
+    exchange(one, other)
+    for device in pair:
+        assert topics(device) == {}
+        assert device.joined() == {("topic", later): topic}
+
+
+def test_one_that_gets_the_name_of_an_older_one_leaves_those_that_were_seen_as_it(tmp_path: Path) -> None:
+    devices = [Device(tmp_path, str(number)) for number in range(3)]
+    oldest, seen, hidden = add(devices[2], "b"), add(devices[0], "a", "ann"), add(devices[1], "a", "ben")
+    exchange(*devices[:2])
+    assert devices[0].joined() == {("topic", hidden): seen}
+    devices[0].edit(seen, lambda document: document.update(name="b"))
+    exchange(*devices)
+    exchange(*devices)
+    for device in devices:
+        assert topics(device) == {oldest: "b", hidden: "a"}
+        assert users(device) == {"ann": (oldest, [oldest]), "ben": (hidden, [hidden])}
+        device.stop()
+
+
+def test_what_is_made_its_own_can_be_pointed_at_at_once(pair: tuple[Device, Device]) -> None:
+    seen, hidden = joined(pair)
+    with pair[0].sessions.begin(SPACE) as session:
+        (conflict,) = conflicts(session)
+        assert isinstance(conflict, Joined)
+        topic = conflict.separate(name="other")
+        for user in session.scalars(select(User)):
+            user.topic, user.topics = topic, [topic]
+        session.add(User(name="cid", topic=topic, topics=[topic]))
+        session.get_one(Topic, seen).under = topic
+    exchange(*pair)
+    for device in pair:
+        assert topics(device) == {seen: "todo", hidden: "other"}
+        assert set(map(str, users(device).values())) == {str((hidden, [hidden]))}
+        with device.sessions() as session:
+            assert session.get_one(Topic, seen).under_id == hidden
+
+
+def test_rows_without_sync_that_cannot_follow_stop_no_merge(tmp_path: Path) -> None:
+    devices = [Device(tmp_path, str(number)) for number in range(2)]
+    one, other = devices
+    first, second = add(one, "todo"), add(other, "todo")
+    one.edit(first, lambda document: document.update(pins=20))  # it is held
+    with other.sessions.begin(SPACE) as session:
+        session.add(Draft(words="about", topic_id=second))
+        session.add(User(name="ann"))
+    other.take_from(one)
+    one.take_from(other)
+    assert list(users(one)) == ["ann"]
+    assert other.joined() == {("topic", second): first}
+    for device in devices:
+        device.stop()
+
+
 def test_rows_without_sync_follow_too(pair: tuple[Device, Device]) -> None:
     one, other = pair
     for device in pair:

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lichen_adapters.orm import Sessions, Synced
+from lichen.errors import ConfigError
+from lichen_adapters.orm import DocId, Sessions, Synced
+from lichen_adapters.orm.plan import Plan
 from lichen_adapters.orm.projector import Projector
 from orm_devices import SPACE, Device
-from sqlalchemy import CheckConstraint, select
+from sqlalchemy import CheckConstraint, ForeignKey, inspect, select
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -94,6 +97,59 @@ def test_everything_is_where_a_table_is_gone(device: Device, rebuilt: list[uuid.
     device.start()
     assert sorted(rebuilt) == sorted(both)
     assert titles(device) == ["one", "two"]
+
+
+def test_a_crash_after_tables_were_made_leaves_none_empty(
+    device: Device, rebuilt: list[uuid.UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(device, "one", "two")
+    Note.__table__.drop(device.sessions.database)  # type: ignore[attr-defined]  # a table has it
+
+    def failing(*_: object) -> None:
+        raise OSError("no power")
+
+    device.stop()
+    with monkeypatch.context() as patched:
+        patched.setattr(Projector, "rebuild", failing)
+        with pytest.raises(OSError, match="no power"):
+            device.start()
+    device.stop()
+    device.start()
+    assert titles(device) == ["one", "two"]
+
+
+def test_a_second_base_in_one_store_is_refused_and_changes_nothing(device: Device) -> None:
+    class Another(DeclarativeBase):
+        pass
+
+    class Thing(Synced, Another):
+        __tablename__ = "thing"
+        name: Mapped[str]
+
+    second = Sessions(device, Another)
+    with pytest.raises(ConfigError, match="made of this store's documents already"):
+        second.prepare()
+    assert "thing" not in inspect(device.sessions.database).get_table_names()
+    second.close()
+
+
+def test_a_foreign_key_that_is_new_is_seen_though_it_has_no_constraint() -> None:
+    def plan(*keys: ForeignKey) -> Plan:
+        class One(DeclarativeBase):
+            pass
+
+        class Tag(Synced, One, clash="join"):
+            __tablename__ = "tag"
+            name: Mapped[str] = mapped_column(unique=True)
+
+        class Use(Synced, One):
+            __tablename__ = "use"
+            tag_id: Mapped[DocId] = mapped_column(*keys)
+
+        return Plan(One.metadata)
+
+    assert plan().mark(sqlite.dialect()) == plan().mark(sqlite.dialect())
+    assert plan().mark(sqlite.dialect()) != plan(ForeignKey("tag.id")).mark(sqlite.dialect())
 
 
 def test_everything_is_where_a_table_is_another(device: Device, rebuilt: list[uuid.UUID]) -> None:

@@ -132,7 +132,24 @@ def test_a_follower_writes_along_with_what_is_saved_and_what_comes(noted: Store)
     assert words(noted) == ["own 2", "last", "theirs", "last"]
     stop()
     noted.write(lambda conn: append_changes(conn, {DOC: [b"later"]})).result(9)
-    assert words(noted) == ["own 2", "last", "theirs", "last"]
+    assert "later" not in words(noted)
+
+
+def test_a_follower_that_leaves_within_a_transaction_hears_of_its_end(noted: Store) -> None:
+    follower = Recorder()
+    stop = noted.follow(follower)
+
+    def job(conn: Connection) -> None:
+        append_changes(conn, {DOC: [b"theirs"]})
+        stop()
+
+    noted.write(job).result(9)
+    noted.write(lambda _: None).result(9)
+    assert follower.told[:3] in ([[b"theirs"], "before commit", True], [[b"theirs"], "before commit", "before commit"])
+    assert follower.told[-1] is True
+    told = list(follower.told)
+    noted.write(lambda conn: append_changes(conn, {DOC: [b"later"]})).result(9)
+    assert follower.told == told
 
 
 def test_what_a_follower_cannot_take_is_not_kept_and_it_is_told(noted: Store) -> None:

@@ -45,15 +45,18 @@ from lichen_adapters.orm.rows import delete_rows, home_of, update_row, write_lin
 from lichen_adapters.orm.sessions import WRITING, Sessions
 
 
-def undo(session: Session, commit: Commit) -> bool:
+def undo(session: Session, commit: Commit | None) -> bool:
     """Take back what a commit wrote, in this session: its commit is itself one that can be taken back.
 
-    Whether there was anything to take back: what was taken back already is not again, and what others wrote since, or
-    the session itself, stays: a value that was overwritten, a row that is not as the commit left it. What it deleted
-    comes back as it is in its document, with the edits of others. Raises `NotFound` where a change of it is not here,
+    Returns whether there was anything to take back; there is not for None, a commit that wrote nothing. What was taken
+    back already is not again, and what others wrote since, or the session itself, stays: a value that was overwritten,
+    a row that is not as the commit left it. What it deleted comes back as it is in its document, with the edits of
+    others. Raises `NotFound` where a change of it is not here,
     `SessionMisuse` within a savepoint, and `IntegrityError` when the database does not take the rows as they were.
     """
     conn, sessions = session.connection(), sessions_of(session)
+    if commit is None:
+        return False
     if conn.in_nested_transaction():
         raise SessionMisuse("a commit cannot be taken back within a savepoint", hint="undo it before or after")
     session.flush()

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from lichen.errors import ConfigError, StoreDamaged
+from lichen.store import strangers
 from lichen.store.backend import Durability
 from lichen.store.failure import Failure, failure_of
 from lichen.store.migrate import migrate
@@ -56,6 +57,7 @@ class SqliteFile:
                 migrate(conn)
         except Exception as error:
             raise self.failure(error).error from error
+        self._file = strangers.opened(path)
 
     @property
     def name(self) -> str:
@@ -85,6 +87,7 @@ class SqliteFile:
     def close(self) -> None:
         """SQLite has folded the log when the last connection closed."""
         self._engine.dispose()
+        strangers.closed(self._file)
 
 
 def _settings(durability: Durability) -> tuple[str, ...]:

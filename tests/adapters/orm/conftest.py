@@ -43,11 +43,13 @@ ALSO = (
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run tests on both databases; sessions of event loops are for SQLite."""
+    """Run tests that make stores on both databases; sessions of event loops are for SQLite."""
     modules = (*ON_BOTH, *ALSO) if os.environ.get("LICHEN_POSTGRES") == "all" else ON_BOTH
     given = any(mark.args[0] == "database" for mark in metafunc.definition.iter_markers("parametrize"))
-    named = metafunc.module.__name__.rpartition(".")[2] in modules and "async" not in metafunc.function.__name__
-    if named and not given:
+    name = metafunc.module.__name__.rpartition(".")[2]
+    named = name in modules and "async" not in metafunc.function.__name__
+    stores = "tmp_path" in metafunc.fixturenames or name == "test_devices"
+    if named and stores and not given:
         metafunc.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 
 

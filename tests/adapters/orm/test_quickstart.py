@@ -19,7 +19,7 @@ from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 
 TUTORIAL = Path(__file__).parents[3] / "docs" / "tutorial" / "rows.md"
-PLAIN, SYNCED, MAIN = re.findall(r"```python\n(.*?)```", TUTORIAL.read_text(), re.DOTALL)
+PLAIN, SYNCED, MAIN, _NEXT = re.findall(r"```python\n(.*?)```", TUTORIAL.read_text(), re.DOTALL)
 
 
 def models(source: str) -> dict[str, Any]:

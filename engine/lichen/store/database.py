@@ -130,7 +130,8 @@ class Store:
         self._writer.refuse_borrower()
 
     def follow(self, follower: Follower) -> Callable[[], None]:
-        """Let `follower` write along with every change of a document. Returns what ends that, between two jobs.
+        """Let `follower` write along with every change of a document. Returns what ends that; of the transaction in which
+        that is called it still hears the end.
 
         Called in a job, it holds from that job on. Raises `ConfigError` when there is one already: each would have to
         know what the other writes.
@@ -138,13 +139,11 @@ class Store:
         self.refuse_follower()
         self._followers.append(follower)
 
-        def leave(conn: Connection) -> None:
-            if follower in self._followers:
-                follower.before_commit(conn)  # what it was told before in this transaction
-                self._followers.remove(follower)
-                self._leaving.append(follower)
+        def leave() -> None:
+            self._leaving.append(follower)
+            self._followers.remove(follower)
 
-        return lambda: self.write_soon(leave, lambda _result, _error: None)
+        return leave
 
     def refuse_follower(self) -> None:
         """To be called in a job. Raises `ConfigError` when somebody follows this store."""
@@ -155,12 +154,12 @@ class Store:
             )
 
     def _before_commit(self, conn: Connection) -> None:
-        for follower in self._followers:
+        for follower in dict.fromkeys((*self._followers, *self._leaving)):
             follower.before_commit(conn)
 
     def _ended(self, committed: bool) -> None:
         leaving, self._leaving = self._leaving, []
-        for follower in (*self._followers, *leaving):
+        for follower in dict.fromkeys((*self._followers, *leaving)):
             try:
                 follower.ended(committed=committed)
             except Exception:

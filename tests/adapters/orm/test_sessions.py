@@ -93,7 +93,7 @@ def test_before_rows_are_up_to_date_there_are_no_sessions(tmp_path: Path, device
     sessions = Sessions(device, Base)
     with pytest.raises(SessionMisuse, match="rows are not up to date"):
         sessions(SPACE)
-    with pytest.raises(ConfigError, match="followed already"):
+    with pytest.raises(ConfigError, match="made of this store's documents already"):
         sessions.prepare()
     sessions.close()
 

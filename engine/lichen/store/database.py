@@ -130,7 +130,7 @@ class Store:
         self._writer.refuse_borrower()
 
     def follow(self, follower: Follower) -> Callable[[], None]:
-        """Let `follower` write along with every change of a document. Returns what ends that, but for the transaction then.
+        """Let `follower` write along with every change of a document. Returns what ends that, after the transaction.
 
         Called in a job, it holds from that job on. Raises `ConfigError` when there is one already: each would have to
         know what the other writes.

@@ -141,9 +141,9 @@ def test_what_cannot_be_written_changes_nothing() -> None:
     heads = record.heads
     for values in ({"key": Counter(1)}, {"key": [1]}, {"key": Text("x")}, {"key": {}}):
         with pytest.raises(TypeError):
-            record.change(ACTORS[0], values)  # type: ignore[arg-type]
+            record.change(ACTORS[0], values)  # type: ignore[arg-type]  # none of them is a scalar
     with pytest.raises(TypeError):
-        record.change(ACTORS[0], {1: 1})  # type: ignore[dict-item]
+        record.change(ACTORS[0], {1: 1})  # type: ignore[dict-item]  # it is refused
     with pytest.raises(OverflowError):
         record.change(ACTORS[0], {"key": "x" * 200}, max_bytes=100)
     with pytest.raises(CrdtError):

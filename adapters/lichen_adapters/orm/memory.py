@@ -25,9 +25,7 @@ from lichen_adapters.orm.projection import Content, places_of
 TOGETHER = 64
 """Documents that are loaded at once."""
 MOST = 10_000
-"""Documents in memory; a small one takes 20 KB."""
-
-
+"""Documents in memory; a small one takes 20 KB, as a record 2 KB."""
 MOST_CHANGES = 64
 """A record is made of so many changes at most."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, overload
+from typing import Any, NamedTuple, TypeVar, overload
 
 from sqlalchemy import (
     BindParameter,
@@ -148,20 +148,36 @@ def _for_people(element: Found, compiler: SQLCompiler, **options: Any) -> str:
     return compiler.visit_function(element, **options)  # type: ignore[arg-type]  # it asks for no more than this has
 
 
-@compiles(Found, "sqlite")
-def _for_sqlite(element: Found, compiler: SQLCompiler, **options: Any) -> str:
+class _Parts(NamedTuple):
+    """What is found, taken apart: its table, its texts as columns of an alias of that, and the parameters."""
+
+    table: Table
+    texts: list[Column[Any]]
+    marks: list[BindParameter[Any]]
+    likes: list[BindParameter[Any]]
+    query: BindParameter[Any] | None
+
+
+def _parts(element: Found) -> _Parts:
     columns = [one for one in element.clauses if isinstance(one, Column)]
     opening, closing, *likes = (one for one in element.clauses if isinstance(one, BindParameter))
     query = likes.pop() if likes and isinstance(likes[-1].type, _Query) else None
-    assert isinstance(columns[0].table, Table)
-    rows = columns[0].table.alias("lichen_row")
-    texts = [rows.c[one.name] for one in columns[1:]]
+    found = columns[0].table
+    assert isinstance(found, Table)
+    rows = found.alias("lichen_row")
+    return _Parts(found, [rows.c[one.name] for one in columns[1:]], [opening, closing], likes, query)
+
+
+@compiles(Found, "sqlite")
+def _for_sqlite(element: Found, compiler: SQLCompiler, **options: Any) -> str:
+    searched_table, texts, (opening, closing), likes, query = _parts(element)
+    rows = texts[0].table
     conditions = [or_(*(text.like(like, escape="\\") for text in texts)) for like in likes]
     chosen: Select[*tuple[Any, ...]]
     if query is None:
         chosen = select(rows.c.id, literal_column("0.0").label("rank"), func.substr(texts[0], 1, 64).label("excerpt"))
     else:
-        name = name_of(columns[0].table)
+        name = name_of(searched_table)
         index = table(name, column(name), column("rowid"), column("rank")).alias("lichen_index")
         excerpt = func.snippet(index.c[name], -1, opening, closing, literal("…"), EXCERPT_WORDS)
         chosen = select(rows.c.id, index.c.rank, excerpt.label("excerpt"))
@@ -172,17 +188,13 @@ def _for_sqlite(element: Found, compiler: SQLCompiler, **options: Any) -> str:
 
 @compiles(Found, "postgresql")
 def _for_postgres(element: Found, compiler: SQLCompiler, **options: Any) -> str:
-    columns = [one for one in element.clauses if isinstance(one, Column)]
-    opening, closing, *likes = (one for one in element.clauses if isinstance(one, BindParameter))
-    query = likes.pop() if likes and isinstance(likes[-1].type, _Query) else None
-    assert isinstance(columns[0].table, Table)
-    rows = columns[0].table.alias("lichen_row")
-    texts = [rows.c[one.name] for one in columns[1:]]
+    searched_table, texts, (opening, closing), likes, query = _parts(element)
+    rows = texts[0].table
     conditions: list[Any] = [or_(*(text.ilike(like, escape="\\") for text in texts)) for like in likes]
     rank: Any = literal_column("0.0::float")
     excerpt: Any = func.substr(texts[0], 1, 64)
     every = array([func.coalesce(one, "") for one in texts])
-    if query is not None and columns[0].table.info[SEARCH] == "trigram":
+    if query is not None and searched_table.info[SEARCH] == "trigram":
         conditions.append(func.lichen_has(every, query))
         excerpt = func.lichen_around(every, query, opening, closing)
     elif query is not None:

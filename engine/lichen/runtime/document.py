@@ -20,6 +20,7 @@ from lichen.core.effects import AcceptedSet
 from lichen.core.events import SetSealed
 from lichen.errors import ChangeTooLarge
 from lichen.ids import DeviceKey, DocId, Session, SetId, SpaceId
+from lichen.runtime.awaited import awaited
 from lichen.runtime.folding import fold
 from lichen.runtime.incoming import Arrived, Incoming
 from lichen.runtime.saving import Saving
@@ -284,20 +285,4 @@ class OpenDocument:
         """Run a job on the writer thread, and when it is on disk, `then` on the loop. Raises what the job raises, and
         `StoreError`.
         """
-        loop = asyncio.get_running_loop()
-        written: asyncio.Future[T] = loop.create_future()
-
-        def ended(result: Any, error: BaseException | None) -> None:
-            if written.done():  # the engine is closing
-                return
-            if error is not None:
-                written.set_exception(error)
-            else:
-                written.set_result(result)
-                then()
-
-        def done(result: Any, error: BaseException | None) -> None:
-            loop.call_soon_threadsafe(ended, result, error)
-
-        self.host.write_soon(job, done)
-        return await written
+        return await awaited(self.host.write_soon, job, lambda _: then())

@@ -12,11 +12,12 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from lichen.core.events import SetSealed
 from lichen.ids import DocId
 from lichen.runtime import unsealed_rows
+from lichen.runtime.awaited import awaited
 from lichen.runtime.sealer import SessionLog, Unsealed
 from lichen.runtime.unsealed_rows import UnsealedDocument
 from lichen.wire.changeset import ChangeSet
@@ -91,7 +92,7 @@ class Unopened:
         self._busy = {doc: loop.create_future() for doc in docs}
         failed: list[DocId] = []
         try:
-            left = await self._write(lambda conn: unsealed_rows.load_unsealed(conn, docs))
+            left = await awaited(self._host.write_soon, lambda conn: unsealed_rows.load_unsealed(conn, docs))
             while left := [one for one in left if one.waiting and self._ready(one)]:
                 await self._seal_runs(left)
         except Exception:
@@ -116,7 +117,7 @@ class Unopened:
                 self._host.sealed(SetSealed(plan.of.space, change_set, plan.run[-1].hash))
 
         rows = [(change_set, plan.run[-1].hash, len(plan.run)) for plan, change_set in made]
-        await self._write(lambda conn: unsealed_rows.save_many_sealed(conn, rows), sealed)
+        await awaited(self._host.write_soon, lambda conn: unsealed_rows.save_many_sealed(conn, rows), sealed)
 
     def _ready(self, one: UnsealedDocument) -> bool:
         """Whether this device can seal it now; when not, it is sealed once it can."""
@@ -129,23 +130,3 @@ class Unopened:
         run = sealer.next_run(one.waiting)
         session = one.sessions[run[0].session]
         return _Plan(one, run, session, sealer.plan(one.space, one.doc, session, run, one.head_sets, os.urandom(32)))
-
-    async def _write(self, job: Callable[[Any], T], then: Callable[[T], None] = lambda _: None) -> T:
-        """Run a job on the writer thread, and when it is on disk, `then` on the loop. Raises what the job raises."""
-        loop = asyncio.get_running_loop()
-        written: asyncio.Future[T] = loop.create_future()
-
-        def ended(result: Any, error: BaseException | None) -> None:
-            if written.done():  # the engine is closing
-                return
-            if error is not None:
-                written.set_exception(error)
-            else:
-                written.set_result(result)
-                then(result)
-
-        def done(result: Any, error: BaseException | None) -> None:
-            loop.call_soon_threadsafe(ended, result, error)
-
-        self._host.write_soon(job, done)
-        return await written

@@ -8,15 +8,13 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, create_engine
-from sqlalchemy.exc import OperationalError
 
-START_S = 30.0
+START_S = 30
 _SETTINGS = {
     "listen_addresses": "",
     "fsync": "off",  # no test cuts the power
@@ -75,29 +73,20 @@ class PostgresServer:
         self._keeper.wait(20)
 
     def _start(self, data: Path) -> subprocess.Popen[bytes]:
-        """Start it below a shell that ends it when its own input ends: also when this process is killed."""
-        keep = '"$@" & read -r _; kill -QUIT $!; wait'
-        with (self._folder / "log").open("wb") as log:
-            keeper = subprocess.Popen(
-                ["sh", "-c", keep, "sh", _program("postgres"), "-D", str(data)],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-                cwd=self._folder,
-                user=_user(),
-                extra_groups=None if _user() is None else (),
-            )
-        until = time.monotonic() + START_S
-        while True:
-            try:
-                self._execute("SELECT 1")
-            except OperationalError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(0.02)
-            else:
-                return keeper
+        """Start it, after a shell that ends it when the shell's own input ends: also when this process is killed."""
+        keep = 'read -r _; exec "$@"'
+        keeper = subprocess.Popen(
+            ["sh", "-c", keep, "sh", _program("pg_ctl"), "-D", str(data), "-m", "immediate", "stop"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd=self._folder,
+            user=_user(),
+            extra_groups=None if _user() is None else (),
+        )
+        self._run("pg_ctl", "-D", data, "-l", self._folder / "log", "-w", "-t", str(START_S), "start")
+        return keeper
 
     def _url(self, database: str) -> URL:
         return URL.create("postgresql+psycopg", username="lichen", database=database, query={"host": str(self._folder)})

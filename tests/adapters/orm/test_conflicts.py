@@ -19,7 +19,7 @@ from lichen_adapters.orm import (
     conflicts,
     restore,
 )
-from orm_devices import SPACE, Device
+from orm_devices import SPACE, Device, exchange
 from orm_models import Address, Draft, Tag, User
 from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
@@ -39,15 +39,6 @@ def pair(tmp_path: Path) -> Iterator[tuple[Device, Device, uuid.UUID]]:
     yield one, other, name
     one.stop()
     other.stop()
-
-
-def exchange(*devices: Device) -> None:
-    for one in devices:
-        for other in devices:
-            if one is not other:
-                one.take_from(other)
-    for device in devices:
-        device.check()
 
 
 def change(device: Device, cls: type[Any], row: uuid.UUID, **values: Any) -> None:

@@ -21,7 +21,7 @@ from lichen_adapters.orm import (
     synced_text,
 )
 from lichen_adapters.orm.plan import Plan
-from orm_devices import SPACE, Device
+from orm_devices import SPACE, Device, exchange
 from sqlalchemy import Column, Computed, ForeignKey, String, func, select, text, update
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import (
@@ -162,15 +162,6 @@ def fill(device: Device) -> None:
         due = datetime.datetime(2030, 1, 1)  # noqa: DTZ001  # the column has no zone
         notes = [Note(heading="HEY", at=Point(1, 2)), Reminder(heading="go", at=Point(0, 0), due=due)]
         session.add_all([Party(name="Club"), Person(name="Max", chief=chief, notes=notes)])
-
-
-def exchange(*devices: Device) -> None:
-    for one in devices:
-        for other in devices:
-            if one is not other:
-                one.take_from(other)
-    for device in devices:
-        device.check()
 
 
 def test_a_hierarchy_is_the_same_on_the_other_device(pair: tuple[Device, Device]) -> None:

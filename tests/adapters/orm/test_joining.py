@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from lichen_adapters.orm import DocId, Joined, MappingError, Synced, conflicts, driver, synced_association
 from lichen_adapters.orm.plan import Plan
-from orm_devices import SPACE, Device
+from orm_devices import SPACE, Device, exchange
 from orm_models import Draft, Topic, User, user_topic
 from sqlalchemy import Column, ForeignKey, Table, UniqueConstraint, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -24,16 +24,6 @@ def pair(tmp_path: Path) -> Iterator[tuple[Device, Device]]:
     assert one.rows() == other.rows()
     for device in (one, other):
         device.stop()
-
-
-def exchange(*devices: Device) -> None:
-    """All hear all."""
-    for one in devices:
-        for other in devices:
-            if one is not other:
-                one.take_from(other)
-    for device in devices:
-        device.check()
 
 
 def add(device: Device, name: str, *users: str, hue: str | None = None) -> uuid.UUID:
@@ -364,7 +354,7 @@ def test_what_cannot_be_joined_is_refused_when_the_class_is_made() -> None:
 
     with pytest.raises(MappingError, match="neither"):
 
-        class Other(Synced, Base, clash="merge"):  # type: ignore[arg-type]
+        class Other(Synced, Base, clash="merge"):  # type: ignore[arg-type]  # it is refused
             __tablename__ = "other"
             name: Mapped[str] = mapped_column(unique=True)
 

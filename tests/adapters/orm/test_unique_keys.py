@@ -13,7 +13,7 @@ from lichen.ids import SpaceId
 from lichen_adapters.orm import MappingError, Synced, synced_text
 from lichen_adapters.orm.unique_keys import CLASH
 from lichen_adapters.orm.unique_keys import SPACE as COLUMN_OF_SPACE
-from orm_devices import SPACE, Device
+from orm_devices import SPACE, Device, exchange
 from orm_models import Tag, Word
 from sqlalchemy import Index, String, UniqueConstraint, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
@@ -38,16 +38,6 @@ def add(device: Device, name: str, *letters: str, space: SpaceId = SPACE, **valu
         session.add(tag)
         session.flush()
         return tag.id
-
-
-def exchange(*devices: Device) -> None:
-    """All hear all."""
-    for one in devices:
-        for other in devices:
-            if one is not other:
-                one.take_from(other)
-    for device in devices:
-        device.check()
 
 
 def standing(device: Device, space: SpaceId = SPACE) -> dict[str, uuid.UUID]:

@@ -142,7 +142,9 @@ def test_content_and_secrets_are_sealed(on_postgres: Opened, plain: Connection) 
     assert store.read(node.list_addresses).result(9) == ["wss://relay/?token=secret"]
     assert store.read(lambda conn: membership.load_epoch_keys(conn, SPACE)).result(9) == {b"e" * 16: words[3]}
     assert store.read(lambda conn: documents.load_tails(conn, [DOC])).result(9) == {DOC: (words[2], [words[0]])}
-    assert store.read(lambda conn: documents.get_document(conn, DOC)).result(9).title == "the title"  # type: ignore[union-attr]
+    stored = store.read(lambda conn: documents.get_document(conn, DOC)).result(9)
+    assert stored is not None
+    assert stored.title == "the title"
 
 
 def test_a_value_that_was_moved_to_another_column_or_changed_does_not_open(
@@ -210,7 +212,7 @@ def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
 
 def test_a_durability_that_is_none_is_refused(postgres_url: str) -> None:
     with pytest.raises(ConfigError, match="durability"):
-        PostgresDatabase(make_url(postgres_url), lambda _: (bytes(32), b""), "disk")  # type: ignore[arg-type]
+        PostgresDatabase(make_url(postgres_url), lambda _: (bytes(32), b""), "disk")  # type: ignore[arg-type]  # it is refused
 
 
 def test_kill_9_loses_nothing_that_was_acknowledged(postgres_url: str) -> None:

@@ -41,7 +41,7 @@ def main() -> None:
     os.write(1, b"opening\n")
     url, durability = sys.argv[1:]
     words = "kill" if url.startswith("postgresql") else None
-    store = open_store(url, passphrase=words, durability=durability, clear_rows=True)  # type: ignore[arg-type]
+    store = open_store(url, passphrase=words, durability=durability, clear_rows=True)  # type: ignore[arg-type]  # an argument
     store.write(lambda conn: documents.create_documents(conn, [DOC], SPACE, 0)).result()
     row = store.read(lambda conn: documents.get_document(conn, DOC)).result()
     number = int(row.title or 0) if row is not None else 0

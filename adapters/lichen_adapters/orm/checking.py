@@ -60,8 +60,8 @@ def check(sessions: Sessions, *, repair: bool = False) -> Report:
     """Compare every synced row with its document; blocking. It changes nothing, unless it is to `repair`.
 
     To repair is to write rows as documents say, also to delete those that none stands for: what was written past the
-    adapter is lost then. Call it before `prepare`, which repairs in the same way and tells nothing. Nothing else can
-    be written meanwhile.
+    adapter is lost then. `prepare` finds nothing of that: it goes through the documents that have changed. Nothing else
+    can be written meanwhile.
     """
     return sessions.write(lambda conn: _Check(sessions, conn, keep=repair).run(list(sessions.plan)))
 

@@ -77,3 +77,9 @@ async def _to_the_end(work: Coroutine[Any, Any, Any]) -> asyncio.CancelledError 
             break
     doing.result()
     return cancelled
+
+
+def schema_version(dbapi: Any) -> int:
+    """On SQLite, a number that is another after every change of the schema."""
+    (version,) = dbapi.execute("PRAGMA schema_version").fetchone()
+    return int(version)

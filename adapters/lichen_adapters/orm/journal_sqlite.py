@@ -8,9 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from lichen_adapters.orm.driver import schema_version
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.journal import JOURNAL, Touched
 from lichen_adapters.orm.plan import Plan, SyncedTable
+from lichen_adapters.orm.sql_names import quoted
 
 _TABLE = f"CREATE TEMP TABLE IF NOT EXISTS {JOURNAL} (tbl INTEGER, key TEXT, owner TEXT)"
 
@@ -31,7 +33,7 @@ class SqliteJournal:
     def begin(self, dbapi: Any, statement: str) -> None:
         """Begin a transaction that writes."""
         dbapi.execute(statement)
-        schema = _schema_version(dbapi)
+        schema = schema_version(dbapi)
         if self._schema != schema:  # a table that was made again has lost its triggers
             self._schema, self._watched = schema, False
 
@@ -56,7 +58,7 @@ class SqliteJournal:
         for number, key, owner in rows:
             touched = found.setdefault(numbered[number], Touched({}, {}))
             touched.add(uuid.UUID(key), None if owner is None else uuid.UUID(owner))
-        if found and _schema_version(dbapi) != self._schema:
+        if found and schema_version(dbapi) != self._schema:
             raise SessionMisuse(
                 "a transaction that changes the schema cannot write synced rows: tables made again look deleted",
                 hint="write rows in another; migrate with `migrating(sessions)`",
@@ -70,11 +72,6 @@ class SqliteJournal:
     def rolled_back(self) -> None:
         """Triggers that were made in the transaction are gone with it."""
         self._watched = False
-
-
-def _schema_version(dbapi: Any) -> int:
-    (version,) = dbapi.execute("PRAGMA schema_version").fetchone()
-    return int(version)
 
 
 def _install(cursor: Any, plan: Plan) -> bool:
@@ -93,15 +90,15 @@ def _install(cursor: Any, plan: Plan) -> bool:
 
 
 def _triggers(planned: SyncedTable) -> Iterable[tuple[str, str]]:
-    table = _quoted(planned.name)
-    key = _quoted(planned.key.name)
-    owner = key if planned.owner is None else _quoted(planned.owner.name)
+    table = quoted(planned.name)
+    key = quoted(planned.key.name)
+    owner = key if planned.owner is None else quoted(planned.owner.name)
 
     def note(row: str) -> str:
         return f"INSERT INTO {JOURNAL} SELECT {planned.number}, {row}.{key}, {row}.{owner}"
 
     moved = f"{note('OLD')} WHERE OLD.{key} IS NOT NEW.{key} OR OLD.{owner} IS NOT NEW.{owner}"
-    columns = ", ".join({key, owner, *map(_quoted, planned.columns)})
+    columns = ", ".join({key, owner, *map(quoted, planned.columns)})
     for event, body in (
         ("INSERT", note("NEW")),
         (f"UPDATE OF {columns}", f"{note('NEW')}; {moved}"),
@@ -109,7 +106,3 @@ def _triggers(planned: SyncedTable) -> Iterable[tuple[str, str]]:
     ):
         trigger = f"{JOURNAL}_{planned.number}_{event.split()[0].lower()}"
         yield trigger, f"CREATE TEMP TRIGGER {trigger} AFTER {event} ON main.{table} BEGIN {body}; END"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -21,7 +21,7 @@ from sqlalchemy.orm import DeclarativeBase
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.journal import JOURNAL
 from lichen_adapters.orm.plan import Plan, SyncedTable
-from lichen_adapters.orm.postgres_names import literal, quoted, short
+from lichen_adapters.orm.sql_names import literal, quoted, short
 
 SEEN = "lichen_seen"
 """The table in which is noted what has changed, which each connection has for itself."""

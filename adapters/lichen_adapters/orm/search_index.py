@@ -16,6 +16,7 @@ from sqlalchemy.exc import DatabaseError
 from lichen_adapters.orm import search_postgres
 from lichen_adapters.orm.columns import SEARCH
 from lichen_adapters.orm.errors import MappingError
+from lichen_adapters.orm.sql_names import quoted
 
 TOKENIZERS = {"words": "unicode61 remove_diacritics 2", "trigram": "trigram remove_diacritics 1"}
 """How FTS5 takes texts apart, for each way of searching."""
@@ -68,7 +69,7 @@ def install(conn: Connection, tables: Iterable[Table], *, others: bool = True) -
 
 def rebuild(conn: Connection, table: Table) -> None:
     """Make an index what the rows hold."""
-    index = _quoted(name_of(table))
+    index = quoted(name_of(table))
     conn.exec_driver_sql(f"INSERT INTO {index} ({index}) VALUES ('rebuild')")
 
 
@@ -91,7 +92,7 @@ def fault(conn: Connection, table: Table) -> str | None:
 
 def check(conn: Connection, table: Table) -> None:
     """Compare an index with the rows. Raises `DatabaseError` where they differ, which is how FTS5 says it."""
-    index = _quoted(name_of(table))
+    index = quoted(name_of(table))
     conn.exec_driver_sql(f"INSERT INTO {index} ({index}, rank) VALUES ('integrity-check', 1)")
 
 
@@ -110,7 +111,7 @@ def _created(target: Table, connection: Connection, **_: Any) -> None:
 
 def _indexed(table: Table) -> list[str]:
     """The columns that are in an index on PostgreSQL."""
-    return [_quoted(column.name) for column in searched(table)] if table.info[SEARCH] == "words" else []
+    return [quoted(column.name) for column in searched(table)] if table.info[SEARCH] == "words" else []
 
 
 def _dropped(target: Table, connection: Connection, **_: Any) -> None:
@@ -125,14 +126,14 @@ def _create(conn: Connection, table: Table) -> None:
 
 def _drop(conn: Connection, name: str) -> None:
     for kind in ("insert", "update", "delete"):
-        conn.exec_driver_sql(f"DROP TRIGGER IF EXISTS {_quoted(f'{name}_{kind}')}")
-    conn.exec_driver_sql(f"DROP TABLE IF EXISTS {_quoted(name)}")
+        conn.exec_driver_sql(f"DROP TRIGGER IF EXISTS {quoted(f'{name}_{kind}')}")
+    conn.exec_driver_sql(f"DROP TABLE IF EXISTS {quoted(name)}")
 
 
 def _ddl(table: Table) -> Iterator[tuple[str, str]]:
     """Name and statement of each part of an index."""
-    name, columns = name_of(table), [_quoted(column.name) for column in searched(table)]
-    index, names = _quoted(name), ", ".join(columns)
+    name, columns = name_of(table), [quoted(column.name) for column in searched(table)]
+    index, names = quoted(name), ", ".join(columns)
     content = table.name.replace("'", "''")
     options = f"content='{content}', tokenize='{TOKENIZERS[table.info[SEARCH]]}'"
     yield name, f"CREATE VIRTUAL TABLE {index} USING fts5({names}, {options})"
@@ -149,12 +150,8 @@ def _ddl(table: Table) -> Iterator[tuple[str, str]]:
         ("delete", "DELETE", remove),
     ):
         condition = f" WHEN {differs}" if kind == "update" else ""
-        trigger = _quoted(f"{name}_{kind}")
+        trigger = quoted(f"{name}_{kind}")
         yield (
             f"{name}_{kind}",
-            f"CREATE TRIGGER {trigger} AFTER {when} ON {_quoted(table.name)}{condition} BEGIN {body} END",
+            f"CREATE TRIGGER {trigger} AFTER {when} ON {quoted(table.name)}{condition} BEGIN {body} END",
         )
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

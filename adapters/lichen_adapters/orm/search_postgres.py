@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, Table
 
-from lichen_adapters.orm.postgres_names import quoted, short
+from lichen_adapters.orm.sql_names import quoted, short
 
 MOST_SEARCHED = 100_000
 """Characters of a row's texts that are searched; more would not fit into a `tsvector` of 1 MB, and stop the writer."""

@@ -35,10 +35,10 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from lichen_adapters.orm.columns import SEARCH
 from lichen_adapters.orm.errors import MappingError
-from lichen_adapters.orm.postgres_names import quoted
 from lichen_adapters.orm.search_index import name_of, searched
 from lichen_adapters.orm.search_postgres import vector
 from lichen_adapters.orm.search_words import Words, words_of
+from lichen_adapters.orm.sql_names import quoted
 from lichen_adapters.orm.synced import Synced
 
 EXCERPT_WORDS = 16

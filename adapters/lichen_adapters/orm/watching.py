@@ -14,8 +14,10 @@ from typing import Any
 from lichen.store.following import Follower
 from sqlalchemy import Connection, Dialect, Table
 
+from lichen_adapters.orm.driver import schema_version
 from lichen_adapters.orm.feed import MOST_ROWS, Changes, Columns, Feed
 from lichen_adapters.orm.postgres_triggers import MOST_COLUMNS, SEEN, key_of
+from lichen_adapters.orm.sql_names import quoted
 
 _TABLE = f"CREATE TEMP TABLE IF NOT EXISTS {SEEN} (tbl INTEGER, key TEXT, changed INTEGER)"
 _POSTGRES_TABLE = f"CREATE TEMP TABLE IF NOT EXISTS {SEEN} (tbl text, key uuid, changed bigint) ON COMMIT DELETE ROWS"
@@ -40,7 +42,7 @@ class Watch:
         self._version_before = self._version
         self._whole = self._feed.listened
         if self._whole:
-            version = _schema_version(dbapi)
+            version = schema_version(dbapi)
             if version != self._version:
                 self._install(dbapi)
                 self._version = version
@@ -50,7 +52,7 @@ class Watch:
 
     def take(self, dbapi: Any) -> Tables | None:
         """What the transaction has changed; None when it cannot be said. Before the commit."""
-        if not self._whole or _schema_version(dbapi) != self._version:
+        if not self._whole or schema_version(dbapi) != self._version:
             return None
         rows = _noted(dbapi, SEEN)
         if rows:
@@ -181,11 +183,6 @@ def read(tables: Mapping[Any, Table], rows: Sequence[tuple[Any, Any, int | None]
     return found
 
 
-def _schema_version(dbapi: Any) -> int:
-    (version,) = dbapi.execute("PRAGMA schema_version").fetchone()
-    return int(version)
-
-
 def _remove(dbapi: Any) -> None:
     found = dbapi.execute(f"SELECT name FROM sqlite_temp_master WHERE type = 'trigger' AND name LIKE '{SEEN}_%'")
     for (name,) in found.fetchall():
@@ -193,12 +190,12 @@ def _remove(dbapi: Any) -> None:
 
 
 def _triggers(number: int, table: Table) -> Iterator[str]:
-    columns = [_quoted(column.name) for column in table.columns]
+    columns = [quoted(column.name) for column in table.columns]
     changed = "NULL"
     if len(columns) <= MOST_COLUMNS:
         changed = " | ".join(f"((OLD.{name} IS NOT NEW.{name}) << {bit})" for bit, name in enumerate(columns))
     column = key_of(table)
-    key = None if column is None else _quoted(column.name)
+    key = None if column is None else quoted(column.name)
 
     def note(row: str, changed: str) -> str:
         return f"INSERT INTO {SEEN} SELECT {number}, {'NULL' if key is None else f'{row}.{key}'}, {changed}"
@@ -209,15 +206,11 @@ def _triggers(number: int, table: Table) -> Iterator[str]:
         updated += f"; {note('OLD', 'NULL')} {moved}; {note('NEW', 'NULL')} {moved}"
     for event, body in (("INSERT", note("NEW", "NULL")), ("UPDATE", updated), ("DELETE", note("OLD", "NULL"))):
         name = f"{SEEN}_{number}_{event.lower()}"
-        yield f"CREATE TEMP TRIGGER {name} AFTER {event} ON main.{_quoted(table.name)} BEGIN {body}; END"
+        yield f"CREATE TEMP TRIGGER {name} AFTER {event} ON main.{quoted(table.name)} BEGIN {body}; END"
 
 
 def _names(table: Table, changed: int) -> frozenset[str]:
     return frozenset(column.name for bit, column in enumerate(table.columns) if changed >> bit & 1)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _uuid(key: str | None) -> uuid.UUID | None:

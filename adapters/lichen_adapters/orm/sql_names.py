@@ -1,15 +1,15 @@
-"""Names as PostgreSQL takes them."""
+"""Names in SQL that is put together by hand."""
 
 from __future__ import annotations
 
 import hashlib
 
 MOST_BYTES = 63
-"""Longest name that it keeps whole."""
+"""Longest name that PostgreSQL keeps whole."""
 
 
 def short(name: str) -> str:
-    """A name that is kept whole, and is another for each other name."""
+    """A name that PostgreSQL keeps whole, and is another for each other name."""
     whole = name.encode()
     if len(whole) <= MOST_BYTES:
         return name

@@ -14,7 +14,7 @@ from lichen.runtime import rows
 from lichen.runtime.document import too_large
 from lichen.runtime.sealer import run_of
 from lichen_crdt import Document, Record
-from sqlalchemy import Connection, RowMapping, delete, insert, select
+from sqlalchemy import Connection, RowMapping, select
 
 from lichen_adapters.orm.claims import Claim
 from lichen_adapters.orm.clash import claim_in
@@ -25,16 +25,11 @@ from lichen_adapters.orm.plan import DELETED, SyncedTable
 from lichen_adapters.orm.projection import content_of, fixed
 from lichen_adapters.orm.projector import Projector
 from lichen_adapters.orm.row_writer import RowWriter, puts
-from lichen_adapters.orm.rows import update_row
+from lichen_adapters.orm.seeing import CHUNK, Seeing
 from lichen_adapters.orm.settlement import complete, settle
 from lichen_adapters.orm.unique_keys import BEGUN, SPACE
 
-CHUNK = 500
-"""Keys in one statement."""
-
 Rows = dict[uuid.UUID, RowMapping]
-Pair = tuple[uuid.UUID, uuid.UUID]
-"""A row of an association: its owner, and the other end."""
 Docs = dict[uuid.UUID, bool]
 """The documents in which a row lies or lay before; whether it does now."""
 
@@ -80,8 +75,6 @@ class Capture:
         self._projector = projector
         self._clashes = projector.clashes
         self._joins = projector.joins
-        self._apart: dict[SyncedTable, set[uuid.UUID]] = {}
-        """The rows that were joined, and that this transaction has put into their tables."""
         self._begun = told.begun
         self._settled = told.settled
         self._messages = told.messages
@@ -94,7 +87,7 @@ class Capture:
 
         Raises `SessionMisuse`, `Misfit` for values that cannot merge, and `ChangeTooLarge`.
         """
-        self._apart = {planned: apart for planned, what in touched.items() if (apart := self._separated(planned, what))}
+        self._seeing = Seeing(self._conn, self._joins, touched)
         work = self._sort(dict(touched))
         self._memory.load(self._conn, (doc for doc in work if doc not in self._begun))
         before = {planned: self._claims(planned) for planned in self._rows if self._contested(planned)}
@@ -107,19 +100,6 @@ class Capture:
                 self._rejoin(planned, claims, work)
         self._review(work)
         return written
-
-    def _separated(self, planned: SyncedTable, what: Touched) -> set[uuid.UUID]:
-        joined = [key for key in what.keys if key in self._joins.of(self._conn, planned)] if planned.joins else []
-        found: set[uuid.UUID] = set()
-        for start in range(0, len(joined), CHUNK):
-            chosen = planned.table.c.id.in_(joined[start : start + CHUNK])
-            found.update(self._conn.scalars(select(planned.table.c.id).where(chosen)))
-        return found
-
-    def _seen(self, target: SyncedTable) -> Mapping[uuid.UUID, uuid.UUID]:
-        """What the rows of a table are seen as."""
-        seen, apart = self._joins.of(self._conn, target), self._apart.get(target)
-        return {row: to for row, to in seen.items() if row not in apart} if apart else seen
 
     def _release(self, work: Mapping[uuid.UUID, Work]) -> None:
         """A row that was held is in its table now, or is deleted by this transaction."""
@@ -161,7 +141,7 @@ class Capture:
                 continue
             self._rows[planned] = self._fetch(planned, list(what.keys))
             found = self._docs[planned] = self._lie(planned, what)
-            if (planned.unique and self._complete(planned)) or self._see(planned):
+            if (planned.unique and self._complete(planned)) or self._seeing.fit(planned, self._rows[planned]):
                 self._rows[planned] = self._fetch(planned, list(what.keys))
             if planned.joins:
                 self._follow(work, planned)
@@ -221,7 +201,7 @@ class Capture:
         assert owner is not None
         assert other is not None
         assert above is not None
-        pairs = self._seen_pairs(planned, [(one, key) for key, owners in what.owners.items() for one in owners])
+        pairs = self._seeing.fit_pairs(planned, ((one, key) for key, owners in what.owners.items() for one in owners))
         there: set[tuple[uuid.UUID, uuid.UUID]] = set()
         for start in range(0, len(pairs), CHUNK):
             chosen = pairs[start : start + CHUNK]
@@ -232,44 +212,13 @@ class Capture:
         docs = self._docs_of(above, {one for one, _ in pairs})
         for pair in pairs:
             for doc, here in docs.get(pair[0], {}).items():
-                links = tuple(planned.link(pair[0], one) for one in (pair[1], *self._followers(planned, pair[1])))
-                work.setdefault(doc, Work()).links[links] = here and pair in there
-
-    def _seen_pairs(self, planned: SyncedTable, pairs: list[Pair]) -> list[Pair]:
-        """The pairs of an association by what is seen of their other ends; the rows are made so."""
-        assert planned.owner is not None
-        for target in planned.references.values():
-            seen = self._seen(target)
-            for owner, other in [pair for pair in pairs if pair[1] in seen]:
-                pair = (planned.owner == owner) & (planned.key == other)
-                if self._conn.execute(delete(planned.table).where(pair)).rowcount:
-                    shown = (planned.owner == owner) & (planned.key == seen[other])
-                    if self._conn.execute(select(planned.key).where(shown)).first() is None:
-                        values = {planned.owner.name: owner, planned.key.name: seen[other]}
-                        self._conn.execute(insert(planned.table).values(values))
-            pairs = [(owner, seen.get(other, other)) for owner, other in pairs]
-        return [*dict.fromkeys(pairs)]
-
-    def _followers(self, planned: SyncedTable, other: uuid.UUID) -> list[uuid.UUID]:
-        targets = planned.references.values()
-        found = ((target, row) for target in targets for row in self._joins.followers(self._conn, target, other))
-        return [row for target, row in found if row not in self._apart.get(target, ())]
-
-    def _see(self, planned: SyncedTable) -> bool:
-        """Let touched rows point at what is seen of the rows that they point at; whether any did not."""
-        wrong = False
-        for name, target in planned.references.items():
-            seen = self._seen(target)
-            for key in [key for key, row in self._rows[planned].items() if seen and row[name] in seen]:
-                update_row(self._conn, (planned, key), {name: seen[self._rows[planned][key][name]]})
-                wrong = True
-        return wrong
+                work.setdefault(doc, Work()).links[self._seeing.links(planned, pair)] = here and pair in there
 
     def _follow(self, work: dict[uuid.UUID, Work], planned: SyncedTable) -> None:
         """What is joined to touched rows is written too."""
         touched = self._docs[planned]
         for key in touched:
-            for row in self._joins.followers(self._conn, planned, key):
+            for row in self._seeing.followers(planned, key):
                 if row not in touched:
                     work.setdefault(row, Work()).follows.setdefault(planned, {})[row] = key
 
@@ -356,7 +305,7 @@ class Capture:
         if len(what.rows) != 1 or what.links or what.follows or self._settled or doc in self._messages:
             return None
         (planned,) = what.rows
-        if planned.owner is not None or not planned.plain or any(map(self._seen, planned.references.values())):
+        if planned.owner is not None or not planned.plain or any(map(self._seeing.of, planned.references.values())):
             return None
         return planned, self._rows[planned].get(doc)
 
@@ -367,7 +316,7 @@ class Capture:
         return [record.change(self._memory.actor(doc), values, time_s, max_bytes=CHANGE_BYTES)]
 
     def _change(self, doc: uuid.UUID, document: Document, what: Work) -> list[tuple[bytes, bytes]]:
-        writer = RowWriter(document, self._settled, self._seen)
+        writer = RowWriter(document, self._settled, self._seeing.of)
         with document.change(self._messages.get(doc), self._now_ms // 1000, max_bytes=CHANGE_BYTES) as made:
             for planned, touched in what.rows.items():
                 for key, here in touched.items():

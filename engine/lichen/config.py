@@ -118,6 +118,8 @@ class Limits:
     """A document's tail of single changes is folded into its snapshot when it is this long."""
     fold_bytes: int = 4 * MIB
     """... or this large."""
+    fold_loaded_changes: int = 1_024
+    """A tail this long is folded when its document is loaded: else the next to load it would apply it all again."""
     unsaved_bytes: int = 16 * MIB
     """Most bytes of changes that wait for the disk before an edit must wait."""
 

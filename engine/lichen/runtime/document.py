@@ -267,9 +267,11 @@ class OpenDocument:
         self.tail_bytes += sum(map(len, changes))
 
     def _fold_if_long(self) -> None:
-        long = (
-            self.tail_changes >= max(self.fold_changes, self.crdt.operations // 8) or self.tail_bytes >= self.fold_bytes
-        )
+        self.fold_from(max(self.fold_changes, self.crdt.operations // 8))
+
+    def fold_from(self, changes: int) -> None:
+        """Fold the tail, if it has so many changes, or is large."""
+        long = self.tail_changes >= changes or self.tail_bytes >= self.fold_bytes
         if long and not self._folding and self.failure is None:
             self._folding = True
             self.host.spawn(self.fold(), f"fold {self.id.hex()[:8]}")

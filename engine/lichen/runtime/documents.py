@@ -50,7 +50,7 @@ class Documents:
         """Written by another connection while the document was being loaded."""
         self._other_sessions: list[Session] = []
         """Under which other connections of this process write."""
-        self._unopened = Unopened(host, self._asleep, self._load_soon)
+        self._unopened = Unopened(host, self._asleep, self._load_soon, limits.fold_loaded_changes)
         self._stale: dict[DocId, None] = {}
         """Changed on disk while not in memory: title and heads in the store are old."""
         self._freshening = False
@@ -150,6 +150,7 @@ class Documents:
             document.take(self._late.pop(doc, []))
             for written in self._late_written.pop(doc, []):
                 document.join(written)
+            document.fold_from(self._limits.fold_loaded_changes)
             loading.set_result(document)
         except Exception as error:
             loading.set_exception(error)
@@ -218,7 +219,7 @@ class Documents:
         return doc not in self._alive and doc not in self._loading
 
     def _load_soon(self, doc: DocId) -> None:
-        """Load it, which seals what lies in the store unsealed."""
+        """Load it, which seals what lies in the store unsealed, and folds a long tail."""
         self._host.spawn(self._load_to_seal(doc), f"seal {doc.hex()[:8]}")
 
     async def _load_to_seal(self, doc: DocId) -> None:

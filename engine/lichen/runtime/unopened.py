@@ -46,14 +46,15 @@ class _Plan:
 class Unopened:
     """The documents that are being sealed so, and those that wait for it.
 
-    `asleep(doc)` says whether one is not in memory, nor being loaded; `load(doc)` is called for one that is, or that
-    could not be sealed here.
+    `asleep(doc)` says whether one is not in memory, nor being loaded; `load(doc)` is called for one that is, that
+    could not be sealed here, or that has a tail of `long` changes.
     """
 
-    def __init__(self, host: Host, asleep: Callable[[DocId], bool], load: Callable[[DocId], None]) -> None:
+    def __init__(self, host: Host, asleep: Callable[[DocId], bool], load: Callable[[DocId], None], long: int) -> None:
         self._host = host
         self._asleep = asleep
         self._load = load
+        self._long = long
         self._waiting: dict[DocId, None] = {}
         self._busy: dict[DocId, asyncio.Future[None]] = {}
         self._running: asyncio.Task[None] | None = None
@@ -90,20 +91,23 @@ class Unopened:
     async def _seal_batch(self, docs: Sequence[DocId]) -> None:
         loop = asyncio.get_running_loop()
         self._busy = {doc: loop.create_future() for doc in docs}
-        failed: list[DocId] = []
+        to_load: list[DocId] = []
         try:
             left = await awaited(self._host.write_soon, lambda conn: unsealed_rows.load_unsealed(conn, docs))
             while left := [one for one in left if one.waiting and self._ready(one)]:
                 await self._seal_runs(left)
+            to_load += await awaited(
+                self._host.write_soon, lambda conn: unsealed_rows.long_tails(conn, docs, self._long)
+            )
         except Exception:
             log.exception("documents that are not open could not be sealed together")
-            failed += docs
+            to_load += docs
         finally:
             busy, self._busy = self._busy, {}
             for future in busy.values():
                 if not future.done():
                     future.set_result(None)
-        for doc in failed:
+        for doc in to_load:
             self._load(doc)
 
     async def _seal_runs(self, left: Sequence[UnsealedDocument]) -> None:

@@ -59,6 +59,11 @@ def load_unsealed(conn: Connection, docs: Sequence[DocId]) -> list[UnsealedDocum
     return list(found.values())
 
 
+def long_tails(conn: Connection, docs: Sequence[DocId], changes: int) -> list[DocId]:
+    """Those of these documents whose tail has so many changes."""
+    return [DocId(doc) for doc in documents.long_tails(conn, docs, changes)]
+
+
 def save_many_sealed(conn: Connection, sealed: Sequence[tuple[ChangeSet, bytes, int]]) -> None:
     """As `rows.save_sealed`, for one set each of many documents: set, last hash and count of changes."""
     change_sets.add_change_sets(conn, [set_row(change_set, last_hash) for change_set, last_hash, _ in sealed])

@@ -188,6 +188,19 @@ def load_tails(conn: Connection, docs: Sequence[bytes]) -> dict[bytes, tuple[byt
     return found
 
 
+def long_tails(conn: Connection, docs: Sequence[bytes], most: int) -> list[bytes]:
+    """Those of these documents of which the tail has so many changes."""
+    since = changes.c.num > func.coalesce(snapshots.c.folded, 0)
+    query = (
+        select(changes.c.doc)
+        .outerjoin_from(changes, snapshots, snapshots.c.doc == changes.c.doc)
+        .where(changes.c.doc.in_(docs), since)
+        .group_by(changes.c.doc)
+        .having(func.count() >= most)
+    )
+    return list(conn.scalars(query))
+
+
 def tail_position(conn: Connection, doc: bytes) -> int:
     """The position of the newest change of a document."""
     return conn.execute(select(func.max(changes.c.num)).where(changes.c.doc == doc)).scalar_one() or 0

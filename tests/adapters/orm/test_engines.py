@@ -16,7 +16,8 @@ from lichen import Engine, Space, Text
 from lichen.config import DEFAULT_LIMITS
 from lichen.errors import StoreError
 from lichen.ids import DocId
-from lichen_adapters.orm import Sessions
+from lichen.store.documents import load_tail
+from lichen_adapters.orm import Sessions, check
 from orm_models import Address, Base, User
 from sqlalchemy import select
 
@@ -121,6 +122,48 @@ async def test_a_document_that_was_out_of_memory_goes_on_where_its_rows_were(tmp
             await note.settled()
             assert await engine.count_sets(doc) == count
         sessions.close()
+
+
+async def test_a_row_that_sessions_alone_write_is_folded_here_and_at_who_only_reads(tmp_path: Path) -> None:
+    limits = dataclasses.replace(DEFAULT_LIMITS, fold_changes=16, fold_loaded_changes=8)
+
+    def tail(engine: Engine, doc: DocId) -> int:
+        snapshot, changes = engine.store.read(lambda conn: load_tail(conn, doc)).result(9)
+        return len(changes) if snapshot is not None else 1_000
+
+    async with (
+        Engine.open(f"sqlite:///{tmp_path}/a.db", limits=limits) as alice,
+        Engine.open(f"sqlite:///{tmp_path}/b.db", limits=limits) as bob,
+    ):
+        hers, his = Sessions(alice, Base), Sessions(bob, Base)
+        for sessions in (hers, his):
+            await asyncio.to_thread(sessions.prepare)
+        await alice.listen("memory://fold")
+        space = await alice.create_space("Family")
+        await joined(space, bob)
+        with hers.begin(space) as session:
+            user = User(name="ann")
+            session.add(user)
+            session.flush()
+            doc = DocId(user.id.bytes)
+        for _ in range(40):
+            with hers.begin() as session:
+                session.scalars(select(User)).one().stars += 1
+            await asyncio.sleep(0)
+            await alice.settled()
+        await until(bob, lambda: shown(his) == [("ann", None, 40, [])])
+        await bob.settled()
+        folding = [task for task in asyncio.all_tasks() if task.get_name().startswith("fold")]
+        await asyncio.gather(*folding)
+        assert tail(alice, doc) < 16
+        assert tail(bob, doc) < 16
+        hers.memory.let_go()
+        with hers.begin() as session:
+            session.scalars(select(User)).one().stars += 1
+        assert shown(hers) == [("ann", None, 41, [])]
+        assert check(hers).ok
+        for sessions in (hers, his):
+            sessions.close()
 
 
 async def test_the_engine_awaited_inside_a_written_session_is_an_error_and_no_deadlock(tmp_path: Path) -> None:

@@ -41,9 +41,16 @@ class Clashes:
         planned, key = place
         c = planned.table.c
         row = conn.execute(_claims(planned).where(c.id == key)).mappings().first()
-        if row is None:
+        if row is None or row[SPACE] is None:
             return self._held.claims(conn, planned).get(key)
         return Claim(row[SPACE], row[BEGUN], keys_of(planned, row))
+
+    def disclaim(self, conn: Connection, place: Place) -> None:
+        """What a row claims is not what is in its table any more, from which it could not be deleted."""
+        planned, key = place
+        if planned.unique:
+            chosen = update(planned.table).where(planned.table.c.id == key)
+            conn.execute(chosen.values(kept(planned.table) | {SPACE: None, CLASH: False}))
 
     def columns(self, conn: Connection, place: Place, claim: Claim) -> dict[str, Any]:
         """What is written with a row that claims this: it stands back at first, where another claims the same."""

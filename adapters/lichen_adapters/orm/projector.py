@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 
 from lichen_crdt import Document
 from sqlalchemy import Connection
@@ -276,7 +275,7 @@ class Projector:
         if not planned.unique or (columns is not None and columns.isdisjoint(planned.claiming)):
             self._put(conn, doc, place, source, columns, None, there=there)
             if planned.unique and self.held.holds(conn, *place):  # it was not taken: it keeps its keys
-                self._show(conn, doc, place, source, None, there=False)
+                self._show(conn, doc, place, source, None, there=None)
             return
         before = self.joins.claim(conn, *place) or self.clashes.claim(conn, place)
         after = None if source is None else self._claim(conn, doc, planned, source)
@@ -349,8 +348,11 @@ class Projector:
             self.rebuild(conn, write.doc)
 
     def _hold(self, conn: Connection, doc: uuid.UUID, place: Place, reason: str, claim: Claim | None) -> None:
-        with suppress(IntegrityError), attempt(conn):  # a table without sync may point at it: then it stays as it was
-            delete_rows(conn, place[0], [place[1]])
+        try:
+            with attempt(conn):
+                delete_rows(conn, place[0], [place[1]])
+        except IntegrityError:  # a table without sync points at it: it stays as it was, but in nobody's way
+            self.clashes.disclaim(conn, place)
         self.held.hold(conn, place, doc, reason, claim)
 
     def _claim(self, conn: Connection, doc: uuid.UUID, planned: SyncedTable, source: Content) -> Claim | None:

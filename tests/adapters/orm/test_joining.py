@@ -291,6 +291,36 @@ def test_rows_without_sync_that_cannot_follow_stop_no_merge(tmp_path: Path) -> N
         device.stop()
 
 
+def test_one_that_must_stay_when_it_is_deleted_hides_no_other(tmp_path: Path) -> None:
+    """A row without sync points at it: it is held, and has no key any more."""
+    devices = [Device(tmp_path, str(number)) for number in range(3)]
+    one, other, third = devices
+    first = add(one, "todo", "ann")
+    third.take_from(one)
+    second = add(other, "todo", "ben")
+    exchange(one, other)
+    assert topics(one) == {first: "todo"}
+    with one.sessions.begin() as session:
+        session.add(Draft(words="about", topic_id=first))
+    with third.sessions.begin() as session:
+        session.execute(delete(Topic))
+    one.take_from(third)
+    other.take_from(third)
+    other.check()
+    assert one.held() == {("topic", first)}
+    assert topics(one) == {first: "todo", second: "todo"}
+    assert one.joined() == other.joined() == {}
+    assert users(one)["ben"] == users(other)["ben"] == (second, [second])
+    with pytest.raises(IntegrityError):
+        add(one, "todo")
+    third.edit(first, lambda document: document.__delitem__("@deleted"))
+    one.take_from(third)
+    one.check()
+    assert topics(one) == {first: "todo"}
+    for device in devices:
+        device.stop()
+
+
 def test_rows_without_sync_follow_too(pair: tuple[Device, Device]) -> None:
     one, other = pair
     for device in pair:

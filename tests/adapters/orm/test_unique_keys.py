@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from lichen.ids import SpaceId
-from lichen_adapters.orm import MappingError, Synced, synced_text
+from lichen_adapters.orm import DocId, MappingError, Synced, synced_text
 from lichen_adapters.orm.unique_keys import CLASH
 from lichen_adapters.orm.unique_keys import SPACE as COLUMN_OF_SPACE
 from orm_devices import SPACE, Device, exchange
 from orm_models import Tag, Word
-from sqlalchemy import Index, String, UniqueConstraint, delete, func, select, text, update
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -109,6 +109,42 @@ def test_a_row_that_is_held_keeps_its_key(pair: tuple[Device, Device]) -> None:
     one.edit(winner, lambda document: document.update(size=2))
     exchange(one, other)
     assert names(other) == ["done", "todo"]
+
+
+def test_a_row_that_must_stay_when_it_is_deleted_has_no_key(tmp_path: Path) -> None:
+    """A table without sync points at it, with a key that forbids to delete it."""
+
+    class Own(DeclarativeBase):
+        pass
+
+    class Tag(Synced, Own):
+        __tablename__ = "tag"
+        name: Mapped[str] = mapped_column(unique=True)
+
+    class Pin(Own):
+        __tablename__ = "pin"
+        tag_id: Mapped[DocId] = mapped_column(ForeignKey("tag.id"), primary_key=True)
+
+    one, other, third = devices = [Device(tmp_path, name, Own) for name in ("one", "other", "third")]
+    made = []
+    for device in (one, other):
+        with device.sessions.begin(SPACE) as session:
+            tag = Tag(name="a")
+            session.add(tag)
+            session.flush()
+            made.append(tag.id)
+    third.take_from(one)
+    exchange(one, other)
+    assert one.flagged() == {("tag", made[1])}
+    with one.sessions.begin() as session:
+        session.add(Pin(tag_id=made[0]))
+    with third.sessions.begin() as session:
+        session.execute(delete(Tag))
+    one.take_from(third)
+    assert one.held() == {("tag", made[0])}
+    assert one.flagged() == set()
+    for device in devices:
+        device.stop()
 
 
 def test_keys_that_are_exchanged_on_one_device_are_exchanged_on_the_other(pair: tuple[Device, Device]) -> None:

@@ -16,6 +16,7 @@ from lichen.runtime.sealer import run_of
 from lichen_crdt import Document, Record
 from sqlalchemy import Connection, RowMapping, select
 
+from lichen_adapters.orm.carrying import Carried
 from lichen_adapters.orm.claims import Claim
 from lichen_adapters.orm.clash import claim_in
 from lichen_adapters.orm.errors import SessionMisuse
@@ -88,9 +89,11 @@ class Capture:
         Raises `SessionMisuse`, `Misfit` for values that cannot merge, and `ChangeTooLarge`.
         """
         self._seeing = Seeing(self._conn, self._joins, touched)
+        self._carried = Carried(self._seeing.of)
         work = self._sort(dict(touched))
         self._memory.load(self._conn, (doc for doc in work if doc not in self._begun))
         before = {planned: self._claims(planned) for planned in self._rows if self._contested(planned)}
+        self._carry(work)
         written = [one for doc, what in work.items() if (one := self._document(doc, what)) is not None]
         self._release(work)
         rows.write_many(self._conn, written, self._now_ms)
@@ -214,6 +217,23 @@ class Capture:
             for doc, here in docs.get(pair[0], {}).items():
                 work.setdefault(doc, Work()).links[self._seeing.links(planned, pair)] = here and pair in there
 
+    def _carry(self, work: Mapping[uuid.UUID, Work]) -> None:
+        """Note what rows, and their associations, leave in documents that they are in no more."""
+        for doc, what in work.items():
+            left = [
+                ((planned, key), self._rows[planned][key])
+                for planned, touched in what.rows.items()
+                for key, here in (touched.items() if planned.references else ())
+                if not here and key in self._rows[planned]
+            ]
+            unlinked = [links for links, here in what.links.items() if not here and len(links) > 1]
+            kept = self._memory.kept(self._conn, doc) if left or unlinked else None
+            content = {} if kept is None else content_of_kept(kept)
+            for place, row in left:
+                self._carried.leave(content, place, row)
+            for links in unlinked:
+                self._carried.unlink(content, links)
+
     def _follow(self, work: dict[uuid.UUID, Work], planned: SyncedTable) -> None:
         """What is joined to touched rows is written too."""
         touched = self._docs[planned]
@@ -320,9 +340,10 @@ class Capture:
         with document.change(self._messages.get(doc), self._now_ms // 1000, max_bytes=CHANGE_BYTES) as made:
             for planned, touched in what.rows.items():
                 for key, here in touched.items():
-                    writer.write(planned, key, self._rows[planned].get(key) if here else None)
+                    there = self._rows[planned].get(key) if here else None
+                    writer.write(planned, key, None if there is None else self._carried.row((planned, key), there))
             for links, here in what.links.items():
-                writer.link(links, here)
+                writer.link(links, self._carried.links(links) if here else ())
             for planned, rows_of in what.follows.items():
                 for key, row in rows_of.items():
                     writer.follow(planned, key, self._rows[planned].get(row))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +14,9 @@ from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.plan import BEGUN, DELETED, TABLE, SyncedTable
 from lichen_adapters.orm.projection import Content, content_of
 from lichen_adapters.orm.unique_keys import BEGUN as BEGUN_COLUMN
+
+Written = RowMapping | dict[str, Any]
+"""A row as it is to be written."""
 
 
 class RowWriter:
@@ -36,7 +39,7 @@ class RowWriter:
         self._seen = seen
         self._heads = b"".join(document.heads)
 
-    def write(self, planned: SyncedTable, key: uuid.UUID, row: RowMapping | None) -> None:
+    def write(self, planned: SyncedTable, key: uuid.UUID, row: Written | None) -> None:
         """Make the document hold a row; None for one that was deleted, or has gone elsewhere. Raises `Misfit`."""
         fixed = {TABLE: planned.name} if planned.owner is None else {}
         before = content_of(self._before, planned, key)
@@ -82,14 +85,14 @@ class RowWriter:
             for name in sorted(planned.claiming):
                 self._document.update(planned.columns[name].write(self._document, self._before, row[name]))
 
-    def link(self, links: tuple[str, ...], here: bool) -> None:
-        """Make the document hold a row of an association, or not: the first of these keys, or any of the others."""
+    def link(self, links: tuple[str, ...], new: Sequence[str]) -> None:
+        """Make the document hold a row of an association: any of these keys, or else all the new; or none, without."""
         there = [link for link in links if link in self._before]
-        if here and not there:
-            self._document[links[0]] = True
-        elif not here:
+        if not new:
             for link in there:
                 del self._document[link]
+        elif not there:
+            self._document.update(dict.fromkeys(new, True))
 
 
 def puts(record: Record, planned: SyncedTable, row: RowMapping | None) -> dict[str, Any] | None:
@@ -104,7 +107,7 @@ def puts(record: Record, planned: SyncedTable, row: RowMapping | None) -> dict[s
     return {name: value for name, value in new.items() if name not in before or not _same(before[name], value)}
 
 
-def _scalars(planned: SyncedTable, row: RowMapping) -> dict[str, Any]:
+def _scalars(planned: SyncedTable, row: Written) -> dict[str, Any]:
     return {name: column.new(row[name]) for name, column in planned.columns.items()}
 
 
@@ -112,7 +115,7 @@ def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and bool(one == other)
 
 
-def _new(planned: SyncedTable, row: RowMapping) -> dict[str, Any]:
+def _new(planned: SyncedTable, row: Written) -> dict[str, Any]:
     """What a map holds that is made for a row."""
     begun = {BEGUN: row[BEGUN_COLUMN]} if planned.unique else {}
     return begun | _scalars(planned, row)

@@ -321,6 +321,61 @@ def test_one_that_must_stay_when_it_is_deleted_hides_no_other(tmp_path: Path) ->
         device.stop()
 
 
+def test_a_part_that_moves_still_points_at_what_it_was_made_to_point_at(tmp_path: Path) -> None:
+    class Own(DeclarativeBase):
+        pass
+
+    class Label(Synced, Own, clash="join"):
+        __tablename__ = "label"
+        name: Mapped[str] = mapped_column(unique=True)
+
+    class Page(Synced, Own):
+        __tablename__ = "page"
+        name: Mapped[str]
+
+    class Line(Synced, Own, part_of="page_id"):
+        __tablename__ = "line"
+        page_id: Mapped[DocId] = mapped_column(ForeignKey("page.id", ondelete="CASCADE"))
+        label_id: Mapped[DocId | None] = mapped_column(ForeignKey("label.id"))
+
+    line_label = synced_association(
+        Table(
+            "line_label",
+            Own.metadata,
+            Column("line_id", ForeignKey("line.id", ondelete="CASCADE"), primary_key=True),
+            Column("label_id", ForeignKey("label.id"), primary_key=True),
+        ),
+        owner="line_id",
+    )
+    one, other = devices = [Device(tmp_path, name, Own) for name in ("one", "other")]
+    with one.sessions.begin(SPACE) as session:
+        session.add(Label(name="todo"))
+    with other.sessions.begin(SPACE) as session:
+        page, to, label = Page(name="from"), Page(name="to"), Label(name="todo")
+        session.add_all([page, to, label])
+        session.flush()
+        line = Line(page_id=page.id, label_id=label.id)
+        session.add(line)
+        session.flush()
+        session.execute(insert(line_label).values(line_id=line.id, label_id=label.id))
+        to_id, label_id = to.id, label.id
+    exchange(*devices)
+    assert other.joined().keys() == {("label", label_id)}
+    with one.sessions.begin() as session:
+        session.scalars(select(Line)).one().page_id = to_id
+    exchange(*devices)
+    with other.sessions.begin() as session:
+        (conflict,) = conflicts(session)
+        assert isinstance(conflict, Joined)
+        conflict.separate(name="done")
+    exchange(*devices)
+    for device in devices:
+        with device.sessions() as session:
+            assert session.scalars(select(Line)).one().label_id == label_id
+            assert session.scalars(select(line_label.c.label_id)).all() == [label_id]
+        device.stop()
+
+
 def test_rows_without_sync_follow_too(pair: tuple[Device, Device]) -> None:
     one, other = pair
     for device in pair:

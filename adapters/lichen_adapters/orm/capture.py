@@ -98,7 +98,8 @@ class Capture:
         self._release(work)
         rows.write_many(self._conn, written, self._now_ms)
         for planned, claims in before.items():
-            settle(self._conn, self._clashes, planned, claims, self._rows[planned])
+            known = {row: claim for row, claim in claims.items() if not self._seeing.is_apart(planned, row)}
+            settle(self._conn, self._clashes, planned, known, self._rows[planned])
             if planned.joins:
                 self._rejoin(planned, claims, work)
         self._review(work)

@@ -34,6 +34,10 @@ class Seeing:
             chosen = planned.table.c.id.in_(joined[start : start + CHUNK])
             yield from self._conn.scalars(select(planned.table.c.id).where(chosen))
 
+    def is_apart(self, planned: SyncedTable, row: uuid.UUID) -> bool:
+        """Whether a row was joined, and this transaction has put it into its table."""
+        return row in self._apart.get(planned, ())
+
     def of(self, target: SyncedTable) -> Mapping[uuid.UUID, uuid.UUID]:
         """What the rows of a table are seen as; without those that are seen as themselves."""
         seen, apart = self._joins.of(self._conn, target), self._apart.get(target)

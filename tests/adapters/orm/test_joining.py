@@ -243,6 +243,17 @@ def test_one_that_is_held_keeps_its_name_whatever_column_did_not_fit(pair: tuple
         assert device.joined() == {("topic", later): topic}
 
 
+def test_one_cannot_be_made_its_own_under_the_name_of_one_that_is_held(pair: tuple[Device, Device]) -> None:
+    seen, _ = joined(pair)
+    pair[0].edit(seen, lambda document: document.update(pins=20))
+    with pair[0].sessions() as session:
+        (conflict,) = (one for one in conflicts(session) if isinstance(one, Joined))
+        conflict.separate()
+        with pytest.raises(IntegrityError, match=r"topic\.name"):
+            session.commit()
+    pair[0].check()
+
+
 def test_one_that_gets_the_name_of_an_older_one_leaves_those_that_were_seen_as_it(tmp_path: Path) -> None:
     devices = [Device(tmp_path, str(number)) for number in range(3)]
     oldest, seen, hidden = add(devices[2], "b"), add(devices[0], "a", "ann"), add(devices[1], "a", "ben")

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -26,27 +25,22 @@ from sqlalchemy import (
     String,
     Table,
     Uuid,
-    column,
     create_engine,
     func,
     insert,
-    inspect,
     make_url,
     select,
     table,
     update,
 )
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.types import NullType
+from sqlalchemy.orm import Session
 
+from lichen_adapters.orm.adopted_keys import Keys
 from lichen_adapters.orm.errors import AdoptionError
 from lichen_adapters.orm.held import metadata
-from lichen_adapters.orm.plan import SyncedTable
+from lichen_adapters.orm.old_tables import Old, OldTable, noted, old_tables
 from lichen_adapters.orm.sessions import Sessions
-from lichen_adapters.orm.unique_keys import OURS
-
-CHUNK = 500
-"""Rows in one transaction."""
 
 adopted = Table(
     "lichen_adopted",
@@ -62,7 +56,9 @@ adopted = Table(
 A row without a table names the space of the run, and says whether everything is here.
 """
 
-Old = RowMapping | Mapping[str, Any]
+ALIKE = b""
+"""The nonce of a row for which another stands: it begins no document."""
+
 Progress = Callable[[int, int], None]
 """Called with the number of rows that are here, and of all."""
 
@@ -97,53 +93,30 @@ def _read_only(name: str) -> Engine:
     return create_engine(url)
 
 
-@dataclass(frozen=True, slots=True)
-class _OldTable:
-    """One table of the old database, and what it is here."""
-
-    table: Table
-    """As it is here."""
-    planned: SyncedTable | None
-    """How it is synced, if it is."""
-    keys: tuple[str, ...]
-    """Its primary key there."""
-    columns: tuple[str, ...]
-    """The columns that it has here and there, without the `id`."""
-
-    def select(self) -> Any:
-        """All its rows, in the order of their keys, with values as they are here but for keys."""
-        types = {name: self.table.c[name].type for name in self.columns if not self.target(name)}
-        names = dict.fromkeys((*self.keys, *self.columns))
-        old = table(self.table.name, *(column(name, types.get(name, NullType())) for name in names))
-        return select(old).order_by(*(old.c[name] for name in self.keys))
-
-    def target(self, name: str) -> str | None:
-        """At the rows of which table a column points."""
-        return next((key.column.table.name for key in self.table.c[name].foreign_keys), None)
-
-    def key_of(self, row: Old) -> str:
-        """The key of one of its rows, as it is noted."""
-        return _noted(*(row[name] for name in self.keys))
-
-
 class _Adoption:
     def __init__(self, sessions: Sessions, old: Connection, space: SpaceId, progress: Progress) -> None:
         self._sessions = sessions
         self._old = old
         self._space = space
         self._progress = progress
-        self._tables = list(_old_tables(sessions, old))
-        self._ids: dict[str, dict[str, uuid.UUID]] = {}
-        """The new ids of the rows of synced tables, by their old keys."""
+        self._tables = list(old_tables(sessions, old))
+        self._ids: dict[str, dict[str, uuid.UUID | None]] = {}
+        """The new ids of rows, by their old keys; None for those without."""
+        self._alike: dict[str, Mapping[str, uuid.UUID | str]] = {}
+        """The rows for which others stand that have their natural keys, by table and old keys."""
 
     def run(self) -> dict[str, int]:
-        self._begin()
+        begun = self._is_begun()
+        for one in self._tables:
+            self._look(one)
+        if not begun:
+            self._begin()
         counts = {one.table.name: self._count(one) for one in self._tables}
         for one in self._tables:
             self._note(one)
         done, total = 0, sum(counts.values())
         for one in self._tables:
-            for rows in _chunks(self._old.execute(one.select()).mappings()):
+            for rows in one.rows(self._old):
                 self._write(one, rows)
                 done += len(rows)
                 self._progress(done, total)
@@ -153,21 +126,37 @@ class _Adoption:
             session.execute(update(adopted).where(adopted.c.table_name == "").values(written=True))
         return counts
 
+    def _look(self, one: OldTable) -> None:
+        """Look through a table before anything is written. Raises `AdoptionError` for what does not fit."""
+        with self._sessions(self._space) as session:
+            conn = session.connection()
+            query = select(adopted.c.old, adopted.c.id).where(adopted.c.table_name == one.table.name)
+            known = {row.old: row.id for row in conn.execute(query)}
+            keys = Keys(self._sessions, conn, self._space, one)
+            for rows in one.rows(self._old):
+                for row in rows:
+                    keys.add(row, known.get(one.key_of(row)))
+        self._alike[one.table.name] = keys.alike
+
+    def _is_begun(self) -> bool:
+        """Whether there is a run, into this space."""
+        with self._sessions(self._space) as session:
+            run = session.execute(select(adopted).where(adopted.c.table_name == "")).first()
+        if run is not None and run.written:
+            raise AdoptionError("this store has adopted a database", hint="adopt each into a store of its own")
+        if run is not None and run.old != self._space.hex():
+            raise AdoptionError("a run into another space was broken off", hint="go on with that space")
+        return run is not None
+
     def _begin(self) -> None:
         """Note that there is a run, and into which space: ids are made for it."""
         with self._sessions.begin(self._space) as session:
-            run = session.execute(select(adopted).where(adopted.c.table_name == "")).first()
-            if run is None:
-                session.execute(insert(adopted).values(table_name="", old=self._space.hex(), written=False))
-            elif run.written:
-                raise AdoptionError("this store has adopted a database", hint="adopt each into a store of its own")
-            elif run.old != self._space.hex():
-                raise AdoptionError("a run into another space was broken off", hint="go on with that space")
+            session.execute(insert(adopted).values(table_name="", old=self._space.hex(), written=False))
 
-    def _count(self, one: _OldTable) -> int:
+    def _count(self, one: OldTable) -> int:
         return self._old.scalar(select(func.count()).select_from(table(one.table.name))) or 0
 
-    def _note(self, one: _OldTable) -> None:
+    def _note(self, one: OldTable) -> None:
         """Make the ids of rows that have none yet."""
         ids = self._ids[one.table.name] = {}
         c = adopted.c
@@ -175,17 +164,19 @@ class _Adoption:
             found = session.execute(select(c.old, c.id).where(c.table_name == one.table.name)).all()
         known = {row.old for row in found}
         ids.update((row.old, row.id) for row in found)
-        for rows in _chunks(self._old.execute(one.select()).mappings()):
+        for rows in one.rows(self._old):
             new = [self._new(one, row) for row in rows if one.key_of(row) not in known]
             if new:
                 with self._sessions.begin(self._space) as session:
                     session.execute(insert(adopted), new)
-                ids.update((row["old"], row["id"]) for row in new)
 
-    def _new(self, one: _OldTable, row: Old) -> dict[str, Any]:
-        planned, nonce = one.planned, None
+    def _new(self, one: OldTable, row: Old) -> dict[str, Any]:
+        planned, nonce, key = one.planned, None, one.key_of(row)
         made: uuid.UUID | None = None
-        if planned is not None and planned.other is None:
+        alike = self._alike[one.table.name].get(key)
+        if alike is not None:
+            made, nonce = self._ids[one.table.name][alike] if isinstance(alike, str) else alike, ALIKE
+        elif planned is not None and planned.other is None:
             if planned.owner is None:
                 nonce = os.urandom(16)
                 made = self._sessions.id_from(self._space, nonce)
@@ -193,18 +184,23 @@ class _Adoption:
                 made = self._id(planned.above.name, row[one.keys[0]], one, row)
             else:
                 made = uuid.uuid4()
-        return {"table_name": one.table.name, "old": one.key_of(row), "id": made, "nonce": nonce, "written": False}
+        self._ids[one.table.name][key] = made
+        written = nonce == ALIKE
+        return {"table_name": one.table.name, "old": key, "id": made, "nonce": nonce, "written": written}
 
-    def _id(self, target: str, key: Any, one: _OldTable, row: Old) -> uuid.UUID:
+    def _id(self, target: str, key: Any, one: OldTable, row: Old) -> uuid.UUID:
         try:
-            return self._ids[target][_noted(key)]
+            found = self._ids[target][noted(key)]
         except KeyError:
+            found = None
+        if found is None:
             raise AdoptionError(
                 f"row {one.key_of(row)} of {one.table.name} points at row {key!r} of {target}, which is not there",
                 hint="mend the old database, or let the column be null there",
-            ) from None
+            )
+        return found
 
-    def _row(self, one: _OldTable, row: Old) -> dict[str, Any]:
+    def _row(self, one: OldTable, row: Old) -> dict[str, Any]:
         """A row as it is here."""
         found = {}
         for name in one.columns:
@@ -215,7 +211,7 @@ class _Adoption:
             found["id"] = self._ids[one.table.name][one.key_of(row)]
         return found
 
-    def _write(self, one: _OldTable, rows: Sequence[Old]) -> None:
+    def _write(self, one: OldTable, rows: Sequence[Old]) -> None:
         """Write those of these rows that are not here yet, in one transaction."""
         c = adopted.c
         here = c.table_name == one.table.name, c.old.in_([one.key_of(row) for row in rows]), ~c.written
@@ -225,68 +221,48 @@ class _Adoption:
             if missing:
                 begun = {row.id: row.nonce for row in missing.values() if row.nonce is not None}
                 self._sessions.begin_documents(conn, begun)
-                conn.execute(insert(one.table), [self._row(one, row) for row in rows if one.key_of(row) in missing])
+                made = {
+                    self._here(one, row): row
+                    for row in (self._row(one, row) for row in rows if one.key_of(row) in missing)
+                }
+                if one.planned is not None and one.planned.other is not None:  # ends that are alike make one pair
+                    for pair in self._found(session, one, made.values()):
+                        made.pop(pair, None)
+                if made:
+                    conn.execute(insert(one.table), [*made.values()])
                 conn.execute(update(adopted).where(*here).values(written=True))
 
-    def _prove(self, one: _OldTable, count: int) -> None:
+    def _prove(self, one: OldTable, count: int) -> None:
         """Raise `AdoptionError` unless a table has here what it has there."""
         noted = self._ids[one.table.name]
         if len(noted) != count:
             raise AdoptionError(f"{one.table.name} had {len(noted)} rows, and has {count} now", hint="leave it alone")
         with self._sessions(self._space) as session:
-            for rows in _chunks(self._old.execute(one.select()).mappings()):
+            for rows in one.rows(self._old):
+                alike = self._noted_alike(session, one, rows)
+                rows = [row for row in rows if one.key_of(row) not in alike]
                 wanted = {self._here(one, made): made for made in (self._row(one, row) for row in rows)}
-                keys = [column.name for column in one.table.primary_key]
-                chosen = one.table.c[keys[0]].in_({made[keys[0]] for made in wanted.values()})
-                found = {
-                    self._here(one, row): row for row in session.execute(select(one.table).where(chosen)).mappings()
-                }
+                found = self._found(session, one, wanted.values())
                 for key, made in wanted.items():
                     row: Old = found.get(key, {})
                     wrong = sorted(name for name in made if name not in row or row[name] != made[name])
                     if wrong:
                         raise AdoptionError(f"row {key} of {one.table.name} is another in {', '.join(wrong)}")
 
-    def _here(self, one: _OldTable, row: Old) -> tuple[Any, ...]:
+    def _noted_alike(self, session: Session, one: OldTable, rows: Iterable[Old]) -> set[str]:
+        c = adopted.c
+        chosen = c.table_name == one.table.name, c.old.in_([one.key_of(row) for row in rows]), c.nonce == ALIKE
+        return {*session.scalars(select(c.old).where(*chosen))}
+
+    def _found(self, session: Session, one: OldTable, rows: Iterable[Old]) -> dict[tuple[Any, ...], Old]:
+        """What is here under the keys of these rows, and perhaps more."""
+        first = next(iter(one.table.primary_key))
+        found = session.execute(select(one.table).where(first.in_({row[first.name] for row in rows}))).mappings()
+        return {self._here(one, row): row for row in map(_plain, found)}
+
+    def _here(self, one: OldTable, row: Old) -> tuple[Any, ...]:
         return tuple(row[column.name] for column in one.table.primary_key)
 
 
-def _old_tables(sessions: Sessions, old: Connection) -> Iterator[_OldTable]:
-    """The tables in the order in which they can be written: synced ones, owners first, and then the others."""
-    there = inspect(old)
-    names = set(there.get_table_names())
-    others = [one for one in sessions.metadata.sorted_tables if one.name not in sessions.plan.tables]
-    for here in (*(planned.table for planned in sessions.plan), *others):
-        if here.name not in names:
-            continue  # it is new
-        planned = sessions.plan.tables.get(here.name)
-        keys = tuple(there.get_pk_constraint(here.name)["constrained_columns"])
-        columns = {one["name"] for one in there.get_columns(here.name)}
-        made = {"id"} if planned is not None and planned.other is None else set()
-        lost = columns - set(here.c.keys()) - set(keys)
-        if lost:
-            raise AdoptionError(
-                f"table {here.name} has no column here for {', '.join(sorted(lost))}",
-                hint="declare it, as local_column() if it shall not sync, or drop it from a copy of the old database",
-            )
-        if not keys or (made and len(keys) > 1):
-            raise AdoptionError(f"table {here.name} has no key of one column in the old database")
-        kept = tuple(
-            one.name for one in here.c if one.name in columns - made and OURS not in one.info and not one.computed
-        )
-        yield _OldTable(here, planned, keys, kept)
-
-
-def _noted(*key: Any) -> str:
-    return "/".join(f"x'{one.hex()}'" if isinstance(one, bytes) else str(one).replace("/", "//") for one in key)
-
-
-def _chunks(rows: Iterable[RowMapping]) -> Iterator[list[RowMapping]]:
-    chunk: list[RowMapping] = []
-    for row in rows:
-        chunk.append(row)
-        if len(chunk) == CHUNK:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def _plain(row: RowMapping) -> Old:
+    return dict(row)

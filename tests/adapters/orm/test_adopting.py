@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from lichen.ids import SpaceId
-from lichen_adapters.orm import AdoptionError, SessionMisuse, Sessions, adopt, adopting
+from lichen_adapters.orm import AdoptionError, SessionMisuse, Sessions, adopt, adopting, old_tables
 from orm_devices import SPACE, Device
 from orm_models import Address, Base, Draft, Tag, Topic, User, Visit, Word
 from sqlalchemy import select
@@ -35,6 +35,11 @@ INSERT INTO address VALUES (1, 'a@b', 1), (2, 'c@d', 2), (3, 'e@f', 2);
 INSERT INTO visit VALUES (40, 'tea', 3);
 INSERT INTO user_tag VALUES (1, 1), (1, 2), (2, 2);
 INSERT INTO draft VALUES (12, 'dear ben', 2), (13, 'nobody', NULL);
+"""
+TWO_OF_ONE_KEY = """
+DROP TABLE word;
+CREATE TABLE word (id INTEGER PRIMARY KEY, letters TEXT, tag_id INTEGER);
+INSERT INTO word VALUES (1, 'a', 1), (2, 'a', 2);
 """
 COUNTS = {"tag": 2, "word": 1, "topic": 2, "user_account": 2, "address": 3, "visit": 1, "user_tag": 3, "draft": 2}
 
@@ -107,7 +112,7 @@ def test_a_run_that_was_broken_off_goes_on_where_it_was(
     device: Device, old: Path, monkeypatch: pytest.MonkeyPatch, commits: int
 ) -> None:
     """After any number of commits, with a restart in between."""
-    monkeypatch.setattr(adopting, "CHUNK", 2)
+    monkeypatch.setattr(old_tables, "CHUNK", 2)
     left = commits
     begin = Sessions.begin
 
@@ -157,8 +162,12 @@ def test_a_second_adoption_is_refused_and_doubles_nothing(device: Device, old: P
         ("INSERT INTO address VALUES (9, 'x@y', 99)", r"row 9 of address points at row 99 of user_account"),
         ("ALTER TABLE tag ADD COLUMN shade TEXT", "table tag has no column here for shade"),
         ("UPDATE tag SET size = 20", "(?i)check constraint"),
-        ("UPDATE user_account SET born = 'soon'", "soon"),
-        ("UPDATE user_account SET steps = '{'", "cannot be adopted"),
+        ("UPDATE user_account SET born = 'soon'", "row 1 of user_account has 'soon' in born, which does not fit"),
+        ("UPDATE user_account SET steps = '{'", "row 1 of user_account has '{' in steps"),
+        ("UPDATE user_account SET active = 'false' WHERE id = 2", "row 2 of user_account has 'false' in active"),
+        ("UPDATE user_account SET name = x'00'", "row 1 of user_account has .* in name"),
+        ("UPDATE user_account SET age = 'old'", "row 1 of user_account has 'old' in age"),
+        (TWO_OF_ONE_KEY, "row 2 of word has the letters 'a' of row 1 of the old"),
         ("DROP TABLE address; CREATE TABLE address (id, email, user_id)", "no key of one column"),
     ],
 )
@@ -166,6 +175,49 @@ def test_what_cannot_be_adopted_is_named(device: Device, old: Path, wrong: str, 
     database(old, wrong)
     with pytest.raises(AdoptionError, match=said):
         adopt(device.sessions, url(old), SPACE)
+
+
+def test_values_of_another_type_become_what_their_columns_hold(device: Device, tmp_path: Path) -> None:
+    """SQLite keeps what a column without a type is given."""
+    old = tmp_path / "old.db"
+    database(old, "CREATE TABLE topic (id INTEGER PRIMARY KEY, name, hue, pins)")
+    database(old, "INSERT INTO topic VALUES (1, 5, 2.5, '3'), (2, 'a', NULL, 4.0)")
+    adopt(device.sessions, url(old), SPACE)
+    with device.sessions() as session:
+        found = {(one.name, one.hue, one.pins) for one in session.scalars(select(Topic))}
+    assert found == {("5", "2.5", 3), ("a", None, 4)}
+
+
+def test_a_natural_key_that_the_space_has_stands_for_the_row_that_is_there(
+    device: Device, old: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database(old, "INSERT INTO topic VALUES ('twice', 'work', 3)")
+    database(old, "UPDATE user_account SET topic_id = 'twice' WHERE id = 2")
+    database(old, "CREATE TABLE user_topic (user_id, topic_id, PRIMARY KEY (user_id, topic_id))")
+    database(old, "INSERT INTO user_topic VALUES (2, 't'), (2, 'twice'), (1, 't/1')")
+    with device.sessions.begin(SPACE) as session:
+        session.add(Topic(name="home", hue="red"))
+    with monkeypatch.context() as patched:
+        patched.setattr(adopting._Adoption, "_write", failing)
+        with pytest.raises(OSError, match="no power"):
+            adopt(device.sessions, url(old), SPACE)
+    adopt(device.sessions, url(old), SPACE)
+    with device.sessions() as session:
+        assert {(one.name, one.hue) for one in session.scalars(select(Topic))} == {("home", "red"), ("work", None)}
+        topics = {user.name: (user.topic, user.topics) for user in session.scalars(select(User))}
+        for name, topic in (("ann", "home"), ("ben", "work")):
+            found = session.scalars(select(Topic).where(Topic.name == topic)).one()
+            assert topics[name] == (found, [found])
+
+
+def test_a_unique_key_that_the_space_has_is_named_before_anything_is_written(device: Device, old: Path) -> None:
+    with device.sessions.begin(SPACE) as session:
+        session.add(Tag(name="blue"))
+    with pytest.raises(AdoptionError, match=r"row 2 of tag has the name 'blue' of row .*, which is here"):
+        adopt(device.sessions, url(old), SPACE)
+    with device.sessions.begin(SPACE) as session:
+        session.delete(session.scalars(select(Tag)).one())
+    assert adopt(device.sessions, url(old), SpaceId(bytes(32))) == COUNTS
 
 
 def test_what_was_changed_on_the_way_is_found(device: Device, old: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,6 +59,8 @@ SESSIONS = "lichen.sessions"
 SPACE = "lichen.space"
 """Where a session has the space of what is added to it, in `Session.info`."""
 
+TOGETHER = 500
+"""Documents whose rows `prepare` brings up to date in one transaction."""
 READERS = 4
 """Threads for live queries; they begin when they are needed."""
 
@@ -152,8 +154,8 @@ class Sessions:
         them so from now on. Blocking; sessions are refused before it.
 
         It goes through the documents that have changed since rows were last kept up to date, or through all where a
-        table is new, or has changed. Raises `SessionMisuse` where tables in PostgreSQL lack the triggers that the
-        application's migrations make.
+        table is new, or has changed; some at a time, and after a crash through those that are left. Raises
+        `SessionMisuse` where tables in PostgreSQL lack the triggers that the application's migrations make.
         """
         self._engine.store.write(self._begin_preparing).result()
         with self.database.begin() as conn:
@@ -166,6 +168,8 @@ class Sessions:
             held.metadata.create_all(conn)
             search_index.install(conn, [planned.table for planned in self.plan])
         self._engine.store.write(self._follow).result()
+        while self._engine.store.write(self._catch_up).result():
+            pass
         self.prepared = True
 
     @property
@@ -193,11 +197,19 @@ class Sessions:
     def _follow(self, conn: Connection) -> None:
         if self._unfollow is None:
             self._unfollow = self._engine.store.follow(self._follower)
+        following.set_out(conn, self.plan.mark(conn.dialect))
+
+    def _catch_up(self, conn: Connection) -> bool:
+        """Bring the rows of some documents up to date; whether there may be more. A crash loses only this."""
         self._follower.begun(conn)
-        mark = self.plan.mark(conn.dialect)
-        for doc in following.behind(conn, mark):
+        docs = following.behind(conn, TOGETHER)
+        for doc in docs:
             self.projector.rebuild(conn, uuid.UUID(bytes=doc))
-        following.caught_up(conn, mark)
+        following.caught_up(conn, docs)
+        self.projector.before_commit(conn)
+        if len(docs) == TOGETHER:
+            self.memory.let_go()
+        return len(docs) == TOGETHER
 
     def __call__(self, space: Space | SpaceId | None = None, **options: Any) -> Session:
         """A session; what is added to it is of `space`. Options are those of `Session`."""

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, text
 
 from lichen.store.node import get_meta, set_meta
-from lichen.store.schema import documents, unfollowed
+from lichen.store.schema import unfollowed
 from lichen.store.statements import Statement
 
 FOLLOWERS = "lichen.followers"
 """Where the writer's connection has them, in `Connection.info`."""
 NOTING = "lichen.noting"
 """Whether the writer's connection notes what nobody follows, in `Connection.info`."""
+_NOTE_ALL = text("INSERT INTO lichen_unfollowed SELECT doc FROM lichen_documents WHERE true ON CONFLICT DO NOTHING")
 _NOTE = Statement("INSERT INTO lichen_unfollowed VALUES (?) ON CONFLICT DO NOTHING")
 MARK = "followed"
 """Under which name the mark of the last to follow is kept."""
@@ -52,17 +53,22 @@ def begin(conn: Connection, followers: Sequence[Follower]) -> None:
     conn.info[NOTING] = get_meta(conn, MARK) is not None
 
 
-def behind(conn: Connection, mark: bytes) -> list[bytes]:
-    """The documents that have changed since one with this mark followed them; all, when it was another mark."""
-    known = get_meta(conn, MARK) == mark
-    return list(conn.scalars(select(unfollowed.c.doc if known else documents.c.doc)))
-
-
-def caught_up(conn: Connection, mark: bytes) -> None:
-    """One with this mark follows now, on the writer's connection, and has gone through all that it was behind in."""
-    set_meta(conn, MARK, mark)
-    conn.execute(delete(unfollowed))
+def set_out(conn: Connection, mark: bytes) -> None:
+    """One with this mark follows now, on the writer's connection: where another did, it is behind in all documents."""
+    if get_meta(conn, MARK) != mark:
+        conn.execute(_NOTE_ALL)
+        set_meta(conn, MARK, mark)
     conn.info[NOTING] = True
+
+
+def behind(conn: Connection, most: int) -> list[bytes]:
+    """So many of the documents in which whoever follows is behind: they changed while nobody followed."""
+    return list(conn.scalars(select(unfollowed.c.doc).limit(most)))
+
+
+def caught_up(conn: Connection, docs: Sequence[bytes]) -> None:
+    """Whoever follows has gone through these, in this transaction."""
+    conn.execute(delete(unfollowed).where(unfollowed.c.doc.in_(docs)))
 
 
 def forget(conn: Connection) -> None:

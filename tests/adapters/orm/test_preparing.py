@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from lichen.errors import ConfigError
-from lichen_adapters.orm import DocId, Sessions, Synced
+from lichen.store import following
+from lichen_adapters.orm import DocId, SessionMisuse, Sessions, Synced
 from lichen_adapters.orm.plan import Plan
 from lichen_adapters.orm.projector import Projector
 from orm_devices import SPACE, Device
-from sqlalchemy import CheckConstraint, ForeignKey, inspect, select
+from sqlalchemy import CheckConstraint, Connection, ForeignKey, inspect, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -168,21 +169,29 @@ def test_everything_is_where_a_table_is_another(device: Device, rebuilt: list[uu
         assert sorted(rebuilt) == sorted(both * times)
 
 
-def test_a_crash_while_it_goes_through_everything_begins_again(
+def test_a_crash_while_it_goes_through_everything_loses_only_the_last_of_it(
     device: Device, rebuilt: list[uuid.UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, _ = add(device, "one", "two")
-    device.sessions.close()
-    device.edit(one, lambda document: document.update(title="changed"))
+    monkeypatch.setattr("lichen_adapters.orm.sessions.TOGETHER", 2)
+    made = add(device, "one", "two", "three", "four", "five")
+    Note.__table__.drop(device.sessions.database)  # type: ignore[attr-defined]  # a table has it
+    device.stop()
+    caught_up = following.caught_up
 
-    def failing(*_: object) -> None:
-        raise OSError("the disk is full")
+    def failing(conn: Connection, docs: Sequence[bytes]) -> None:
+        if len(rebuilt) == 4:
+            raise OSError("the disk is full")
+        caught_up(conn, docs)
 
     with monkeypatch.context() as patched:
         patched.setattr("lichen.store.following.caught_up", failing)
-        device.sessions = Sessions(device, Base)
         with pytest.raises(OSError, match="full"):
-            device.sessions.prepare()
-    device.sessions.prepare()
-    assert titles(device) == ["changed", "two"]
+            device.start()
+        with pytest.raises(SessionMisuse):
+            titles(device)
+    device.stop()
+    device.start()
+    assert len(rebuilt) == 4 + 3
+    assert set(rebuilt) == set(made)
+    assert titles(device) == ["five", "four", "one", "three", "two"]
     device.check()

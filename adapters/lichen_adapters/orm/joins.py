@@ -7,7 +7,7 @@ in documents is read as if it pointed at that one.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from sqlalchemy import BigInteger, Column, Connection, Index, LargeBinary, String, Table, Uuid, delete, insert, select
 
@@ -38,6 +38,11 @@ class Joins:
 
     def forget(self) -> None:
         """A transaction that may have changed it was rolled back."""
+        self._seen = None
+
+    def forget_others(self, conn: Connection, tables: Collection[str]) -> None:
+        """Only the rows of these tables are joined now."""
+        conn.execute(delete(joined_rows).where(joined_rows.c.table_name.not_in(tables)))
         self._seen = None
 
     def of(self, conn: Connection, planned: SyncedTable) -> Mapping[uuid.UUID, uuid.UUID]:

@@ -6,15 +6,15 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from lichen_crdt import Document
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from lichen_adapters.orm.batch import Batch, Write
 from lichen_adapters.orm.claims import Claim
 from lichen_adapters.orm.clash import Clashes, claim_in
-from lichen_adapters.orm.disputes import Disputes
+from lichen_adapters.orm.disputes import Disputes, disputed
 from lichen_adapters.orm.errors import Misfit
-from lichen_adapters.orm.held import Held
+from lichen_adapters.orm.held import Held, held_rows
 from lichen_adapters.orm.joining import Joining
 from lichen_adapters.orm.joins import Joins
 from lichen_adapters.orm.memory import Kept, Memory, Taken, content_of_kept
@@ -162,6 +162,13 @@ class Projector:
         self._memory.ended(committed=committed)
         if not committed:
             self.joins.forget()
+
+    def forget_strangers(self, conn: Connection) -> None:
+        """Nothing is noted of rows that models no more have, or no more join."""
+        joining = {planned.name for planned in self._plan if planned.joins}
+        self.joins.forget_others(conn, joining)
+        for noted in (held_rows, disputed):
+            conn.execute(delete(noted).where(noted.c.table_name.not_in({*self._plan.tables})))
 
     def rebuild(self, conn: Connection, doc: uuid.UUID) -> None:
         """Make the rows of a document what it says, whatever they were."""

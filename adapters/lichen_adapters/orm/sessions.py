@@ -197,6 +197,7 @@ class Sessions:
     def _follow(self, conn: Connection) -> None:
         if self._unfollow is None:
             self._unfollow = self._engine.store.follow(self._follower)
+        self.projector.forget_strangers(conn)
         following.set_out(conn, self.plan.mark(conn.dialect))
 
     def _catch_up(self, conn: Connection) -> bool:

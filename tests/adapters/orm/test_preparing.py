@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from lichen.errors import ConfigError
@@ -13,7 +14,7 @@ from lichen_adapters.orm import DocId, SessionMisuse, Sessions, Synced
 from lichen_adapters.orm.plan import Plan
 from lichen_adapters.orm.projector import Projector
 from orm_devices import SPACE, Device
-from sqlalchemy import CheckConstraint, Connection, ForeignKey, inspect, select
+from sqlalchemy import CheckConstraint, Connection, ForeignKey, insert, inspect, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -167,6 +168,54 @@ def test_everything_is_where_a_table_is_another(device: Device, rebuilt: list[uu
         device.sessions = Sessions(device, Later if times == 1 else Base)
         device.sessions.prepare()
         assert sorted(rebuilt) == sorted(both * times)
+
+
+def test_what_is_noted_of_rows_goes_with_their_class_and_with_their_joining(tmp_path: Path) -> None:
+    def base(clash: Literal["flag", "join"], *, gone: bool = False) -> type[DeclarativeBase]:
+        class One(DeclarativeBase):
+            pass
+
+        class Tag(Synced, One, clash=clash):
+            __tablename__ = "tag"
+            name: Mapped[str] = mapped_column(unique=True)
+
+        if not gone:
+
+            class Sign(Synced, One):
+                __tablename__ = "sign"
+                words: Mapped[str]
+
+        return One
+
+    def noted(device: Device) -> tuple[int, int, int]:
+        return len(device.joined()), len(device.held()), len(device.disputed())
+
+    one, other = Device(tmp_path, "one", base("join")), Device(tmp_path, "other", base("join"))
+    for device in (one, other):
+        tag, sign = (device.sessions.plan.tables[name] for name in ("tag", "sign"))
+        with device.sessions.begin(SPACE) as session:
+            session.execute(insert(tag.table).values(name="todo"))
+            session.execute(insert(sign.table), [{"words": "a"}, {"words": "b"}])
+    held, written = (key for table, key in one.rows() if table == "sign")
+    one.edit(held, lambda document: document.update(words=5))
+    other.take_from(one)
+    one.edit(written, lambda document: document.update(words="c"))
+    other.edit(written, lambda document: document.update(words="d"))
+    one.take_from(other)
+    assert noted(one) == (1, 1, 1)
+    one.stop()
+    one._base = base("flag", gone=True)
+    one.start()
+    assert noted(one) == (0, 0, 0)
+    assert len(one.flagged()) == 1
+    one.check()
+    one.stop()
+    one._base = base("join")
+    one.start()
+    assert noted(one) == (1, 1, 1)
+    one.check()
+    for device in (one, other):
+        device.stop()
 
 
 def test_a_crash_while_it_goes_through_everything_loses_only_the_last_of_it(

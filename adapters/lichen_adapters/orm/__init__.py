@@ -17,6 +17,7 @@
 from __future__ import annotations
 
 from lichen_adapters.orm.adopting import adopt as adopt
+from lichen_adapters.orm.associations import local_association as local_association
 from lichen_adapters.orm.associations import synced_association as synced_association
 from lichen_adapters.orm.async_sessions import AsyncSessions as AsyncSessions
 from lichen_adapters.orm.checking import Report as Report
@@ -100,6 +101,7 @@ __all__ = [
     "history",
     "last_commit",
     "live",
+    "local_association",
     "local_column",
     "migrating",
     "rebuild",

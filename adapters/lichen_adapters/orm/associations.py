@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Column, Table
+from sqlalchemy.orm import registry
 
 from lichen_adapters.orm.errors import MappingError
 from lichen_adapters.orm.synced import OTHER, OWNER, SYNCED
+
+LOCAL = "lichen.local"
+"""What marks the table of an association as one that stays on the device, in `Table.info`."""
 
 
 def synced_association(table: Table, *, owner: str) -> Table:
@@ -46,6 +50,29 @@ def synced_association(table: Table, *, owner: str) -> Table:
     table.info.update({SYNCED: table.name, OWNER: owner, OTHER: other.name})
     _without_constraint(table, other)
     return table
+
+
+def local_association(table: Table) -> Table:
+    """Say of a plain table, the `secondary` of a relationship between synced classes, that it stays on the device."""
+    table.info[LOCAL] = True
+    return table
+
+
+def refuse_undeclared(classes: registry) -> None:
+    """Raises `MappingError` for a relationship of synced classes whose `secondary` is neither synced nor local."""
+    for mapper in classes.mappers:
+        for relationship in mapper.relationships:
+            secondary = relationship.secondary
+            if not isinstance(secondary, Table) or relationship.viewonly or {SYNCED, LOCAL} & secondary.info.keys():
+                continue
+            ends = mapper.base_mapper.local_table, relationship.mapper.base_mapper.local_table
+            if all(isinstance(one, Table) and SYNCED in one.info for one in ends):
+                name = secondary.name
+                raise MappingError(
+                    f"the rows of {name}, which {relationship} writes, would never leave this device",
+                    hint=f"say by `synced_association({name}, owner=...)` which column points at the row in whose"
+                    f" document pairs lie, or by `local_association({name})` that they stay here",
+                )
 
 
 def _without_constraint(table: Table, other: Column[Any]) -> None:

@@ -31,7 +31,7 @@ from sqlalchemy import Engine as Database
 from sqlalchemy.orm import DeclarativeBase, Mapper, Session, SessionTransaction, configure_mappers, object_mapper
 from sqlalchemy.pool import PoolResetState
 
-from lichen_adapters.orm import associated, driver, held, postgres_triggers, search_index
+from lichen_adapters.orm import associated, associations, driver, held, postgres_triggers, search_index
 from lichen_adapters.orm.capture import Begun, Capture, Told
 from lichen_adapters.orm.commits import LAST, commit_of
 from lichen_adapters.orm.errors import SessionMisuse
@@ -45,7 +45,7 @@ from lichen_adapters.orm.merges import AfterMerge, Merges
 from lichen_adapters.orm.plan import Plan
 from lichen_adapters.orm.projector import Projector
 from lichen_adapters.orm.rebase import flushed, rebase
-from lichen_adapters.orm.synced import NEW_ID, OWNER, Synced
+from lichen_adapters.orm.synced import NEW_ID, OWNER, Synced, check_references
 from lichen_adapters.orm.unique_keys import SPACE_OF
 from lichen_adapters.orm.upserts import aimed
 from lichen_adapters.orm.watching import Watch, WatchedFollower, watch_of
@@ -112,6 +112,9 @@ class Sessions:
 
     def __init__(self, engine: Host, base: type[DeclarativeBase]) -> None:
         configure_mappers()
+        associations.refuse_undeclared(base.registry)
+        for mapper in base.registry.mappers:
+            check_references(mapper)
         self.plan = Plan(base.metadata)
         postgres_triggers.declare(base.metadata)
         self.memory = Memory(engine.device)

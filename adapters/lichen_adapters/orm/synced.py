@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import uuid
+from contextlib import suppress
 from typing import Any, ClassVar, Literal
 
 from sqlalchemy import Column, Connection, Table, Uuid, event
 from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.exc import NoReferenceError
 from sqlalchemy.orm import Mapped, MappedAsDataclass, Mapper, mapped_column
 from sqlalchemy.types import NullType
 
@@ -94,6 +97,7 @@ def _check(mapper: Mapper[Any], cls: type[Synced]) -> None:
     if not inherited:
         _check_key(table, cls.__name__, joined=joined)
     _check_columns(table)
+    check_references(mapper)
     search_index.declare(table)
     if any(constraint.initially for constraint in table.foreign_key_constraints):
         raise MappingError(f"{cls.__name__} has a deferred foreign key, which could only fail with everything merged")
@@ -123,6 +127,34 @@ def _check_key(table: Table, name: str, *, joined: bool) -> None:
         raise MappingError(
             f"the key of the synced class {name} is {', '.join(keys)}, not the `id` of the mixin", hint=hint
         )
+
+
+def check_references(mapper: Mapper[Any]) -> None:
+    """Raises `MappingError` for what points at the id of a synced class, as far as known, and is said to hold no ids.
+
+    SQLAlchemy gives such a column the type of its target, whatever the annotation says.
+    """
+    for name, column in mapper.columns.items():
+        said = {*re.findall(r"\w+", str(_annotation(mapper.class_, name)))}
+        if isinstance(column, Column) and _points_at_document(column):
+            typed = isinstance(column.type, NullType | Uuid)
+            if not typed or said & {"int", "str", "float", "bytes"}:
+                raise MappingError(
+                    f"{mapper.class_.__name__}.{name} points at the id of a synced class, and is declared otherwise",
+                    hint="annotate it with `Mapped[DocId]`, or `Mapped[DocId | None]`, and leave out the type",
+                )
+
+
+def _points_at_document(column: Column[Any]) -> bool:
+    for key in column.foreign_keys:
+        with suppress(NoReferenceError):  # that table comes later
+            return SYNCED in key.column.table.info and key.column.name == "id"
+    return False
+
+
+def _annotation(cls: type[Any], name: str) -> object:
+    found = (vars(base).get("__annotations__", {}).get(name) for base in cls.__mro__)
+    return next((one for one in found if one is not None), None)
 
 
 def _check_columns(table: Table) -> None:

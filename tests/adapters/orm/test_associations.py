@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lichen_adapters.orm import DocId, MappingError, Synced, synced_association
+from lichen_adapters.orm import DocId, MappingError, Synced, local_association, synced_association
 from lichen_adapters.orm.plan import Plan
 from orm_devices import SPACE, Device
 from orm_models import Tag, User, user_tag
 from sqlalchemy import Column, ForeignKey, Integer, String, Table, delete, insert, select, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
 @pytest.fixture
@@ -186,3 +186,37 @@ def test_a_table_that_is_not_declared_synced_stays_here() -> None:
     base = _base()
     _table(base, _key("a", "note.id"), _key("b", "note.id"))
     assert list(Plan(base.metadata).tables) == ["note"]
+
+
+@pytest.mark.parametrize("said", [None, "local", "synced"])
+def test_pairs_that_would_stay_on_the_device_unsaid_are_refused(tmp_path: Path, said: str | None) -> None:
+    class Own(DeclarativeBase):
+        pass
+
+    columns = (Column(f"{name}_id", ForeignKey(f"{name}.id"), primary_key=True) for name in ("note", "sign"))
+    note_sign = Table("note_sign", Own.metadata, *columns)
+
+    class Note(Synced, Own):
+        __tablename__ = "note"
+        signs: Mapped[list[Any]] = relationship("Sign", secondary=note_sign)
+
+    class Sign(Synced, Own):
+        __tablename__ = "sign"
+
+    if said is None:
+        with pytest.raises(MappingError, match=r"rows of note_sign, which Note\.signs writes") as refused:
+            Device(tmp_path, "one", Own)
+        assert "synced_association(note_sign" in str(refused.value.hint)
+        return
+    if said == "local":
+        local_association(note_sign)
+    else:
+        synced_association(note_sign, owner="note_id")
+    one, other = Device(tmp_path, "one", Own), Device(tmp_path, "other", Own)
+    with one.sessions.begin(SPACE) as session:
+        session.add(Note(signs=[Sign()]))
+    other.take_from(one)
+    with other.sessions() as session:
+        assert len(session.scalars(select(Note)).one().signs) == (said == "synced")
+    for device in (one, other):
+        device.stop()

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
-from lichen_adapters.orm import DocId, MappingError, Synced, local_column, synced_text
+from lichen_adapters.orm import DocId, MappingError, Sessions, Synced, local_column, synced_text
 from lichen_adapters.orm.plan import Plan
 from sqlalchemy import ForeignKey, Integer, Interval, LargeBinary, String, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -31,6 +31,39 @@ def test_a_number_as_key_is_refused(base: Any) -> None:
         class Note(Synced, base):
             __tablename__ = "note"
             id: Mapped[int] = mapped_column(primary_key=True)
+
+
+def test_a_reference_that_is_declared_as_a_number_is_refused(base: Any) -> None:
+    class Note(Synced, base):
+        __tablename__ = "note"
+        next_id: Mapped[DocId | None] = mapped_column(ForeignKey("note.id"))
+
+    with pytest.raises(MappingError, match=r"Item\.note_id points at the id of a synced class") as refused:
+
+        class Item(Synced, base):
+            __tablename__ = "item"
+            note_id: Mapped[int] = mapped_column(ForeignKey("note.id"))
+
+    assert "Mapped[DocId]" in str(refused.value.hint)
+
+    with pytest.raises(MappingError, match=r"Draft\.note_id points"):
+
+        class Draft(Synced, base):
+            __tablename__ = "draft"
+            note_id: Mapped[Any] = mapped_column(Integer, ForeignKey("note.id"))
+
+
+def test_a_reference_to_a_class_that_comes_later_is_refused_when_sessions_are_made(base: Any) -> None:
+    class Draft(base):
+        __tablename__ = "draft"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        note_id: Mapped[int | None] = mapped_column(ForeignKey("note.id"))
+
+    class Note(Synced, base):
+        __tablename__ = "note"
+
+    with pytest.raises(MappingError, match=r"Draft\.note_id points"):
+        Sessions(None, base)  # type: ignore[arg-type]  # the class is looked at first
 
 
 def test_a_key_of_two_columns_is_refused(base: Any) -> None:

@@ -160,6 +160,7 @@ class Sessions:
         table is new, or has changed; some at a time, and after a crash through those that are left. Raises
         `SessionMisuse` where tables in PostgreSQL lack the triggers that the application's migrations make.
         """
+        self._refuse_closed()
         self._engine.store.write(self._begin_preparing).result()
         with self.database.begin() as conn:
             if create:
@@ -223,6 +224,7 @@ class Sessions:
 
     def admit(self, session: Session, space: Space | SpaceId | None) -> None:
         """Let a session work on an engine that is watched over. Raises `SessionMisuse`."""
+        self._refuse_closed()
         if not self.prepared:
             raise SessionMisuse("rows are not up to date with documents yet", hint="call prepare() once, at the start")
         session.info[SESSIONS] = self
@@ -256,7 +258,11 @@ class Sessions:
             yield session
 
     def close(self) -> None:
-        """Close every connection, and end live queries; what is written later is no longer followed. Idempotent."""
+        """Close every connection, and end live queries; idempotent.
+
+        Sessions that were made here can still read. One that has written can commit; another that writes raises
+        `SessionMisuse`.
+        """
         unfollow, self._unfollow = self._unfollow, None
         if unfollow is not None:
             unfollow()
@@ -264,6 +270,13 @@ class Sessions:
         self.readers.shutdown()
         self.checkers.shutdown()
         self.database.dispose()
+
+    def _refuse_closed(self) -> None:
+        if self.feed.closed:
+            raise SessionMisuse(
+                "these sessions are closed: rows are not kept up to date with documents any more",
+                hint="make `Sessions(engine, Base)` anew, and call its prepare()",
+            )
 
     def lock(self, conn: Connection) -> None:
         """Let a connection of a session write from now on, and see the newest state."""
@@ -377,9 +390,11 @@ class Sessions:
         writing.journal.watch(dbapi)
 
     def _borrow(self, dbapi: Any, writing: Writing) -> None:
+        self._refuse_closed()
         loan = self._engine.store.borrow(driver.borrower())
         try:
             driver.wait_for(dbapi, loan)
+            self._refuse_closed()
         except BaseException:
             loan.give_back()
             raise

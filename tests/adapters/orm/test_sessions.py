@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from lichen.errors import ConfigError, StoreError
+from lichen.store.loan import Loan
 from lichen_adapters.orm import Misfit, SessionMisuse, Sessions
 from orm_devices import SPACE, Device
 from orm_models import Address, Base, Draft, User
@@ -56,6 +57,42 @@ def test_autocommit_and_two_phases_are_refused(device: Device) -> None:
         with pytest.raises(SessionMisuse, match="two-phase"):
             session.flush()
     assert names(device) == ["ann"]
+
+
+def test_what_is_written_after_sessions_are_closed_is_refused(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(device, "ann")
+    closed = device.sessions
+    borrowing, borrow = threading.Event(), device.store.borrow
+
+    def note(borrower: str) -> Loan:
+        loan = borrow(borrower)
+        borrowing.set()
+        return loan
+
+    with closed(SPACE) as session, closed() as writing, closed() as waiting:
+        ann = session.scalars(select(User)).one()
+        writing.scalars(select(User)).one().stars = 3
+        writing.flush()
+        monkeypatch.setattr(device.store, "borrow", note)
+        with ThreadPoolExecutor() as threads:
+            waits = threads.submit(waiting.execute, update(User).values(stars=9))
+            assert borrowing.wait(9)
+            closed.close()
+            writing.commit()  # what it has written was followed
+            with pytest.raises(SessionMisuse, match="are closed"):
+                waits.result(9)
+        ann.name = "eve"
+        with pytest.raises(SessionMisuse, match="are closed"):
+            session.commit()
+    with pytest.raises(SessionMisuse, match="are closed"):
+        closed(SPACE)
+    with pytest.raises(SessionMisuse, match="are closed"):
+        closed.prepare()
+    device.sessions = Sessions(device, Base)
+    device.sessions.prepare()
+    device.check()
+    with device.sessions() as session:
+        assert [(user.name, user.stars) for user in session.scalars(select(User))] == [("ann", 3)]
 
 
 def test_a_session_that_is_not_the_engines_is_refused(device: Device) -> None:

@@ -4,6 +4,7 @@
 
     LichenError
     ├── ConfigError            a setting or an argument is wrong
+    ├── EngineMisuse           the engine was used where, or when, it cannot work
     ├── NotFound               no such space, document, device or ticket here
     ├── AccessDenied           this device lacks the right
     ├── LimitExceeded          a named limit of `lichen.config` was reached
@@ -46,6 +47,10 @@ class LichenError(Exception):
 
 class ConfigError(LichenError):
     """A setting or an argument is wrong."""
+
+
+class EngineMisuse(LichenError):
+    """An engine was used after it was closed, in a forked process, or where it would wait for itself."""
 
 
 class NotFound(LichenError):

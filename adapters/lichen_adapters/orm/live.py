@@ -12,7 +12,8 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Protocol, TypeVar, TypeVarTuple, overload
 
 from sqlalchemy import Executable
@@ -94,13 +95,16 @@ def call_live(
     statement: Executable,
     callback: Callable[[Rows[Any]], object],
     reads: Iterable[Any] = (),
+    *,
+    deliver: Callable[[Callable[[], None]], object] = lambda call: call(),
 ) -> Callable[[], None]:
     """As `live`, with a callback: it is called with the first rows soon, and then with each that differ.
 
-    It is called on a thread for such queries, never twice at once. Returns what ends it. What it raises is logged, as
-    is what running the statement raises; then it is run again after the next change. Raises `SessionMisuse`.
+    It is called on a thread for such queries, or where `deliver` has it called, never twice at once. Returns what ends
+    it. What it raises is logged, as is what running the statement raises; then it is run again after the next change.
+    Raises `SessionMisuse`.
     """
-    return _Calls(sessions, Query(sessions, statement, reads), callback).begin()
+    return _Calls(sessions, Query(sessions, statement, reads), callback, deliver).begin()
 
 
 def _executor(sessions: LiveFactory, query: Query) -> Executor:
@@ -108,10 +112,17 @@ def _executor(sessions: LiveFactory, query: Query) -> Executor:
 
 
 class _Calls:
-    def __init__(self, sessions: LiveFactory, query: Query, callback: Callable[[Rows[Any]], object]) -> None:
+    def __init__(
+        self,
+        sessions: LiveFactory,
+        query: Query,
+        callback: Callable[[Rows[Any]], object],
+        deliver: Callable[[Callable[[], None]], object],
+    ) -> None:
         self._sessions = sessions
         self._query = query
         self._callback = callback
+        self._deliver = deliver
         self._ended = False
         self._end: Callable[[], None] = lambda: None
 
@@ -125,14 +136,21 @@ class _Calls:
         self._end()
 
     def _wake(self) -> None:
-        if not self._sessions.feed.closed:
+        with suppress(RuntimeError):  # the sessions are closed
             _executor(self._sessions, self._query).submit(self._work)
 
     def _work(self) -> None:
+        """The query wakes nobody until `next` has returned None: until then it is either here, or with the callback."""
         with _logged():
-            while not self._ended and (rows := self._query.next()) is not None:
-                with _logged():
-                    self._callback(rows)
+            rows = None if self._ended else self._query.next()
+            if rows is not None:
+                self._deliver(partial(self._show, rows))
+
+    def _show(self, rows: Rows[Any]) -> None:
+        with _logged():
+            if not self._ended:
+                self._callback(rows)
+        self._wake()
 
 
 @contextmanager

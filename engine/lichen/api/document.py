@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from lichen_crdt import ChangeInfo, inspect
+from lichen_crdt import ChangeInfo, TransactionError, inspect
 from lichen_crdt import Document as CrdtDocument
 
 from lichen.api.feed import Feed
@@ -66,12 +67,37 @@ class Transaction:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.take_back(kind, error, trace)
+        if error is None:
+            await self._opened.saved()
+
+    # For `lichen.blocking`: the block is on another thread, `__enter__` is called there, the others on the loop
+
+    async def lend(self) -> None:
+        """Wait for its turn, and lend it to the thread that is going to enter."""
+        await self._opened.lend_turn()
+
+    def take_back(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """The block has ended: make its change, and give the turn back."""
+        self._opened.lent = False
         try:
             self.__exit__(kind, error, trace)
         finally:
             self._opened.end_turn()
-        if error is None:
-            await self._opened.saved()
+
+    def roll_back(self) -> None:
+        """Take back what the block wrote, on any thread."""
+        if self._inner is not None:
+            with contextlib.suppress(TransactionError):  # it has ended
+                self._inner.__exit__(RuntimeError, None, None)
+
+    def abandon(self) -> None:
+        """The block will not end, or was never entered: take back what it wrote, and give the turn back."""
+        self._opened.lent = False
+        self.roll_back()
+        self._opened.end_turn()
 
 
 class Document:

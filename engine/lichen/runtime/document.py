@@ -101,6 +101,8 @@ class OpenDocument:
     listeners: list[Callable[[Applied], None]] = field(default_factory=list)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by an open transaction, while a snapshot is made, and at the moments when an apply changes the document."""
+    lent: bool = False
+    """A transaction of another thread has the turn: until that ends, to read `crdt` would hold up the loop."""
     saving: Saving = field(default_factory=Saving)
     sealing: Sealing = field(default_factory=Sealing)
     incoming: Incoming = field(default_factory=Incoming)
@@ -108,6 +110,8 @@ class OpenDocument:
     """Bytes of changes that are not in a change set yet, on disk or not."""
     progress: asyncio.Event = field(default_factory=asyncio.Event)
     """Set whenever a queue moves."""
+    _joining: list[Sequence[Unsealed]] = field(default_factory=list)
+    """Written by another connection while the turn was lent."""
     _merged: bool = True
     """Something was applied since the last local change, so that the next one's deps must be looked up."""
     _folding: bool = False
@@ -175,7 +179,9 @@ class OpenDocument:
 
     def join(self, written: Sequence[Unsealed]) -> None:
         """Another connection of this device wrote these: they are on disk, and are to be sealed and shown."""
-        if self.failure is None and self.crdt.missing([written[-1].hash]):  # else they were there when it was loaded
+        if self.lent:
+            self._joining.append(written)
+        elif self.failure is None and self.crdt.missing([written[-1].hash]):  # else they were there when it was loaded
             self.resume(written)
             self.incoming.take(self, [Arrived(tuple(item.change for item in written), self.host.device, None)])
 
@@ -194,8 +200,18 @@ class OpenDocument:
 
     def end_turn(self) -> None:
         """Give the turn back, and apply what came in meanwhile: nothing else would, until the next set comes."""
+        self.lent = False
         self.turn.release()
+        joining, self._joining = self._joining, []
+        for written in joining:
+            self.join(written)
+        self.saving.go_on(self)
         self.apply_soon()
+
+    async def lend_turn(self) -> None:
+        """Take the turn for a transaction of another thread."""
+        await self.turn.acquire()
+        self.lent = True
 
     async def level_turn(self) -> None:
         """Take the turn when all that came in is applied."""
@@ -267,7 +283,8 @@ class OpenDocument:
         self.tail_bytes += sum(map(len, changes))
 
     def _fold_if_long(self) -> None:
-        self.fold_from(max(self.fold_changes, self.crdt.operations // 8))
+        if not self.lent:
+            self.fold_from(max(self.fold_changes, self.crdt.operations // 8))
 
     def fold_from(self, changes: int) -> None:
         """Fold the tail, if it has so many changes, or is large."""

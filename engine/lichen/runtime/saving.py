@@ -62,6 +62,11 @@ class Saving:
         if not self.busy:
             self._save(opened)
 
+    def go_on(self, opened: OpenDocument) -> None:
+        """Write heads and title that could not be read while the turn was lent."""
+        if self._stale and not self.busy:
+            self._save(opened)
+
     async def wait(self, opened: OpenDocument) -> None:
         """Return when everything added so far is on disk. Raises `StoreError` when it could not be written."""
         if opened.failure is None and self._saved >= self._recorded:
@@ -92,17 +97,19 @@ class Saving:
     def _save(self, opened: OpenDocument) -> None:
         """Write all that has gathered; when it is on disk, the next."""
         self._stop_gathering()
-        if opened.failure is not None:
+        if opened.failure is not None or (opened.lent and not self.waiting):
             return
-        doc, changes, heads, title = opened.id, self.waiting, opened.crdt.heads, rows.title_of(opened.crdt)
+        doc, changes = opened.id, self.waiting
+        listed = None if opened.lent else (opened.crdt.heads, rows.title_of(opened.crdt))
         self.waiting = []
-        self.busy, self._stale = True, False
+        self.busy, self._stale = True, listed is None
         loop = asyncio.get_running_loop()
         now_ms = int(time.time() * 1000)
 
         def job(conn: Any) -> None:
             rows.save_changes(conn, doc, changes)
-            rows.save_heads(conn, doc, heads, title, now_ms)
+            if listed is not None:
+                rows.save_heads(conn, doc, *listed, now_ms)
 
         def done(_result: object, error: BaseException | None) -> None:
             loop.call_soon_threadsafe(self._ended, opened, changes, error)

@@ -1,0 +1,169 @@
+"""Something that is open on the loop's thread, and calls to it from others.
+
+Each has one task there, which enters its context manager and leaves it: at `close`, and at the latest when the main
+thread ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures.thread  # before the hook below, which then runs before executors are shut
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError, Future
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from lichen.blocking.deadline import remaining, within
+from lichen.blocking.loop import borrow_loop, return_loop
+from lichen.errors import EngineMisuse
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Host(Generic[T_co]):
+    """Holds open what a context manager gives; `value` is that."""
+
+    def __init__(self, opening: AbstractAsyncContextManager[T_co], what: str) -> None:
+        """Open it, and wait until it is. Raises what opening raises, and `TimeoutError`."""
+        seconds = remaining(f"opening {what}")
+        self._what = what
+        self._pid = os.getpid()
+        self._gate = threading.Lock()
+        self._closed = False
+        self._calls: set[Future[Any]] = set()
+        self._thread = borrow_loop()
+        self._ending = asyncio.Event()
+        opened: Future[T_co] = Future()
+        self._living = asyncio.run_coroutine_threadsafe(self._live(opening, opened, seconds), self._thread.loop)
+        _open.add(self)
+        try:
+            self.value = opened.result()
+        except BaseException:
+            self._living.cancel()
+            self.close()
+            raise
+
+    async def _live(
+        self, opening: AbstractAsyncContextManager[T_co], opened: Future[T_co], seconds: float | None
+    ) -> None:
+        try:
+            value = await within(opening.__aenter__, seconds, f"opening {self._what}")
+        except BaseException as error:
+            opened.set_exception(CancelledError() if isinstance(error, asyncio.CancelledError) else error)
+            return
+        opened.set_result(value)
+        try:
+            await self._ending.wait()
+        finally:
+            await opening.__aexit__(None, None, None)
+
+    def run(self, function: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The result of a coroutine function, called on the loop. Raises `EngineMisuse`, and `TimeoutError`.
+
+        Cancelled when this thread is interrupted while it waits.
+        """
+        what = getattr(function, "__qualname__", "this call")
+        self.refuse_wrong_place()
+        seconds = remaining(what)
+        future = self.submit(within(partial(function, *args, **kwargs), seconds, what))
+        try:
+            return future.result()
+        except CancelledError:
+            raise self._is_closed() from None
+        except BaseException:
+            future.cancel()
+            raise
+
+    def submit(self, work: Coroutine[Any, Any, R]) -> Future[R]:
+        """Begin a coroutine on the loop; it is cancelled when this closes. Raises `EngineMisuse`."""
+        with self._gate:
+            if self._closed:
+                work.close()
+                raise self._is_closed()
+            future = asyncio.run_coroutine_threadsafe(work, self._thread.loop)
+            self._calls.add(future)
+        future.add_done_callback(self._calls.discard)
+        return future
+
+    def call(self, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """The result of a function, called on the loop, also when this thread is interrupted. Raises `EngineMisuse`."""
+        self.refuse_wrong_place()
+        result: Future[R] = Future()
+
+        def work() -> None:
+            try:
+                result.set_result(function(*args, **kwargs))
+            except BaseException as error:
+                result.set_exception(error)
+
+        self.call_soon(work)
+        return result.result()
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """Have a function called on the loop, without waiting. Raises `EngineMisuse`."""
+        with self._gate:
+            if self._closed or os.getpid() != self._pid:
+                raise self._is_closed()
+            self._thread.loop.call_soon_threadsafe(function)
+
+    def refuse_wrong_place(self) -> None:
+        """Raises `EngineMisuse` where nothing that waits for the loop could ever go on."""
+        if os.getpid() != self._pid:
+            raise EngineMisuse(
+                f"{self._what} was opened before this process was forked, and cannot be used in it",
+                hint="open it after the fork, or start processes with the method `spawn`",
+            )
+        if threading.current_thread() is self._thread.thread:
+            raise EngineMisuse(
+                f"{self._what} was used on its own loop's thread, where it would wait for itself",
+                hint="deliver callbacks to another thread",
+            )
+
+    def _is_closed(self) -> EngineMisuse:
+        return EngineMisuse(f"{self._what} is closed")
+
+    def close(self) -> None:
+        """Leave the context manager, and wait for that; idempotent. What others still wait for is cancelled.
+
+        In a process that was forked from that of the host it does nothing.
+        """
+        if os.getpid() != self._pid:
+            return
+        if threading.current_thread() is self._thread.thread:
+            self.refuse_wrong_place()
+        with self._gate:
+            first, self._closed = not self._closed, True
+        if first:
+            self._thread.loop.call_soon_threadsafe(self._ending.set)
+        concurrent.futures.wait([self._living])
+        with self._gate:
+            first = self in _open
+            _open.discard(self)
+        if first:
+            for call in list(self._calls):
+                call.cancel()
+            return_loop()
+        if not self._living.cancelled():
+            self._living.result()
+
+
+_open: set[Host[Any]] = set()
+"""What is open in this process."""
+
+
+def _close_all() -> None:
+    for host in list(_open):
+        host.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_open.clear)
+
+# Not `atexit`: by then executors take no more work, and to close an engine takes some. The standard library ends its
+# own executors by the same function, which has no public name.
+threading._register_atexit(_close_all)  # type: ignore[attr-defined]  # noqa: SLF001

@@ -1,0 +1,84 @@
+"""The handle of one space."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+from lichen_crdt import Value
+
+from lichen.api.space import DocumentInfo, MemberInfo
+from lichen.api.space import Space as AsyncSpace
+from lichen.blocking.document import Document
+from lichen.ids import DeviceKey, DocId, SpaceId
+from lichen.wire.operation import Role
+
+if TYPE_CHECKING:
+    from lichen.blocking.engine import Engine
+
+
+class Space:
+    """One space on this device."""
+
+    def __init__(self, engine: Engine, space: AsyncSpace) -> None:
+        self._engine = engine
+        self._space = space
+
+    @property
+    def id(self) -> SpaceId:
+        """32 bytes."""
+        return self._space.id
+
+    @property
+    def recovery_key(self) -> str | None:
+        """The recovery key as text, only in the handle that `create_space` returned: it is kept nowhere."""
+        return self._space.recovery_key
+
+    @property
+    def name(self) -> str:
+        """What its members call it; empty while that is not known here."""
+        return self._space.name
+
+    @property
+    def role(self) -> Role | None:
+        """This device's role."""
+        return self._engine.call(lambda: self._space.role)
+
+    def members(self) -> list[MemberInfo]:
+        """Everyone in the space, by role from owner down."""
+        return self._engine.call(self._space.members)
+
+    def name_of(self, device: DeviceKey) -> str:
+        """What the member with this device calls itself; empty while that is not known."""
+        return self._engine.call(self._space.name_of, device)
+
+    def documents(self) -> list[DocumentInfo]:
+        """The documents, most recently changed first."""
+        return self._engine.run(self._space.documents)
+
+    def create(self, content: Mapping[str, Value] | None = None) -> Document:
+        """A new document with this content, on disk when this returns. Raises `AccessDenied`."""
+        return Document(self._engine, self._engine.run(self._space.create, content))
+
+    def document(self, doc: DocId, *, wait_s: float = 0.0) -> Document:
+        """The document; waits for it to arrive up to `wait_s` seconds. Raises `NotFound` when it is not in this
+        space.
+        """
+        return Document(self._engine, self._engine.run(self._space.document, doc, wait_s=wait_s))
+
+    def invite(
+        self,
+        *,
+        mode: Literal["auto"],
+        role: Role = Role.WRITER,
+        expires: timedelta = timedelta(days=1),
+        uses: int = 1,
+        hints: Sequence[str] | None = None,
+    ) -> str:
+        """A ticket: one string that lets whoever has it join with `role`.
+
+        With `mode="auto"` this device answers by itself, whenever it is there. `hints` are addresses to find it at;
+        by default those that it is connected to or listens at. Raises `AccessDenied`, `ConfigError`.
+        """
+        return self._engine.run(self._space.invite, mode=mode, role=role, expires=expires, uses=uses, hints=hints)

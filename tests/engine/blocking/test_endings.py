@@ -1,0 +1,135 @@
+"""However a script ends, what it was told is on disk is there, its process is gone, and the store opens again."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from lichen.blocking import Engine, Relay
+from lichen.errors import EngineMisuse
+
+from .conftest import Open
+
+WRITER = Path(__file__).parent / "writer.py"
+
+
+def begin(url: str, end: str = "") -> subprocess.Popen[str]:
+    command = [sys.executable, "-u", str(WRITER), url, end]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def number_in(url: str) -> int:
+    with Engine.open(url, create=False) as engine:
+        space = engine.spaces[0]
+        (info,) = space.documents()
+        note = space.document(info.id)
+        assert info.heads == note.heads
+        found = note.doc["n"]
+    assert isinstance(found, int)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "says"),
+    [
+        ("falls off its end", 0, ""),
+        ("exits", 3, ""),
+        ("closes", 0, ""),
+        ("waits in a thread", 0, ""),
+        ("raises in a callback", 1, "ZeroDivisionError"),
+        ("leaves a block open", 3, ""),
+    ],
+)
+def test_a_script_that_ends_leaves_everything_in_the_file(tmp_path: Path, end: str, code: int, says: str) -> None:
+    url = f"sqlite:///{tmp_path}/notes.db"
+    with begin(url, end) as script:
+        try:
+            told, errors = script.communicate(timeout=60)
+        finally:
+            script.kill()
+    assert script.returncode == code, errors
+    assert errors.strip().endswith(says) if says == "" else says in errors
+    assert told.split()[-1] == "100"
+    assert not (tmp_path / "notes.db-wal").exists(), "the store was closed as it should be"
+    assert number_in(url) == 100
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda how: how.name)
+def test_a_script_that_is_stopped_at_any_moment_loses_nothing_it_was_told(tmp_path: Path, how: signal.Signals) -> None:
+    seed = int(os.environ.get("LICHEN_SEED", random.randrange(1 << 32)))
+    print(f"seed {seed}")
+    moment = random.Random(seed)
+    url = f"sqlite:///{tmp_path}/notes.db"
+    for _ in range(3):
+        with begin(url) as script:
+            try:
+                assert script.stdout is not None
+                told = 0
+                for _ in range(moment.randrange(1, 120)):
+                    told = int(script.stdout.readline())
+                script.send_signal(how)
+                rest, errors = script.communicate(timeout=60)
+            finally:
+                script.kill()
+        told = int(rest.split()[-1]) if rest else told
+        if how == signal.SIGINT:
+            assert errors.strip().endswith("KeyboardInterrupt"), errors
+            assert not (tmp_path / "notes.db-wal").exists(), "the store was closed as it should be"
+        assert told <= number_in(url) <= told + 1
+
+
+def test_ctrl_c_while_a_call_waits_cancels_it_and_the_engine_goes_on(open_engine: Open) -> None:
+    engine = open_engine()
+    note = engine.create_space("Family").create({"n": 0})
+    main = threading.get_ident()
+    engine.call_soon(lambda: signal.pthread_kill(main, signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        engine.wait_for_document(note.space, b"x" * 16, 60)  # type: ignore[arg-type]
+    with note.change() as doc:
+        doc["n"] = 1
+
+
+def in_a_child(engine: Engine, relay: Relay, note: object, said: multiprocessing.SimpleQueue) -> None:  # type: ignore[type-arg]
+    errors = []
+    for use in (lambda: engine.spaces, engine.events, engine.settled, lambda: relay.status, note.change):  # type: ignore[attr-defined]
+        try:
+            use()
+        except EngineMisuse as error:
+            errors.append(str(error))
+    engine.close()
+    relay.close()
+    said.put(errors)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_gets_clear_errors_may_open_others_and_harms_nothing(
+    open_engine: Open, tmp_path: Path
+) -> None:
+    engine = open_engine()
+    note = engine.create_space("Family").create({"n": 0})
+    context = multiprocessing.get_context("fork")
+    with Relay.open(f"sqlite:///{tmp_path}/relay.db") as relay:
+        said = context.SimpleQueue()
+        child = context.Process(target=in_a_child, args=(engine, relay, note, said))
+        child.start()
+        child.join(60)
+        assert child.exitcode == 0
+        errors = said.get()
+        said.close()
+    assert len(errors) == 5
+    assert all("before this process was forked" in error for error in errors)
+    script = "import os,sys; sys.path.insert(0, sys.argv[2]); import forking; forking.main(sys.argv[1])"
+    ran = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path), str(WRITER.parent)],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "EngineMisuse\nchild 1\nparent 2\n", "")
+    with note.change() as doc:
+        doc["n"] = 1

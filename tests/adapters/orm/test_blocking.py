@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,6 +62,28 @@ def test_the_document_of_a_row_is_edited_and_the_row_follows(sessions: Sessions,
         assert session.scalars(select(Note.body)).one() == "milk"
     with pytest.raises(SessionMisuse):
         sessions.document(Note(title="new"))
+
+
+def test_what_a_session_writes_into_a_document_while_a_block_is_open_is_in_it_after_the_block(
+    engine: Engine, sessions: Sessions, space: Space
+) -> None:
+    note = add(sessions, space, "Groceries")
+    document = sessions.document(note)
+
+    def rename() -> None:
+        with sessions.begin() as session:
+            session.scalars(select(Note)).one().title = "Food"
+
+    with document.change() as doc:
+        doc["body"].append("milk")
+        (renaming := threading.Thread(target=rename)).start()
+        renaming.join()
+        began = time.monotonic()
+        assert [one.id for one in engine.spaces] == [space.id]
+        assert time.monotonic() - began < 5, "the loop waits for no block"
+    assert document.doc.to_py() | {"title": "Food", "body": "milk"} == document.doc.to_py()
+    with sessions() as session:
+        assert session.execute(select(Note.title, Note.body)).one() == ("Food", "milk")
 
 
 def test_a_live_query_is_waited_for(sessions: Sessions, space: Space) -> None:

@@ -106,6 +106,27 @@ def test_the_loop_goes_on_while_a_block_is_open(open_engine: Open) -> None:
     assert str(note.doc["body"]) == "eggs and milk and flour and bread"
 
 
+def test_what_was_written_before_a_block_is_acknowledged_while_it_is_open_and_listed_after_it(
+    open_engine: Open,
+) -> None:
+    engine = open_engine()
+    space = engine.create_space("Family")
+    note = space.create({"n": 0})
+    events, hold = note.events(), threading.Event()
+    engine.asynchronous.store.write_soon(lambda _conn: hold.wait(20), lambda _result, _error: None)
+    with ThreadPoolExecutor(2) as pool:
+        before = [pool.submit(_count, note), pool.submit(_count, note)]
+        with timeout(20):
+            assert len([next(events), next(events)]) == 2
+        with note.change():
+            hold.set()
+            for done in before:
+                done.result(5)
+    note.settled()
+    (info,) = space.documents()
+    assert (note.doc["n"], info.heads) == (2, note.heads)
+
+
 def _append(note: Document, words: str) -> None:
     with note.change() as doc:
         doc["body"].append(words)

@@ -1,7 +1,7 @@
 """How fast rows follow documents: rows/s, beside the limits that are asked for.
 
-- orm-merge: another device made objects of 6 columns, each sealed in a set of its own. From the link to that device
-  being dialled until all rows are committed here: fetched, checked, opened, stored, and written as rows.
+- orm-merge: another device, in another process on loopback, made objects of 6 columns, each sealed in a set of its own.
+  From the link to it being dialled until all rows are committed here: fetched, checked, opened, stored, and written.
 - orm-merge-rows: the last step alone. Documents in memory have taken changes to 2 columns; their rows are written from
   the patches.
 """
@@ -18,42 +18,47 @@ from pathlib import Path
 from typing import Any
 
 from lichen import Engine
-from lichen.runtime.rows import documents_to_seal
 from lichen_adapters.orm import Sessions
-from orm_contacts import Base, Contact, contacts
+from orm_contacts import Base, Contact
 from sqlalchemy import Connection, func, select
+from two_devices import process
+
+DEVICE = Path(__file__).with_name("merge_device.py")
+READY_S = 600.0
 
 
 async def merges(objects: int, rounds: int) -> dict[str, list[float]]:
     """Rows/s of each workload."""
     found: dict[str, list[float]] = {"orm-merge": [], "orm-merge-rows": []}
-    with tempfile.TemporaryDirectory() as folder:
-        for number in range(rounds):
-            there, here = (f"sqlite:///{Path(folder) / name}{number}.db" for name in ("there", "here"))
-            async with Engine.open(there) as ann:
-                address = await ann.listen(f"memory://merge{number}")
-                space = await ann.create_space("Bench")
-                async with Engine.open(here) as bob:
-                    await bob.join(await space.invite(mode="auto", hints=[address]))
-                sessions = Sessions(ann, Base)
-                await asyncio.to_thread(sessions.prepare)
-                with sessions.begin(space) as session:
-                    session.add_all(contacts(Contact, objects))
-                while await asyncio.wrap_future(ann.store.write(documents_to_seal)):
-                    await asyncio.sleep(0.05)
-                sessions.close()
-                async with Engine.open(here) as bob:
-                    sessions = Sessions(bob, Base)
-                    await asyncio.to_thread(sessions.prepare)
-                    began = time.perf_counter()
-                    await bob.connect(address)
-                    while await asyncio.to_thread(_count, sessions) < objects:
-                        await asyncio.sleep(0.02)
-                    found["orm-merge"].append(objects / (time.perf_counter() - began))
-                    seconds = await asyncio.wrap_future(bob.store.write(partial(_write_rows, sessions)))
-                    found["orm-merge-rows"].append(objects / seconds)
-                    sessions.close()
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory(prefix="lichen-bench-") as folder:
+            merged, written = await _merge(Path(folder), objects)
+        found["orm-merge"].append(objects / merged)
+        found["orm-merge-rows"].append(objects / written)
     return found
+
+
+async def _merge(folder: Path, objects: int) -> tuple[float, float]:
+    """Seconds of both workloads."""
+    here = f"sqlite:///{folder / 'here.db'}"
+    async with process(str(DEVICE), f"sqlite:///{folder / 'there.db'}", str(objects)) as there:
+        space = await there.line()
+        async with Engine.open(here, passphrase="benchmark") as engine:
+            await engine.join(space["ticket"])
+        assert there.process.stdin is not None
+        there.process.stdin.write(b"next\n")
+        await there.line(READY_S)
+        async with Engine.open(here, passphrase="benchmark") as engine:
+            sessions = Sessions(engine, Base)
+            await asyncio.to_thread(sessions.prepare)
+            began = time.perf_counter()
+            await engine.connect(space["address"])
+            while await asyncio.to_thread(_count, sessions) < objects:
+                await asyncio.sleep(0.02)
+            merged = time.perf_counter() - began
+            written = await asyncio.wrap_future(engine.store.write(partial(_write_rows, sessions)))
+            sessions.close()
+    return merged, written
 
 
 def _count(sessions: Sessions) -> int:

@@ -65,6 +65,11 @@ class SyncedTable:
         return self.table.name
 
     @property
+    def alone(self) -> bool:
+        """Whether its rows own nothing: no parts, and no associations."""
+        return not self.parts and not self.associations
+
+    @property
     def joins(self) -> bool:
         """Whether rows with one key are one row."""
         return bool(self.table.info.get(JOIN))
@@ -120,7 +125,7 @@ class Plan:
 
     def _refer(self, planned: SyncedTable) -> None:
         """Find the columns of a table that point at rows which may be joined."""
-        if planned.joins and (planned.parts or planned.associations):
+        if planned.joins and not planned.alone:
             raise MappingError(
                 f"rows of {planned.name} are joined when they have one key, but own others",
                 hint='let those own them that point at them, or leave out clash="join"',

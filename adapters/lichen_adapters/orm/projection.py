@@ -161,9 +161,8 @@ def read_row(planned: SyncedTable, source: Content, fixed: Row) -> Row:
     """The columns of a row that a map holds, beside `fixed`. Raises `Misfit`."""
     row = dict(fixed)
     for name, column in planned.columns.items():
-        value = column.read(source)
-        if value is not None or name in source:
-            row[name] = value
+        if name in source:
+            row[name] = column.read(source)
     return row
 
 

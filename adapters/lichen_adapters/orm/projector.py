@@ -18,7 +18,7 @@ from lichen_adapters.orm.held import Held, held_rows
 from lichen_adapters.orm.joining import Joining
 from lichen_adapters.orm.joins import Joins
 from lichen_adapters.orm.memory import Kept, Memory, Taken, content_of_kept
-from lichen_adapters.orm.plan import Plan, SyncedTable
+from lichen_adapters.orm.plan import DELETED, Plan, SyncedTable
 from lichen_adapters.orm.projection import (
     Content,
     Link,
@@ -56,7 +56,7 @@ class Projector:
         self.clashes = Clashes(self.held)
         self.disputes = Disputes()
         self.joins = Joins()
-        self._batch = Batch(self._write_alone)
+        self._batch = Batch(self._write_apart)
         self.joining = Joining(plan, self.clashes, self.joins, self.rebuild, self._batch.flush)
 
     def changed(self, conn: Connection, changes: Mapping[bytes, Sequence[bytes]]) -> None:
@@ -81,6 +81,9 @@ class Projector:
         what = None if taken.places is None else stale(root, taken.doc, taken.places)
         if what is None or what.everything:
             self.write_all(conn, root, taken.doc, taken.document)
+        elif root.alone:
+            for place, columns in what.rows.items():  # itself, or nothing
+                self._write_alone(conn, place, taken.document, content, columns)
         elif what.rows or what.links:
             self._write_stale(conn, root, taken.doc, taken.document, content, what)
 
@@ -88,7 +91,18 @@ class Projector:
         there = sources(root, doc, content)
         for place, source in there.items():
             self._write(conn, doc, place, source, None, there=False if place[0] is root else None)
-        self._write_links(conn, doc, links(root, doc, content, there), there, ())
+        if not root.alone:
+            self._write_links(conn, doc, links(root, doc, content, there), there, ())
+
+    def _write_alone(
+        self, conn: Connection, place: Place, document: Kept, content: Content, columns: set[str] | None
+    ) -> None:
+        """As `_write_stale`, of a row that owns nothing."""
+        doc = place[1]
+        source = None if content.get(DELETED) else content
+        self._write(conn, doc, place, source, columns)
+        if source is None or isinstance(document, Document):
+            self._review(conn, doc, document, {place: content}, {place: columns})
 
     def _write_stale(
         self, conn: Connection, root: SyncedTable, doc: uuid.UUID, document: Kept, content: Content, what: Stale
@@ -97,7 +111,7 @@ class Projector:
         lying = contents(root, doc, content)
         with_beneath(what.rows, doc, lying)
         there = sources(root, doc, content)
-        owners = [place for place in what.rows if place[0].parts or place[0].associations]
+        owners = [place for place in what.rows if not place[0].alone]
         held = {place for place in owners if self.held.holds(conn, *place)}
         places = sorted(what.rows, key=lambda place: place[0].number)
         for place in places:  # owners first, so that what another owner takes over is there before its old one goes
@@ -347,11 +361,11 @@ class Projector:
         else:
             self.held.release(conn, planned, key, doc)
 
-    def _write_alone(self, conn: Connection, write: Write) -> None:
+    def _write_apart(self, conn: Connection, write: Write) -> None:
         """Write one row of a batch that the database did not take as a whole; if it is held, what it owns goes too."""
         planned, key = write.place
         self._put_now(conn, write.doc, write.place, write.row, None, there=not write.new)
-        if (planned.parts or planned.associations) and self.held.holds(conn, planned, key):
+        if not planned.alone and self.held.holds(conn, planned, key):
             self.rebuild(conn, write.doc)
 
     def _hold(self, conn: Connection, doc: uuid.UUID, place: Place, reason: str, claim: Claim | None) -> None:

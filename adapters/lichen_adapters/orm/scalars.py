@@ -44,10 +44,13 @@ def _text(to_text: Callable[[Any], str], from_text: Callable[[str], Any]) -> Sca
     return Scalar(to_text, read)
 
 
+_INT = _plain(int)
+_NUMBER = _plain(float, int)
+
 _SCALARS: dict[type, Scalar] = {
     bool: _plain(bool),
-    int: _plain(int),
-    float: Scalar(lambda value: value, lambda value: float(_plain(float, int).from_document(value))),
+    int: _INT,
+    float: Scalar(lambda value: value, lambda value: float(_NUMBER.from_document(value))),
     str: _plain(str),
     bytes: _plain(bytes),
     uuid.UUID: _text(str, uuid.UUID),
@@ -57,7 +60,7 @@ _SCALARS: dict[type, Scalar] = {
     datetime.time: _text(datetime.time.isoformat, datetime.time.fromisoformat),
     datetime.timedelta: Scalar(
         lambda value: value // datetime.timedelta(microseconds=1),
-        lambda value: datetime.timedelta(microseconds=_plain(int).from_document(value)),
+        lambda value: datetime.timedelta(microseconds=_INT.from_document(value)),
     ),
 }
 

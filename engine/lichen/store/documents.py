@@ -25,6 +25,7 @@ _CREATE = Statement(
     "INSERT INTO lichen_documents (doc, space, created_ms, changed_ms, heads, title) VALUES (?, ?, ?, ?, ?, ?)",
     {4: HEADS, 5: TITLE},
 )
+_HOLD = Statement(f"{_CREATE.sql} ON CONFLICT DO NOTHING", {4: HEADS, 5: TITLE})
 _BEGIN_SESSION = Statement("INSERT INTO lichen_sessions (doc, session, nonce, seq, last) VALUES (?, ?, ?, 0, NULL)")
 _ADVANCE = Statement(
     "INSERT INTO lichen_sessions (doc, session, nonce, seq, last) VALUES (?, ?, NULL, ?, ?)"
@@ -75,12 +76,9 @@ _ROW = (documents.c.doc, documents.c.space, documents.c.changed_ms, documents.c.
 
 def create_documents(conn: Connection, docs: Iterable[bytes], space: bytes, now_ms: int) -> None:
     """Hold documents; nothing happens to those that are held already."""
-    rows = [
-        {"doc": doc, "space": space, "created_ms": now_ms, "changed_ms": now_ms, "heads": b"", "title": None}
-        for doc in docs
-    ]
+    rows = [(doc, space, now_ms, now_ms, b"", None) for doc in docs]
     if rows:
-        conn.execute(upsert(conn, documents).on_conflict_do_nothing(), rows)
+        _HOLD.many(conn, rows)
 
 
 def get_document(conn: Connection, doc: bytes) -> DocumentRow | None:

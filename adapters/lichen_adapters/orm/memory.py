@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from lichen.core.actors import actor_id
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
-from lichen.runtime.documents import build_crdt
+from lichen.runtime.building import build_crdt
 from lichen.store import documents
 from lichen_crdt import CrdtError, Document, Record, inspect
 from sqlalchemy import Connection

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from lichen.errors import NotFound
-from lichen.runtime.documents import build_crdt
+from lichen.runtime.building import build_crdt
 from lichen.store.documents import load_tail
 from lichen_crdt import Document
 from sqlalchemy import Connection, insert, select

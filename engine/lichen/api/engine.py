@@ -453,10 +453,20 @@ class Engine:
         """A change set is not valid in its past."""
         self._loop.call_soon_threadsafe(self._publish, Rejected(space, set_id, reason))
 
+    def changed_asleep(self, space: SpaceId, doc: DocId) -> bool:
+        """A document that is not in memory has been changed by others."""
+        if self._is_card(space, doc):
+            return False
+        self._publish(DocumentChanged(space, doc, False, (), ()))
+        return True
+
+    def _is_card(self, space: SpaceId, doc: DocId) -> bool:
+        genesis = self._state(space).log.genesis
+        return genesis is not None and doc == card_id(genesis)
+
     def changed(self, document: OpenDocument, applied: Applied) -> None:
         """A document has changed."""
-        genesis = self._state(document.space).log.genesis
-        if genesis is not None and document.id == card_id(genesis):
+        if self._is_card(document.space, document.id):
             self.cards.read(document)
             self._publish(SpaceChanged(document.space))
             return

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -29,10 +30,14 @@ NO_HASH: Final = bytes(32)
 
 _CHUNK_HASHED_FROM: Final = 8
 
+RECENT_KEYS: Final = 64
+"""Of so many epochs it is remembered what follows from their keys: a device opens thousands of sets under few."""
+
 EPHEMERAL_PAYLOAD_BYTES: Final = 14 * 1024
 """Largest payload of an ephemeral message."""
 
 
+@lru_cache(RECENT_KEYS)
 def epoch_id(key: bytes) -> EpochId:
     """The id of the epoch whose key this is."""
     return EpochId(hashlib.sha256(domains.EPOCH + key).digest())
@@ -48,6 +53,7 @@ def merge_tip(epoch_key: bytes, dep_tips: Sequence[bytes]) -> bytes:
     return domains.mac(_tip_key(epoch_key), domains.MERGE_TIP, *dep_tips)
 
 
+@lru_cache(RECENT_KEYS)
 def _tip_key(epoch_key: bytes) -> bytes:
     return hmac.digest(epoch_key, domains.TIP_KEY, "sha256")
 

@@ -76,6 +76,9 @@ class Host(Protocol):
     def changed(self, document: OpenDocument, applied: Applied) -> None:
         """The document has changed."""
 
+    def changed_asleep(self, space: SpaceId, doc: DocId) -> bool:
+        """A document that is not in memory has been changed by others; False when it must be loaded for that."""
+
     def left_out(self, space: SpaceId, set_id: SetId, reason: str) -> None:
         """A change set is not valid in its past; may be called on a thread."""
 

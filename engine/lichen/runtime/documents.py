@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from lichen_crdt import CrdtError, Document, Value
+from lichen_crdt import Document, Value
 
 from lichen.config import Limits
 from lichen.core.actors import actor_id
@@ -19,8 +18,9 @@ from lichen.crypto.plaintext import CHANGE_BYTES
 from lichen.errors import LichenError, NotFound, StoreError
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
 from lichen.runtime import rows
+from lichen.runtime.building import build_crdt
 from lichen.runtime.document import Host, OpenDocument, too_large
-from lichen.runtime.folding import load_snapshot
+from lichen.runtime.freshening import Freshening
 from lichen.runtime.sealer import SessionLog, Unsealed, run_of
 from lichen.runtime.unopened import Unopened
 from lichen.store import Store
@@ -51,9 +51,7 @@ class Documents:
         self._other_sessions: list[Session] = []
         """Under which other connections of this process write."""
         self._unopened = Unopened(host, self._asleep, self._load_soon, limits.fold_loaded_changes)
-        self._stale: dict[DocId, None] = {}
-        """Changed on disk while not in memory: title and heads in the store are old."""
-        self._freshening = False
+        self._freshening = Freshening(host, self._asleep, self._load_to_freshen)
         self._unsealed: dict[DocId, SpaceId] = {}
         """With changes that could not be sealed when that was last tried, in memory or not."""
 
@@ -156,8 +154,8 @@ class Documents:
             loading.set_exception(error)
         finally:
             del self._loading[doc]
-            if self._late.pop(doc, None):  # what came while it could not be loaded
-                self._freshen_soon(doc)
+            if late := self._late.pop(doc, None):  # what came while it could not be loaded
+                self._freshening.freshen(doc, late[0].set.header.space)
             if self._late_written.pop(doc, None):
                 self.seal([doc])
 
@@ -192,7 +190,7 @@ class Documents:
             elif doc in self._loading:
                 self._late.setdefault(doc, []).extend(items)
             else:
-                self._freshen_soon(doc)
+                self._freshening.freshen(doc, effect.space)
 
     def expect(self, session: Session) -> None:
         """Another connection will write under this session: what is loaded from now on knows how far it has come."""
@@ -220,32 +218,17 @@ class Documents:
 
     def _load_soon(self, doc: DocId) -> None:
         """Load it, which seals what lies in the store unsealed, and folds a long tail."""
-        self._host.spawn(self._load_to_seal(doc), f"seal {doc.hex()[:8]}")
+        self._host.spawn(self._load_alone(doc), f"seal {doc.hex()[:8]}")
 
-    async def _load_to_seal(self, doc: DocId) -> None:
+    async def _load_to_freshen(self, doc: DocId) -> None:
+        await self._load_alone(doc, OpenDocument.freshen)
+
+    async def _load_alone(self, doc: DocId, then: Callable[[OpenDocument], None] = lambda _: None) -> None:
+        """Load a document that nobody asked for."""
         try:
-            await self.get(doc)
+            then(await self.get(doc))
         except LichenError as error:
-            log.error("changes of document %s could not be sealed: %s", doc.hex(), error)
-
-    def _freshen_soon(self, doc: DocId) -> None:
-        self._stale[doc] = None
-        if not self._freshening:
-            self._freshening = True
-            self._host.spawn(self._freshen(), "freshen")
-
-    async def _freshen(self) -> None:
-        """Bring title and heads of changed documents in the store up to date, one after the other."""
-        try:
-            while self._stale:
-                doc = next(iter(self._stale))
-                del self._stale[doc]
-                try:
-                    (await self.get(doc)).freshen()
-                except LichenError as error:  # the others are shown all the same
-                    log.error("document %s could not be loaded: %s", doc.hex(), error)
-        finally:
-            self._freshening = False
+            log.error("document %s could not be loaded: %s", doc.hex(), error)
 
     def forget(self, docs: Iterable[DocId]) -> None:
         """Change sets that documents in memory show could not be stored: the next use loads what is on disk."""
@@ -276,20 +259,3 @@ class Documents:
         await self._unopened.settle()
         for document in self.all_open():
             await document.settled()
-
-
-def build_crdt(snapshot: bytes | None, tail: Sequence[bytes], actor: bytes | None) -> Document:
-    """A document of what the store has of it."""
-    crdt = load_snapshot(snapshot, actor) if snapshot else Document(actor=actor)
-    try:
-        crdt.apply_changes(tail)
-    except CrdtError:
-        _apply_what_is_valid(crdt, tail)
-    return crdt
-
-
-def _apply_what_is_valid(crdt: Document, tail: Sequence[bytes]) -> None:
-    """The tail holds a change that is not valid in its past: leave it out, with what follows it, as when it came."""
-    for change in tail:
-        with contextlib.suppress(CrdtError):
-            crdt.apply_changes([change], strict=True)

@@ -366,6 +366,11 @@ def save_heads(conn: Connection, doc: DocId, heads: Sequence[bytes], title: str 
     documents.set_heads(conn, doc, b"".join(heads), title, now_ms)
 
 
+def save_many_heads(conn: Connection, shown: Sequence[tuple[DocId, Sequence[bytes], str | None]]) -> None:
+    """As `save_heads`, of many documents."""
+    documents.set_many_heads(conn, [(doc, b"".join(heads), title) for doc, heads, title in shown], _now_ms())
+
+
 def tail_position(conn: Connection, doc: DocId) -> int:
     """The position of the newest change in a document's tail."""
     return documents.tail_position(conn, doc)

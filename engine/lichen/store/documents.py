@@ -98,6 +98,13 @@ def set_heads(conn: Connection, doc: bytes, heads: bytes, title: str | None, now
     _HEADS.one(conn, (heads, title, now_ms, doc))
 
 
+def set_many_heads(conn: Connection, shown: Iterable[tuple[bytes, bytes, str | None]], now_ms: int) -> None:
+    """As `set_heads`: document, heads and title each."""
+    rows = [(heads, title, now_ms, doc) for doc, heads, title in shown]
+    if rows:
+        _HEADS.many(conn, rows)
+
+
 @dataclass(frozen=True, slots=True)
 class WrittenRow:
     """What one transaction made of a document."""
@@ -119,9 +126,7 @@ def write_many(conn: Connection, rows: Sequence[WrittenRow], now_ms: int) -> Non
     if new:
         _CREATE.many(conn, [(row.doc, space, now_ms, now_ms, row.heads, row.title) for row, space, _ in new])
         _BEGIN_SESSION.many(conn, [(row.doc, row.changes[0].session, nonce) for row, _, nonce in new])
-    old = [(row.heads, row.title, now_ms, row.doc) for row in rows if row.begun is None]
-    if old:
-        _HEADS.many(conn, old)
+    set_many_heads(conn, [(row.doc, row.heads, row.title) for row in rows if row.begun is None], now_ms)
     changes = [(one.doc, one.session, one.continues, one.change) for row in rows for one in row.changes]
     if changes:
         _APPEND.many(conn, changes)
@@ -167,6 +172,11 @@ def load_tail(conn: Connection, doc: bytes) -> tuple[bytes | None, list[bytes]]:
     snapshot, folded = (None, 0) if row is None else row
     tail = select(changes.c.body).where(changes.c.doc == doc, changes.c.num > folded).order_by(changes.c.num)
     return snapshot, list(conn.execute(tail).scalars())
+
+
+def with_snapshots(conn: Connection, docs: Sequence[bytes]) -> set[bytes]:
+    """Which of these documents have a snapshot."""
+    return set(conn.scalars(select(snapshots.c.doc).where(snapshots.c.doc.in_(docs))))
 
 
 def load_tails(conn: Connection, docs: Sequence[bytes]) -> dict[bytes, tuple[bytes | None, list[bytes]]]:

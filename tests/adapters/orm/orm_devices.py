@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from lichen.ids import DeviceKey, Session, SpaceId
-from lichen.runtime.documents import build_crdt
+from lichen.runtime.building import build_crdt
 from lichen.runtime.rows import WrittenDocument
 from lichen.store import Store
 from lichen.store import documents as tails

@@ -1,0 +1,91 @@
+"""What others have changed shows in lists, also of documents that are not in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from lichen import Engine, Space, Text
+from lichen.config import Limits
+from lichen.ids import DocId
+from lichen.runtime import freshening
+from lichen.store import documents
+from lichen.testing.waiting import until
+from sqlalchemy import Connection
+
+from .conftest import Joined
+
+Shown = Mapping[DocId, tuple[str | None, tuple[bytes, ...]]]
+
+
+async def shown(space: Space) -> Shown:
+    return {one.id: (one.title, one.heads) for one in await space.documents()}
+
+
+async def test_what_comes_is_listed_and_not_loaded(joined: Joined) -> None:
+    made = [await joined.space.create({"title": f"note {number}", "body": Text("a")}) for number in range(70)]
+    bobs = joined.bob.space(joined.space.id)
+    wanted = {note.id: (f"note {number}", note.heads) for number, note in enumerate(made)}
+
+    async def listed() -> bool:
+        there = await shown(bobs)
+        return all(there.get(doc) == value for doc, value in wanted.items())
+
+    while not await listed():
+        await asyncio.sleep(0.01)
+    assert not any(one.id in wanted for one in joined.bob._documents.all_open())
+    async with made[0].change() as doc:
+        doc["title"] = "another"
+    wanted[made[0].id] = ("another", made[0].heads)
+    while not await listed():
+        await asyncio.sleep(0.01)
+
+
+async def test_a_document_with_a_snapshot_is_loaded_for_it(tmp_path: Path, joined: Joined) -> None:
+    async with Engine.open(f"sqlite:///{tmp_path}/carol.db", limits=Limits(open_documents=1, fold_changes=4)) as carol:
+        carols = await carol.join(await joined.space.invite(mode="auto", hints=[joined.address]), timeout_s=20)
+        note = await carols.document(joined.note.id, wait_s=20)
+        for number in range(8):
+            async with note.change() as doc:
+                doc["n"] = number
+        await carol.settled()
+        assert await asyncio.wrap_future(
+            carol.store.write(lambda conn: documents.with_snapshots(conn, [joined.note.id]))
+        ) == {joined.note.id}
+        here = note.heads
+        await until(lambda: joined.note.heads == here)
+        del note, doc
+        await carols.create({})  # takes its place in memory
+        await carol.settled()
+        await until(lambda: gc.collect() is not None and joined.note.id not in carol._documents._alive)
+        async with joined.note.change() as doc:
+            doc["title"] = "another"
+        while (await shown(carols))[joined.note.id] != ("another", joined.note.heads):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_new_name_is_seen_while_the_card_is_not_in_memory(tmp_path: Path, joined: Joined) -> None:
+    bobs = joined.bob.space(joined.space.id)
+    await joined.bob.settled()
+    joined.bob._documents._recent.clear()
+    await until(lambda: gc.collect() is not None and len(joined.bob._documents.all_open()) == 1)
+    async with Engine.open(f"sqlite:///{tmp_path}/carol.db") as carol:
+        ticket = await joined.space.invite(mode="auto", hints=[joined.address])
+        await carol.join(ticket, name="Carol", timeout_s=20)
+        await until(lambda: bobs.name_of(carol.device) == "Carol")
+
+
+async def test_when_they_cannot_be_read_together_they_are_loaded(
+    joined: Joined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(_conn: Connection, _docs: object) -> None:
+        raise OSError("it cannot be read")
+
+    monkeypatch.setattr(freshening, "write_heads", fails)
+    note = await joined.space.create({"title": "new"})
+    bobs = joined.bob.space(joined.space.id)
+    while (await shown(bobs)).get(note.id) != ("new", note.heads):
+        await asyncio.sleep(0.01)

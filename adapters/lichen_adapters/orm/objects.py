@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import inspect
 from sqlalchemy.engine import Row
 from sqlalchemy.orm import InstanceState
 
 
 def state_of(value: Any) -> InstanceState[Any] | None:
     """The state of a mapped object; None for any other value."""
-    found = inspect(value, raiseerr=False)
+    found = getattr(value, "_sa_instance_state", None)
     return found if isinstance(found, InstanceState) else None
 
 
@@ -30,14 +29,14 @@ def _same(one: Any, other: Any, compared: set[tuple[int, int]]) -> bool:
     if (id(one), id(other)) in compared:  # they lead back to themselves
         return True
     compared.add((id(one), id(other)))
-    if state.key != beside.key or state.dict.keys() != beside.dict.keys():
+    ours, theirs = state.dict, beside.dict
+    if state.key != beside.key or ours.keys() != theirs.keys():
         return False
-    related = state.mapper.relationships.keys() & state.dict.keys()
+    others = [name for name, value in ours.items() if value is not theirs[name] and name != "_sa_instance_state"]
+    related = [name for name in others if name in state.mapper.relationships]
     return all(
-        type(value) is type(other_value) and value == other_value
-        for name, value in state.dict.items()
-        if (other_value := beside.dict[name]) is not value and name not in related and name != "_sa_instance_state"
-    ) and all(_related(state.dict[name], beside.dict[name], compared) for name in related)
+        type(ours[name]) is type(theirs[name]) and ours[name] == theirs[name] for name in others if name not in related
+    ) and all(_related(ours[name], theirs[name], compared) for name in related)
 
 
 def _related(one: Any, other: Any, compared: set[tuple[int, int]]) -> bool:

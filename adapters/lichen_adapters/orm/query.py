@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Column, Connection, Executable, Result, Select, TextClause, bindparam, event, inspect
+from sqlalchemy import Column, Executable, Result, Select, TextClause, bindparam, inspect
 from sqlalchemy import Engine as Database
 from sqlalchemy.engine import Row
 from sqlalchemy.exc import InvalidRequestError
@@ -19,7 +19,7 @@ from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.feed import Changes, Feed, both
 from lichen_adapters.orm.listing import Rows, difference
 from lichen_adapters.orm.objects import same, state_of
-from lichen_adapters.orm.reads import Reads, is_textual, keyed_table, names_of, reads_of, whole
+from lichen_adapters.orm.reads import Reads, is_textual, keyed_table, names_of, reading, whole
 
 log = logging.getLogger("lichen.orm")
 
@@ -57,6 +57,7 @@ class Query:
         self._table = keyed_table(statement)
         self._key: Column[Any] | None = None if self._table is None else next(iter(self._table.primary_key))
         self._check = None if self._key is None else self._checking(self._key)
+        self._with_key = statement if self._key is None else self._adding_key()
         self._wake: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._pending: Changes | None = None
@@ -144,6 +145,10 @@ class Query:
         query = self._statement.with_only_columns(*self._columns()).order_by(None).limit(1)
         return query.where(key.in_(bindparam("lichen_changed", expanding=True)))
 
+    def _adding_key(self) -> Select[Any]:
+        assert isinstance(self._statement, Select)
+        return self._statement.add_columns(*self._columns())
+
     def _columns(self) -> list[Any]:
         """The key, as an attribute of the class where the statement has one, which may be a part of its table."""
         assert isinstance(self._statement, Select)
@@ -154,9 +159,8 @@ class Query:
         with self._sessions() as session:
             found = Reads()
             found.add(whole(self._given))
-            conn = session.connection()
-            event.listen(conn, "before_cursor_execute", _reader(found))
-            keys, rows = self._fetch(session)
+            with reading(session.connection(), found):
+                keys, rows = self._fetch(session)
             session.expunge_all()
         if self._rows is None:
             self._refuse_unknown(found)
@@ -201,8 +205,7 @@ class Query:
             result = self._executed(session, statement)
             rows: list[Any] = list(result.all() if self._as_rows(result) else result.scalars().all())
             return _told_apart(_key_of(row) for row in rows), rows
-        assert isinstance(statement, Select)
-        with_keys = self._executed(session, statement.add_columns(*self._columns()))
+        with_keys = self._executed(session, self._with_key)
         frozen = with_keys.freeze()
         count = len(with_keys.keys()) - 1
         keys: list[Hashable] = [row[-1] for row in frozen()]
@@ -215,16 +218,6 @@ class Query:
 
     def _as_rows(self, result: Result[Any]) -> bool:
         return isinstance(self._statement, TextClause) or len(result.keys()) > 1
-
-
-def _reader(found: Reads) -> Callable[..., None]:
-    def before_statement(
-        _conn: Connection, _cursor: Any, _statement: str, _parameters: Any, context: Any, _many: bool
-    ) -> None:
-        if context.compiled is not None:
-            found.add(reads_of(context.compiled))
-
-    return before_statement
 
 
 def _key_of(row: Any) -> Hashable:

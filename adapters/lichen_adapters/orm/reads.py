@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Column, ColumnClause, Executable, Select, Table, TextClause, TextualSelect, Uuid
+from sqlalchemy import Column, ColumnClause, Connection, Executable, Select, Table, TextClause, TextualSelect, Uuid
 from sqlalchemy.engine.interfaces import Compiled
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ClauseElement, Over
@@ -55,6 +56,26 @@ class Reads:
 def whole(tables: Iterable[str]) -> Reads:
     """All of these tables is read."""
     return Reads(dict.fromkeys(tables), Counter(tables))
+
+
+_READING = "lichen.reading"
+
+
+@contextmanager
+def reading(conn: Connection, found: Reads) -> Iterator[None]:
+    """What is read on a connection until the end of the block is added to `found`."""
+    conn.info[_READING] = found
+    try:
+        yield
+    finally:
+        del conn.info[_READING]
+
+
+def note(conn: Connection, compiled: Compiled | None) -> None:
+    """A statement is about to be run."""
+    found: Reads | None = conn.info.get(_READING)
+    if found is not None and compiled is not None:
+        found.add(reads_of(compiled))
 
 
 _known: WeakKeyDictionary[Compiled, Reads] = WeakKeyDictionary()

@@ -31,7 +31,7 @@ from sqlalchemy import Engine as Database
 from sqlalchemy.orm import DeclarativeBase, Mapper, Session, SessionTransaction, configure_mappers, object_mapper
 from sqlalchemy.pool import PoolResetState
 
-from lichen_adapters.orm import associated, associations, driver, held, postgres_triggers, search_index
+from lichen_adapters.orm import associated, associations, driver, held, postgres_triggers, reads, search_index
 from lichen_adapters.orm.capture import Begun, Capture, Told
 from lichen_adapters.orm.commits import LAST, commit_of
 from lichen_adapters.orm.errors import SessionMisuse
@@ -365,8 +365,9 @@ class Sessions:
         return aimed(statement), many, parameters
 
     def _before_statement(
-        self, conn: Connection, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool
+        self, conn: Connection, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool
     ) -> None:
+        reads.note(conn, context.compiled)
         writing: Writing = conn.info[WRITING]
         if not statement.lstrip().upper().startswith(_READS):
             self._begin_writing(conn, writing)

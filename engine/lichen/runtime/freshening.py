@@ -6,6 +6,7 @@ show is found out where the changes lie, many documents at a time.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from itertools import islice
@@ -27,6 +28,8 @@ log = logging.getLogger("lichen.documents")
 
 BATCH = 64
 """Documents of one job."""
+GATHER_S = 0.05
+"""Who waits for a change itself comes first, and a burst gathers."""
 
 
 class Freshening:
@@ -51,6 +54,7 @@ class Freshening:
 
     async def _freshen_all(self) -> None:
         try:
+            await asyncio.sleep(GATHER_S)
             while self._stale:
                 batch = dict(islice(self._stale.items(), BATCH))
                 for doc in batch:

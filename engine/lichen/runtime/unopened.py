@@ -31,6 +31,9 @@ T = TypeVar("T")
 
 BATCH = 64
 """Documents sealed and stored at a time."""
+INLINE_SETS = 2
+INLINE_BYTES = 8 * 1024
+"""What is less than this is sealed on the loop: a thread's start would cost more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,11 @@ class Unopened:
     async def _seal_runs(self, left: Sequence[UnsealedDocument]) -> None:
         """Seal the first run of each."""
         plans = [self._plan(one) for one in left]
-        made = await asyncio.to_thread(lambda: [(plan, plan.work()) for plan in plans])
+
+        def work() -> list[tuple[_Plan, ChangeSet]]:
+            return [(plan, plan.work()) for plan in plans]
+
+        made = work() if _small(plans) else await asyncio.to_thread(work)
 
         def sealed(_: object) -> None:
             for plan, change_set in made:  # pushed in this turn, before peers are told a position behind it
@@ -134,3 +141,7 @@ class Unopened:
         run = sealer.next_run(one.waiting)
         session = one.sessions[run[0].session]
         return _Plan(one, run, session, sealer.plan(one.space, one.doc, session, run, one.head_sets, os.urandom(32)))
+
+
+def _small(plans: Sequence[_Plan]) -> bool:
+    return len(plans) <= INLINE_SETS and sum(len(one.change) for plan in plans for one in plan.run) <= INLINE_BYTES

@@ -11,10 +11,7 @@ from sqlalchemy import Connection, func, select
 from lichen.errors import StoreError
 from lichen.ids import HASH_BYTES
 from lichen.store.schema import LAST_HASH, change_sets
-from lichen.store.statements import Statement
-
-CHUNK = 500
-"""Parameters of one statement."""
+from lichen.store.statements import CHUNK, Statement, fetch_among
 
 _INSERT = Statement(
     "INSERT INTO lichen_change_sets"
@@ -82,12 +79,9 @@ def _check_past(conn: Connection, rows: Sequence[ChangeSetRow]) -> None:
         ids = (row.deps[start : start + HASH_BYTES] for start in range(0, len(row.deps), HASH_BYTES))
         needed.update((dep, None) for dep in ids if dep not in earlier)
         earlier.add(row.id)
-    wanted = list(needed)
-    for start in range(0, len(wanted), CHUNK):
-        chunk = tuple(wanted[start : start + CHUNK])
-        query = Statement(f"SELECT count(*) FROM lichen_change_sets WHERE id IN ({','.join('?' * len(chunk))})")
-        if query.fetch(conn, chunk)[0][0] != len(chunk):
-            raise StoreError("a change set was to be kept before one that it depends on")
+    held = sum(1 for _ in fetch_among(conn, "SELECT 1 FROM lichen_change_sets WHERE id IN (?)", list(needed)))
+    if held != len(needed):
+        raise StoreError("a change set was to be kept before one that it depends on")
 
 
 def known_sets(conn: Connection, space: bytes) -> list[KnownRow]:
@@ -155,9 +149,8 @@ def last_hashes(conn: Connection, doc: bytes) -> list[tuple[bytes, bytes]]:
 
 def last_hashes_of_many(conn: Connection, docs: Sequence[bytes]) -> list[tuple[bytes, bytes, bytes]]:
     """`(doc, last_hash, id)` of every set of these documents that holds changes."""
-    c = change_sets.c
-    found = conn.execute(select(c.doc, c.last_hash, c.id).where(c.doc.in_(docs), c.last_hash.isnot(None)))
-    return [(row.doc, row.last_hash, row.id) for row in found]
+    query = "SELECT doc, last_hash, id FROM lichen_change_sets WHERE last_hash IS NOT NULL AND doc IN (?)"
+    return [(doc, last_hash, set_id) for doc, last_hash, set_id in fetch_among(conn, query, docs, {1: LAST_HASH})]
 
 
 def count(conn: Connection, doc: bytes) -> int:

@@ -12,9 +12,8 @@ from sqlalchemy import Connection, delete, func, select
 
 from lichen.store.following import tell
 from lichen.store.schema import BODY, HEADS, SNAPSHOT, TITLE, changes, documents, sessions, snapshots
-from lichen.store.statements import Statement, upsert
+from lichen.store.statements import Statement, fetch_among, upsert
 
-CHUNK = 500
 """Parameters of one statement."""
 
 _APPEND = Statement("INSERT INTO lichen_changes (doc, session, continues, body) VALUES (?, ?, ?, ?)", {3: BODY})
@@ -176,23 +175,20 @@ def load_tail(conn: Connection, doc: bytes) -> tuple[bytes | None, list[bytes]]:
 
 def with_snapshots(conn: Connection, docs: Sequence[bytes]) -> set[bytes]:
     """Which of these documents have a snapshot."""
-    return set(conn.scalars(select(snapshots.c.doc).where(snapshots.c.doc.in_(docs))))
+    return {row[0] for row in fetch_among(conn, "SELECT doc FROM lichen_snapshots WHERE doc IN (?)", docs)}
 
 
 def load_tails(conn: Connection, docs: Sequence[bytes]) -> dict[bytes, tuple[bytes | None, list[bytes]]]:
     """As `load_tail`, for many documents at once; those that are not here are not among them."""
     found: dict[bytes, tuple[bytes | None, list[bytes]]] = {}
-    for start in range(0, len(docs), CHUNK):
-        chunk = tuple(docs[start : start + CHUNK])
-        marks = ",".join("?" * len(chunk))
-        folded: dict[bytes, int] = {}
-        saved = Statement(f"SELECT doc, folded, body FROM lichen_snapshots WHERE doc IN ({marks})")
-        for doc, upto, body in saved.fetch(conn, chunk, {2: SNAPSHOT}):
-            found[doc], folded[doc] = (body, []), upto
-        since = Statement(f"SELECT doc, num, body FROM lichen_changes WHERE doc IN ({marks}) ORDER BY num")
-        for doc, num, body in since.fetch(conn, chunk, {2: BODY}):
-            if num > folded.get(doc, 0):
-                found.setdefault(doc, (None, []))[1].append(body)
+    folded: dict[bytes, int] = {}
+    saved = "SELECT doc, folded, body FROM lichen_snapshots WHERE doc IN (?)"
+    for doc, upto, body in fetch_among(conn, saved, docs, {2: SNAPSHOT}):
+        found[doc], folded[doc] = (body, []), upto
+    since = "SELECT doc, num, body FROM lichen_changes WHERE doc IN (?) ORDER BY num"
+    for doc, num, body in fetch_among(conn, since, docs, {2: BODY}):
+        if num > folded.get(doc, 0):
+            found.setdefault(doc, (None, []))[1].append(body)
     return found
 
 
@@ -225,29 +221,31 @@ def replace_snapshot(conn: Connection, doc: bytes, snapshot: bytes, upto: int) -
 
 def unsealed(conn: Connection, doc: bytes) -> list[UnsealedRow]:
     """Local changes of a document in no change set yet, in order."""
-    c = changes.c
-    query = select(c.doc, c.session, c.body, c.continues).where(c.session.isnot(None), c.doc == doc).order_by(c.num)
-    return [UnsealedRow(*row) for row in conn.execute(query)]
+    return unsealed_of_many(conn, [doc])
 
 
 def unsealed_of_many(conn: Connection, docs: Sequence[bytes]) -> list[UnsealedRow]:
-    """As `unsealed`, of many documents."""
-    c = changes.c
-    query = select(c.doc, c.session, c.body, c.continues).where(c.session.isnot(None), c.doc.in_(docs)).order_by(c.num)
-    return [UnsealedRow(*row) for row in conn.execute(query)]
+    """As `unsealed`, of many documents: those of each are in order."""
+    query = (
+        "SELECT doc, session, body, continues FROM lichen_changes WHERE session IS NOT NULL AND doc IN (?) ORDER BY num"
+    )
+    return [
+        UnsealedRow(doc, session, change, bool(continues))
+        for doc, session, change, continues in fetch_among(conn, query, docs, {2: BODY})
+    ]
 
 
 def spaces_of_many(conn: Connection, docs: Sequence[bytes]) -> dict[bytes, bytes]:
     """The space of each of these documents that is here."""
-    query = select(documents.c.doc, documents.c.space).where(documents.c.doc.in_(docs))
-    return {row.doc: row.space for row in conn.execute(query)}
+    query = "SELECT doc, space FROM lichen_documents WHERE doc IN (?)"
+    return {row[0]: row[1] for row in fetch_among(conn, query, docs)}
 
 
 def sessions_of_many(conn: Connection, docs: Sequence[bytes]) -> dict[bytes, list[SessionRow]]:
     """How far the sessions of this device have sealed in each of these documents."""
     found: dict[bytes, list[SessionRow]] = {}
-    c = sessions.c
-    for doc, *row in conn.execute(select(c.doc, c.session, c.nonce, c.seq, c.last).where(c.doc.in_(docs))):
+    query = "SELECT doc, session, nonce, seq, last FROM lichen_sessions WHERE doc IN (?)"
+    for doc, *row in fetch_among(conn, query, docs):
         found.setdefault(doc, []).append(SessionRow(*row))
     return found
 

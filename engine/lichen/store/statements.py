@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 from lichen.store.sealed import key_of
+
+CHUNK = 500
+"""Parameters of one statement."""
 
 _OPENS_NOTHING: Mapping[int, str] = {}
 
@@ -53,6 +56,16 @@ class Statement:
 
     def _seal(self, conn: Connection, row: tuple[Any, ...]) -> tuple[Any, ...]:
         return _each(key_of(conn.dialect).seal, self._sealed, row)
+
+
+def fetch_among(
+    conn: Connection, sql: str, keys: Sequence[Any], opened: Mapping[int, str] = _OPENS_NOTHING
+) -> Iterator[Sequence[Any]]:
+    """Run SQL with one `IN (?)` for these keys, some at a time; what it finds, with these columns opened."""
+    for start in range(0, len(keys), CHUNK):
+        chunk = tuple(keys[start : start + CHUNK])
+        marks = ", ".join("?" * len(chunk))
+        yield from Statement(sql.replace("(?)", f"({marks})")).fetch(conn, chunk, opened)
 
 
 def _each(work: Callable[[str, bytes], bytes], columns: Mapping[int, str], row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -11,23 +11,21 @@ from lichen.ids import SpaceId
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from lichen_adapters.orm.async_dialect import async_engine
-from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.sessions import Sessions
 
 
 class AsyncSessions:
     """Makes sessions for an event loop: `async with async_sessions(space) as session:` as `async_sessionmaker` does.
 
-    Made of the `Sessions` of the engine, which are prepared, and closed after these. Every connection has a thread. A
-    task that waits for its turn to write lets others run. One that is cancelled within a commit may have committed:
-    rows and documents agree in either case. Raises `SessionMisuse` where the store is in PostgreSQL.
+    Made of the `Sessions` of the engine, which are prepared, and closed after these. On SQLite, every connection has a
+    thread. A task that waits for its turn to write lets others run. One that is cancelled within a commit may have
+    committed: rows and documents agree in either case.
     """
 
     def __init__(self, sessions: Sessions) -> None:
-        if sessions.database.dialect.name != "sqlite":
-            raise SessionMisuse("AsyncSession needs a store on SQLite", hint="use sessions on threads")
         self.sessions = sessions
-        self.database: AsyncEngine = async_engine(sessions.connect)
+        made = sessions.store.backend.for_event_loop()
+        self.database = made if isinstance(made, AsyncEngine) else async_engine(made)
         sessions.watch_over(self.database.sync_engine)
 
     def __call__(self, space: Space | SpaceId | None = None, **options: Any) -> AsyncSession:

@@ -148,10 +148,6 @@ class Sessions:
         event.listen(database, "checkin", self._checked_in)
         event.listen(database, "close", self._closed)
 
-    def connect(self) -> Any:  # Any: the driver has no types
-        """A connection of the driver, for an engine that is watched over."""
-        return self._engine.store.backend.driver_connection()
-
     def prepare(self, *, create: bool = True) -> None:
         """Create missing tables, unless the application does; bring rows up to date with their documents; and keep
         them so from now on. Blocking; sessions are refused before it.

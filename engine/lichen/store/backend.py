@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from lichen.store.failure import Failure
 
@@ -32,10 +34,11 @@ class Backend(Protocol):
         """A connection of the store's own, on which transactions are begun and ended in SQL."""
 
     def session_engine(self) -> Engine:
-        """An engine for sessions of the application, whose connections are as those of `driver_connection`."""
+        """An engine for sessions of the application, on whose connections transactions are begun and ended in SQL."""
 
-    def driver_connection(self) -> Any:  # Any: the drivers have no types in common
-        """A connection of the driver, on which transactions are begun and ended in SQL."""
+    def for_event_loop(self) -> AsyncEngine | Callable[[], Any]:  # Any: the drivers have no types in common
+        """As `session_engine`, for sessions on an event loop; where the driver knows no loops, what makes connections
+        of it, on any thread."""
 
     def failure(self, error: BaseException) -> Failure:
         """What an exception in a job means."""

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
 
 import psycopg
 from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool, Pool, QueuePool
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, NullPool, Pool, QueuePool
 
 from lichen.crypto.values import ValueKey
 from lichen.errors import ConfigError, StoreDamaged, StoreError, StoreFull, StoreLocked, StoreReadOnly
@@ -42,6 +42,8 @@ _SETTINGS: dict[str, str] = {
     "process": "",
     "power": "SET synchronous_commit = on; ",
 }
+_AUTOCOMMIT = {"autocommit": True}
+"""Transactions are begun and ended in SQL."""
 _TABLE = (
     "CREATE TABLE IF NOT EXISTS lichen_store"
     " (one boolean PRIMARY KEY DEFAULT true CHECK (one), key bytea NOT NULL, owner bytea NOT NULL)"
@@ -114,9 +116,12 @@ class PostgresDatabase:
         seal_under(engine.dialect, self._key)
         return engine
 
-    def driver_connection(self) -> Any:
-        """None are made: sessions on an event loop are not supported here. Raises `ConfigError`."""
-        raise ConfigError("sessions on an event loop need a store on SQLite", hint="use sessions on threads")
+    def for_event_loop(self) -> AsyncEngine:
+        """An engine for sessions of the application on an event loop."""
+        engine = create_async_engine(self._driver_url, poolclass=AsyncAdaptedQueuePool, connect_args=_AUTOCOMMIT)
+        self._set_up(engine.sync_engine)
+        seal_under(engine.dialect, self._key)
+        return engine
 
     def failure(self, error: BaseException) -> Failure:
         """What an exception in a job means."""
@@ -138,13 +143,18 @@ class PostgresDatabase:
         self._engine.dispose()
 
     def _engine_with(self, pool: type[Pool]) -> Engine:
-        engine = create_engine(
-            self._url.set(drivername="postgresql+psycopg"), poolclass=pool, connect_args={"autocommit": True}
-        )
+        engine = create_engine(self._driver_url, poolclass=pool, connect_args=_AUTOCOMMIT)
+        self._set_up(engine)
+        return engine
+
+    @property
+    def _driver_url(self) -> URL:
+        return self._url.set(drivername="postgresql+psycopg")
+
+    def _set_up(self, engine: Engine) -> None:
         # Times with a zone are read in UTC everywhere: documents have them as text.
         set_up = f"{_SETTINGS[self._durability]}SET TIME ZONE 'UTC'; SET application_name = 'lichen {os.getpid()}'"
         event.listen(engine, "connect", lambda dbapi, _: dbapi.execute(set_up))
-        return engine
 
     def _take(self) -> None:
         self._guard.exec_driver_sql(f"SET lock_timeout = {LOCK_MS}")

@@ -5,6 +5,8 @@ Sources: https://www.sqlite.org/wal.html, https://www.zetetic.net/sqlcipher/sqlc
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +74,9 @@ class SqliteFile:
         """An engine for sessions of the application."""
         return _engine(self._path, self._key, self._durability, QueuePool)
 
-    def driver_connection(self) -> Any:
-        """A connection of the driver, sqlcipher3."""
-        return _connection(self._path, self._key, self._durability)
+    def for_event_loop(self) -> Callable[[], Any]:
+        """What makes connections of the driver, sqlcipher3."""
+        return partial(_connection, self._path, self._key, self._durability)
 
     def failure(self, error: BaseException) -> Failure:
         """What an exception in a job means."""

@@ -15,6 +15,7 @@ from orm_devices import Device
 
 ON_BOTH = (
     "test_associations",
+    "test_async_sessions",
     "test_conflicts",
     "test_devices",
     "test_feed",
@@ -43,11 +44,11 @@ ALSO = (
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run tests that make stores on both databases; sessions of event loops are for SQLite."""
+    """Run tests that make stores on both databases."""
     modules = (*ON_BOTH, *ALSO) if os.environ.get("LICHEN_POSTGRES") == "all" else ON_BOTH
     given = any(mark.args[0] == "database" for mark in metafunc.definition.iter_markers("parametrize"))
     name = metafunc.module.__name__.rpartition(".")[2]
-    named = name in modules and "async" not in metafunc.function.__name__
+    named = name in modules
     stores = "tmp_path" in metafunc.fixturenames or name == "test_devices"
     if named and stores and not given:
         metafunc.parametrize("database", ["sqlite", "postgresql"], indirect=True)

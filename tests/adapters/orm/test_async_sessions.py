@@ -16,7 +16,7 @@ from lichen_adapters.orm import AsyncSessions, Merged, Misfit, SessionMisuse
 from orm_devices import SPACE, Device
 from orm_models import Address, Draft, User
 from sqlalchemy import insert, select, text, update
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import selectinload
 
 
@@ -63,10 +63,10 @@ async def ann_named(sessions: AsyncSessions) -> User:
 
 async def test_errors_of_the_driver_are_sqlalchemys(device: Device, sessions: AsyncSessions) -> None:
     async with sessions() as session:
-        with pytest.raises(IntegrityError, match="CHECK"):
+        with pytest.raises(IntegrityError, match=r"(?i)check"):
             await session.execute(update(User).values(age=200))
         await session.rollback()
-        with pytest.raises(OperationalError, match="no such table"):
+        with pytest.raises(DBAPIError, match=r"no such table|UndefinedTable"):
             await session.execute(text("SELECT * FROM missing"))
     device.check()
 
@@ -77,8 +77,8 @@ async def test_an_error_of_the_commit_itself_is_sqlalchemys(device: Device, sess
         reference = "REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED"
         await conn.execute(text(f"CREATE TABLE child (id INTEGER PRIMARY KEY, parent INTEGER {reference})"))
     async with sessions() as session:
-        await session.execute(text("INSERT INTO child (parent) VALUES (7)"))
-        with pytest.raises(DBAPIError, match="FOREIGN KEY"):
+        await session.execute(text("INSERT INTO child (id, parent) VALUES (1, 7)"))
+        with pytest.raises(DBAPIError, match=r"(?i)foreign key"):
             await session.commit()
     async with sessions.begin() as session:
         session.add(Draft(words="goes on"))
@@ -223,6 +223,31 @@ async def test_a_task_that_is_cancelled_anywhere_leaves_rows_and_documents_agree
     await asyncio.to_thread(device.check)
 
 
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+async def test_a_task_that_is_cancelled_while_the_server_works_gives_its_turn_back(
+    device: Device, sessions: AsyncSessions
+) -> None:
+    asleep = asyncio.Event()
+
+    async def work() -> None:
+        async with sessions.begin() as session:
+            await session.execute(update(User).values(bio="never"))
+            asleep.set()
+            await session.execute(text("SELECT pg_sleep(600)"))
+
+    task = asyncio.create_task(work())
+    async with asyncio.timeout(20):
+        await asleep.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with sessions.begin() as session:
+            await session.execute(update(User).values(stars=1))
+    assert ((await ann(sessions)).bio, (await ann(sessions)).stars) == (None, 1)
+    await asyncio.to_thread(device.check)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_what_the_connection_does_while_its_task_is_cancelled_ends_before_it_rolls_back(
     device: Device, sessions: AsyncSessions
 ) -> None:

@@ -16,7 +16,7 @@ from lichen.errors import StoreError, StoreLocked
 from lichen.store import Store
 from lichen.store.postgres import PostgresDatabase
 from lichen.testing.postgres import PostgresServer
-from lichen_adapters.orm import AsyncSessions, SessionMisuse, Sessions, check, migrating, triggers
+from lichen_adapters.orm import SessionMisuse, Sessions, check, migrating, triggers
 from orm_devices import KEY, SPACE, Device
 from orm_models import Address, Base, Mood, Tag, User, Word
 from sqlalchemy import Connection, create_engine, make_url, select, text, update
@@ -249,11 +249,6 @@ def test_a_session_that_is_left_open_does_not_hang_who_opens_the_store_next(devi
             device.start()
     device.start()
     assert [row["name"] for (table, _), row in device.rows().items() if table == "user_account"] == ["ann"]
-
-
-def test_sessions_on_an_event_loop_are_refused(device: Device) -> None:
-    with pytest.raises(SessionMisuse, match="SQLite"):
-        AsyncSessions(device.sessions)
 
 
 @pytest.mark.parametrize("statements", [0, 4, 9, 13, 15, 19, 25, 33])

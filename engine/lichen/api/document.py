@@ -7,20 +7,22 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from lichen_crdt import ChangeInfo, TransactionError, inspect
+from lichen_crdt import ChangeInfo, TransactionError, Undo, Undone, inspect
 from lichen_crdt import Document as CrdtDocument
 
 from lichen.api.feed import Feed
 from lichen.api.presence import encoded
 from lichen.crypto.plaintext import CHANGE_BYTES
-from lichen.errors import AccessDenied
+from lichen.errors import AccessDenied, ChangeTooLarge
 from lichen.ids import DeviceKey, DocId, SpaceId
 from lichen.runtime.document import Applied, OpenDocument, too_large
 
 if TYPE_CHECKING:
     from lichen.api.engine import Engine
+
+T = TypeVar("T")
 
 
 class Transaction:
@@ -145,15 +147,58 @@ class Document:
         Raises `AccessDenied` when this device may not write in the space, and at the end of the block `ChangeTooLarge`
         for more than about 4 MiB in up to 65,536 operations: then nothing of it is in the document.
         """
+        self._refuse_reader()
+        return Transaction(self._opened, message)
+
+    def _refuse_reader(self) -> None:
         if not self._engine.may_write(self.space):
             raise AccessDenied(
                 f"this device may not write in space {self.space.hex()[:12]}", hint="ask an admin of the space"
             )
-        return Transaction(self._opened, message)
 
     async def saved(self) -> None:
         """Return when every transaction ended so far is on disk. Raises `StoreError` when that failed."""
         await self._opened.saved()
+
+    async def look(self, look: Callable[[CrdtDocument], T]) -> T:
+        """What `look` returns, called with the document while nothing changes it.
+
+        What it begins to listen to is told of everything that comes after what it sees.
+        """
+        async with self._opened.turn_here():
+            return look(self._opened.crdt)
+
+    async def undo(self, steps: Undo) -> Undone | None:
+        """Take back the newest step of a `lichen_crdt.Undo` of this document; on disk when it returns.
+
+        None when there is none. Raises `AccessDenied` when this device may not write, and `ChangeTooLarge`, after
+        which the document is to be opened again.
+        """
+        return await self._go(steps.undo)
+
+    async def redo(self, steps: Undo) -> Undone | None:
+        """Bring back what was taken back last, as `undo` in all else."""
+        return await self._go(steps.redo)
+
+    async def _go(self, step: Callable[[int], Undone | None]) -> Undone | None:
+        self._refuse_reader()
+        async with self._opened.turn_here():
+            if self._opened.failure is not None:
+                raise self._opened.failure
+            deps = self._opened.deps_now()
+            undone = step(int(time.time()))
+            if undone is not None:
+                self._refuse_large(undone)
+                self._opened.record(undone.changes, deps)
+        await self._opened.saved()
+        return undone
+
+    def _refuse_large(self, undone: Undone) -> None:
+        """An undo is in the document at once: what can never be sealed is in nothing that is kept."""
+        if any(len(change) > CHANGE_BYTES for _, change in undone.changes):
+            error = ChangeTooLarge("this is too much to be undone at once", hint="open the document again")
+            self._opened.fail(error)
+            raise error
 
     async def room(self, most_bytes: int) -> None:
         """Return when at most this many bytes of changes wait to be saved and sealed: a pace for who writes fast."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from lichen_crdt import ChangeInfo
+from lichen_crdt import ChangeInfo, Undo, Undone
 from lichen_crdt import Document as CrdtDocument
 
 from lichen.api.document import Document as AsyncDocument
@@ -20,6 +20,8 @@ from lichen.runtime.document import Applied
 if TYPE_CHECKING:
     from lichen.blocking.engine import Engine
 
+T = TypeVar("T")
+
 
 class Transaction:
     """One change of a document: what is done inside the block becomes one Automerge change, or none on an exception.
@@ -30,7 +32,7 @@ class Transaction:
 
     def __init__(self, document: Document, transaction: AsyncTransaction) -> None:
         self._document = document
-        self._engine = document._engine  # noqa: SLF001  # one module
+        self._engine = document.engine
         self._inner = transaction
         self._open = False
         """The turn is lent to this block."""
@@ -92,7 +94,8 @@ class Document:
     """
 
     def __init__(self, engine: Engine, document: AsyncDocument) -> None:
-        self._engine = engine
+        self.engine = engine
+        """The engine that it was opened with."""
         self.asynchronous = document
         """The handle below, to be used on the loop: through `Engine.run` and `Engine.call`."""
 
@@ -130,19 +133,38 @@ class Document:
         Raises `AccessDenied` when this device may not write in the space, and at the end of the block `ChangeTooLarge`
         for more than about 4 MiB in up to 65,536 operations: then nothing of it is in the document.
         """
-        return Transaction(self, self._engine.call(self.asynchronous.change, message))
+        return Transaction(self, self.engine.call(self.asynchronous.change, message))
 
     def saved(self) -> None:
         """Return when every transaction ended so far is on disk. Raises `StoreError` when that failed."""
-        self._engine.run(self.asynchronous.saved)
+        self.engine.run(self.asynchronous.saved)
+
+    def look(self, look: Callable[[CrdtDocument], T]) -> T:
+        """What `look` returns, called on the loop with the document while nothing changes it.
+
+        What it begins to listen to is told of everything that comes after what it sees.
+        """
+        return self.engine.run(self.asynchronous.look, look)
+
+    def undo(self, steps: Undo) -> Undone | None:
+        """Take back the newest step of a `lichen_crdt.Undo` of this document; on disk when it returns.
+
+        None when there is none. Raises `AccessDenied` when this device may not write, and `ChangeTooLarge`, after
+        which the document is to be opened again.
+        """
+        return self.engine.run(self.asynchronous.undo, steps)
+
+    def redo(self, steps: Undo) -> Undone | None:
+        """Bring back what was taken back last, as `undo` in all else."""
+        return self.engine.run(self.asynchronous.redo, steps)
 
     def room(self, most_bytes: int) -> None:
         """Return when at most this many bytes of changes wait to be saved and sealed: a pace for who writes fast."""
-        self._engine.run(self.asynchronous.room, most_bytes)
+        self.engine.run(self.asynchronous.room, most_bytes)
 
     def events(self) -> Events[Applied]:
         """What happens to the document from now on: `for applied in note.events()`, or `note.events().call(...)`."""
-        return self._engine.events_of(self.asynchronous.events)
+        return self.engine.events_of(self.asynchronous.events)
 
     def history(self, since: Iterable[bytes] = ()) -> list[ChangeInfo]:
         """The changes that are not in the past of the heads `since`, oldest first."""
@@ -156,13 +178,13 @@ class Document:
         It is a map of text, bytes, numbers, True, False, None, and lists and maps of these, a few levels deep. Raises
         `ConfigError` for anything else, and `LimitExceeded` when it is larger than 8 KiB as CBOR.
         """
-        self._engine.call(self.asynchronous.set_presence, data)
+        self.engine.call(self.asynchronous.set_presence, data)
 
     @property
     def presence(self) -> Mapping[DeviceKey, Mapping[str, Any]]:  # Any: what others sent, whatever CBOR holds
         """What other devices show in this document now, unchecked: it is as they gave it to `set_presence`."""
-        return self._engine.call(lambda: self.asynchronous.presence)
+        return self.engine.call(lambda: self.asynchronous.presence)
 
     def settled(self) -> None:
         """Return when everything here is saved, sealed and applied."""
-        self._engine.run(self.asynchronous.settled)
+        self.engine.run(self.asynchronous.settled)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -83,6 +84,11 @@ class Engine:
         self._host.refuse_wrong_place()
         self.asynchronous.store.refuse_borrower()
         return self._host.run(function, *args, **kwargs)
+
+    def submit(self, function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call a coroutine function on the loop, and wait for nothing: its result is that of the future."""
+        self._host.refuse_wrong_place()
+        return self._host.submit(function(*args, **kwargs))
 
     def call(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function on the loop, and wait for its result."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -210,6 +211,15 @@ class OpenDocument:
             self.join(written)
         self.saving.go_on(self)
         self.apply_soon()
+
+    @asynccontextmanager
+    async def turn_here(self) -> AsyncIterator[None]:
+        """Have the turn, on the loop."""
+        await self.turn.acquire()
+        try:
+            yield
+        finally:
+            self.end_turn()
 
     async def lend_turn(self) -> None:
         """Take the turn for a transaction of another thread."""

@@ -94,6 +94,7 @@ def test_ctrl_c_while_a_call_waits_cancels_it_and_the_engine_goes_on(open_engine
         engine.wait_for_document(note.space, b"x" * 16, 60)  # type: ignore[arg-type]
     with note.change() as doc:
         doc["n"] = 1
+    assert engine.asynchronous._feeds == [], "what waited for events was cancelled"
 
 
 def in_a_child(engine: Engine, relay: Relay, note: object, said: multiprocessing.SimpleQueue) -> None:  # type: ignore[type-arg]

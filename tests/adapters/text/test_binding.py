@@ -1,0 +1,265 @@
+"""A text of two devices in a widget each, edited on both at once: through real engines, with widgets that are not."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from lichen import Role, Text
+from lichen.blocking import Document, Engine, Inbox, timeout
+from lichen.errors import AccessDenied, ConfigError, NotFound
+from lichen_adapters.text import TextBinding, Unit
+from lichen_crdt import from_utf16, to_utf16
+
+
+class Widget:
+    """Shows a text, in code points or UTF-16 units, and knows nothing of bindings."""
+
+    def __init__(self, unit: Unit = "code points") -> None:
+        self.text = ""
+        self.unit = unit
+        self.chosen = (0, 0)
+        self.thread = threading.get_ident()
+
+    def splice(self, position: int, removed: int, inserted: str) -> None:
+        assert threading.get_ident() == self.thread
+        start, end = self._point(position), self._point(position + removed)
+        self.text = self.text[:start] + inserted + self.text[end:]
+
+    def _point(self, place: int) -> int:
+        return place if self.unit == "code points" else from_utf16(self.text, place)
+
+    def place(self, point: int) -> int:
+        return point if self.unit == "code points" else to_utf16(self.text, point)
+
+    def selection(self) -> tuple[int, int]:
+        return self.chosen
+
+    def select(self, anchor: int, head: int) -> None:
+        assert max(anchor, head) <= self.place(len(self.text))
+        self.chosen = (anchor, head)
+
+
+class Editor:
+    """A widget, its binding, and the user before it."""
+
+    def __init__(self, note: Document, unit: Unit = "code points") -> None:
+        self.note = note
+        self.inbox = Inbox()
+        self.widget = Widget(unit)
+        self.refused: list[BaseException] = []
+        self.binding = TextBinding(note, ("body",), self.widget, self.inbox, unit=unit, refused=self.refused.append)
+
+    @property
+    def text(self) -> str:
+        return self.widget.text
+
+    def type(self, point: int, removed: int, inserted: str) -> None:
+        start, end = self.widget.place(point), self.widget.place(point + removed)
+        self.widget.splice(start, end - start, inserted)
+        cursor = self.widget.place(point + len(inserted))
+        self.widget.select(cursor, cursor)
+        self.binding.edited(start, end - start, inserted)
+
+    def until_saved(self) -> None:
+        while not self.binding.saved:
+            assert self.inbox.run(wait_s=20)
+
+
+class Open(Protocol):
+    def __call__(self, role: Role = Role.WRITER, body: str = "milk") -> tuple[Document, Document]: ...
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Iterator[Open]:
+    """One note on two devices."""
+    with ExitStack() as stack:
+
+        def open_them(role: Role = Role.WRITER, body: str = "milk") -> tuple[Document, Document]:
+            ann, bob = (stack.enter_context(Engine.open(f"sqlite:///{tmp_path}/{who}.db")) for who in ("ann", "bob"))
+            ann.listen(f"memory://{tmp_path.name}")
+            space = ann.create_space("Family")
+            note = space.create({"body": Text(body), "title": "Plans"})
+            family = bob.join(space.invite(mode="auto", role=role))
+            return note, family.document(note.id, wait_s=20)
+
+        with timeout(100):
+            yield open_them
+
+
+def level(*editors: Editor) -> None:
+    """Until all widgets show the same, and all that was typed is in it."""
+    while not all(one.binding.saved for one in editors) or len({one.note.heads for one in editors}) > 1:
+        for one in editors:
+            one.inbox.run(wait_s=0.01)
+    for one in editors:
+        one.note.settled()
+        while one.inbox.run(wait_s=0.1):
+            pass
+        assert one.text == str(one.note.doc["body"]) == one.binding.text
+
+
+PIECES = ["a", "b", "é", "e\u0301", "😀", "👨‍👩‍👧", "אבג", "مرحبا", "\n", "word "]
+
+
+def test_two_people_type_five_hundred_edits_each_into_one_text(notes: Open) -> None:
+    chance = random.Random(7)
+    one, other = (Editor(note, unit) for note, unit in zip(notes(), ("utf16", "code points"), strict=True))
+    for number in range(1_000):
+        editor = (one, other)[number % 2]
+        point = chance.randrange(len(editor.text) + 1)
+        removed = min(chance.choice((0, 0, 0, 1, 2)), len(editor.text) - point)
+        editor.type(point, removed, chance.choice(PIECES))
+        chance.choice((one, other)).inbox.run()
+    level(one, other)
+    assert one.text == other.text
+    assert len(one.text) > 1_000
+    for editor in (one, other):
+        editor.binding.close()
+
+
+def test_cursor_and_selection_stay_at_their_characters(notes: Open) -> None:
+    note, copy = notes(body="oat milk, bread")
+    one, other = Editor(note, "utf16"), Editor(copy)
+    other.widget.select(4, 8)
+    one.type(0, 0, "😀 ")
+    one.type(6, 0, "very ")
+    level(one, other)
+    assert other.text == "😀 oat very milk, bread"
+    anchor, head = other.widget.selection()
+    assert other.text[anchor:head] == "milk"
+    assert one.widget.selection() == (12, 12), "its own edits come back to nobody"
+
+
+def test_undo_takes_back_what_was_typed_here_and_nothing_else(notes: Open) -> None:
+    note, copy = notes()
+    one, other = Editor(note), Editor(copy)
+    one.type(4, 0, ", eggs")
+    level(one, other)
+    other.type(0, 0, "oat ")
+    level(one, other)
+    one.binding.undo()
+    while one.text != "oat milk":
+        assert one.inbox.run(wait_s=20)
+    one.binding.redo()
+    while one.text != "oat milk, eggs":
+        assert one.inbox.run(wait_s=20)
+    level(one, other)
+    other.binding.undo()
+    other.binding.undo()
+    while other.text != "milk, eggs":
+        assert other.inbox.run(wait_s=20)
+    level(one, other)
+    for _ in range(3):
+        one.binding.undo()
+    level(one, other)
+    assert one.text == "milk", "what the program itself wrote is not taken back"
+    with note.change() as doc:
+        doc["title"] = "Food"
+    one.type(0, 0, "oat ")
+    one.type(0, 0, "some ")
+    level(one, other)
+    one.binding.undo()
+    while one.text != "milk":
+        assert one.inbox.run(wait_s=20)
+    one.binding.close()
+    assert note.doc["title"] == "Food"
+
+
+def test_what_this_program_writes_otherwise_is_shown(notes: Open) -> None:
+    note, _ = notes(body="one two three four")
+    editor = Editor(note)
+    editor.type(4, 3, "2")
+    with note.change() as doc:
+        doc["title"] = "Numbers"
+        doc["body"].replace("one", "1")
+        doc["body"].replace("four", "4")
+    level(editor)
+    assert editor.text == "1 2 three 4"
+    with note.change() as doc:
+        doc["body"].split_block(0, {"type": "heading"})
+        doc["body"].mark(1, 2, "bold", True)
+    level(editor)
+    assert editor.text == "\ufffc1 2 three 4"
+    with note.change() as doc:
+        doc["body"] = Text("another")
+    level(editor)
+    assert editor.text == "another"
+    editor.type(0, 0, "quite ")
+    level(editor)
+    assert editor.text == "quite another"
+
+
+def test_a_text_that_is_deleted_is_empty_and_takes_no_edits(notes: Open) -> None:
+    note, _ = notes()
+    editor = Editor(note)
+    with note.change() as doc:
+        del doc["body"]
+    while editor.text:
+        assert editor.inbox.run(wait_s=20)
+    editor.type(0, 0, "lost")
+    editor.until_saved()
+    assert editor.text == ""
+    assert isinstance(editor.refused[0], NotFound)
+
+
+def test_what_a_reader_types_gives_way_to_the_text_again(notes: Open) -> None:
+    _, copy = notes(Role.READER)
+    editor = Editor(copy)
+    editor.type(4, 0, " and eggs")
+    editor.type(0, 0, "oat ")
+    editor.until_saved()
+    assert (editor.text, len(editor.refused)) == ("milk", 1)
+    assert isinstance(editor.refused[0], AccessDenied)
+    editor.binding.undo()
+    while len(editor.refused) < 2:
+        assert editor.inbox.run(wait_s=20)
+    assert isinstance(editor.refused[1], AccessDenied)
+    editor.binding.close()
+
+
+def test_closing_waits_for_what_was_typed_last(notes: Open) -> None:
+    note, copy = notes()
+    editor = Editor(note)
+    for number in range(50):
+        editor.type(len(editor.text), 0, str(number))
+    editor.binding.close()
+    editor.binding.close()
+    assert str(note.doc["body"]) == "milk" + "".join(map(str, range(50)))
+    note.saved()
+    with copy.change() as doc:
+        doc["body"].append("more")
+    editor.inbox.run(wait_s=0.2)
+    assert not editor.text.endswith("more")
+    assert note.asynchronous._opened.listeners == []
+
+
+def test_closing_after_the_engine_ends_all_the_same(notes: Open) -> None:
+    note, _ = notes()
+    editor = Editor(note)
+    editor.type(0, 0, "x")
+    note.engine.close()
+    editor.binding.close()
+    editor.inbox.run()
+
+
+def test_what_cannot_have_happened_is_refused_and_changes_nothing(notes: Open) -> None:
+    note, _ = notes(body="a😀b")
+    editor, units = Editor(note), Editor(note, "utf16")
+    for position, removed, inserted in ((4, 0, "x"), (2, 2, ""), (-1, 0, "x"), (1, -1, "x"), (0, 0, "\ud83d")):
+        with pytest.raises(ConfigError, match="does not fit"):
+            editor.binding.edited(position, removed, inserted)
+    with pytest.raises(ConfigError, match="does not fit"):
+        units.binding.edited(2, 0, "between the halves")
+    assert editor.binding.text == units.binding.text == "a😀b"
+    with pytest.raises(NotFound, match="no text at nothing/here"):
+        TextBinding(note, ("nothing", "here"), Widget(), Inbox())
+    with pytest.raises(NotFound, match="no text at title"):
+        TextBinding(note, ("title",), Widget(), Inbox())
+    with pytest.raises(ConfigError, match="path"):
+        TextBinding(note, "body", Widget(), Inbox())

@@ -10,9 +10,11 @@ import lichen
 import pytest
 from lichen import blocking
 from lichen.api.document import Transaction
+from lichen.runtime import document, driver
 from lichen.runtime.connections import Connection
 from lichen_adapters import orm
 from lichen_adapters.orm import blocking as orm_blocking
+from lichen_adapters.orm import sessions as orm_sessions
 
 PAIRS: list[tuple[type, type]] = [
     (lichen.Engine, blocking.Engine),
@@ -24,10 +26,9 @@ PAIRS: list[tuple[type, type]] = [
     (orm.Sessions, orm_blocking.Sessions),
     (orm.AsyncSessions, orm_blocking.Sessions),
 ]
-SOCKETS = {
-    # What the rooms below an engine or a relay call, and what those who write beside it do.
-    "changed", "connect_direct", "expect_writer", "left_out", "mail", "refuse_borrower", "sealed", "sets_accepted",
-    "sets_lost", "signal", "spawn", "tell", "want_epoch", "write_soon", "written_elsewhere",
+BELOW = (driver.Application, document.Host, orm_sessions.Host)
+"""What the rooms below an engine or a relay call of it, and what those who write beside it do."""
+SOCKETS = {name for protocol in BELOW for name in vars(protocol)} - {"device", "document"} | {
     # The data of a document's presence, which is in its handle.
     "Engine.presence", "Engine.set_presence",
     # `Document.events().call(...)` calls back on the caller's thread.

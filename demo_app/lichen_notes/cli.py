@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from lichen.cli.interrupts import leave_at_once
-from lichen.cli.options import JsonOption, PassphraseFileOption, VerboseOption, is_new, passphrase_for, store_url
+from lichen.cli.options import JsonOption, PassphraseFileOption, VerboseOption, passphrase_of, store_url
 from lichen.cli.output import Report, configure_logs, run, stdout
 from lichen.errors import ConfigError, Unreachable
 
@@ -53,7 +53,7 @@ def notes(
 
         listening = _listen(host, port)
         url = store_url(store)
-        async with Engine.open(url, passphrase=passphrase_for(passphrase_file, confirm=is_new(url))) as engine:
+        async with Engine.open(url, passphrase=passphrase_of(url, passphrase_file, create=True)) as engine:
             for address in relay or ():
                 await engine.connect(address, remember=True)
             await engine.connect_remembered()

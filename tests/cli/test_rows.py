@@ -152,3 +152,15 @@ def test_a_store_in_postgresql_is_checked_and_missing_triggers_are_named(notes: 
     assert found["schema"] == ["triggers of table note are missing, disabled, or not as declared"]
     assert done(notes, *command, "--repair")["ok"]
     assert done(notes, *command)["schema"] == []
+
+
+def test_a_store_without_a_passphrase_is_checked_without(notes: Path) -> None:
+    async def make() -> None:
+        async with Engine.open(f"sqlite:///{notes}/open.db") as engine:
+            await engine.create_space("Family")
+
+    asyncio.run(make())
+    checked = ("rows", "check", "models_of_it:Base", "--store", "open.db")
+    found = lichen(notes, *checked, passphrase=None)
+    assert json.loads(found.stdout)["schema"] == ["table note is missing"]
+    assert refused(notes, *checked)["type"] == "WrongPassphrase"

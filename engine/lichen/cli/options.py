@@ -55,6 +55,17 @@ def is_new(url: str) -> bool:
     return not store_path(url).exists()
 
 
+def passphrase_of(url: str, file: Path | None, *, create: bool = False) -> str | None:
+    """The passphrase of a store, as `passphrase_for` finds it; nobody is asked for that of a store without one.
+
+    Raises `ConfigError` and `StoreError`.
+    """
+    from lichen.runtime.unlock import needs_passphrase
+
+    given = file is not None or "LICHEN_PASSPHRASE" in os.environ
+    return passphrase_for(file, confirm=create and is_new(url)) if given or needs_passphrase(url) else None
+
+
 def passphrase_for(file: Path | None, *, confirm: bool = False) -> str:
     """The passphrase: from a file, else from LICHEN_PASSPHRASE, else from a prompt on a terminal.
 
@@ -114,6 +125,6 @@ async def opened(
     url = store_url(store)
     from lichen.api.engine import Engine
 
-    passphrase = passphrase_for(passphrase_file, confirm=create and is_new(url))
+    passphrase = passphrase_of(url, passphrase_file, create=create)
     async with Engine.open(url, passphrase=passphrase, create=create, clear_rows=clear_rows) as engine:
         yield engine

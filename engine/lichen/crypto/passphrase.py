@@ -62,16 +62,28 @@ def plain_key(data_key: bytes) -> bytes:
 
 
 def unwrap_key(content: bytes, passphrase: str | None) -> bytes:
-    """The data key, 32 bytes. Raises `WrongPassphrase`, also when one is needed and not given, and `StoreDamaged`."""
+    """The data key, 32 bytes. Raises `WrongPassphrase`, also when one is needed and not given, or given and not needed:
+    who gives one believes that it protects something; and `StoreDamaged`.
+    """
     value = _parse(content)
     try:
         if value["kind"] == "plain":
-            return _key(bytes.fromhex(value["key"]))
+            key = _key(bytes.fromhex(value["key"]))
+            if passphrase is not None:
+                what = "this store is protected by no passphrase: its key lies in the file beside it"
+                hint = "open it without one; or make a new store with one, and pair it with this device"
+                raise WrongPassphrase(what, hint=hint)
+            return key
         if passphrase is None:
             raise WrongPassphrase("this store is protected by a passphrase", hint="give the passphrase")
         return _unseal(value, passphrase)
     except (KeyError, TypeError, ValueError) as error:
         raise StoreDamaged(f"the key file is malformed: {error}", hint="restore it from a backup") from error
+
+
+def is_plain(content: bytes) -> bool:
+    """Whether a key file needs no passphrase. Raises `StoreDamaged`."""
+    return bool(_parse(content)["kind"] == "plain")
 
 
 def _parse(content: bytes) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from lichen.config import DEFAULT_LIMITS, Limits
-from lichen.crypto.passphrase import FILE_BYTES, KEY_BYTES, SALT_BYTES, plain_key, unwrap_key, wrap_key
+from lichen.crypto.passphrase import FILE_BYTES, KEY_BYTES, SALT_BYTES, is_plain, plain_key, unwrap_key, wrap_key
 from lichen.errors import ConfigError, NotFound, StoreDamaged, StoreError, StoreFull, StoreLocked, StoreReadOnly
 from lichen.runtime.unlock_postgres import is_postgres, open_postgres
 from lichen.store import Store
@@ -39,6 +39,22 @@ def store_path(url: str) -> Path:
             what = "folder" if path.is_dir() else "special file"
             raise ConfigError(f"{path} is a {what}", hint="name a file" if what != "folder" else "name a file in it")
     return path
+
+
+def needs_passphrase(url: str) -> bool:
+    """Whether the store at `url` is opened with a passphrase, or one that is made there should be.
+
+    Raises `ConfigError` and `StoreError`, as `open_store`.
+    """
+    if is_postgres(url):
+        return True
+    path = store_path(url)
+    file = Path(f"{path}.key")
+    with _told(path):
+        if not file.exists():
+            return True
+        with file.open("rb") as opened:
+            return not is_plain(opened.read(FILE_BYTES + 1))
 
 
 def open_store(

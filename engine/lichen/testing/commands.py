@@ -11,14 +11,14 @@ from typing import Any
 
 
 def lichen(
-    folder: Path, *arguments: str, passphrase: str = "right", as_json: bool = True
+    folder: Path, *arguments: str, passphrase: str | None = "right", as_json: bool = True
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command in a folder, without any store or passphrase from outside."""
+    """Run a command in a folder, without any store or passphrase from outside; None for none at all."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("LICHEN_")}
     return subprocess.run(
         [sys.executable, "-m", "lichen.cli", *arguments, *(["--json"] if as_json else [])],
         cwd=folder,
-        env=environment | {"LICHEN_PASSPHRASE": passphrase},
+        env=environment | ({} if passphrase is None else {"LICHEN_PASSPHRASE": passphrase}),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -125,9 +125,11 @@ def _asks_for_much(content: bytes) -> bool:
         return False
 
 
-def test_a_plain_file_opens_without_a_passphrase() -> None:
+def test_a_plain_file_opens_without_a_passphrase_and_with_none() -> None:
     assert unwrap_key(plain_key(KEY), None) == KEY
-    assert unwrap_key(plain_key(KEY), "whatever") == KEY
+    for words in ("whatever", ""):
+        with pytest.raises(WrongPassphrase, match="protected by no passphrase"):
+            unwrap_key(plain_key(KEY), words)
 
 
 WRAPPED: dict[str, Any] = {

@@ -24,7 +24,7 @@ from lichen.errors import (
     StoreReadOnly,
     WrongPassphrase,
 )
-from lichen.runtime.unlock import open_store, store_path
+from lichen.runtime.unlock import needs_passphrase, open_store, store_path
 from lichen.store import Store, node
 
 PASSPHRASE = "a long walk in the woods"
@@ -150,6 +150,27 @@ def test_a_wrong_or_missing_passphrase_opens_nothing_and_changes_nothing(tmp_pat
             open_store(url, passphrase=wrong)
         assert raised.value.hint
     assert contents(tmp_path) == before
+
+
+def test_a_passphrase_that_protects_nothing_opens_nothing_and_changes_nothing(tmp_path: Path, url: str) -> None:
+    write_and_close(open_store(url, passphrase=None))
+    before = contents(tmp_path)
+    with pytest.raises(WrongPassphrase, match="protected by no passphrase") as raised:
+        open_store(url, passphrase=PASSPHRASE)
+    assert "open it without" in str(raised.value.hint)
+    assert contents(tmp_path) == before
+
+
+def test_it_is_known_whether_a_store_has_a_passphrase(path: Path, url: str) -> None:
+    assert needs_passphrase(url)  # a new one should
+    open_store(url, passphrase=None).close()
+    assert not needs_passphrase(url)
+    open_store(f"{url}2", passphrase=PASSPHRASE).close()
+    assert needs_passphrase(f"{url}2")
+    assert needs_passphrase("postgresql://host/notes")
+    Path(f"{path}.key").write_bytes(b"{}")
+    with pytest.raises(StoreDamaged):
+        needs_passphrase(url)
 
 
 def test_the_key_is_not_in_its_file_when_there_is_a_passphrase(path: Path, url: str) -> None:

@@ -37,7 +37,8 @@ from lichen_adapters.orm.projection import (
     sources,
 )
 from lichen_adapters.orm.unique_keys import CLASH
-from lichen_crdt import Document, Map
+from lichen_crdt import Document, List, Map
+from lichen_crdt.views import plain
 from orm_models import Base
 from sqlalchemy import URL, Connection, make_url, select
 from sqlalchemy.orm import DeclarativeBase
@@ -341,7 +342,10 @@ def exchange(*devices: Device) -> None:
 
 
 def _edited(document: Document, place: Place, doc: uuid.UUID, there: dict[Place, Map]) -> bool:
-    """Whether a deleted row, of which no owner is deleted, or what it owns, is not what it was when it was deleted."""
+    """Whether a deleted row, of which no owner is deleted, or what it owns, is not what it was when it was deleted.
+
+    That an edit lost against another is seen too.
+    """
     owners: list[Place] = []
     at: Place | None = place
     while at is not None and at[0].owner is not None and at in there:
@@ -350,13 +354,27 @@ def _edited(document: Document, place: Place, doc: uuid.UUID, there: dict[Place,
     if any(owner in there and there[owner].get(DELETED) for owner in owners):
         return False
     heads = there[place][DELETED]
-    then = document.at([heads[start : start + 32] for start in range(0, len(heads), 32)]).to_py()
-    now = document.to_py()
-    if place[0].owner is not None:
-        names = {part[0].place(part[1]) for part in _owned(place, doc, there)}
-        then, now = ({name: value for name, value in one.items() if name in names} for one in (then, now))
-    links = {name for name in then if name.startswith("@") and then[name] is True and name not in now}
-    return _without_marks({name: then[name] for name in then.keys() - links}) != _without_marks(now)
+    before = [heads[start : start + 32] for start in range(0, len(heads), 32)]
+    names = None if place[0].owner is None else {part[0].place(part[1]) for part in _owned(place, doc, there)}
+    then, now = (
+        {name: value for name, value in _shown(one).items() if names is None or name in names}
+        for one in (document.at(before), document)
+    )
+    links = {name for name in then if name.startswith("@") and then[name] == (True, False) and name not in now}
+    return {name: then[name] for name in then.keys() - links} != now
+
+
+def _shown(content: Map) -> dict[str, tuple[Any, bool]]:
+    """At each key the value that won, and whether others lost; without marks of deletion."""
+    return {key: (_inside(value), len(content.conflicts(key)) > 1) for key, value in content.items() if key != DELETED}
+
+
+def _inside(value: Any) -> Any:
+    if isinstance(value, Map):
+        return _shown(value)
+    if isinstance(value, List):
+        return [(_inside(one), len(value.conflicts(place)) > 1) for place, one in enumerate(value)]
+    return plain(value)
 
 
 def _owned(place: Place, doc: uuid.UUID, there: dict[Place, Map]) -> list[Place]:
@@ -364,9 +382,3 @@ def _owned(place: Place, doc: uuid.UUID, there: dict[Place, Map]) -> list[Place]
     for owner in found:
         found += [one for one in there if one[0].owner is not None and owner_of(one, doc, there[one]) == owner]
     return found
-
-
-def _without_marks(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {key: _without_marks(value) for key, value in content.items() if key != DELETED}
-    return content

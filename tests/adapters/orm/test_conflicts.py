@@ -140,6 +140,25 @@ def test_a_row_that_one_deleted_and_another_edited_comes_back_with_the_edits(
             )
 
 
+def test_an_edit_that_lost_is_one_that_the_deletion_did_not_know_of(pair: tuple[Device, Device, uuid.UUID]) -> None:
+    one, other, ann = pair
+    for name in ("x", "y", "z"):  # whose operations are more wins
+        change(one, User, ann, name=name)
+    with one.sessions.begin() as session:
+        session.delete(session.scalars(select(User)).one())
+    change(other, User, ann, name="lost")
+    exchange(one, other)
+    for device in pair[:2]:
+        (conflict,) = found(device)
+        assert isinstance(conflict, EditedDeletion)
+        assert conflict.values["name"] == "z"
+    settle(one, lambda conflict, _: conflict.restore(), EditedDeletion)
+    exchange(one, other)
+    (dispute,) = found(other)
+    assert isinstance(dispute, Dispute)
+    assert {side.value for side in dispute.sides} == {"z", "lost"}
+
+
 def test_what_its_owner_took_with_it_is_no_conflict_of_its_own_any_more(pair: tuple[Device, Device, uuid.UUID]) -> None:
     one, other, ann = pair
     with one.sessions.begin() as session:

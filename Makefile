@@ -25,7 +25,7 @@ endif
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test props orm check check-rust check-page demo bench fuzz docs format clean
+.PHONY: help setup test props orm examples check check-rust check-page demo bench fuzz docs format clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -49,11 +49,14 @@ props: setup ## Random replicas hold the promises of lichen_crdt (EXAMPLES=n SEE
 orm: setup ## Random devices hold the promises of the ORM adapter (EXAMPLES=n SEED=n, else a random seed)
 	EXAMPLES=$(EXAMPLES) SEED=$(or $(SEED),random) $(BIN)/pytest -q -s --timeout 0 tests/adapters/orm/test_devices.py
 
+examples: setup ## Run the desktop examples without a screen, two of each, and write their pictures into the docs
+	PICTURES=docs/pictures $(BIN)/pytest -q tests/examples
+
 check: setup check-rust check-page ## Format, lint, types, layers, docs
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/mypy typing_tests
+	$(BIN)/mypy typing_tests examples
 	$(BIN)/basedpyright
 	$(BIN)/stubtest --mypy-config-file pyproject.toml lichen_crdt._native lichen._native
 	$(BIN)/lint-imports

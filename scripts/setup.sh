@@ -24,6 +24,8 @@ missing_packages() {
     command -v nft >/dev/null || echo nftables
     command -v unshare >/dev/null || echo util-linux
     command -v initdb >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || echo postgresql
+    command -v Xvfb >/dev/null || echo xvfb
+    "$PYTHON" -c 'import tkinter' 2>/dev/null || echo python3-tk
     fc-list 2>/dev/null | grep -qi emoji || echo fonts-noto-color-emoji
 }
 

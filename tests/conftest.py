@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from lichen.testing.disks import make_read_only as make_read_only
 from lichen.testing.disks import small_disk as small_disk
+from lichen.testing.display import display as display
 from lichen.testing.postgres import postgres_server as postgres_server
 from lichen.testing.postgres import postgres_url as postgres_url
 

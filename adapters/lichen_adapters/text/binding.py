@@ -26,6 +26,11 @@ SAVE_S = 10.0
 """How long closing waits for what was typed last."""
 
 
+def log_refused(error: BaseException) -> None:
+    """What is done about an edit that was refused, where nothing else is."""
+    log.error("an edit was refused: %s", error)
+
+
 class TextWidget(Protocol):
     """What a binding needs of a widget, on the widget's own thread. Positions are in the widget's unit."""
 
@@ -57,7 +62,7 @@ class TextBinding:
         deliver: Deliver,
         *,
         unit: Unit = "code points",
-        refused: Callable[[BaseException], object] = lambda error: log.error("an edit was refused: %s", error),
+        refused: Callable[[BaseException], object] = log_refused,
     ) -> None:
         """Fill the widget, which is empty, with the text at `path`, the keys of maps in the document.
 

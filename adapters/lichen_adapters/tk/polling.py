@@ -1,0 +1,44 @@
+"""Calls on the thread of a Tk program."""
+
+from __future__ import annotations
+
+import tkinter
+from collections.abc import Callable
+
+from lichen.blocking import Inbox
+
+POLL_MS = 15
+"""How often it is looked whether there is something to call."""
+
+
+class Polling:
+    """A `lichen.blocking.Deliver` for Tk: makes calls on Tk's thread, from a timer (`after`).
+
+    One for a program is enough. It ends with the widget, most often the window, that it was made with. What a call
+    raises goes where Tk's own callbacks raise it.
+    """
+
+    def __init__(self, widget: tkinter.Misc) -> None:
+        self._widget = widget
+        self._inbox = Inbox()
+        self._timer = ""
+        widget.bind("<Destroy>", self._destroyed, add=True)
+        self._poll()
+
+    def __call__(self, call: Callable[[], None], /) -> None:
+        """Have a call made; from any thread."""
+        self._inbox(call)
+
+    def stop(self) -> None:
+        """Make no more calls; idempotent."""
+        if self._timer:
+            self._widget.after_cancel(self._timer)
+            self._timer = ""
+
+    def _destroyed(self, event: tkinter.Event[tkinter.Misc]) -> None:
+        if event.widget is self._widget:
+            self.stop()
+
+    def _poll(self) -> None:
+        self._timer = self._widget.after(POLL_MS, self._poll)
+        self._inbox.run()

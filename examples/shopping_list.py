@@ -1,0 +1,149 @@
+"""A shopping list that a family keeps together: each on their own device, also without a network.
+
+    python examples/shopping_list.py ann.db --name Ann             # begins a list, and prints an invitation
+    python examples/shopping_list.py ben.db --name Ben lichen1...  # joins it
+
+Click a box to tick it off; + and - change how many, Delete takes away. The notes are one text that all write.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tkinter
+from functools import partial
+from tkinter import font, ttk
+
+from lichen import Role, Text
+from lichen.blocking import Document, Engine, Space, timeout
+from lichen_adapters.orm import Synced, synced_counter
+from lichen_adapters.orm.blocking import Sessions
+from lichen_adapters.tk import Polling, SyncedText, TreeRows
+from sqlalchemy import select
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+PAPER, INK, FADED, ACCENT, LINE = "#f5f2eb", "#2b2b28", "#a09d94", "#1f7a6d", "#e4e0d5"
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Item(Synced, Base):
+    __tablename__ = "item"
+    what: Mapped[str]
+    done: Mapped[bool] = mapped_column(default=False)
+    count: Mapped[int] = synced_counter(default=1)
+
+
+def open_list(engine: Engine, ticket: str, name: str, address: str) -> tuple[Space, Document]:
+    """The list's space and its notes: those of the ticket, those of before, or new ones."""
+    engine.connect_remembered()
+    with timeout(60):
+        if not ticket and not engine.spaces:
+            engine.create_space("Shopping", member_name=name).create({"title": "Notes", "body": Text("")})
+        space = engine.join(ticket, name=name) if ticket else engine.spaces[0]
+        with engine.events() as events:
+            while not (found := [info for info in space.documents() if info.title == "Notes"]):
+                next(events)
+    if space.role == Role.OWNER:
+        engine.listen(address)
+        print(space.invite(mode="auto"), flush=True)
+    return space, space.document(found[0].id)
+
+
+class Window:
+    """The list on the left, the notes on the right, and who is there below."""
+
+    def __init__(self, root: tkinter.Tk, sessions: Sessions, space: Space, notes: Document, name: str) -> None:
+        self.sessions, self.space, self.engine, self.name = sessions, space, notes.engine, name
+        paint(root)
+        root.title(f"{space.name} - {name}")
+        root.geometry("640x420")
+        left, right = ttk.Frame(root, padding=(24, 20, 12, 8)), ttk.Frame(root, padding=(12, 20, 24, 8))
+        for column, (frame, head) in enumerate(((left, space.name), (right, "Notes"))):
+            ttk.Label(frame, text=head, font=("DejaVu Sans", 16, "bold")).pack(anchor="w", pady=(0, 10))
+            frame.grid(row=0, column=column, sticky="nsew")
+        self.tree = ttk.Treeview(left, name="items", columns=("count",), show="tree", selectmode="browse", height=1)
+        self.tree.column("count", width=56, stretch=False, anchor="e")
+        self.tree.tag_configure("done", foreground=FADED)
+        self.tree.pack(fill="both", expand=True)
+        self.entry = ttk.Entry(left, name="what", font="TkDefaultFont")
+        self.entry.pack(side="left", fill="x", expand=True, ipady=4, pady=(10, 0))
+        ttk.Button(left, text="Add", width=5, command=self.add).pack(side="left", padx=(8, 0), pady=(10, 0))
+        self.text = tkinter.Text(right, name="notes", width=24, height=1, wrap="word", relief="flat", padx=12, pady=10)
+        self.text.configure(font="TkDefaultFont", foreground=INK, highlightbackground=LINE, highlightcolor=ACCENT)
+        self.text.pack(fill="both", expand=True)
+        self.status = ttk.Label(root, name="status", padding=(24, 4, 24, 14))
+        self.status.grid(row=1, column=0, columnspan=2, sticky="w")
+        root.rowconfigure(0, weight=1)
+        root.columnconfigure((0, 1), weight=1, uniform="half")
+        self.entry.bind("<Return>", lambda _: self.add())
+        self.tree.bind("<Button-1>", lambda event: self.tick(self.tree.identify_row(event.y)))
+        for key, by in {"plus": 1, "minus": -1, "Delete": None}.items():
+            self.tree.bind(f"<{key}>", partial(self.change, by))
+        self.entry.focus()
+
+        deliver = Polling(root)  # all that lichen tells comes on Tk's thread
+        self.rows = TreeRows(self.tree, sessions, select(Item).order_by(Item.done, Item.what), self.shown, deliver)
+        self.notes = SyncedText(self.text, notes, ("body",), deliver)
+        self.engine.events().call(lambda _: self.tell_who_is_there(), deliver)
+        self.tell_who_is_there()
+
+    def shown(self, item: Item) -> dict[str, object]:
+        count = f"× {item.count}" if item.count != 1 else ""
+        box, tags = ("☑", ("done",)) if item.done else ("☐", ())
+        return {"text": f" {box}   {item.what}", "values": (count,), "tags": tags}
+
+    def tell_who_is_there(self) -> None:
+        there = {self.space.name_of(path.device) for path in self.engine.paths(self.space.id) if path.path != "none"}
+        names = f"●   {' and '.join(sorted(there))}" if there else "○   nobody else"
+        self.status.configure(text=f"{self.name}   {names} here", foreground=ACCENT if there else FADED)
+
+    def add(self) -> None:
+        with self.sessions.begin(self.space.id) as session:
+            if what := self.entry.get().strip():
+                session.add(Item(what=what))
+        self.entry.delete(0, "end")
+
+    def tick(self, row: str) -> None:
+        with self.sessions.begin() as session:
+            if row:
+                session.get_one(Item, self.rows.row(row).id).done ^= True
+
+    def change(self, by: int | None, _key: object) -> None:
+        with self.sessions.begin() as session:
+            for item in (session.get_one(Item, row.id) for row in self.rows.selected):
+                if by is None or item.count + by < 1:
+                    session.delete(item)
+                else:
+                    item.count += by
+
+
+def paint(root: tkinter.Tk) -> None:
+    root.configure(background=PAPER)
+    font.nametofont("TkDefaultFont").configure(family="DejaVu Sans", size=11)
+    style = ttk.Style(root)
+    style.theme_use("clam")
+    style.configure(".", background=PAPER, foreground=INK, bordercolor=LINE, lightcolor=LINE, darkcolor=LINE)
+    style.configure("Treeview", rowheight=34, fieldbackground="white", background="white", indent=0)
+    style.layout("Treeview.Item", [("Treeitem.padding", {"children": [("Treeitem.text", {"sticky": "nswe"})]})])
+    style.map("Treeview", background=[("selected", "#e6f2ef")], foreground=[])
+    style.configure("TButton", background=ACCENT, foreground="white", padding=(10, 6), borderwidth=0)
+    style.map("TButton", background=[("active", INK)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("store", help="the file of this device")
+    parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join a list")
+    parser.add_argument("--name", default="Me", help="what the others call you")
+    parser.add_argument("--at", default="ws://127.0.0.1:8710", help="where the first device is found")
+    given = parser.parse_args()
+    with Engine.open(f"sqlite:///{given.store}") as engine, Sessions(engine, Base) as sessions:
+        sessions.prepare()
+        Window(root := tkinter.Tk(), sessions, *open_list(engine, given.ticket, given.name, given.at), given.name)
+        root.mainloop()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,342 @@
+"""Tk widgets that show what is synced: on a display without a screen, with the keys and commands that Tk has."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import tkinter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from tkinter import ttk
+
+import pytest
+from lichen import Role, Text
+from lichen.blocking import Document, Engine, timeout
+from lichen.testing.display import Display
+from lichen_adapters.orm import Synced
+from lichen_adapters.orm.blocking import Sessions
+from lichen_adapters.tk import Polling, SyncedText, TreeRows
+from sqlalchemy import select
+from sqlalchemy.orm import DeclarativeBase, Mapped
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Task(Synced, Base):
+    __tablename__ = "task"
+    title: Mapped[str]
+    rank: Mapped[int]
+
+
+@pytest.fixture(scope="session")
+def tk(display: Display) -> Iterator[tkinter.Tk]:
+    """One for all tests: one that is dropped may be freed by another thread, which Tcl does not allow."""
+    made = tkinter.Tk()
+    yield made
+    made.destroy()
+
+
+@pytest.fixture
+def root(tk: tkinter.Tk) -> Iterator[tkinter.Toplevel]:
+    """A window of its own."""
+    made = tkinter.Toplevel(tk)
+    yield made
+    made.update()
+    made.destroy()
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    with timeout(100), Engine.open(f"sqlite:///{tmp_path}/notes.db") as opened:
+        yield opened
+
+
+def until(root: tkinter.Misc, holds: Callable[[], object]) -> None:
+    """Let Tk go on until something holds."""
+    ends = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < ends
+        root.update()
+
+
+# Calls
+
+
+def test_calls_are_made_on_the_thread_of_tk_and_one_that_raises_stops_nothing(
+    root: tkinter.Toplevel, tk: tkinter.Tk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, raised = list[int](), list[type]()
+    monkeypatch.setattr(tk, "report_callback_exception", lambda kind, *_: raised.append(kind), raising=False)
+    deliver = Polling(root)
+    calling = threading.Thread(
+        target=lambda: [deliver(lambda: made.append(1 // 0)), deliver(lambda: made.append(threading.get_ident()))]
+    )
+    calling.start()
+    until(root, lambda: made)
+    calling.join()
+    assert (made, raised) == ([threading.get_ident()], [ZeroDivisionError])
+    deliver.stop()
+    deliver.stop()
+    deliver(lambda: made.append(0))
+    for _ in range(50):
+        root.update()
+    assert len(made) == 1
+
+
+def test_they_end_with_their_widget(root: tkinter.Toplevel) -> None:
+    frame = ttk.Frame(root)
+    deliver, made = Polling(frame), list[int]()
+    frame.destroy()
+    deliver(lambda: made.append(1))
+    for _ in range(50):
+        root.update()
+    assert made == []
+
+
+# Rows
+
+
+def write(sessions: Sessions, work: Callable[[dict[str, Task]], list[Task]]) -> None:
+    """Change the tasks of before, by title, and add those that come back."""
+    with sessions.begin(sessions_space(sessions)) as session:
+        session.add_all(work({task.title: task for task in session.scalars(select(Task))}))
+
+
+def sessions_space(sessions: Sessions) -> bytes:
+    return sessions._blocking.spaces[0].id
+
+
+@pytest.fixture
+def sessions(engine: Engine) -> Iterator[Sessions]:
+    engine.create_space("Work")
+    with Sessions(engine, Base) as made:
+        made.prepare()
+        write(made, lambda _: [Task(title=title, rank=rank) for rank, title in enumerate("abcde")])
+        yield made
+
+
+@pytest.fixture
+def shown(root: tkinter.Toplevel, sessions: Sessions) -> tuple[ttk.Treeview, TreeRows[Task]]:
+    tree = ttk.Treeview(root, columns=("rank",))
+    tree.pack()
+    tasks = select(Task).order_by(Task.rank)
+    rows = TreeRows(tree, sessions, tasks, lambda task: {"text": task.title, "values": (task.rank,)}, Polling(root))
+    until(root, lambda: titles(tree) == list("abcde"))
+    return tree, rows
+
+
+def titles(tree: ttk.Treeview) -> list[str]:
+    return [str(tree.item(item, "text")) for item in tree.get_children()]
+
+
+def test_rows_come_move_change_and_go_and_all_others_stay_the_items_they_are(
+    root: tkinter.Toplevel, sessions: Sessions, shown: tuple[ttk.Treeview, TreeRows[Task]]
+) -> None:
+    tree, rows = shown
+    items = dict(zip(titles(tree), tree.get_children(), strict=True))
+    tree.selection_set(items["b"], items["d"])
+    tree.focus(items["d"])
+
+    def work(tasks: dict[str, Task]) -> list[Task]:
+        tasks["d"].rank = -1
+        tasks["e"].title = "E"
+        return [Task(title="new", rank=1)]
+
+    write(sessions, work)
+    until(root, lambda: set(titles(tree)) == {"d", "a", "b", "new", "c", "E"})
+    assert titles(tree)[0] == "d"
+    now = dict(zip(titles(tree), tree.get_children(), strict=True))
+    assert [now[title] for title in "abcdE"] == [items[title] for title in "abcde"]
+    assert str(tree.item(now["d"], "values")[0]) == "-1"
+    assert [task.title for task in rows.selected] == ["d", "b"]
+    assert tree.focus() == items["d"]
+    assert rows.row(now["E"]).title == "E"
+    with sessions.begin() as session:
+        for task in session.scalars(select(Task).where(Task.title.in_(["a", "d"]))):
+            session.delete(task)
+    until(root, lambda: len(tree.get_children()) == 4)
+    assert [task.title for task in rows.rows] == titles(tree)
+    assert [task.title for task in rows.selected] == ["b"]
+    with pytest.raises(KeyError):
+        rows.row(items["a"])
+
+
+def test_a_row_that_cannot_be_shown_is_an_empty_item_and_the_others_are_right(
+    root: tkinter.Toplevel, sessions: Sessions, caplog: pytest.LogCaptureFixture
+) -> None:
+    tree = ttk.Treeview(root)
+
+    def item(task: Task) -> dict[str, object]:
+        return {"text": 1 // 0 if task.title == "c" else task.title}
+
+    TreeRows(tree, sessions, select(Task).order_by(Task.rank), item, Polling(root))
+    until(root, lambda: titles(tree) == ["a", "b", "", "d", "e"])
+    assert "a row could not be shown" in caplog.text
+
+
+def test_rows_of_a_tree_that_is_gone_are_followed_no_longer(
+    root: tkinter.Toplevel,
+    sessions: Sessions,
+    shown: tuple[ttk.Treeview, TreeRows[Task]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tree, rows = shown
+    tree.destroy()
+    write(sessions, lambda _: [Task(title="late", rank=9)])
+    for _ in range(50):
+        root.update()
+    rows.close()
+    assert not sessions.feed.listened
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+# Text
+
+
+class Pad:
+    """A text widget, bound to a note."""
+
+    def __init__(self, root: tkinter.Toplevel, note: Document, **options: object) -> None:
+        self.note = note
+        self.widget = tkinter.Text(root, undo=True, **options)  # type: ignore[arg-type]
+        self.widget.pack()
+        self.synced = SyncedText(self.widget, note, ("body",), Polling(root))
+
+    def press(self, *keys: str) -> None:
+        self.widget.focus_force()
+        self.widget.update()
+        for key in keys:
+            self.widget.event_generate(key if key.startswith("<") else f"<Key-{key}>")
+        self.widget.update()
+
+    @property
+    def text(self) -> str:
+        return self.widget.get("1.0", "end-1c")
+
+    def level(self) -> None:
+        """Widget and document show the same."""
+        until(self.widget, lambda: self.synced.binding.saved and self.text == str(self.note.doc["body"]))
+        assert self.text == self.synced.binding.text
+
+
+@pytest.fixture
+def note(engine: Engine) -> Document:
+    return engine.create_space("Family").create({"body": Text("oat 😀 milk\nbread"), "n": 0})
+
+
+def test_what_keys_do_is_in_the_document(root: tkinter.Toplevel, note: Document) -> None:
+    pad = Pad(root, note)
+    assert pad.text == "oat 😀 milk\nbread"
+    pad.widget.mark_set("insert", "1.4")
+    pad.press("n", "i", "c", "e", "space", "<Right>", "<BackSpace>", "<Right>", "<Return>")
+    pad.level()
+    assert pad.text == "oat nice  \nmilk\nbread"
+    pad.widget.mark_set("insert", "end")
+    pad.press("x", "<Shift-Left>", "<Shift-Left>", "y", "<Home>", "<Delete>")
+    pad.level()
+    assert pad.text == "oat nice  \nmilk\nreay"
+    root.clipboard_clear()
+    root.clipboard_append("אבג 👨‍👩‍👧 e\u0301\n")
+    pad.widget.mark_set("insert", "1.0")
+    pad.press("<<Paste>>")
+    pad.level()
+    assert pad.text == "אבג 👨‍👩‍👧 e\u0301\noat nice  \nmilk\nreay"
+    pad.press("<<SelectAll>>", "<<Cut>>")
+    pad.level()
+    assert str(note.doc["body"]) == ""
+
+
+def test_what_the_program_does_with_the_widget_is_in_the_document(root: tkinter.Toplevel, note: Document) -> None:
+    pad = Pad(root, note)
+    pad.widget.insert("end", "!", "loud", "?", ("loud", "sure"))
+    pad.widget.replace("1.0", "1.3", "soy")
+    pad.widget.tk.call(str(pad.widget), "delete", "2.0", "2.1", "1.0", "1.1")
+    pad.widget.delete("1.0", "1.0")
+    pad.level()
+    assert pad.text == "oy 😀 milk\nread!?"
+    assert [str(index) for index in pad.widget.tag_ranges("loud")] == ["2.4", "2.6"]
+    assert pad.widget.tk.call(str(pad.widget), "insert", "nowhere", "x") == ""
+    assert pad.widget.index("end-1c") == "2.6"
+
+
+def test_cursor_and_selection_stay_at_their_characters(root: tkinter.Toplevel, note: Document) -> None:
+    pad = Pad(root, note)
+    pad.widget.tag_add("sel", "1.7", "1.11")
+    pad.widget.mark_set("insert", "1.7")
+    assert pad.widget.get("sel.first", "sel.last") == "milk"
+    with note.change() as doc:
+        doc["body"].insert(0, "very 👍\n")
+        doc["body"].replace("milk", "mild milk")
+    pad.level()
+    assert pad.text.startswith("very 👍\noat 😀 ")
+    assert pad.widget.get("sel.first", "sel.last").endswith("milk")
+    assert pad.widget.compare("insert", "==", "sel.first")
+    pad.widget.tag_remove("sel", "1.0", "end")
+    pad.widget.mark_set("insert", "end-1c")
+    with note.change() as doc:
+        doc["body"].append(" and eggs")
+    pad.level()
+    assert pad.widget.get("insert-5c", "insert") == "bread"
+
+
+def test_undo_is_of_what_was_typed_here(root: tkinter.Toplevel, note: Document) -> None:
+    pad = Pad(root, note)
+    with note.change() as doc:
+        doc["body"].append(" and eggs")
+    pad.level()
+    pad.widget.mark_set("insert", "1.0")
+    pad.press("x", "y")
+    pad.level()
+    pad.press("<<Undo>>")
+    until(root, lambda: pad.text == "oat 😀 milk\nbread and eggs")
+    pad.press("<<Redo>>")
+    until(root, lambda: pad.text == "xyoat 😀 milk\nbread and eggs")
+    pad.level()
+
+
+def test_a_read_only_text_follows_and_takes_nothing(root: tkinter.Toplevel, note: Document) -> None:
+    pad = Pad(root, note, state="disabled")
+    pad.press("x")
+    with note.change() as doc:
+        doc["body"].append("!")
+    pad.level()
+    assert pad.text == "oat 😀 milk\nbread!"
+    assert str(pad.widget["state"]) == "disabled"
+
+
+def test_a_text_that_is_closed_or_gone_lets_both_sides_go(
+    root: tkinter.Toplevel, note: Document, caplog: pytest.LogCaptureFixture
+) -> None:
+    pad, gone = Pad(root, note), Pad(root, note)
+    pad.press("x")
+    pad.synced.close()
+    pad.synced.close()
+    assert str(note.doc["body"]).startswith("x") or str(note.doc["body"]).endswith("x")
+    pad.press("y")
+    assert "y" in pad.text
+    gone.widget.insert("1.0", "last ")
+    gone.widget.destroy()
+    with note.change() as doc:
+        doc["n"] = 1
+    root.update()
+    assert "last " in str(note.doc["body"])
+    assert "y" not in str(note.doc["body"])
+    assert note.asynchronous._opened.listeners == []
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_what_a_reader_types_gives_way_and_is_told(root: tkinter.Toplevel, engine: Engine, tmp_path: Path) -> None:
+    space = engine.create_space("Family")
+    note = space.create({"body": Text("milk")})
+    engine.listen(f"memory://{tmp_path.name}")
+    with Engine.open(f"sqlite:///{tmp_path}/reader.db") as reader:
+        theirs = reader.join(space.invite(mode="auto", role=Role.READER)).document(note.id, wait_s=20)
+        widget, refused = tkinter.Text(root), list[BaseException]()
+        SyncedText(widget, theirs, ("body",), Polling(root), refused=refused.append)
+        widget.insert("end", " and eggs")
+        until(root, lambda: refused)
+        assert widget.get("1.0", "end-1c") == "milk"
+        widget.destroy()

@@ -80,7 +80,8 @@ def adopt(
             return run.run()
     except (SQLAlchemyError, ValueError, TypeError, LookupError) as error:  # the latter are of values, and their types
         shown = make_url(old) if isinstance(old, str) else old.url
-        raise AdoptionError(f"the database {shown!r} cannot be adopted: {error}") from error
+        hint = "mend it in a copy of the old database, or in the models, and call adopt() again"
+        raise AdoptionError(f"the database {shown!r} cannot be adopted: {error}", hint=hint) from error
     finally:
         if source is not old:
             source.dispose()
@@ -247,7 +248,10 @@ class _Adoption:
                     row: Old = found.get(key, {})
                     wrong = sorted(name for name in made if name not in row or row[name] != made[name])
                     if wrong:
-                        raise AdoptionError(f"row {key} of {one.table.name} is another in {', '.join(wrong)}")
+                        raise AdoptionError(
+                            f"row {key} of {one.table.name} is another in {', '.join(wrong)}",
+                            hint="adopt into a new store, and write nothing there or in the old database meanwhile",
+                        )
 
     def _noted_alike(self, session: Session, one: OldTable, rows: Iterable[Old]) -> set[str]:
         c = adopted.c

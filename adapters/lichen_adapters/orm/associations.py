@@ -45,7 +45,10 @@ def synced_association(table: Table, *, owner: str) -> Table:
             hint="give both primary_key=True: a pair is there or not, never twice",
         )
     if owner not in table.columns:
-        raise MappingError(f"owner={owner!r} is no column of the association {table.name}")
+        raise MappingError(
+            f"owner={owner!r} is no column of the association {table.name}",
+            hint=f"it is {' or '.join(column.name for column in columns)}",
+        )
     (other,) = (column for column in columns if column.name != owner)
     table.info.update({SYNCED: table.name, OWNER: owner, OTHER: other.name})
     _without_constraint(table, other)

@@ -75,7 +75,10 @@ def rebuild(sessions: Sessions, cls: type[Any]) -> Report:
     table = class_mapper(cls).local_table
     planned = sessions.plan.tables.get(table.name) if isinstance(table, Table) else None
     if planned is None:
-        raise SessionMisuse(f"{cls.__name__} is not a synced class of these sessions")
+        raise SessionMisuse(
+            f"{cls.__name__} is not a synced class of these sessions",
+            hint="it takes what has the mixin Synced, and the base of these sessions",
+        )
     while planned.above is not None:
         planned = planned.above
     family = family_of(planned)

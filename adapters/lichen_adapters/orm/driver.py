@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Coroutine
+from types import FrameType
 from typing import Any
 
 from lichen.store.loan import Loan
 from sqlalchemy import AdaptedConnection, Connection
 from sqlalchemy.exc import DBAPIError
+
+_BELOW = ("lichen_adapters", "lichen", "sqlalchemy", "contextlib", "greenlet")
+"""What calls from the application go through."""
 
 
 def borrower() -> str:
@@ -18,9 +23,16 @@ def borrower() -> str:
         task = asyncio.current_task()
     except RuntimeError:  # no loop runs here
         task = None
-    return (
-        f"a session on thread {threading.current_thread().name}" if task is None else f"a session of {task.get_name()}"
-    )
+    who = f"thread {threading.current_thread().name}" if task is None else task.get_name()
+    return f"a session {'on' if task is None else 'of'} {who}{_where()}"
+
+
+def _where() -> str:
+    """Where the application is, as far as the stack says: that of a task ends in SQLAlchemy."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  # a whole traceback would read files
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BELOW:
+        frame = frame.f_back
+    return "" if frame is None else f", which began to write in {frame.f_code.co_filename}, line {frame.f_lineno},"
 
 
 def wait_for(dbapi: Any, loan: Loan) -> None:

@@ -22,7 +22,10 @@ def lies_in(plan: Plan, instance: Any) -> tuple[SyncedTable, uuid.UUID]:
     table = None if state is None else state.mapper.local_table
     planned = plan.tables.get(table.name) if isinstance(table, Table) else None
     if planned is None:
-        raise SessionMisuse(f"{instance!r} is no object of a synced class")
+        raise SessionMisuse(
+            f"{instance!r} is no object of a synced class",
+            hint="it takes what has the mixin Synced, and the base of these sessions",
+        )
     column = planned.table.c.id if planned.owner is None else planned.owner
     key = getattr(instance, inspect(type(instance)).get_property_by_column(column).key)
     return planned.above or planned, _there(key, type(instance).__name__)

@@ -77,7 +77,10 @@ def history(
     conn, sessions = session.connection(), sessions_of(session)
     told = _Teller(sessions.plan, class_mapper(what if isinstance(what, type) else type(what)), place[1], doc)
     if attribute is not None and attribute not in told.attributes.values():
-        raise ConfigError(f"{attribute!r} is no synced attribute of {place[0].name}")
+        raise ConfigError(
+            f"{attribute!r} is no synced attribute of {place[0].name}",
+            hint=f"it has {', '.join(told.attributes.values())}",
+        )
     crdt, devices = read_document(conn, doc), devices_of(conn, doc, sessions.memory.device)
     edits = (told.edit(crdt, entry, devices.get(entry.actor), attribute) for entry in reversed(crdt.history()))
     return list(itertools.islice((one for one in edits if one is not None), most))

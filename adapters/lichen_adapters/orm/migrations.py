@@ -61,7 +61,10 @@ def _migrating(conn: Connection, begin: str) -> Iterator[Connection]:
     yield conn
     lost = conn.exec_driver_sql("PRAGMA foreign_key_check").first() if sqlite else None
     if lost is not None:
-        raise ConfigError(f"after the migration a row of {lost[0]} points at nothing in {lost[2]}")
+        raise ConfigError(
+            f"after the migration a row of {lost[0]} points at nothing in {lost[2]}",
+            hint="let the migration keep what is pointed at, or take those rows out too",
+        )
     following.forget(conn)  # it may have written rows
     conn.commit()
 

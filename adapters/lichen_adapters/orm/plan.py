@@ -136,7 +136,10 @@ class Plan:
                 if target.joins and _points_at(planned.table.c[name], target.table):
                     planned.references[name] = target
         if planned.claiming & planned.references.keys():
-            raise MappingError(f"a unique key of {planned.name} has a column that points at rows which may be joined")
+            raise MappingError(
+                f"a unique key of {planned.name} has a column that points at rows which may be joined",
+                hint='leave that column out of the key, or clash="join" out of the class that it points at',
+            )
 
     def _is_synced(self, column: Column[Any]) -> bool:
         planned = self.tables.get(column.table.name)
@@ -147,7 +150,9 @@ class Plan:
         known = self.tables.get(table.name)
         if known is not None:
             if known.table is not table:
-                raise MappingError(f"two synced tables have the name {table.name}")
+                raise MappingError(
+                    f"two synced tables have the name {table.name}", hint="give one of them another name"
+                )
             return known
         owner = table.columns.get(table.info.get(OWNER, ""))
         above = None if owner is None else self._above(owner, (*below, table))

@@ -188,7 +188,10 @@ class Query:
     def _refuse_unknown(self, reads: Reads) -> None:
         unknown = sorted(reads.columns.keys() - self._sessions.feed.names)
         if unknown:
-            raise SessionMisuse(f"a live query reads what is no table of the application: {', '.join(unknown)}")
+            raise SessionMisuse(
+                f"a live query reads what is no table of the application: {', '.join(unknown)}",
+                hint="name classes or tables of the base of these sessions",
+            )
 
     def _fetch(self, session: Session) -> tuple[list[Hashable], list[Any]]:
         try:

@@ -63,7 +63,10 @@ def planned_of(session: Session, cls: type[Any]) -> SyncedTable:
     table = str(class_mapper(cls).local_table)
     planned = sessions_of(session).plan.tables.get(table)
     if planned is None:
-        raise SessionMisuse(f"{cls.__name__} is not a synced class of this session")
+        raise SessionMisuse(
+            f"{cls.__name__} is not a synced class of this session",
+            hint="it takes what has the mixin Synced, and the base of these sessions",
+        )
     return planned
 
 

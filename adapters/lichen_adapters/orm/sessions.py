@@ -31,7 +31,16 @@ from sqlalchemy import Engine as Database
 from sqlalchemy.orm import DeclarativeBase, Mapper, Session, SessionTransaction, configure_mappers, object_mapper
 from sqlalchemy.pool import PoolResetState
 
-from lichen_adapters.orm import associated, associations, driver, held, postgres_triggers, reads, search_index
+from lichen_adapters.orm import (
+    associated,
+    associations,
+    driver,
+    held,
+    postgres_triggers,
+    reads,
+    search_index,
+    unique_keys,
+)
 from lichen_adapters.orm.capture import Begun, Capture, Told
 from lichen_adapters.orm.commits import LAST, commit_of
 from lichen_adapters.orm.errors import SessionMisuse
@@ -143,6 +152,7 @@ class Sessions:
         event.listen(database, "before_cursor_execute", self._before_statement)
         event.listen(database, "before_execute", self._before_execute, retval=True)
         event.listen(database, "begin_twophase", self._begin_twophase)
+        event.listen(database, "handle_error", unique_keys.explain)
         for name in ("set_connection_execution_options", "set_engine_execution_options"):
             event.listen(database, name, self._set_options)
         event.listen(database, "checkin", self._checked_in)
@@ -326,11 +336,16 @@ class Sessions:
         return SessionMisuse(f"a new row of {what} was added to a session without a space", hint=hint)
 
     def _begin_twophase(self, _conn: Connection, _xid: Any) -> None:
-        raise SessionMisuse("synced tables cannot be in a two-phase transaction")
+        raise SessionMisuse(
+            "synced tables cannot be in a two-phase transaction", hint="make the session without twophase=True"
+        )
 
     def _set_options(self, _where: Connection | Database, options: dict[str, Any]) -> None:
         if "isolation_level" in options:
-            raise SessionMisuse("a session of synced tables keeps its isolation level: AUTOCOMMIT fires no commit")
+            raise SessionMisuse(
+                "a session of synced tables keeps its isolation level: AUTOCOMMIT fires no commit",
+                hint="leave isolation_level out; commit after each statement where that is wanted",
+            )
 
     # Sessions
 

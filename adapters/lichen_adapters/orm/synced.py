@@ -67,7 +67,9 @@ class Synced:
         if part_of is not None:
             cls.__lichen_part_of__ = part_of
         if clash not in (None, "flag", "join"):
-            raise MappingError(f'clash={clash!r} of {cls.__name__} is neither "flag" nor "join"')
+            raise MappingError(
+                f'clash={clash!r} of {cls.__name__} is neither "flag" nor "join"', hint="leave it out for the first"
+            )
         if clash is not None:
             cls.__lichen_clash__ = clash
         super().__init_subclass__(**options)
@@ -89,9 +91,15 @@ def _check(mapper: Mapper[Any], cls: type[Synced]) -> None:
             hint="let an abstract class or a mixin have what several tables share",
         )
     if table.schema is not None:
-        raise MappingError(f"table {table} has a schema, but synced tables lie in the one database of the engine")
+        raise MappingError(
+            f"table {table} has a schema, but synced tables lie in the one database of the engine",
+            hint="leave the schema out",
+        )
     if base is not None and "__lichen_part_of__" in vars(cls):
-        raise MappingError(f"rows of {cls.__name__} lie where those of its base do, so that it takes no part_of")
+        raise MappingError(
+            f"rows of {cls.__name__} lie where those of its base do, so that it takes no part_of",
+            hint="say part_of in the base, or nowhere",
+        )
     inherited = base is not None and base.local_table is table
     joined = base is not None and not inherited
     if not inherited:
@@ -100,10 +108,16 @@ def _check(mapper: Mapper[Any], cls: type[Synced]) -> None:
     check_references(mapper)
     search_index.declare(table)
     if any(constraint.initially for constraint in table.foreign_key_constraints):
-        raise MappingError(f"{cls.__name__} has a deferred foreign key, which could only fail with everything merged")
+        raise MappingError(
+            f"{cls.__name__} has a deferred foreign key, which could only fail with everything merged",
+            hint="leave out initially and deferrable",
+        )
     join = cls.__lichen_clash__ == "join" and base is None
     if join and cls.__lichen_part_of__ is not None:
-        raise MappingError(f"rows of {cls.__name__} are parts, which cannot be joined: only documents can")
+        raise MappingError(
+            f"rows of {cls.__name__} are parts, which cannot be joined: only documents can",
+            hint='leave out clash="join", or part_of',
+        )
     unique_keys.claim(table, inherited=inherited, join=join)
     if not inherited:
         table.info[SYNCED] = cls.__name__
@@ -160,7 +174,10 @@ def _annotation(cls: type[Any], name: str) -> object:
 def _check_columns(table: Table) -> None:
     for column in table.columns:
         if column.name.startswith("@"):
-            raise MappingError(f"column {column} begins with @, which stands for what is not a column in documents")
+            raise MappingError(
+                f"column {column} begins with @, which stands for what is not a column in documents",
+                hint="give it another name",
+            )
         if column.key != column.name:
             raise MappingError(
                 f"column {column} has another key than its name in the database",

@@ -7,6 +7,7 @@ this needs are in the table, and not mapped: a `select` of objects does not fetc
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -25,6 +26,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.engine.interfaces import ExceptionContext
+from sqlalchemy.exc import IntegrityError
 
 from lichen_adapters.orm.columns import KIND
 from lichen_adapters.orm.errors import MappingError
@@ -44,6 +47,10 @@ BEGUN = "lichen_begun"
 """The column with the time at which a row was begun, in ms since 1970, by the clock of the device that did."""
 CLASH = "lichen_clash"
 """The column that flags a row that stands back for another with the same key."""
+
+
+_TAKEN = re.compile(rf"UNIQUE constraint failed: (.*{SPACE}.*)|Key \((.*{SPACE}.*?)\)=")
+"""How SQLite and PostgreSQL say that a key is taken."""
 
 
 def claim(table: Table, *, inherited: bool, join: bool = False) -> None:
@@ -83,11 +90,24 @@ def claim(table: Table, *, inherited: bool, join: bool = False) -> None:
     table.info[JOIN] = join
 
 
+def explain(context: ExceptionContext) -> None:
+    """Say in words which key another row has, where the database names the column of the space. A `handle_error`."""
+    error = context.sqlalchemy_exception
+    found = _TAKEN.search(str(error.orig)) if isinstance(error, IntegrityError) else None
+    if error is not None and found is not None:
+        names = [name.rpartition(".")[2].strip() for name in (found[1] or found[2]).split(",")]
+        words = " and ".join(name for name in names if name != SPACE)
+        error.add_detail(f"another row of the same space has this {words}")
+
+
 def _columns(table: Table, key: UniqueConstraint | Index) -> list[Column[Any]]:
     columns = list(key.columns)
     conditions = [one for one in key.dialect_kwargs.values() if one is not None]
     if isinstance(key, Index) and (len(columns) != len(key.expressions) or conditions):
-        raise MappingError(f"the unique index {key.name} of table {table.name} is over more than plain columns")
+        raise MappingError(
+            f"the unique index {key.name} of table {table.name} is over more than plain columns",
+            hint="leave out expressions and conditions, or make the index not unique",
+        )
     for column in columns:
         if (
             KIND in column.info

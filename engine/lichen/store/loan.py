@@ -46,7 +46,7 @@ class Loan:
         if self.granted.done() and not self._back.is_set() and self._place == _place():
             raise StoreError(
                 f"{self.borrower} has written and not ended: what the store is asked for now would never come",
-                hint="commit before you wait for the engine",
+                hint="end that session first, by commit or rollback; or write all in one",
             )
 
     # For the worker

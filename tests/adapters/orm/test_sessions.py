@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -152,7 +153,8 @@ def test_a_second_writer_on_the_same_thread_is_an_error_and_no_deadlock(device: 
     with device.sessions(SPACE) as one, device.sessions(SPACE) as other:
         one.execute(update(User).values(name="one"))
         assert other.scalars(select(User.name)).all() == ["ann"]
-        with pytest.raises(StoreError, match="has written and not ended"):
+        line = inspect.currentframe().f_lineno - 2  # type: ignore[union-attr]  # there is one
+        with pytest.raises(StoreError, match=f"{__file__}, line {line}, has written and not ended"):
             other.execute(update(User).values(name="other"))
         one.commit()
     assert names(device) == ["one"]

@@ -65,6 +65,14 @@ def test_a_second_value_on_one_device_is_refused_and_in_another_space_not(pair: 
     assert one.flagged() == set()
 
 
+def test_which_key_is_taken_is_said_in_words(pair: tuple[Device, Device]) -> None:
+    add(pair[0], "a", colour="red", size=2)
+    with pytest.raises(IntegrityError, match="another row of the same space has this name"):
+        add(pair[0], "a")
+    with pytest.raises(IntegrityError, match="another row of the same space has this colour and size"):
+        add(pair[0], "b", colour="red", size=2)
+
+
 def test_of_two_rows_with_one_key_the_one_that_was_begun_first_stands_on_both(pair: tuple[Device, Device]) -> None:
     one, other = pair
     elsewhere = add(one, "todo", space=OTHER_SPACE)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lichen.core.actors import actor_id
@@ -53,15 +53,27 @@ def content_of_kept(kept: Kept) -> Content:
 class Memory:
     """The documents of one device, under a session of their own: what rows write is one line in each document."""
 
-    def __init__(self, device: DeviceKey, most: int = MOST) -> None:
+    def __init__(
+        self, device: DeviceKey, expect: Callable[[Session], object] = lambda _: None, most: int = MOST
+    ) -> None:
         self.device = device
-        self.session = Session(os.urandom(16))
+        self._expect = expect
         self._most = most
         self._documents: OrderedDict[uuid.UUID, Kept] = OrderedDict()
         self._changed: set[uuid.UUID] = set()
         self._last: dict[uuid.UUID, bytes] = {}
         """The hash of the newest change of ours in each document in memory."""
         self._strange: OrderedDict[uuid.UUID, None] = OrderedDict()
+        self.begin_session()
+
+    def begin_session(self) -> None:
+        """Write under a new session from now on, which `expect` is told first; what is in memory is loaded again.
+
+        A document that leaves the device, and comes back, forgets how far a session has come in it.
+        """
+        self.session = Session(os.urandom(16))
+        self._expect(self.session)
+        self.let_go()
 
     def new(self, doc: uuid.UUID) -> Document:
         """A document that begins in this transaction."""

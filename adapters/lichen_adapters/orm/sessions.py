@@ -25,6 +25,7 @@ from lichen.runtime.rows import WrittenDocument
 from lichen.store import Store, following
 from lichen.store.documents import get_document
 from lichen.store.loan import Loan
+from lichen.store.membership import holds_space
 from lichen.wire.changeset import doc_id
 from sqlalchemy import Connection, Table, event, inspect
 from sqlalchemy import Engine as Database
@@ -126,8 +127,7 @@ class Sessions:
             check_references(mapper)
         self.plan = Plan(base.metadata)
         postgres_triggers.declare(base.metadata)
-        self.memory = Memory(engine.device)
-        engine.expect_writer(self.memory.session)
+        self.memory = Memory(engine.device, engine.expect_writer)
         self.database: Database = engine.store.backend.session_engine()
         self._engine = engine
         self.prepared = False
@@ -399,6 +399,9 @@ class Sessions:
                 raise backend.failure(error).error from error
             writing.begun = True
             writing.watch.begun(dbapi)
+            if writing.space is not None and not holds_space(conn, writing.space):
+                hint = "make the session with a space of `engine.spaces`"
+                raise SessionMisuse(f"space {writing.space.hex()[:12]} is not on this device", hint=hint)
         writing.journal.watch(dbapi)
 
     def _borrow(self, dbapi: Any, writing: Writing) -> None:

@@ -139,6 +139,11 @@ class WatchedFollower:
         self.begun(conn)
         self._follower.changed(conn, changes)
 
+    def gone(self, conn: Connection, docs: Sequence[bytes]) -> None:
+        """As a follower's."""
+        self.begun(conn)
+        self._follower.gone(conn, docs)
+
     def before_commit(self, conn: Connection) -> None:
         """As a follower's."""
         self._follower.before_commit(conn)

@@ -54,6 +54,11 @@ class Cards:
         """What the members call themselves."""
         return self._members.get(space, {})
 
+    def forget(self, space: SpaceId) -> None:
+        """The space is not here any more."""
+        self._names.pop(space, None)
+        self._members.pop(space, None)
+
     def read(self, card: OpenDocument) -> None:
         """Take the names from a card; whatever has another shape than expected is left out."""
         content = card.crdt.to_py()

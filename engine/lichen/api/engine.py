@@ -21,6 +21,7 @@ from lichen.api.events import (
     Rejected,
     Served,
     SpaceChanged,
+    SpaceLeft,
 )
 from lichen.api.feed import Feed
 from lichen.api.paths import PeerPath, peer_paths
@@ -117,7 +118,7 @@ class Engine:
         self._documents.seal(await asyncio.wrap_future(self.store.write(rows.documents_to_seal)))
 
     async def _load_card(self, space: SpaceId) -> None:
-        genesis = self._state(space).log.genesis
+        genesis = self.state_of(space).log.genesis
         if genesis is not None:
             with contextlib.suppress(NotFound):
                 self.cards.read(await self._documents.get(card_id(genesis)))
@@ -152,9 +153,10 @@ class Engine:
 
     def space(self, space_id: SpaceId) -> Space:
         """A space by its id. Raises `NotFound`."""
-        return Space(self, self._state(space_id))
+        return Space(self, self.state_of(space_id))
 
-    def _state(self, space_id: SpaceId) -> SpaceState:
+    def state_of(self, space_id: SpaceId) -> SpaceState:
+        """What this device knows of a space. Raises `NotFound`."""
         state = self._node.state.spaces.get(space_id)
         if state is None:
             raise NotFound(f"space {space_id.hex()} is not on this device")
@@ -162,7 +164,7 @@ class Engine:
 
     def may_write(self, space_id: SpaceId) -> bool:
         """Whether this device may write in a space, as far as it knows."""
-        role = self._state(space_id).log.role_of(self.device)
+        role = self.state_of(space_id).log.role_of(self.device)
         return role is not None and role >= Role.WRITER
 
     async def document(self, doc: DocId) -> Document:
@@ -177,11 +179,11 @@ class Engine:
                     await anext(events)
 
     def _holds(self, space_id: SpaceId, doc: DocId) -> bool:
-        return any(known.doc == doc for known in self._state(space_id).known.values())
+        return any(known.doc == doc for known in self.state_of(space_id).known.values())
 
     async def list_documents(self, space_id: SpaceId) -> list[DocumentInfo]:
         """What a space holds, most recently changed first; without its card."""
-        genesis = self._state(space_id).log.genesis
+        genesis = self.state_of(space_id).log.genesis
         card = None if genesis is None else card_id(genesis)
         listed = await asyncio.wrap_future(self.store.write(lambda conn: rows.list_documents(conn, space_id)))
         infos = [DocumentInfo(row.doc, row.title, row.changed_ms, row.heads) for row in listed if row.doc != card]
@@ -218,7 +220,7 @@ class Engine:
         keys = ((founded.epoch, epoch_key),)
         self._driver.feed(happened.SpaceLoaded(founded.space, founded.operations, (), keys))
         self._documents.begin(card, created)
-        return Space(self, self._state(founded.space), founded.recovery_key.text)
+        return Space(self, self.state_of(founded.space), founded.recovery_key.text)
 
     async def create_document(self, space_id: SpaceId, content: Mapping[str, Value]) -> Document:
         """A new document in a space. Content that cannot be in a document is refused, and makes none."""
@@ -248,7 +250,7 @@ class Engine:
         Raises `NotFound` while the card is not here, and `ConfigError`.
         """
         name = checked_name(name, "a member")
-        state = self._state(space_id)
+        state = self.state_of(space_id)
         member = state.log.member_of(self.device)
         if state.log.genesis is None or member is None:
             raise NotFound(f"this device is not in space {space_id.hex()[:12]} yet")
@@ -279,8 +281,33 @@ class Engine:
         return self.space(space_id)
 
     def _card_here(self, space_id: SpaceId) -> bool:
-        genesis = self._state(space_id).log.genesis
+        genesis = self.state_of(space_id).log.genesis
         return genesis is not None and self._holds(space_id, card_id(genesis))
+
+    async def leave(self, space_id: SpaceId) -> None:
+        """Take a space off this device: its documents, and what applications made of them, go.
+
+        Nothing of it comes any more, unless this device joins again. The members still list it, and what it wrote and
+        nobody has fetched is lost. Raises `NotFound`; and what keeps a row from being deleted: then nothing is left.
+        """
+        self.state_of(space_id)
+        left = NotFound(f"space {space_id.hex()[:12]} was left", hint="join it again with a new ticket")
+        for opened in self._documents.all_open():
+            if opened.space == space_id:
+                await opened.saved()
+        self._driver.feed(happened.SpaceLeft(space_id))
+        try:
+            await self._documents.leave(space_id, left)
+            await asyncio.wrap_future(self.store.write(lambda conn: rows.drop_space(conn, space_id)))
+        except BaseException:
+            for space in await asyncio.wrap_future(self.store.write(rows.load_spaces)):
+                if space.space == space_id:
+                    self._driver.feed(space)
+            raise
+        self.cards.forget(space_id)
+        self._presences.forget(space_id)
+        self.joining.forget(space_id)
+        self._publish(SpaceLeft(space_id))
 
     # Paths
 
@@ -348,7 +375,7 @@ class Engine:
 
     def paths(self, space_id: SpaceId) -> list[PeerPath]:
         """Every other device of a space, and how it can be reached now."""
-        return peer_paths(self._node.state, self._driver, self._state(space_id))
+        return peer_paths(self._node.state, self._driver, self.state_of(space_id))
 
     @property
     def traffic(self) -> dict[str, tuple[int, int]]:
@@ -441,7 +468,7 @@ class Engine:
     def want_epoch(self, doc: DocId, space: SpaceId) -> None:
         """There is something to seal, and no epoch to seal it under."""
         self._documents.cannot_seal(doc, space)
-        operations = author_epoch(self._state(space), self.identity, self.clock)
+        operations = author_epoch(self.state_of(space), self.identity, self.clock)
         if operations:
             self._driver.feed(happened.OperationsAuthored(space, tuple(operations)))
 
@@ -455,17 +482,21 @@ class Engine:
 
     def changed_asleep(self, space: SpaceId, doc: DocId) -> bool:
         """A document that is not in memory has been changed by others."""
+        if space not in self._node.state.spaces:  # it was left meanwhile
+            return True
         if self._is_card(space, doc):
             return False
         self._publish(DocumentChanged(space, doc, False, (), ()))
         return True
 
     def _is_card(self, space: SpaceId, doc: DocId) -> bool:
-        genesis = self._state(space).log.genesis
+        genesis = self.state_of(space).log.genesis
         return genesis is not None and doc == card_id(genesis)
 
     def changed(self, document: OpenDocument, applied: Applied) -> None:
         """A document has changed."""
+        if document.space not in self._node.state.spaces:  # it is being left
+            return
         if self._is_card(document.space, document.id):
             self.cards.read(document)
             self._publish(SpaceChanged(document.space))

@@ -19,6 +19,13 @@ class SpaceChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class SpaceLeft:
+    """A space is not on this device any more."""
+
+    space: SpaceId
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentChanged:
     """A document is new, or has changed."""
 
@@ -72,4 +79,4 @@ class Rejected:
     reason: str
 
 
-Event = SpaceChanged | DocumentChanged | PathsChanged | PresenceChanged | CaughtUp | Served | Rejected
+Event = SpaceChanged | SpaceLeft | DocumentChanged | PathsChanged | PresenceChanged | CaughtUp | Served | Rejected

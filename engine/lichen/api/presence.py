@@ -41,6 +41,10 @@ class Presences:
         """Who is in a document, and what each shows."""
         return dict(self._there.get((space, doc), {}))
 
+    def forget(self, space: SpaceId) -> None:
+        """The space is not here any more."""
+        self._there = {where: there for where, there in self._there.items() if where[0] != space}
+
     def told(self, effect: TellPresence) -> PresenceChanged:
         """A device shows something else; what is no map counts as nothing."""
         where = effect.space, effect.doc

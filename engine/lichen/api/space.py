@@ -47,14 +47,18 @@ class Space:
 
     def __init__(self, engine: Engine, state: SpaceState, recovery_key: str | None = None) -> None:
         self._engine = engine
-        self._state = state
+        self._id = state.id
         self.recovery_key = recovery_key
         """The recovery key as text, only in the handle that `create_space` returned: it is kept nowhere."""
 
     @property
     def id(self) -> SpaceId:
         """32 bytes."""
-        return self._state.id
+        return self._id
+
+    @property
+    def _state(self) -> SpaceState:
+        return self._engine.state_of(self._id)
 
     @property
     def name(self) -> str:
@@ -97,6 +101,10 @@ class Space:
         if found.space != self.id:
             raise NotFound(f"document {doc.hex()} is not in space {self.id.hex()[:12]}")
         return found
+
+    async def leave(self) -> None:
+        """Take it off this device, as `Engine.leave`."""
+        await self._engine.leave(self.id)
 
     async def invite(
         self,

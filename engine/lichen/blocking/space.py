@@ -67,6 +67,10 @@ class Space:
         """
         return Document(self._engine, self._engine.run(self._space.document, doc, wait_s=wait_s))
 
+    def leave(self) -> None:
+        """Take it off this device, as `Engine.leave`."""
+        self._engine.run(self._space.leave)
+
     def invite(
         self,
         *,

@@ -72,6 +72,13 @@ class SpaceLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class SpaceLeft:
+    """This node holds a space no longer. What still comes of it leads to nothing."""
+
+    space: SpaceId
+
+
+@dataclass(frozen=True, slots=True)
 class OperationsAuthored:
     """This device wrote access operations; they are stored already."""
 
@@ -231,6 +238,7 @@ Event = (
     | LinkDrained
     | MessageArrived
     | SpaceLoaded
+    | SpaceLeft
     | OperationsAuthored
     | SetSealed
     | SetsChecked

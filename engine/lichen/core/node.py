@@ -79,6 +79,7 @@ class Node:
             happened.LinkDrained: self._drained,
             happened.MessageArrived: self._message_arrived,
             happened.SpaceLoaded: self._space_loaded,
+            happened.SpaceLeft: self._space_left,
             happened.OperationsAuthored: self._operations_authored,
             happened.SetSealed: self._set_sealed,
             happened.SetsChecked: self._sets_checked,
@@ -126,11 +127,18 @@ class Node:
     def handle(self, event: happened.Event, now: float) -> list[Effect]:
         """Change the state by one event at the time `now`, in monotonic seconds, and return the effects, in order."""
         self.state.now = now
+        if self._of_no_space(event):
+            return []
         self._events[type(event)](event)
         if self._report_at is None and any(space.unreported for space in self.state.spaces.values()):
             self._report_at = now + POSITION_INTERVAL_S
         effects, self.state.effects = self.state.effects, []
         return effects
+
+    def _of_no_space(self, event: happened.Event) -> bool:
+        """Whether it is of a space that was left while it was on its way."""
+        space = getattr(event, "space", None)
+        return space is not None and space not in self.state.spaces and not isinstance(event, happened.SpaceLoaded)
 
     @property
     def next_timer(self) -> float | None:
@@ -262,6 +270,14 @@ class Node:
         space.keys.update(event.keys)
         self._greeting.learn_keys(space)
         self._greeting.begun(space)
+
+    def _space_left(self, event: happened.SpaceLeft) -> None:
+        """Forget it, and meet the peers that had it in common anew: nothing else ends what they push."""
+        del self.state.spaces[event.space]
+        self._presence.left(event.space)
+        for link in self.state.links.values():
+            if link.spaces.pop(event.space, None) is not None:
+                self.state.emit(CloseLink(link.id, "this device has left a space"))
 
     def _operations_authored(self, event: happened.OperationsAuthored) -> None:
         space = self.state.spaces[event.space]

@@ -66,6 +66,11 @@ class Presence:
             del self._others[key]
             self._state.emit(TellPresence(*key, None))
 
+    def left(self, space: SpaceId) -> None:
+        """The space is not here any more: forget who was where in it."""
+        self._own = {key: payload for key, payload in self._own.items() if key[0] != space}
+        self._others = {key: seen for key, seen in self._others.items() if key[0] != space}
+
     def newcomer(self, link: LinkState, space: SpaceState) -> None:
         """Someone came: show them who is here."""
         if link.congested:

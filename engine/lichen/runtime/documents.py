@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -208,6 +209,25 @@ class Documents:
             else:
                 asleep.append(one.doc)
         self.seal(asleep)
+
+    async def leave(self, space: SpaceId, left: LichenError) -> None:
+        """Let go of what is in memory of a space; who waits for it hears `left`. Returns when none of it is under way.
+
+        What this device writes from now on, in any document, it writes under a new session: should the space come
+        back, its logs are not continued from where they are forgotten.
+        """
+        self._session = Session(os.urandom(16))
+        while self._loading:
+            await asyncio.wait([*self._loading.values()])
+        leaving = [document for document in self.all_open() if document.space == space]
+        for document in leaving:
+            document.fail(left)
+            self._recent.pop(document.id, None)
+        for document in leaving:
+            await document.ended()
+            self._alive.pop(document.id, None)
+        await self._unopened.settle()
+        self._unsealed = {doc: where for doc, where in self._unsealed.items() if where != space}
 
     def seal(self, docs: Iterable[DocId]) -> None:
         """Seal what lies in the store unsealed."""

@@ -249,6 +249,10 @@ class Joining:
             self._space_changed.clear()
             await self._space_changed.wait()
 
+    def forget(self, space: SpaceId) -> None:
+        """The space is not here any more, and its tickets are good for nothing."""
+        self._open_tickets = {ticket: one for ticket, one in self._open_tickets.items() if one.space != space}
+
     def space_changed(self, _space: SpaceId) -> None:
         """The access log or keys of some space have changed."""
         self._space_changed.set()

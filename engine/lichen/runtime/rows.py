@@ -65,6 +65,11 @@ def load_spaces(conn: Connection) -> list[happened.SpaceLoaded]:
     return [_load_space(conn, SpaceId(row.space), row.inviter) for row in membership.list_spaces(conn)]
 
 
+def drop_space(conn: Connection, space: SpaceId) -> None:
+    """This device holds a space no longer."""
+    membership.drop_space(conn, space)
+
+
 def _load_space(conn: Connection, space: SpaceId, inviter: bytes | None) -> happened.SpaceLoaded:
     return happened.SpaceLoaded(
         space,

@@ -31,6 +31,9 @@ class Follower(Protocol):
     def changed(self, conn: Connection, changes: Mapping[bytes, Sequence[bytes]]) -> None:
         """These changes were added to the tails of documents. What this raises fails the job."""
 
+    def gone(self, conn: Connection, docs: Sequence[bytes]) -> None:
+        """These documents leave the device in this transaction. What this raises fails the job."""
+
     def before_commit(self, conn: Connection) -> None:
         """The transaction is about to be committed: the last moment to write. What this raises fails it."""
 
@@ -45,6 +48,15 @@ def tell(conn: Connection, changes: Mapping[bytes, Sequence[bytes]]) -> None:
         follower.changed(conn, changes)
     if not followers and conn.info.get(NOTING):
         _NOTE.many(conn, [(doc,) for doc in changes])
+
+
+def tell_gone(conn: Connection, docs: Sequence[bytes]) -> None:
+    """As `tell`, of documents that leave the device."""
+    followers: Sequence[Follower] = conn.info.get(FOLLOWERS, ())
+    for follower in followers:
+        follower.gone(conn, docs)
+    if docs and not followers and conn.info.get(NOTING):
+        _NOTE.many(conn, [(doc,) for doc in docs])
 
 
 def begin(conn: Connection, followers: Sequence[Follower]) -> None:
@@ -62,7 +74,7 @@ def set_out(conn: Connection, mark: bytes) -> None:
 
 
 def behind(conn: Connection, most: int) -> list[bytes]:
-    """So many of the documents in which whoever follows is behind: they changed while nobody followed."""
+    """So many of the documents in which whoever follows is behind: they changed, or left, while nobody followed."""
     return list(conn.scalars(select(unfollowed.c.doc).limit(most)))
 
 

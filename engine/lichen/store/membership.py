@@ -5,11 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from lichen.errors import LimitExceeded
-from lichen.store.schema import epoch_keys, operations, redemptions, spaces, tickets
-from lichen.store.statements import upsert
+from lichen.store import following
+from lichen.store.schema import (
+    change_sets,
+    changes,
+    documents,
+    epoch_keys,
+    operations,
+    peers,
+    redemptions,
+    sessions,
+    snapshots,
+    spaces,
+    tickets,
+)
+from lichen.store.statements import Statement, upsert
+
+_HOLDS = Statement("SELECT 1 FROM lichen_spaces WHERE space = ?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +40,23 @@ def add_space(conn: Connection, space: bytes, joined_ms: int, inviter: bytes | N
     """Hold a space; nothing happens when it is held already."""
     row = {"space": space, "joined_ms": joined_ms, "inviter": inviter}
     conn.execute(upsert(conn, spaces).values(**row).on_conflict_do_nothing())
+
+
+def holds_space(conn: Connection, space: bytes) -> bool:
+    """Whether a space is here."""
+    return bool(_HOLDS.fetch(conn, (space,)))
+
+
+def drop_space(conn: Connection, space: bytes) -> None:
+    """Keep nothing of a space, and tell who follows its documents that they are gone."""
+    inside = select(documents.c.doc).where(documents.c.space == space)
+    following.tell_gone(conn, list(conn.scalars(inside)))
+    for table in (changes, snapshots, sessions):
+        conn.execute(delete(table).where(table.c.doc.in_(inside)))
+    issued = select(tickets.c.id).where(tickets.c.space == space)
+    conn.execute(delete(redemptions).where(redemptions.c.ticket.in_(issued)))
+    for table in (documents, change_sets, operations, epoch_keys, peers, tickets, spaces):
+        conn.execute(delete(table).where(table.c.space == space))
 
 
 def list_spaces(conn: Connection) -> list[SpaceRow]:

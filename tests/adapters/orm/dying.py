@@ -15,6 +15,7 @@ from typing import Any
 from lichen.ids import DeviceKey, Session
 from lichen.runtime.rows import WrittenDocument
 from lichen.store import Store
+from lichen.store.membership import add_space
 from lichen.store.postgres import PostgresDatabase
 from lichen_adapters.orm import Sessions
 from orm_devices import KEY, SPACE
@@ -39,7 +40,9 @@ class Host:
 
 def main() -> None:
     """Write, until the statement at which it ends."""
-    sessions = Sessions(Host(sys.argv[1]), Base)  # type: ignore[arg-type]  # documents are not asked for
+    host = Host(sys.argv[1])
+    host.store.write(lambda conn: add_space(conn, SPACE, 0, None)).result(9)
+    sessions = Sessions(host, Base)  # type: ignore[arg-type]  # documents are not asked for
     sessions.prepare()
     left = int(sys.argv[2])
 

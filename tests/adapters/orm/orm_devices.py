@@ -15,6 +15,7 @@ from lichen.runtime.building import build_crdt
 from lichen.runtime.rows import WrittenDocument
 from lichen.store import Store
 from lichen.store import documents as tails
+from lichen.store.membership import add_space
 from lichen.store.postgres import PostgresDatabase
 from lichen.store.schema import changes, documents
 from lichen.testing.postgres import PostgresServer
@@ -45,6 +46,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 KEY = bytes(range(32))
 SPACE = SpaceId(hashlib.sha256(b"space").digest())
+OTHER_SPACE = SpaceId(hashlib.sha256(b"other space").digest())
 
 Rows = dict[tuple[str, Any], dict[str, Any]]
 
@@ -114,6 +116,7 @@ class Device:
             self.store = Store.open(self._path, KEY)
         else:
             self.store = Store(PostgresDatabase(self._url, lambda wrapped: (KEY, wrapped or b"wrapped")))
+        self.store.write(lambda conn: [add_space(conn, space, 0, None) for space in (SPACE, OTHER_SPACE)]).result(9)
         self.sessions = Sessions(self, self._base)
         self.sessions.prepare(create=create)
 

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lichen.ids import SpaceId
 from lichen_adapters.orm import AdoptionError, SessionMisuse, Sessions, adopt, adopting, old_tables
-from orm_devices import SPACE, Device
+from orm_devices import OTHER_SPACE, SPACE, Device
 from orm_models import Address, Base, Draft, Tag, Topic, User, Visit, Word
 from sqlalchemy import select
 
@@ -141,7 +140,7 @@ def test_a_run_that_was_broken_off_goes_on_in_its_space(
         with pytest.raises(OSError, match="no power"):
             adopt(device.sessions, url(old), SPACE)
     with pytest.raises(AdoptionError, match="another space"):
-        adopt(device.sessions, url(old), SpaceId(bytes(32)))
+        adopt(device.sessions, url(old), OTHER_SPACE)
     assert adopt(device.sessions, url(old), SPACE) == COUNTS
 
 
@@ -217,7 +216,7 @@ def test_a_unique_key_that_the_space_has_is_named_before_anything_is_written(dev
         adopt(device.sessions, url(old), SPACE)
     with device.sessions.begin(SPACE) as session:
         session.delete(session.scalars(select(Tag)).one())
-    assert adopt(device.sessions, url(old), SpaceId(bytes(32))) == COUNTS
+    assert adopt(device.sessions, url(old), OTHER_SPACE) == COUNTS
 
 
 def test_what_was_changed_on_the_way_is_found(device: Device, old: Path, monkeypatch: pytest.MonkeyPatch) -> None:

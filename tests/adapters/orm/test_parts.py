@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lichen.ids import SpaceId
 from lichen_adapters.orm import DocId, MappingError, Synced
 from lichen_adapters.orm.plan import Plan
 from lichen_crdt import Document
-from orm_devices import SPACE, Device
+from orm_devices import OTHER_SPACE, SPACE, Device
 from orm_models import Address, User, Visit
 from sqlalchemy import ForeignKey, delete, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
-
-ELSEWHERE = SpaceId(hashlib.sha256(b"elsewhere").digest())
 
 
 @pytest.fixture
@@ -139,7 +135,7 @@ def test_an_address_that_two_devices_move_apart_is_in_one_place_on_all(devices: 
 
 def test_an_address_that_moves_to_another_space_is_deleted_in_its_own(devices: list[Device]) -> None:
     one, other, _ = devices
-    with one.sessions.begin(ELSEWHERE) as session:
+    with one.sessions.begin(OTHER_SPACE) as session:
         session.add(User(name="dan"))
     with one.sessions.begin() as session:
         dan, address = named(session, "dan"), session.scalars(select(Address)).one()

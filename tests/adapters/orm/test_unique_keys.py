@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,14 +12,12 @@ from lichen.ids import SpaceId
 from lichen_adapters.orm import DocId, MappingError, Synced, synced_text
 from lichen_adapters.orm.unique_keys import CLASH
 from lichen_adapters.orm.unique_keys import SPACE as COLUMN_OF_SPACE
-from orm_devices import SPACE, Device, exchange
+from orm_devices import OTHER_SPACE, SPACE, Device, exchange
 from orm_models import Tag, Word
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-
-OTHER_SPACE = SpaceId(hashlib.sha256(b"other space").digest())
 
 
 @pytest.fixture

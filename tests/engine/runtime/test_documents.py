@@ -80,7 +80,7 @@ async def test_what_a_device_could_not_seal_is_sealed_later_also_when_it_has_lef
         assert await engine.count_sets(note_id) == 0
         monkeypatch.setattr(engine.sealer, "ready", ready)
         engine.tell(TellSpace(space.id))
-        await until(lambda: any(known.doc == note_id for known in engine._state(space.id).known.values()))
+        await until(lambda: any(known.doc == note_id for known in engine.state_of(space.id).known.values()))
 
 
 async def test_a_change_that_comes_while_its_document_cannot_be_loaded_is_shown(

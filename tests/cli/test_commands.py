@@ -85,6 +85,13 @@ def test_devices_spaces_and_documents(tmp_path: Path) -> None:
     listed = done(tmp_path, "space", "list", "--store", "a.db")["spaces"]
     assert listed == [{key: value for key, value in space.items() if key != "recovery_key"}]
     assert done(tmp_path, "space", "show", space["id"][:8], "--store", "a.db") == listed[0]
+    other = done(tmp_path, "space", "create", "Other", "--store", "a.db")
+    assert "--yes" in refused(tmp_path, "space", "leave", "Other", "--store", "a.db")["hint"]
+    assert done(tmp_path, "space", "leave", "Other", "--yes", "--store", "a.db") == {
+        "left": other["id"],
+        "documents": 0,
+    }
+    assert done(tmp_path, "space", "list", "--store", "a.db")["spaces"] == listed
     assert listed[0]["members"][0] == {
         "id": listed[0]["members"][0]["id"],
         "name": "Ann",

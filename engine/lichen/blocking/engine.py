@@ -180,6 +180,14 @@ class Engine:
         """
         return Space(self, self.run(self.asynchronous.join, ticket, name=name, timeout_s=timeout_s))
 
+    def leave(self, space_id: SpaceId) -> None:
+        """Take a space off this device: its documents, and what applications made of them, go.
+
+        Nothing of it comes any more, unless this device joins again. The members still list it, and what it wrote and
+        nobody has fetched is lost. Raises `NotFound`; and what keeps a row from being deleted: then nothing is left.
+        """
+        self.run(self.asynchronous.leave, space_id)
+
     # Paths
 
     def connect(self, url: str, *, remember: bool = False) -> Connection:

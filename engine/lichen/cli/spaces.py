@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from lichen.cli.names import SHORT, find_space
 from lichen.cli.options import JsonOption, PassphraseFileOption, StoreOption, VerboseOption, opened
 from lichen.cli.output import Report, configure_logs, line, run, stdout
+from lichen.errors import ConfigError
 
 if TYPE_CHECKING:
     from lichen.api.space import Space
@@ -109,6 +111,37 @@ def show(
             report.result(describe(found), lambda: _show_one(found))
 
     run(report, work)
+
+
+@app.command("leave")
+def leave(
+    space: Annotated[str, typer.Argument(help="Id, beginning of an id, or name.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    store: StoreOption = "",
+    passphrase_file: PassphraseFileOption = None,
+    as_json: JsonOption = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Take a space off this device, with all its documents. Who is in it still lists you."""
+    configure_logs(verbose=verbose)
+    report = Report(as_json=as_json)
+
+    async def work() -> None:
+        async with opened(store, passphrase_file) as engine:
+            found = find_space(engine, space)
+            name, space_id = found.name, found.id.hex()
+            count = len(await found.documents())
+            if not yes:
+                _ask_for(f"Take {line(name)} and its {count} documents off this device?")
+            await found.leave()
+            report.result({"left": space_id, "documents": count}, lambda: stdout.print(f"left {line(name)}"))
+
+    run(report, work)
+
+
+def _ask_for(question: str) -> None:
+    if not sys.stdin.isatty() or not typer.confirm(question, err=True):
+        raise ConfigError("the space was not left", hint="say --yes")
 
 
 def _show_one(space: Space) -> None:

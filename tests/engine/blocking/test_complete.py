@@ -29,6 +29,8 @@ PAIRS: list[tuple[type, type]] = [
 BELOW = (driver.Application, document.Host, orm_sessions.Host)
 """What the rooms below an engine or a relay call of it, and what those who write beside it do."""
 SOCKETS = {name for protocol in BELOW for name in vars(protocol)} - {"device", "document"} | {
+    # What `Space` reads of its engine.
+    "Engine.state_of",
     # The data of a document's presence, which is in its handle.
     "Engine.presence", "Engine.set_presence",
     # `Document.events().call(...)` calls back on the caller's thread.

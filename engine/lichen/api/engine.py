@@ -467,6 +467,8 @@ class Engine:
 
     def want_epoch(self, doc: DocId, space: SpaceId) -> None:
         """There is something to seal, and no epoch to seal it under."""
+        if space not in self._node.state.spaces:  # it is being left
+            return
         self._documents.cannot_seal(doc, space)
         operations = author_epoch(self.state_of(space), self.identity, self.clock)
         if operations:

@@ -8,15 +8,19 @@ import dataclasses
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lichen import Engine, Space, Text
 from lichen.config import DEFAULT_LIMITS
 from lichen.errors import StoreError
 from lichen.ids import DocId
+from lichen.runtime import unopened
 from lichen.store.documents import load_tail
+from lichen.store.schema import change_sets
 from lichen_adapters.orm import Sessions, check
 from orm_models import Address, Base, User
 from sqlalchemy import select
@@ -242,3 +246,31 @@ async def test_what_was_committed_before_a_kill_is_there_and_is_sealed(tmp_path:
         for doc in docs:
             await (await engine.document(doc)).settled()
             assert await engine.count_sets(doc) == 1
+
+
+async def test_rows_that_are_sealed_while_their_space_is_left_leave_no_trace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with device(tmp_path / "a.db") as (alice, hers):
+        space = await alice.create_space("Family")
+        await alice.settled()
+        plan, go_on = alice.sealer.plan, threading.Event()
+
+        def later(*arguments: Any) -> Callable[[], Any]:
+            work = plan(*arguments)
+            return lambda: work() if go_on.wait(20) else None
+
+        monkeypatch.setattr(alice.sealer, "plan", later)
+        monkeypatch.setattr(unopened, "INLINE_SETS", 0)
+        with hers.begin(space) as session:
+            session.add(User(name="ann"))
+        while not alice._documents._unopened._busy:
+            await asyncio.sleep(0)
+        leaving = asyncio.create_task(space.leave())
+        await until(alice, lambda: alice.spaces == [])
+        go_on.set()
+        await leaving
+        await alice.settled()
+        held = await asyncio.wrap_future(alice.store.read(lambda conn: list(conn.scalars(select(change_sets.c.space)))))
+        assert held == []
+        assert shown(hers) == []

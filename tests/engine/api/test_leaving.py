@@ -6,14 +6,17 @@ import asyncio
 import contextlib
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lichen import Engine, Space, Text
 from lichen.api.events import SpaceLeft
+from lichen.core import events as happened
 from lichen.errors import NotFound, Unreachable
 from lichen.ids import DocId
 from lichen.store import membership
 from lichen.testing.waiting import until
+from lichen.wire.changeset import ChangeSet
 from sqlalchemy import Connection, inspect
 
 from .conftest import Devices
@@ -174,3 +177,39 @@ async def test_what_is_being_written_meanwhile_leaves_no_trace(devices: Devices)
     await asyncio.gather(*writing)
     await bob.settled()
     assert await left_behind(bob, space.id, note_id) == []
+
+
+async def test_what_is_being_sealed_meanwhile_leaves_no_trace(
+    devices: Devices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (alice,) = await devices("alice")
+    space = await alice.create_space("Family")
+    await alice.settled()
+    seal, go_on = alice.sealer.seal, asyncio.Event()
+
+    async def later(*arguments: Any) -> ChangeSet:
+        await go_on.wait()
+        return await seal(*arguments)
+
+    monkeypatch.setattr(alice.sealer, "seal", later)
+    note = await space.create({"body": Text("begun")})
+    leaving = asyncio.create_task(space.leave())
+    await until(lambda: alice.spaces == [])
+    go_on.set()
+    await leaving
+    assert await left_behind(alice, space.id, note.id) == []
+
+
+async def test_what_still_comes_of_it_leads_to_nothing(devices: Devices) -> None:
+    (alice,) = await devices("alice")
+    space = await alice.create_space("Family")
+    await space.leave()
+    node = alice._node
+    for event in (
+        happened.SetsChecked(space.id, ()),
+        happened.SetsNotStored(space.id, ()),
+        happened.OperationsAuthored(space.id, ()),
+        happened.PositionRead(space.id, 1),
+        happened.PresenceSet(space.id, DocId(bytes(16)), b"here"),
+    ):
+        assert node.handle(event, 0.0) == []

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable
+from typing import Any
 
-from lichen_crdt import CrdtError, Document, Map, MapDelete
+from lichen_crdt import CrdtError, Document, Map, MapDelete, MapPut
 from sqlalchemy import Column, Connection, String, Table, Uuid, delete, insert, select
 
 from lichen_adapters.orm.held import metadata
@@ -85,18 +86,33 @@ def edited_since_deletion(document: Document, deleted: Map, names: Collection[st
     """Whether changes that do not know of a deletion edited what was deleted: these keys of the document, or all.
 
     `@deleted` holds the heads of the document that the deletion built on. A deletion marks what the row owns as
-    deleted, and removes the keys of its associations.
+    deleted, and removes the keys of its associations. What was written and taken back is no edit.
     """
     heads = deleted.get(DELETED)
     if not isinstance(heads, bytes) or len(heads) % HASH_BYTES:
         return False
+    then = [heads[at : at + HASH_BYTES] for at in range(0, len(heads), HASH_BYTES)]
     try:
-        patches = document.diff([heads[at : at + HASH_BYTES] for at in range(0, len(heads), HASH_BYTES)])
+        patches, before = document.diff(then), document.at(then)
     except CrdtError:  # another program wrote it
         return False
     for patch in patches:
         place = [*patch.path, *([patch.key] if hasattr(patch, "key") else [])]
         removed = isinstance(patch, MapDelete) and len(place) == 1
-        if place[-1] != DELETED and not removed and (names is None or place[0] in names):
+        if place[-1] == DELETED or removed or not (names is None or place[0] in names):
+            continue
+        if not isinstance(patch, MapPut) or not _held(before, patch):
             return True
     return False
+
+
+def _held(before: Map, patch: MapPut) -> bool:
+    """Whether a map held already what is put there, as much in dispute."""
+    content: Any = before
+    for step in patch.path:
+        content = content.get(str(step)) if isinstance(content, Map) else None
+    if not isinstance(content, Map) or patch.key not in content:
+        return False
+    value = content[patch.key]
+    same = type(value) is type(patch.value) and value == patch.value
+    return bool(same) and patch.conflict == (len(content.conflicts(patch.key)) > 1)

@@ -159,6 +159,18 @@ def test_an_edit_that_lost_is_one_that_the_deletion_did_not_know_of(pair: tuple[
     assert {side.value for side in dispute.sides} == {"z", "lost"}
 
 
+def test_what_was_taken_back_is_no_edit_of_a_deleted_row(pair: tuple[Device, Device, uuid.UUID]) -> None:
+    one, other, ann = pair
+    with one.sessions.begin() as session:
+        session.delete(session.scalars(select(User)).one())
+    change(other, User, ann, name="eve")
+    one.take_from(other)
+    assert [type(conflict) for conflict in found(one)] == [EditedDeletion]
+    change(other, User, ann, name="ann")
+    exchange(one, other)
+    assert found(one) == found(other) == []
+
+
 def test_what_its_owner_took_with_it_is_no_conflict_of_its_own_any_more(pair: tuple[Device, Device, uuid.UUID]) -> None:
     one, other, ann = pair
     with one.sessions.begin() as session:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from lichen.errors import ConfigError
+from lichen.runtime.unlock import open_store
 from lichen.store import Store
 from lichen_adapters.orm import (
     DocId,
@@ -272,7 +276,7 @@ def _write_migrations(folder: Path, name: str) -> Config:
     """What `alembic init` makes, with the `env.py` of the guide."""
     settings = Config(folder / "alembic.ini")
     settings.set_main_option("script_location", str(folder / "migrations"))
-    (env,) = re.findall(r"```py\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    env, _ = re.findall(r"```py\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     if not (folder / "migrations").exists():
         command.init(settings, str(folder / "migrations"))
     (folder / "migrations" / "env.py").write_text(env.replace("from myapp import Base", f"from {name} import Base"))
@@ -311,6 +315,52 @@ def test_the_migrations_of_alembic_make_what_the_models_say(tmp_path: Path, name
     assert device.store.read(shape).result(9) == made.store.read(shape).result(9)
     made.stop()
     device.stop()
+
+
+def test_a_store_without_migrations_gets_them_as_the_guide_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first revision is made of the models, the store is stamped with it, and the second runs."""
+    models = """
+from lichen_adapters.orm import Synced
+from sqlalchemy.orm import DeclarativeBase, Mapped
+
+class Base(DeclarativeBase):
+    pass
+
+class Note(Synced, Base):
+    __tablename__ = "note"
+    title: Mapped[str]
+"""
+    monkeypatch.chdir(tmp_path)
+    path = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    (start,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    _, revise = re.findall(r"```py\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+
+    def run(*arguments: str) -> None:
+        done = subprocess.run(
+            [sys.executable, *arguments], capture_output=True, text=True, env=os.environ | path, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+    (tmp_path / "myapp.py").write_text(models)
+    (tmp_path / "revise.py").write_text(revise)
+    end = "        sessions.close()\n\n\nasyncio.run(main())\n"
+    (tmp_path / "start.py").write_text(start.split("        report = rebuild")[0] + end)
+    run("start.py")
+    _write_migrations(tmp_path, "myapp")
+    (tmp_path / "alembic.ini").write_text("[alembic]\nscript_location = migrations\n")
+    run("revise.py", "first")
+    (tmp_path / "myapp.py").write_text(models + "    body: Mapped[str | None]\n")
+    run("revise.py", "second")
+    run("start.py")
+    run("start.py")
+    scripts = [one.read_text() for one in (tmp_path / "migrations" / "versions").glob("*.py")]
+    assert sorted(("create_table" in one, "add_column" in one) for one in scripts) == [(False, True), (True, False)]
+    store = open_store(f"sqlite:///{tmp_path}/notes.db", passphrase=None)
+    query = "SELECT count(*), count(body) FROM note"
+    assert store.read(lambda conn: tuple(conn.exec_driver_sql(query).one())).result(9) == (3, 0)
+    store.close()
 
 
 def test_a_value_is_read_whichever_way_its_column_merges(tmp_path: Path) -> None:

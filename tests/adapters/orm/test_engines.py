@@ -254,20 +254,29 @@ async def test_rows_that_are_sealed_while_their_space_is_left_leave_no_trace(
     async with device(tmp_path / "a.db") as (alice, hers):
         space = await alice.create_space("Family")
         await alice.settled()
-        plan, go_on = alice.sealer.plan, threading.Event()
+        plan, begun, go_on = alice.sealer.plan, threading.Event(), threading.Event()
 
         def later(*arguments: Any) -> Callable[[], Any]:
             work = plan(*arguments)
-            return lambda: work() if go_on.wait(20) else None
+
+            def wait() -> Any:
+                begun.set()
+                assert go_on.wait(20)
+                return work()
+
+            return wait
 
         monkeypatch.setattr(alice.sealer, "plan", later)
         monkeypatch.setattr(unopened, "INLINE_SETS", 0)
         with hers.begin(space) as session:
             session.add(User(name="ann"))
-        while not alice._documents._unopened._busy:
-            await asyncio.sleep(0)
+        await asyncio.to_thread(begun.wait, 20)
         leaving = asyncio.create_task(space.leave())
-        await until(alice, lambda: alice.spaces == [])
+        while alice.spaces:
+            await asyncio.sleep(0)
+        await asyncio.wrap_future(
+            alice.store.write(lambda _conn: None)
+        )  # the space would be gone from the store by now
         go_on.set()
         await leaving
         await alice.settled()

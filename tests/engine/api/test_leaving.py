@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from lichen.api.events import SpaceLeft
 from lichen.core import events as happened
 from lichen.errors import NotFound, Unreachable
 from lichen.ids import DocId
+from lichen.runtime import sealer
 from lichen.store import membership
 from lichen.testing.waiting import until
 from lichen.wire.changeset import ChangeSet
@@ -185,18 +188,31 @@ async def test_what_is_being_sealed_meanwhile_leaves_no_trace(
     (alice,) = await devices("alice")
     space = await alice.create_space("Family")
     await alice.settled()
-    seal, go_on = alice.sealer.seal, asyncio.Event()
+    plan, begun, go_on, sealed = alice.sealer.plan, threading.Event(), threading.Event(), threading.Event()
 
-    async def later(*arguments: Any) -> ChangeSet:
-        await go_on.wait()
-        return await seal(*arguments)
+    def later(*arguments: Any) -> Callable[[], ChangeSet]:
+        work = plan(*arguments)
 
-    monkeypatch.setattr(alice.sealer, "seal", later)
+        def wait() -> ChangeSet:
+            begun.set()
+            assert go_on.wait(20)
+            sealed.set()
+            return work()
+
+        return wait
+
+    monkeypatch.setattr(alice.sealer, "plan", later)
+    monkeypatch.setattr(sealer, "INLINE_BYTES", -1)
     note = await space.create({"body": Text("begun")})
+    await until(begun.is_set)
     leaving = asyncio.create_task(space.leave())
     await until(lambda: alice.spaces == [])
+    await asyncio.wrap_future(alice.store.write(lambda _conn: None))  # the space would be gone from the store by now
     go_on.set()
     await leaving
+    await until(sealed.is_set)
+    await alice.settled()
+    await asyncio.wrap_future(alice.store.write(lambda _conn: None))  # behind what sealing may have written
     assert await left_behind(alice, space.id, note.id) == []
 
 

@@ -5,13 +5,24 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from lichen_adapters.orm import DocId, Joined, MappingError, Synced, conflicts, driver, synced_association
+from lichen_adapters.orm import (
+    AsyncSessions,
+    DocId,
+    Joined,
+    MappingError,
+    Synced,
+    conflicts,
+    driver,
+    synced_association,
+)
 from lichen_adapters.orm.plan import Plan
 from orm_devices import SPACE, Device, exchange
 from orm_models import Draft, Topic, User, user_topic
 from sqlalchemy import Column, ForeignKey, Table, UniqueConstraint, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -174,6 +185,52 @@ def test_an_association_is_taken_out_whichever_of_them_it_was_made_with(pair: tu
         session.execute(insert(user_topic).values(user_id=ann, topic_id=hidden))
     exchange(*pair)
     assert users(pair[1])["ann"] == (seen, [seen])
+
+
+def test_upserts_and_many_at_once_find_the_one_that_is_seen(pair: tuple[Device, Device]) -> None:
+    seen, hidden = joined(pair)
+    one, other = pair
+    upsert: Any = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}[one.sessions.database.dialect.name]
+    with one.sessions.begin(SPACE) as session:
+        many = upsert(Topic).on_conflict_do_nothing(index_elements=["name"])
+        session.execute(many, [{"name": "todo"}, {"name": "new"}, {"name": "new"}])
+        green = upsert(Topic).values(name="todo")
+        green = green.on_conflict_do_update(index_elements=[Topic.name], set_={"hue": "green"})
+        assert session.scalars(green.returning(Topic.id)).one() == seen
+    with other.sessions(SPACE) as session, pytest.raises(IntegrityError):
+        session.execute(insert(Topic), [{"name": "more"}, {"name": "todo"}])
+    exchange(*pair)
+    for device in pair:
+        assert sorted(map(str, topics(device).values())) == ["new", "todo"]
+    with other.sessions.begin(SPACE) as session:
+        named = upsert(Topic).values(name="todo")
+        session.execute(named.on_conflict_do_update(index_elements=["name"], set_={"name": "done"}))
+    exchange(*pair)
+    with one.sessions() as session:
+        (conflict,) = conflicts(session)
+        assert isinstance(conflict, Joined)
+        assert (conflict.id, conflict.values["name"], conflict.row.hue) == (hidden, "done", "green")
+
+
+async def test_sessions_on_an_event_loop_write_what_is_seen(pair: tuple[Device, Device]) -> None:
+    seen, hidden = joined(pair)
+    sessions = AsyncSessions(pair[0].sessions)
+    async with sessions.begin(SPACE) as session:
+        await session.execute(insert(User), [{"name": name, "topic_id": hidden} for name in ("cid", "dan")])
+        session.add(User(name="eve", topics=[await session.get_one(Topic, seen)]))
+    async with sessions(SPACE) as session:
+        session.add(Topic(name="todo"))
+        with pytest.raises(IntegrityError):
+            await session.commit()
+    async with sessions.begin() as session:
+        for conflict in await session.run_sync(conflicts):
+            assert isinstance(conflict, Joined)
+            await session.run_sync(lambda _, one=conflict: one.separate(name="own"))
+    await sessions.close()
+    exchange(*pair)
+    found = users(pair[1])
+    assert topics(pair[1]) == {seen: "todo", hidden: "own"}
+    assert (found["cid"][0], found["dan"][0], found["eve"][1]) == (seen, seen, [seen])
 
 
 def test_what_has_both_has_one(pair: tuple[Device, Device]) -> None:

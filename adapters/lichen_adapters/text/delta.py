@@ -76,10 +76,11 @@ def splices(delta: Delta) -> list[Splice]:
 
 def delta_of(parts: Iterable[Splice]) -> Delta:
     """One delta of splices, each into the text as the ones before it left it."""
-    made = NOTHING
-    for splice in parts:
-        made = compose(made, splice.delta)
-    return made
+    made = [splice.delta for splice in parts]
+    while len(made) > 1:  # in pairs: what is composed again and again stays short
+        odd = made[-1:] if len(made) % 2 else []
+        made = [compose(one, then) for one, then in zip(made[::2], made[1::2], strict=False)] + odd
+    return made[0] if made else NOTHING
 
 
 def changed(text: str, delta: Delta) -> str:

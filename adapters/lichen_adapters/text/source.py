@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeGuard
 
 from lichen import Document, Text
 from lichen.api.feed import Feed
@@ -21,6 +20,9 @@ from lichen_crdt import MarkPatch, Patch, TextPatch
 from lichen_adapters.text.delta import Delta, Splice, changed, delta_of, splices
 from lichen_adapters.text.editing import Edit, Held, difference
 from lichen_adapters.text.typing_undo import TypingUndo
+
+TOGETHER = 32
+"""Changes of the text that a widget is told of at once: few enough to be shown in some milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +116,20 @@ class TextSource:
             self._change(applied.patches if not applied.local else self._note.doc.diff(before, self._heads))
 
     def _change(self, patches: Sequence[Patch]) -> None:
-        delta = self._delta(patches)
-        if delta:
+        parts = self._parts(patches)
+        for first in range(0, len(parts), TOGETHER):
+            delta = delta_of(parts[first : first + TOGETHER])
             self._text = changed(self._text, delta)
-            self._feed.put(Changed(self._held.changed(delta, self.seen), delta))
+            if delta:
+                self._feed.put(Changed(self._held.changed(delta, self.seen), delta))
 
-    def _delta(self, patches: Sequence[Patch]) -> Delta:
+    def _parts(self, patches: Sequence[Patch]) -> list[Splice]:
         """What patches do to the text. Where it came in place of another, or holds blocks, the two are compared."""
         ours = [patch for patch in patches if patch.path == self._path and not isinstance(patch, MarkPatch)]
         above = any(len(patch.path) < len(self._path) for patch in patches)
         if above or not all(isinstance(patch, TextPatch) for patch in ours):
-            return difference(self._text, self._now()).delta
-        return delta_of(Splice(patch.index, patch.deleted, patch.inserted) for patch in ours if _is_text(patch))
+            return [difference(self._text, self._now())]
+        return [Splice(patch.index, patch.deleted, patch.inserted) for patch in ours if isinstance(patch, TextPatch)]
 
     def _now(self) -> str:
         try:
@@ -178,7 +182,3 @@ class TextSource:
         self._writing = None
         self._text = changed(self._text, delta)
         self._feed.put(Taken())
-
-
-def _is_text(patch: Patch) -> TypeGuard[TextPatch]:
-    return isinstance(patch, TextPatch)

@@ -138,10 +138,12 @@ class SyncedText:
 
     def _change(self, *command: str) -> None:
         """Change the text past the user, also where the widget is read-only."""
-        state = str(self._widget["state"])
-        self._tk.call(self._below, "configure", "-state", "normal")
+        state = str(self._tk.call(self._below, "cget", "-state"))
+        if state != "normal":
+            self._tk.call(self._below, "configure", "-state", "normal")
         self._tk.call(self._below, *command)
-        self._tk.call(self._below, "configure", "-state", state)
+        if state != "normal":
+            self._tk.call(self._below, "configure", "-state", state)
 
     # Places: Tk's are line.column
 

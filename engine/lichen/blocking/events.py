@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+import time
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
@@ -21,6 +22,9 @@ from lichen.errors import LichenError, LimitExceeded
 log = logging.getLogger("lichen.blocking")
 
 T = TypeVar("T")
+
+SLICE_S = 0.004
+"""So long a callback is called with one event after the other, before its thread is left to others."""
 
 
 class Buffer(Generic[T]):
@@ -170,11 +174,14 @@ class _Calls(Generic[T]):
             log.error("events end for a callback: %s", error)
 
     def _call(self) -> None:
-        """On the callback's thread: as many as wait now, so that the thread gets to other things in between."""
+        """On the callback's thread: what waits, for some milliseconds, so that it gets to other things in between."""
+        ends = time.monotonic() + SLICE_S
         try:
-            for _ in range(len(self._buffer.waiting)):
-                with contextlib.suppress(IndexError):  # it was closed meanwhile
+            with contextlib.suppress(IndexError):  # nothing waits any more
+                while True:
                     self._tell(self._buffer.waiting.popleft())
+                    if time.monotonic() > ends:
+                        break
         finally:
             self._on_its_way = False
             self._wake()

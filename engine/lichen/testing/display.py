@@ -35,6 +35,7 @@ class Display:
             "-nolisten",
             "tcp",
             "-wr",
+            "-noreset",
         ]
         self._server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         assert self._server.stdout is not None

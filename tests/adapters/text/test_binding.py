@@ -195,6 +195,20 @@ def test_what_this_program_writes_otherwise_is_shown(notes: Open) -> None:
     assert editor.text == "quite another"
 
 
+def test_many_changes_at_once_are_shown_in_parts(notes: Open) -> None:
+    note, copy = notes(body="." * 200)
+    editor = Editor(copy)
+    editor.type(100, 0, "here")
+    with note.change() as doc:
+        for number in range(200):
+            doc["body"].insert(2 * number, str(number % 10))
+    while note.heads != copy.heads:
+        editor.inbox.run(wait_s=0.01)
+    level(editor)
+    assert editor.text.replace("here", "") == "".join(f"{number % 10}." for number in range(200))
+    assert editor.text.count("here") == 1
+
+
 def test_a_text_that_is_deleted_is_empty_and_takes_no_edits(notes: Open) -> None:
     note, _ = notes()
     editor = Editor(note)

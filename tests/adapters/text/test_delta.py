@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import pairwise
 
 import pytest
@@ -89,6 +90,15 @@ def test_the_difference_of_two_texts_makes_one_of_the_other(before: str, after: 
     assert spliced(before, splice) == after
     assert not (splice.inserted and before[splice.position : splice.position + 1] == splice.inserted[0])
     assert splice.removed <= len(before)
+
+
+@pytest.mark.timeout(20)
+def test_ten_thousand_splices_become_one_delta_in_little_time() -> None:
+    chance = random.Random(3)
+    text, parts = "x" * 1_000, list[Splice]()
+    for _ in range(10_000):
+        parts.append(Splice(chance.randrange(1_000), chance.randrange(2), "y"))
+    assert changed(text, delta_of(parts)) == all_of(text, parts)
 
 
 def test_what_two_insert_at_one_place_stays_whole_and_what_one_inserts_comes_first() -> None:

@@ -288,6 +288,20 @@ def test_a_callback_is_called_on_the_thread_that_runs_the_inbox_and_may_fail(
     assert len(heard) == 2
 
 
+def test_a_callback_leaves_its_thread_to_others_after_some_milliseconds(
+    open_engine: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = open_engine().create_space("Family").create({"n": 0})
+    inbox, heard = Inbox(), list[object]()
+    monkeypatch.setattr("lichen.blocking.events.SLICE_S", 0)
+    note.events().call(heard.append, inbox)
+    for _ in range(3):
+        _count(note)
+    for number in (1, 2, 3):
+        assert inbox.run(wait_s=20) == 1
+        assert len(heard) == number
+
+
 def test_a_callback_on_the_loops_thread_cannot_wait_for_itself(open_engine: Open) -> None:
     engine = open_engine()
     note = engine.create_space("Family").create({"n": 0})

@@ -97,8 +97,9 @@ class TextBinding:
         """The widget's user has put `inserted` in the place of `removed` units at `position`.
 
         Raises `ConfigError` for what cannot have happened to the text that was shown: then widget and binding have
-        parted, and nothing is changed.
+        parted, and nothing is changed. Raises `EngineMisuse` when this is closed.
         """
+        self._refuse_closed()
         start, end = self._points(position), self._points(position + removed)
         if start is None or end is None or removed < 0 or any("\ud800" <= char <= "\udfff" for char in inserted):
             raise ConfigError(f"an edit of {removed} characters at {position} does not fit the text that is shown")
@@ -109,12 +110,14 @@ class TextBinding:
         """Take back what was typed last, since the program began; what others wrote stays.
 
         Edits that follow each other within two seconds are one step. Nothing happens when the newest that this program
-        wrote into the document was not typed into this text.
+        wrote into the document was not typed into this text. Raises `EngineMisuse` when this is closed.
         """
+        self._refuse_closed()
         self._ask(self._source.undo)
 
     def redo(self) -> None:
-        """Bring back what was taken back last."""
+        """Bring back what was taken back last. Raises `EngineMisuse` when this is closed."""
+        self._refuse_closed()
         self._ask(self._source.redo)
 
     def close(self) -> None:
@@ -136,6 +139,10 @@ class TextBinding:
             self._stop()
 
     # To the document
+
+    def _refuse_closed(self) -> None:
+        if not self._open:
+            raise EngineMisuse("this text is bound to its widget no longer")
 
     def _ask(self, request: Callable[[], Awaitable[object]] | None) -> None:
         self._engine.call_soon(partial(self._source.ask, request))

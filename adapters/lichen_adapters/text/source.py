@@ -107,10 +107,13 @@ class TextSource:
     # From the document
 
     def _applied(self, applied: Applied) -> None:
-        before, self._heads = self._heads, self._note.heads
         if self._note.failure is not None:
             self._feed.put(Failed(self._note.failure))
-        elif applied.local and self._writing is not None:
+            return
+        if not applied.local and not applied.patches:  # only its place in lists; another thread may be writing now
+            return
+        before, self._heads = self._heads, self._note.heads
+        if applied.local and self._writing is not None:
             self._took(self._writing)
         else:
             self._change(applied.patches if not applied.local else self._note.doc.diff(before, self._heads))

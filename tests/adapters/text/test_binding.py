@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Protocol
 import pytest
 from lichen import Role, Text
 from lichen.blocking import Document, Engine, Inbox, timeout
-from lichen.errors import AccessDenied, ConfigError, NotFound
+from lichen.errors import AccessDenied, ConfigError, EngineMisuse, NotFound
 from lichen_adapters.text import TextBinding, Unit
 from lichen_crdt import from_utf16, to_utf16
 
@@ -209,6 +210,17 @@ def test_many_changes_at_once_are_shown_in_parts(notes: Open) -> None:
     assert editor.text.count("here") == 1
 
 
+def test_a_list_that_is_made_up_to_date_while_a_block_is_open_does_not_hold_up_the_loop(notes: Open) -> None:
+    note, _ = notes()
+    editor = Editor(note)
+    with note.change() as doc:
+        doc["title"] = "Food"
+        began = time.monotonic()
+        note.engine.call(note.asynchronous._opened.freshen)
+        assert time.monotonic() - began < 5
+    level(editor)
+
+
 def test_a_text_that_is_deleted_is_empty_and_takes_no_edits(notes: Open) -> None:
     note, _ = notes()
     editor = Editor(note)
@@ -250,6 +262,9 @@ def test_closing_waits_for_what_was_typed_last(notes: Open) -> None:
         doc["body"].append("more")
     editor.inbox.run(wait_s=0.2)
     assert not editor.text.endswith("more")
+    for use in (editor.binding.undo, editor.binding.redo, lambda: editor.binding.edited(0, 0, "x")):
+        with pytest.raises(EngineMisuse):
+            use()
     assert note.asynchronous._opened.listeners == []
 
 

@@ -100,7 +100,7 @@ class Window:
         self.status.configure(text=f"{self.name}   {names} here", foreground=ACCENT if there else FADED)
 
     def add(self) -> None:
-        with self.sessions.begin(self.space.id) as session:
+        with self.sessions.begin(self.space) as session:
             if what := self.entry.get().strip():
                 session.add(Item(what=what))
         self.entry.delete(0, "end")

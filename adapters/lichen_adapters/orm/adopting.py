@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from lichen import Space
 from lichen.ids import SpaceId
 from sqlalchemy import (
     Boolean,
@@ -41,6 +40,7 @@ from lichen_adapters.orm.errors import AdoptionError
 from lichen_adapters.orm.held import metadata
 from lichen_adapters.orm.old_tables import Old, OldTable, noted, old_tables
 from lichen_adapters.orm.sessions import Sessions
+from lichen_adapters.orm.spaces import HandleOfSpace, id_of
 
 adopted = Table(
     "lichen_adopted",
@@ -64,7 +64,11 @@ Progress = Callable[[int, int], None]
 
 
 def adopt(
-    sessions: Sessions, old: Engine | str, space: Space | SpaceId, *, progress: Progress = lambda _done, _of: None
+    sessions: Sessions,
+    old: Engine | str,
+    space: HandleOfSpace | SpaceId,
+    *,
+    progress: Progress = lambda _done, _of: None,
 ) -> dict[str, int]:
     """Make the rows of an existing database rows of a space; returns how many each table has. Blocking.
 
@@ -76,7 +80,7 @@ def adopt(
     source = _read_only(old) if isinstance(old, str) else old
     try:
         with source.connect() as conn:
-            run = _Adoption(sessions, conn, space.id if isinstance(space, Space) else space, progress)
+            run = _Adoption(sessions, conn, id_of(space), progress)
             return run.run()
     except (SQLAlchemyError, ValueError, TypeError, LookupError) as error:  # the latter are of values, and their types
         shown = make_url(old) if isinstance(old, str) else old.url

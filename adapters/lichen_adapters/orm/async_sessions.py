@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from lichen import Space
 from lichen.ids import SpaceId
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from lichen_adapters.orm.async_dialect import async_engine
 from lichen_adapters.orm.sessions import Sessions
+from lichen_adapters.orm.spaces import HandleOfSpace
 
 
 class AsyncSessions:
@@ -28,14 +28,14 @@ class AsyncSessions:
         self.database = made if isinstance(made, AsyncEngine) else async_engine(made)
         sessions.watch_over(self.database.sync_engine)
 
-    def __call__(self, space: Space | SpaceId | None = None, **options: Any) -> AsyncSession:
+    def __call__(self, space: HandleOfSpace | SpaceId | None = None, **options: Any) -> AsyncSession:
         """A session; what is added to it is of `space`. Options are those of `AsyncSession`."""
         session = AsyncSession(self.database, **options)
         self.sessions.admit(session.sync_session, space)
         return session
 
     @asynccontextmanager
-    async def begin(self, space: Space | SpaceId | None = None) -> AsyncIterator[AsyncSession]:
+    async def begin(self, space: HandleOfSpace | SpaceId | None = None) -> AsyncIterator[AsyncSession]:
         """A session that commits at the end of the block, and rolls back after an exception."""
         async with self(space) as session, session.begin():
             yield session

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from lichen import Document, Space
+from lichen import Document
 from lichen.ids import DeviceKey, DocId, SpaceId
 from lichen.ids import Session as WriterSession
 from lichen.runtime.rows import WrittenDocument
@@ -55,6 +55,7 @@ from lichen_adapters.orm.merges import AfterMerge, Merges
 from lichen_adapters.orm.plan import Plan
 from lichen_adapters.orm.projector import Projector
 from lichen_adapters.orm.rebase import flushed, rebase
+from lichen_adapters.orm.spaces import HandleOfSpace, id_of
 from lichen_adapters.orm.synced import NEW_ID, OWNER, Synced, check_references
 from lichen_adapters.orm.unique_keys import SPACE_OF
 from lichen_adapters.orm.upserts import aimed
@@ -222,19 +223,19 @@ class Sessions:
             self.memory.let_go()
         return len(docs) == TOGETHER
 
-    def __call__(self, space: Space | SpaceId | None = None, **options: Any) -> Session:
+    def __call__(self, space: HandleOfSpace | SpaceId | None = None, **options: Any) -> Session:
         """A session; what is added to it is of `space`. Options are those of `Session`."""
         session = Session(self.database, **options)
         self.admit(session, space)
         return session
 
-    def admit(self, session: Session, space: Space | SpaceId | None) -> None:
+    def admit(self, session: Session, space: HandleOfSpace | SpaceId | None) -> None:
         """Let a session work on an engine that is watched over. Raises `SessionMisuse`."""
         self._refuse_closed()
         if not self.prepared:
             raise SessionMisuse("rows are not up to date with documents yet", hint="call prepare() once, at the start")
         session.info[SESSIONS] = self
-        session.info[SPACE] = space.id if isinstance(space, Space) else space
+        session.info[SPACE] = None if space is None else id_of(space)
         event.listen(session, "after_begin", self._after_begin)
         event.listen(session, "before_flush", self._before_flush)
         event.listen(session, "after_flush", lambda session, _context: flushed(session))
@@ -258,7 +259,7 @@ class Sessions:
         return self.merges.listen(callback)
 
     @contextmanager
-    def begin(self, space: Space | SpaceId | None = None) -> Iterator[Session]:
+    def begin(self, space: HandleOfSpace | SpaceId | None = None) -> Iterator[Session]:
         """A session that commits at the end of the block, and rolls back after an exception."""
         with self(space) as session, session.begin():
             yield session

@@ -48,7 +48,7 @@ def sessions(engine: Engine, space: Space) -> Iterator[Sessions]:
 
 
 def add(sessions: Sessions, space: Space, title: str) -> Note:
-    with sessions(space.id, expire_on_commit=False) as session, session.begin():
+    with sessions(space, expire_on_commit=False) as session, session.begin():
         session.add(note := Note(title=title))
     return note
 

@@ -210,6 +210,20 @@ def test_many_changes_at_once_are_shown_in_parts(notes: Open) -> None:
     assert editor.text.count("here") == 1
 
 
+def test_what_another_has_deleted_already_is_deleted_once(notes: Open) -> None:
+    note, _ = notes(body="oat milk")
+    editor = Editor(note)
+    with note.change() as doc:
+        editor.type(0, 4, "")
+        doc["body"].delete(0, 4)
+    editor.until_saved()
+    level(editor)
+    assert editor.text == "milk"
+    editor.type(4, 0, "!")
+    level(editor)
+    assert editor.text == "milk!"
+
+
 def test_a_list_that_is_made_up_to_date_while_a_block_is_open_does_not_hold_up_the_loop(notes: Open) -> None:
     note, _ = notes()
     editor = Editor(note)

@@ -101,12 +101,8 @@ def test_they_end_with_their_widget(root: tkinter.Toplevel) -> None:
 
 def write(sessions: Sessions, work: Callable[[dict[str, Task]], list[Task]]) -> None:
     """Change the tasks of before, by title, and add those that come back."""
-    with sessions.begin(sessions_space(sessions)) as session:
+    with sessions.begin(sessions._blocking.spaces[0]) as session:
         session.add_all(work({task.title: task for task in session.scalars(select(Task))}))
-
-
-def sessions_space(sessions: Sessions) -> bytes:
-    return sessions._blocking.spaces[0].id
 
 
 @pytest.fixture

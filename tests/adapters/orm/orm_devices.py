@@ -363,7 +363,7 @@ def _edited(document: Document, place: Place, doc: uuid.UUID, there: dict[Place,
         {name: value for name, value in _shown(one).items() if names is None or name in names}
         for one in (document.at(before), document)
     )
-    links = {name for name in then if name.startswith("@") and then[name] == (True, False) and name not in now}
+    links = {name for name in then if name.startswith("@") and then[name][0] is True and name not in now}
     return {name: then[name] for name in then.keys() - links} != now
 
 

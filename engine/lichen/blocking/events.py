@@ -9,7 +9,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
@@ -17,7 +17,7 @@ from lichen.api.feed import MOST_WAITING
 from lichen.blocking.deadline import remaining
 from lichen.blocking.deliver import Deliver
 from lichen.blocking.host import Host
-from lichen.errors import LichenError, LimitExceeded
+from lichen.errors import EngineMisuse, LichenError, LimitExceeded
 
 log = logging.getLogger("lichen.blocking")
 
@@ -88,7 +88,10 @@ class Events(Generic[T]):
         self._stop = weakref.finalize(self, filling.cancel)
         self._stop.atexit = False
         filling.add_done_callback(lambda _: begun.cancel())
-        begun.result()
+        try:
+            begun.result()
+        except CancelledError:
+            raise EngineMisuse("the engine was closed meanwhile") from None
 
     def __iter__(self) -> Self:
         """Wait for one after the other: `for event in events`."""

@@ -33,10 +33,13 @@ class Host(Generic[T_co]):
         seconds = remaining(f"opening {what}")
         self._what = what
         self._pid = os.getpid()
-        self._gate = threading.Lock()
+        self._gate = threading.RLock()  # what is collected while a thread is in it may ask for it there
         self._closed = False
         self._calls: set[Future[Any]] = set()
         self._thread = borrow_loop()
+        if threading.current_thread() is self._thread.thread:
+            return_loop()
+            self.refuse_wrong_place()
         self._ending = asyncio.Event()
         opened: Future[T_co] = Future()
         self._living = asyncio.run_coroutine_threadsafe(self._live(opening, opened, seconds), self._thread.loop)

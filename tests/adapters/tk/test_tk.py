@@ -291,6 +291,7 @@ def test_undo_is_of_what_was_typed_here(root: tkinter.Toplevel, note: Document) 
     pad.press("<<Redo>>")
     until(root, lambda: pad.text == "xyoat 😀 milk\nbread and eggs")
     pad.level()
+    assert not pad.widget["undo"], "Tk's own would take back the work of others"
 
 
 def test_a_read_only_text_follows_and_takes_nothing(root: tkinter.Toplevel, note: Document) -> None:

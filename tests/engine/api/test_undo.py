@@ -53,6 +53,7 @@ async def test_it_is_on_disk_when_it_returns(tmp_path: Path) -> None:
         note = await (await engine.create_space("Family")).create({"body": Text("eggs")})
         await write(note, " and milk")
         await note.undo(Undo(note.doc))
+        assert note._opened.saving.quiet
         heads = note.heads
     async with Engine.open(url) as engine:
         again = await engine.document(note.id)

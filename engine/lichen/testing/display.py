@@ -21,23 +21,15 @@ class Display:
 
     def __init__(self, folder: Path) -> None:
         self._memory = folder / "Xvfb_screen0"
-        screen = f"{SIZE[0]}x{SIZE[1]}x24"
-        command = [
-            "Xvfb",
-            "-displayfd",
-            "1",
-            "-screen",
-            "0",
-            screen,
-            "-nocursor",
-            "-fbdir",
-            str(folder),
-            "-nolisten",
-            "tcp",
-            "-wr",
-            "-noreset",
-        ]
-        self._server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        keep = '"$@" & server=$!; read -r _; kill "$server"; wait'  # also when this process is killed
+        server = ["Xvfb", "-displayfd", "1", "-screen", "0", f"{SIZE[0]}x{SIZE[1]}x24", "-fbdir", str(folder)]
+        self._server = subprocess.Popen(
+            ["sh", "-c", keep, "sh", *server, "-nocursor", "-nolisten", "tcp", "-wr", "-noreset"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         assert self._server.stdout is not None
         self.name = f":{self._server.stdout.readline().decode().strip()}"
         """As for `DISPLAY`."""
@@ -49,7 +41,6 @@ class Display:
 
     def close(self) -> None:
         """End it."""
-        self._server.kill()
         self._server.communicate()
 
 

@@ -37,6 +37,7 @@ from crdt_forge import (
     Id,
     Op,
     chunk,
+    encode_ops,
     integer,
     prefixed,
     sleb,
@@ -321,6 +322,32 @@ def test_a_change_is_encoded_in_the_one_way_that_a_save_keeps() -> None:
         refuse(doc, idle)
         refuse(doc, *crowd, idle)
         take(doc, *crowd, NEXT.encode())
+
+
+def test_a_keystroke_in_a_large_batch_is_encoded_in_the_one_way_that_a_save_keeps() -> None:
+    crowd = [*many(600)]
+    typed = Op(SET, obj=TEXT, key=(2, ALICE), insert=True, value=string("é"))
+    first = Op(SET, obj=TEXT, key=HEAD, insert=True, value=string("b"))
+    deleted = Op(DELETE, obj=TEXT, key=(2, ALICE), pred=((2, ALICE),))
+    for op in (typed, first, deleted):
+        change = NEXT.but(ops=(op,))
+        doc = documents()[0]
+        for body in otherwise(change):
+            refuse(doc, *crowd, chunk(body))
+        take(doc, *crowd, change.encode())
+
+
+def otherwise(change: Change) -> Iterator[bytes]:
+    """The bodies of a change with a longer seq, with an idle actor, and with a repetition of one for a value."""
+    body = change.body()
+    seq = 1 + 32 + 1 + 16
+    yield body[:seq] + b"\x81\x00" + body[seq + 1 :]
+    yield change.but(others=(ALICE, b"\x33" * 16)).body()
+    columns = b"".join(data for _, data in encode_ops(change.ops, [MALLORY, ALICE].index))
+    start = len(body) - len(columns)
+    for at in range(start, len(body)):
+        if body[at] == 0x7F:
+            yield body[:at] + b"\x01" + body[at + 1 :]
 
 
 def test_a_large_batch_is_taken_in_any_order_and_each_change_once() -> None:

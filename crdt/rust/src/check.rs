@@ -6,10 +6,10 @@
 //! the bytes are exactly those that the crate would write, or a save would rebuild another hash.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 
 use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
-use automerge::{ActorId, Automerge, ExpandedChange, ObjType, ReadDoc};
+use automerge::{ActorId, Automerge, ObjType, ReadDoc};
+use foldhash::{HashMap, HashMapExt};
 
 use crate::elements;
 use crate::error::{guard, invalid, Error, Result};
@@ -56,8 +56,8 @@ fn last_seqs(doc: &mut Automerge, changes: &[Incoming]) -> HashMap<ActorId, u64>
 
 fn check_one(known: &mut Known<'_>, incoming: &Incoming, strict: bool) -> Result<()> {
     let head = &incoming.head;
-    let decoded = incoming.change.decode();
-    let actor = known.actor(&decoded.actor_id);
+    let operations = incoming.operations();
+    let actor = known.actor(incoming.change.actor_id());
     let (past, max_op) = known.past(&head.deps)?;
     check_seq(known, &past, actor, head.seq)?;
     // A save does not keep the number of a change without operations: it must be the one that follows.
@@ -68,10 +68,10 @@ fn check_one(known: &mut Known<'_>, incoming: &Incoming, strict: bool) -> Result
     let mut past = past;
     past.include(actor, head.seq);
     let mut scope = Scope { known, past: &past, actor, first: head.start_op };
-    for (i, op) in decoded.operations.iter().enumerate() {
-        scope.check(&decoded, i, op, head.seq)?;
+    for (i, op) in operations.iter().enumerate() {
+        scope.check(&operations, i, op, head.seq)?;
     }
-    if !incoming.canonical && !incoming::is_canonical(&incoming.change, decoded) {
+    if !incoming.canonical && !incoming::is_canonical(&incoming.change, incoming.change.decode()) {
         return invalid("the change is not encoded in the one way that a save would keep");
     }
     known.place(head.hash, actor, head.seq, head.last_op(), past);
@@ -131,13 +131,13 @@ struct Scope<'k, 'd> {
 }
 
 impl Scope<'_, '_> {
-    fn check(&mut self, change: &ExpandedChange, index: usize, op: &Op, seq: u64) -> Result<()> {
+    fn check(&mut self, operations: &[Op], index: usize, op: &Op, seq: u64) -> Result<()> {
         let fact = self.known.read(op, seq);
         match self.kind(op)? {
             ObjType::Map | ObjType::Table => self.in_map(op, &fact)?,
             kind => self.in_sequence(op, &fact, kind)?,
         }
-        self.mark_pairs(change, index, op)?;
+        self.mark_pairs(operations, index, op)?;
         self.predecessors(op, &fact)?;
         let id: OpKey = (self.actor, self.first + index as u64);
         if matches!(fact.action, Action::Make(_)) && self.known.nest(id, fact.obj)? > MAX_DEPTH {
@@ -195,15 +195,14 @@ impl Scope<'_, '_> {
     }
 
     /// The end of a mark comes just after its begin, in the same text.
-    fn mark_pairs(&self, change: &ExpandedChange, index: usize, op: &Op) -> Result<()> {
+    fn mark_pairs(&self, operations: &[Op], index: usize, op: &Op) -> Result<()> {
         let paired = match &op.action {
-            OpType::MarkBegin(_) => change
-                .operations
+            OpType::MarkBegin(_) => operations
                 .get(index + 1)
                 .is_some_and(|next| matches!(next.action, OpType::MarkEnd(_)) && next.obj == op.obj),
             OpType::MarkEnd(_) => index
                 .checked_sub(1)
-                .is_some_and(|before| matches!(change.operations[before].action, OpType::MarkBegin(_))),
+                .is_some_and(|before| matches!(operations[before].action, OpType::MarkBegin(_))),
             _ => true,
         };
         if paired {

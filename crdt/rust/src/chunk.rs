@@ -38,7 +38,7 @@ const STRINGS: u64 = 5;
 const VALUE_BYTES: u64 = 7;
 
 /// The header fields of a change, with its operations counted.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Head {
     pub hash: [u8; 32],
     pub actor: Vec<u8>,
@@ -50,6 +50,9 @@ pub struct Head {
     pub message: Option<String>,
     /// Whether any of its operations is of a mark.
     pub has_marks: bool,
+    /// Where in the bytes its body begins, and in that what is said of its columns.
+    pub body: usize,
+    pub columns: usize,
 }
 
 impl Head {
@@ -77,8 +80,11 @@ impl Head {
         for _ in 0..r.count(1)? {
             r.prefixed(MAX_ACTOR_BYTES)?;
         }
+        let columns = data.len() - r.rest().len();
         let (operations, has_marks) = count_operations(&mut r, most)?;
-        let head = Head { hash, actor, seq, start_op, operations, deps, time, message, has_marks };
+        let body = header.body;
+        let head =
+            Head { hash, actor, seq, start_op, operations, deps, time, message, has_marks, body, columns };
         head.check()?;
         Ok(head)
     }

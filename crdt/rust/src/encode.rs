@@ -4,6 +4,9 @@ use sha2::{Digest, Sha256};
 
 pub const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
 
+/// A run of one value, which is no repetition: -1.
+pub const LITERAL: u8 = 0x7f;
+
 pub fn unsigned(out: &mut Vec<u8>, mut n: u64) {
     while n > 0x7f {
         out.push(n as u8 | 0x80);

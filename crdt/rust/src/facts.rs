@@ -1,11 +1,11 @@
 //! What later operations need to know of one.
 
 use std::borrow::Borrow;
-use std::collections::HashMap;
 use std::hash::Hash;
 
 use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
 use automerge::{ActorId, ObjType, ScalarValue};
+use foldhash::{HashMap, HashMapExt};
 
 /// An operation: the number of its actor here, and its counter.
 pub type OpKey = (u32, u64);

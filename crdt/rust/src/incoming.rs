@@ -1,44 +1,66 @@
 //! Changes on their way in: decoded once, new to the document, dependencies first.
 
-use std::collections::{HashMap, HashSet};
 use std::num::NonZero;
 use std::thread;
 
+use automerge::legacy::Op;
 use automerge::{Automerge, Change, ChangeHash, ExpandedChange, ReadDoc};
+use foldhash::{HashMap, HashSet, HashSetExt};
 
 use crate::chunk::Head;
 use crate::error::{guard, Error, Result};
+use crate::typed;
 
 /// Fewer changes are not worth a thread.
 const THREAD_CHANGES: usize = 512;
 const MOST_THREADS: usize = 4;
 
 /// One change that is not in the document yet.
+#[derive(Clone)]
 pub struct Incoming {
-    pub change: Change,
+    /// In a box, since it is large and goes from list to list.
+    pub change: Box<Change>,
     pub head: Head,
     /// It is known to be encoded in the one way that a save would keep.
     pub canonical: bool,
+    /// It is known to be one keystroke.
+    typed: bool,
 }
+
+/// The places of changes in a list, by their hashes.
+type ByHash = HashMap<[u8; 32], usize>;
 
 impl Incoming {
     /// A change that is in another copy of the document.
     pub fn of(change: &Change) -> Result<Self> {
         let head = Head::parse(change.raw_bytes(), u64::MAX)?;
-        Ok(Incoming { change: change.clone(), head, canonical: true })
+        Ok(Incoming { change: Box::new(change.clone()), head, canonical: true, typed: false })
     }
 
     fn read(bytes: Vec<u8>, most: u64) -> Result<Self> {
         let head = Head::parse(&bytes, most)?;
         let change = guard(|| Change::from_bytes(bytes).map_err(|e| Error::InvalidChange(e.to_string())))
             .map_err(|_| Error::InvalidChange("the columns of the change do not decode".into()))?;
-        Ok(Incoming { change, head, canonical: false })
+        Ok(Incoming { change: Box::new(change), head, canonical: false, typed: false })
     }
 
     fn read_closely(bytes: Vec<u8>, most: u64) -> Result<Self> {
         let read = Incoming::read(bytes, most)?;
-        let canonical = guard(|| Ok(is_canonical(&read.change, read.change.decode()))).unwrap_or(false);
-        Ok(Incoming { canonical, ..read })
+        let typed = read.head.operations == 1 && typed::is_typed(&read.change, &read.head);
+        let canonical =
+            typed || guard(|| Ok(is_canonical(&read.change, read.change.decode()))).unwrap_or(false);
+        Ok(Incoming { canonical, typed, ..read })
+    }
+
+    /// Its operations, in order.
+    pub fn operations(&self) -> Vec<Op> {
+        let typed = if self.typed { typed::operation(&self.change, &self.head) } else { None };
+        typed.map_or_else(|| self.change.decode().operations, |op| vec![op])
+    }
+
+    /// Whether it is known to write nothing in the place of what is in a list or text.
+    pub fn adds_only(&self) -> bool {
+        self.typed
     }
 }
 
@@ -124,23 +146,23 @@ pub fn ready(doc: &Automerge, incoming: Vec<Incoming>) -> Vec<Incoming> {
     incoming.into_iter().filter(|c| !missing.contains(&c.head.hash)).collect()
 }
 
-fn by_hash(incoming: &[Incoming]) -> HashMap<[u8; 32], usize> {
+fn by_hash(incoming: &[Incoming]) -> ByHash {
     incoming.iter().enumerate().map(|(i, c)| (c.head.hash, i)).collect()
 }
 
 /// Dependencies that are neither here nor among the changes.
-fn missing(doc: &Automerge, incoming: &[Incoming], index: &HashMap<[u8; 32], usize>) -> Vec<ChangeHash> {
+fn missing(doc: &Automerge, incoming: &[Incoming], index: &ByHash) -> Vec<ChangeHash> {
     let deps = incoming.iter().flat_map(|c| &c.head.deps).filter(|dep| !index.contains_key(*dep));
     let outside: Vec<ChangeHash> = deps.map(|dep| ChangeHash(*dep)).collect();
     doc.get_missing_deps(&outside)
 }
 
-fn is_ordered(incoming: &[Incoming], index: &HashMap<[u8; 32], usize>) -> bool {
+fn is_ordered(incoming: &[Incoming], index: &ByHash) -> bool {
     let before = |i: usize, dep| index.get(dep).is_none_or(|at| *at < i);
     incoming.iter().enumerate().all(|(i, c)| c.head.deps.iter().all(|dep| before(i, dep)))
 }
 
-fn topological(incoming: &[Incoming], index: &HashMap<[u8; 32], usize>) -> Vec<usize> {
+fn topological(incoming: &[Incoming], index: &ByHash) -> Vec<usize> {
     let mut sorted = Vec::with_capacity(incoming.len());
     let mut visited = vec![false; incoming.len()];
     for start in 0..incoming.len() {

@@ -174,8 +174,8 @@ impl Job {
         let (doc, giants) = spare.checking().map_err(Failed::Before)?;
         check::check(doc, giants, &all, behind, self.how.strict).map_err(Failed::Before)?;
         self.changes = all.split_off(behind);
-        let all = self.behind.iter().chain(self.changes.iter().map(|incoming| &incoming.change));
-        give(doc, all.cloned().collect(), &mut PatchLog::inactive()).map_err(Failed::Within)?;
+        let all = self.behind.iter().chain(self.changes.iter().map(|incoming| &*incoming.change));
+        give(doc, all, &mut PatchLog::inactive()).map_err(Failed::Within)?;
         check::mark_order(doc, &self.changes).map_err(Failed::Within)?;
         spare.tracker.forget();
         self.shown(spare).map(|shows| Some(Made { shows, replayed: 0 })).map_err(Failed::Within)
@@ -183,9 +183,14 @@ impl Job {
 
     /// What the spare lacks, those that are in the document first.
     fn ordered(&mut self, spare: &mut Document, mut behind: Vec<Incoming>) -> Result<Vec<Incoming>> {
-        behind.append(&mut self.changes);
+        let all = if behind.is_empty() {
+            std::mem::take(&mut self.changes)
+        } else {
+            behind.append(&mut self.changes);
+            incoming::each_once(behind)
+        };
         let doc = spare.idle()?;
-        incoming::order(doc, incoming::new_ones(doc, incoming::each_once(behind)))
+        incoming::order(doc, incoming::new_ones(doc, all))
     }
 
     /// Apply the changes to the spare, which is as the document is.
@@ -220,7 +225,8 @@ impl Job {
         let hashes: Vec<ChangeHash> = self.behind.iter().map(Change::hash).collect();
         let missing: HashSet<ChangeHash> = doc.get_missing_deps(&hashes).into_iter().collect();
         self.behind.retain(|change| missing.contains(&change.hash()));
-        give(doc, std::mem::take(&mut self.behind), &mut PatchLog::inactive()).map_err(Failed::Within)?;
+        give(doc, std::mem::take(&mut self.behind).iter(), &mut PatchLog::inactive())
+            .map_err(Failed::Within)?;
         spare.tracker.forget();
         self.shown(spare).map(|shows| Some(Made { shows, replayed: 0 })).map_err(Failed::Within)
     }
@@ -228,7 +234,7 @@ impl Job {
     /// What the changes do to the document of the last look.
     fn shown(&self, spare: &mut Document) -> Result<Shows> {
         let doc = spare.idle()?;
-        let changes = self.changes.iter().map(|incoming| &incoming.change);
+        let changes = self.changes.iter().map(|incoming| &*incoming.change);
         if let Some(plain) = guard(|| Plain::of(doc, changes, MOST_TYPED))? {
             return Ok(Shows::Plain(plain));
         }
@@ -267,7 +273,7 @@ impl Job {
         (0..made.replayed).for_each(|_| document.trust.hit());
         let old = document.exchange(*spare, &actor)?;
         if self.changes.len() <= SPARE_CHANGES && apply::is_large(document.idle()?) {
-            let lacks = self.changes.iter().map(|incoming| incoming.change.clone()).collect();
+            let lacks = self.changes.iter().map(|incoming| (*incoming.change).clone()).collect();
             document.keep(Box::new(old), lacks);
         } else {
             document.since_spare = None;
@@ -315,9 +321,12 @@ fn follow(spare: &mut Document, mut changes: Vec<Change>) -> Result<Option<Vec<C
 }
 
 /// Give changes to the crate.
-fn give(doc: &mut Automerge, changes: Vec<Change>, log: &mut PatchLog) -> Result<()> {
-    let known = doc.stats().num_changes + changes.len() as u64;
-    let applied = guard(|| Ok(doc.apply_changes_log_patches(changes, log)?));
+fn give<'c, C>(doc: &mut Automerge, changes: C, log: &mut PatchLog) -> Result<()>
+where
+    C: Iterator<Item = &'c Change> + Clone,
+{
+    let known = doc.stats().num_changes + changes.clone().count() as u64;
+    let applied = guard(|| Ok(doc.apply_changes_log_patches(changes.cloned(), log)?));
     applied.map_err(|e| Error::InvalidChange(format!("the change does not fit: {e:?}")))?;
     if doc.stats().num_changes != known {
         return invalid("the change was not taken");
@@ -329,7 +338,7 @@ fn give(doc: &mut Automerge, changes: Vec<Change>, log: &mut PatchLog) -> Result
 pub fn hand_over(doc: &mut Automerge, incoming: &[Incoming], seen: &mut Vec<Seen>) -> Result<()> {
     let before = doc.get_heads();
     let mut log = PatchLog::active();
-    give(doc, incoming.iter().map(|incoming| incoming.change.clone()).collect(), &mut log)?;
+    give(doc, incoming.iter().map(|incoming| &*incoming.change), &mut log)?;
     check::mark_order(doc, incoming)?;
     let made = guard(|| versions::batch(doc, &before, doc.make_patches(&mut log), incoming))?;
     patches::read(doc, made, seen)

@@ -46,6 +46,7 @@ mod spans;
 mod text;
 mod tracker;
 mod trust;
+mod typed;
 mod units;
 mod values;
 mod version;

@@ -6,7 +6,7 @@ use crate::check;
 use crate::error::{guard, invalid, Error, Result};
 use crate::giants::Giants;
 use crate::graph::Graph;
-use crate::incoming::{self, Incoming};
+use crate::incoming;
 use crate::rows;
 use crate::save::{Chunk, Chunks, Limits, Saved};
 use crate::values::ENCODING;
@@ -68,10 +68,7 @@ fn add(doc: &mut Automerge, changes: Vec<Vec<u8>>, limits: Limits, partial: bool
         return Ok(());
     }
     check::check(doc, &mut Giants::default(), &changes, 0, false)?;
-    apply(doc, &changes)?;
-    check::mark_order(doc, &changes)
-}
-
-fn apply(doc: &mut Automerge, changes: &[Incoming]) -> Result<()> {
-    guard(|| Ok(doc.apply_changes(changes.iter().map(|incoming| incoming.change.clone()))?))
+    let marked: Vec<_> = changes.iter().filter(|incoming| incoming.head.has_marks).cloned().collect();
+    guard(|| Ok(doc.apply_changes(changes.into_iter().map(|incoming| *incoming.change))?))?;
+    check::mark_order(doc, &marked)
 }

@@ -35,7 +35,7 @@ pub fn marked(changes: &[Incoming]) -> BTreeSet<ObjId> {
 /// The texts with marks in which changes write a character at the place of another.
 fn rewritten(doc: &Automerge, changes: &[Incoming]) -> Result<BTreeSet<ObjId>> {
     let mut texts = BTreeSet::new();
-    for incoming in changes {
+    for incoming in changes.iter().filter(|incoming| !incoming.adds_only()) {
         for op in incoming.change.decode().operations {
             if !op.insert && matches!((&op.action, &op.key), (OpType::Put(_), Key::Seq(_))) {
                 texts.insert(object(&op.obj));

@@ -1,10 +1,10 @@
 //! What lies in the past of a change.
 
-use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use automerge::legacy::{Op, OpId};
 use automerge::{ActorId, Automerge, ChangeHash, ExpandedChange, ObjId, ReadDoc};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 use crate::error::{invalid, Result};
 use crate::facts::{Fact, Names, ObjKey, OpKey};

@@ -1,8 +1,7 @@
 //! What is known of a document's changes without asking the crate each time.
 
-use std::collections::HashMap;
-
 use automerge::{ActorId, Automerge, Change, ChangeHash};
+use foldhash::HashMap;
 
 /// The highest operation of the document, and the last change of actors.
 #[derive(Default)]

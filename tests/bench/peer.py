@@ -192,6 +192,15 @@ class Pycrdt(Peer):
         return str(doc["body"])
 
 
+class PycrdtBytes(Pycrdt):
+    """Asked for the bytes of each edit, which `lichen_crdt` gives and the bare crate is asked for."""
+
+    def edit_each(self, doc: Any, edits: list[Edit]) -> None:
+        subscription = doc.observe(lambda event: event.update)
+        super().edit_each(doc, edits)
+        doc.unobserve(subscription)
+
+
 class Loro(Peer):
     def new(self) -> Any:
         from loro import LoroDoc
@@ -228,7 +237,13 @@ class Loro(Peer):
         return doc.get_deep_value()
 
 
-PEERS: dict[str, type[Peer]] = {"lichen": Lichen, "automerge": PypiAutomerge, "pycrdt": Pycrdt, "loro": Loro}
+PEERS: dict[str, type[Peer]] = {
+    "lichen": Lichen,
+    "automerge": PypiAutomerge,
+    "pycrdt": Pycrdt,
+    "pycrdt-bytes": PycrdtBytes,
+    "loro": Loro,
+}
 
 
 def edits_of(folder: Path, most: int) -> list[Edit]:

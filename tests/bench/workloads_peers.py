@@ -38,6 +38,7 @@ APPLIES = ("apply-all", "apply-one", "apply-one-concurrent")
 UNITS = {"memory": "MB", "apply-one": "us", "apply-one-concurrent": "us"}
 TOGETHER = "typing-together"
 PYTHON = {"automerge": "automerge 1.0.0rc1", "pycrdt": "pycrdt", "loro": "loro"}
+BYTES = {"pycrdt-bytes": "pycrdt, asked for the bytes of each edit"}
 LIMIT = "automerge crate"
 NODE = "npm @automerge/automerge"
 LAST = 200
@@ -89,12 +90,13 @@ def commands_of(workload: str, folder: Path, most: int) -> Iterable[tuple[str, l
     count = str(20 if most < LAST * 100 and workload in UNITS else most)
     rest = [workload, str(folder), count]
     python = [sys.executable, str(HERE / "peer.py")]
-    able = PYTHON if workload in EDITS else ("automerge",) if workload in VERSIONS else ()
-    names = ["lichen", *(name for name in able if find_spec(name))]
+    able = [*PYTHON] if workload in EDITS else ["automerge"] if workload in VERSIONS else []
+    able += BYTES if workload == "edit-each" else ()
+    names = ["lichen", *(name for name in able if find_spec(name.removesuffix("-bytes")))]
     for name in names:
         if workload in FINISHED:
             subprocess.run([*python, name, "keep", str(folder), str(most)], check=True)
-        yield PYTHON.get(name, name), [*python, name, *rest]
+        yield {**PYTHON, **BYTES}.get(name, name), [*python, name, *rest]
     bare = bare_program()
     if bare is not None:
         yield LIMIT, [str(bare), *rest]

@@ -128,7 +128,10 @@ async def test_a_document_that_was_out_of_memory_goes_on_where_its_rows_were(tmp
         sessions.close()
 
 
-async def test_a_row_that_sessions_alone_write_is_folded_here_and_at_who_only_reads(tmp_path: Path) -> None:
+async def test_a_row_that_sessions_alone_write_is_folded_here_and_at_who_only_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lichen.runtime.rows.SMALL_TAIL", 4)  # what others change is loaded from there on
     limits = dataclasses.replace(DEFAULT_LIMITS, fold_changes=16, fold_loaded_changes=8)
 
     def tail(engine: Engine, doc: DocId) -> int:

@@ -26,7 +26,8 @@ from lichen_adapters.orm.plan import DELETED, SyncedTable
 from lichen_adapters.orm.projection import content_of, fixed
 from lichen_adapters.orm.projector import Projector
 from lichen_adapters.orm.row_writer import RowWriter, puts
-from lichen_adapters.orm.seeing import CHUNK, Seeing
+from lichen_adapters.orm.rows import CHUNK
+from lichen_adapters.orm.seeing import Seeing
 from lichen_adapters.orm.settlement import complete, settle
 from lichen_adapters.orm.unique_keys import BEGUN, SPACE
 

@@ -31,7 +31,7 @@ class Joining:
     plan: Plan
     clashes: Clashes
     joins: Joins
-    rebuild: Callable[[Connection, uuid.UUID], None]
+    rebuild: Callable[[Connection, uuid.UUID], object]
     flush: Callable[[Connection], None]
 
     def stands(self, conn: Connection, place: Place, claim: Claim) -> bool:

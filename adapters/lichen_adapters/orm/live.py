@@ -144,7 +144,14 @@ class _Calls:
         with _logged():
             rows = None if self._ended else self._query.next()
             if rows is not None:
-                self._deliver(partial(self._show, rows))
+                self._give(rows)
+
+    def _give(self, rows: Rows[Any]) -> None:
+        try:
+            self._deliver(partial(self._show, rows))
+        except BaseException:
+            self._query.failed()
+            raise
 
     def _show(self, rows: Rows[Any]) -> None:
         with _logged():

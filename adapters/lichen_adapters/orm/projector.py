@@ -6,17 +6,18 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from lichen_crdt import Document
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete
 from sqlalchemy.exc import DataError, IntegrityError, StatementError
 
 from lichen_adapters.orm.batch import Batch, Write
 from lichen_adapters.orm.claims import Claim
 from lichen_adapters.orm.clash import Clashes, claim_in
 from lichen_adapters.orm.disputes import Disputes, disputed
-from lichen_adapters.orm.errors import Misfit, SessionMisuse
+from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.held import Held, held_rows
 from lichen_adapters.orm.joining import Joining
-from lichen_adapters.orm.joins import Joins, joined_rows
+from lichen_adapters.orm.joins import Joins
+from lichen_adapters.orm.leaving import delete_documents
 from lichen_adapters.orm.memory import Kept, Memory, Taken, content_of_kept
 from lichen_adapters.orm.plan import DELETED, Plan, SyncedTable
 from lichen_adapters.orm.projection import (
@@ -40,9 +41,6 @@ from lichen_adapters.orm.projection import (
 )
 from lichen_adapters.orm.rows import delete_rows, home_of, links_of, put_row, rows_of, write_links
 from lichen_adapters.orm.savepoints import attempt
-
-CHUNK = 500
-"""Parameters of one statement."""
 
 
 class Projector:
@@ -187,27 +185,26 @@ class Projector:
         for noted in (held_rows, disputed):
             conn.execute(delete(noted).where(noted.c.table_name.not_in({*self._plan.tables})))
 
-    def rebuild(self, conn: Connection, doc: uuid.UUID) -> None:
-        """Make the rows of a document what it says, whatever they were."""
+    def rebuild(self, conn: Connection, doc: uuid.UUID) -> bool:
+        """Make the rows of a document what it says, whatever they were; False where it is not on this device."""
         document = self._memory.kept(conn, doc)
-        if document is None:
-            self.gone(conn, [doc.bytes])
-        elif root := root_of(self._plan, content_of_kept(document)):
+        root = None if document is None else root_of(self._plan, content_of_kept(document))
+        if document is not None and root is not None:
             self.write_all(conn, root, doc, document)
+        return document is not None
 
-    def gone(self, conn: Connection, docs: Sequence[bytes]) -> None:
-        """The rows of documents that leave the device go too. Raises `SessionMisuse` where the database keeps one."""
+    def gone(self, conn: Connection, docs: Sequence[bytes], *, keeping: bool = False) -> None:
+        """The rows of documents that leave the device, or have left it, go too.
+
+        Where the database keeps a row, it stays without its unique keys, if `keeping`; else `SessionMisuse` is raised.
+        """
+        if not docs:
+            return
         self.before_commit(conn)
-        for start in range(0, len(docs), CHUNK):
-            names = [uuid.UUID(bytes=doc) for doc in docs[start : start + CHUNK]]
-            for planned in self._plan:
-                if planned.owner is None:
-                    _delete_all(conn, planned, names)
-            conn.execute(delete(held_rows).where(held_rows.c.doc.in_(names)))
-            conn.execute(delete(disputed).where(disputed.c.doc.in_(names)))
-            conn.execute(delete(joined_rows).where(joined_rows.c.id.in_(names)))
+        delete_documents(conn, self._plan, self.clashes, docs, keeping=keeping)
         self.joins.forget()
-        self._memory.begin_session()
+        if not keeping:  # else it was not here when this device began to write
+            self._memory.begin_session()
 
     def write_all(self, conn: Connection, root: SyncedTable, doc: uuid.UUID, document: Kept) -> None:
         """As `rebuild`."""
@@ -397,17 +394,6 @@ class Projector:
     def _claim(self, conn: Connection, doc: uuid.UUID, planned: SyncedTable, source: Content) -> Claim | None:
         """What a row claims as its document has it; None when that does not fit."""
         return claim_in(planned, source, fixed(planned, doc, doc), self._memory.space(conn, doc))
-
-
-def _delete_all(conn: Connection, planned: SyncedTable, names: Sequence[uuid.UUID]) -> None:
-    keys = list(conn.scalars(select(planned.table.c.id).where(planned.table.c.id.in_(names))))
-    try:
-        delete_rows(conn, planned, keys)
-    except IntegrityError as error:
-        raise SessionMisuse(
-            f"rows of {planned.name} cannot leave this device: {error.orig}",
-            hint="delete the rows of the device alone that point at them, or let those go with them (ON DELETE)",
-        ) from error
 
 
 def _row(planned: SyncedTable, source: Content, doc: uuid.UUID, key: uuid.UUID, columns: set[str] | None) -> Row:

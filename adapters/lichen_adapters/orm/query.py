@@ -112,6 +112,11 @@ class Query:
             if before is None or rows.difference:
                 return rows
 
+    def failed(self) -> None:
+        """What `next` returned was not shown: it is run again after the next change, whatever that is."""
+        with self._lock:
+            self._due = self._idle = True
+
     def _rerun(self) -> Rows[Any]:
         self._due = True
         try:

@@ -64,11 +64,12 @@ _READING = "lichen.reading"
 @contextmanager
 def reading(conn: Connection, found: Reads) -> Iterator[None]:
     """What is read on a connection until the end of the block is added to `found`."""
-    conn.info[_READING] = found
+    info = conn.info
+    info[_READING] = found
     try:
         yield
     finally:
-        del conn.info[_READING]
+        info.pop(_READING, None)
 
 
 def note(conn: Connection, compiled: Compiled | None) -> None:

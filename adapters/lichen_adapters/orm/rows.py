@@ -14,6 +14,9 @@ from lichen_adapters.orm.plan import SyncedTable
 from lichen_adapters.orm.projection import Link, Place, Row
 from lichen_adapters.orm.savepoints import attempt
 
+CHUNK = 500
+"""Parameters of one statement."""
+
 
 def rows_of(conn: Connection, root: SyncedTable, doc: uuid.UUID) -> dict[Place, None]:
     """The rows that lie in a document, owners first."""
@@ -74,8 +77,8 @@ def delete_rows(conn: Connection, planned: SyncedTable, keys: list[uuid.UUID]) -
     """Delete rows with all that they own, whether the database would or not."""
     for part in planned.parts:
         owned = _owned(conn, part, keys)
-        if owned:
-            delete_rows(conn, part, owned)
+        for start in range(0, len(owned), CHUNK):
+            delete_rows(conn, part, owned[start : start + CHUNK])
     for one in planned.associations:
         assert one.owner is not None
         conn.execute(delete(one.table).where(one.owner.in_(keys)))

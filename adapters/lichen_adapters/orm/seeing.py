@@ -10,10 +10,7 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select
 from lichen_adapters.orm.joins import Joins
 from lichen_adapters.orm.journal import Touched
 from lichen_adapters.orm.plan import SyncedTable
-from lichen_adapters.orm.rows import update_row
-
-CHUNK = 500
-"""Keys in one statement."""
+from lichen_adapters.orm.rows import CHUNK, update_row
 
 Pair = tuple[uuid.UUID, uuid.UUID]
 """A row of an association: its owner, and the other end."""

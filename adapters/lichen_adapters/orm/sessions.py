@@ -215,8 +215,8 @@ class Sessions:
         """Bring the rows of some documents up to date; whether there may be more. A crash loses only this."""
         self._follower.begun(conn)
         docs = following.behind(conn, TOGETHER)
-        for doc in docs:
-            self.projector.rebuild(conn, uuid.UUID(bytes=doc))
+        gone = [doc for doc in docs if not self.projector.rebuild(conn, uuid.UUID(bytes=doc))]
+        self.projector.gone(conn, gone, keeping=True)
         following.caught_up(conn, docs)
         self.projector.before_commit(conn)
         if len(docs) == TOGETHER:
@@ -401,6 +401,7 @@ class Sessions:
             writing.begun = True
             writing.watch.begun(dbapi)
             if writing.space is not None and not holds_space(conn, writing.space):
+                self._roll_back(writing, dbapi)
                 hint = "make the session with a space of `engine.spaces`"
                 raise SessionMisuse(f"space {writing.space.hex()[:12]} is not on this device", hint=hint)
         writing.journal.watch(dbapi)

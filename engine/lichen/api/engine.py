@@ -76,6 +76,7 @@ class Engine:
         self.joining = Joining(self._driver, identity, self.clock, limits, self._connections)
         self._loop = asyncio.get_running_loop()
         self._feeds: list[Feed[Event]] = []
+        self._leaving: asyncio.Future[None] | None = None
         self._presences = Presences()
 
     # Opening
@@ -228,6 +229,7 @@ class Engine:
             raise AccessDenied(f"this device may not write in space {space_id.hex()[:12]}")
         opened, created = self._documents.draft(space_id, os.urandom(16), content, _now_ms())
         await asyncio.wrap_future(self.store.write(lambda conn: rows.create_document(conn, created)))
+        self.state_of(space_id)  # raises when the space has left meanwhile, and the document with it
         self._documents.begin(opened, created)
         return Document(self, opened)
 
@@ -291,18 +293,26 @@ class Engine:
         nobody has fetched is lost. Raises `NotFound`; and what keeps a row from being deleted: then nothing is left.
         """
         self.state_of(space_id)
-        left = NotFound(f"space {space_id.hex()[:12]} was left", hint="join it again with a new ticket")
+        self.store.refuse_borrower()
         for opened in self._documents.all_open():
-            if opened.space == space_id:
+            if opened.space == space_id and opened.failure is None:
                 await opened.saved()
+        self.state_of(space_id)
+        self._leaving = asyncio.ensure_future(self._leave(space_id))
+        await asyncio.shield(self._leaving)  # who gives up waiting does not leave it half done
+
+    async def _leave(self, space_id: SpaceId) -> None:
         self._driver.feed(happened.SpaceLeft(space_id))
+        hint = "open the document again; where the space is gone, join it with a new ticket"
+        left = NotFound(f"space {space_id.hex()[:12]} has left this device, or was to leave it", hint=hint)
         try:
             await self._documents.leave(space_id, left)
             await asyncio.wrap_future(self.store.write(lambda conn: rows.drop_space(conn, space_id)))
-        except BaseException:
+        except Exception:
             for space in await asyncio.wrap_future(self.store.write(rows.load_spaces)):
                 if space.space == space_id:
                     self._driver.feed(space)
+            self._documents.seal(await asyncio.wrap_future(self.store.write(rows.documents_to_seal)))
             raise
         self.cards.forget(space_id)
         self._presences.forget(space_id)
@@ -402,7 +412,8 @@ class Engine:
         self._publish(PathsChanged())
 
     def set_presence(self, space: SpaceId, doc: DocId, payload: bytes | None) -> None:
-        """Show or end own presence; `Document.set_presence` checks its size."""
+        """Show or end own presence; `Document.set_presence` checks its size. Raises `NotFound`."""
+        self.state_of(space)
         self._driver.feed(happened.PresenceSet(space, doc, payload))
 
     def presence(self, space: SpaceId, doc: DocId) -> Mapping[DeviceKey, Mapping[str, Any]]:
@@ -453,6 +464,10 @@ class Engine:
 
     # For documents (`lichen.runtime.document.Host`)
 
+    def holds(self, space: SpaceId) -> bool:
+        """Whether a space is on this device, and not being left."""
+        return space in self._node.state.spaces
+
     def refuse_borrower(self) -> None:
         """Raises `StoreError` when whoever calls would wait for ever, since it holds up every write itself."""
         self.store.refuse_borrower()
@@ -467,7 +482,7 @@ class Engine:
 
     def want_epoch(self, doc: DocId, space: SpaceId) -> None:
         """There is something to seal, and no epoch to seal it under."""
-        if space not in self._node.state.spaces:  # it is being left
+        if not self.holds(space):
             return
         self._documents.cannot_seal(doc, space)
         operations = author_epoch(self.state_of(space), self.identity, self.clock)
@@ -484,8 +499,6 @@ class Engine:
 
     def changed_asleep(self, space: SpaceId, doc: DocId) -> bool:
         """A document that is not in memory has been changed by others."""
-        if space not in self._node.state.spaces:  # it was left meanwhile
-            return True
         if self._is_card(space, doc):
             return False
         self._publish(DocumentChanged(space, doc, False, (), ()))
@@ -497,7 +510,7 @@ class Engine:
 
     def changed(self, document: OpenDocument, applied: Applied) -> None:
         """A document has changed."""
-        if document.space not in self._node.state.spaces:  # it is being left
+        if not self.holds(document.space):
             return
         if self._is_card(document.space, document.id):
             self.cards.read(document)

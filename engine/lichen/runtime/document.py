@@ -62,6 +62,9 @@ class Host(Protocol):
     def write_soon(self, job: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None]) -> None:
         """Queue a job for the writer thread."""
 
+    def holds(self, space: SpaceId) -> bool:
+        """Whether a space is on this device, and not being left."""
+
     def refuse_borrower(self) -> None:
         """Raises `StoreError` when whoever calls would wait for ever, since it holds up every write itself."""
 

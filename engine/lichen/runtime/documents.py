@@ -145,7 +145,11 @@ class Documents:
             if stored is None:
                 raise NotFound(f"document {doc.hex()} is not on this device")
             document = await self._build(stored)
+            if not self._host.holds(stored.space):
+                raise NotFound(f"document {doc.hex()} has left this device with its space")
             self.adopt(document)
+            if stored.heads != b"".join(document.crdt.heads):
+                document.freshen()
             document.take(self._late.pop(doc, []))
             for written in self._late_written.pop(doc, []):
                 document.join(written)
@@ -217,15 +221,14 @@ class Documents:
         back, its logs are not continued from where they are forgotten.
         """
         self._session = Session(os.urandom(16))
-        while self._loading:
-            await asyncio.wait([*self._loading.values()])
         leaving = [document for document in self.all_open() if document.space == space]
         for document in leaving:
             document.fail(left)
             self._recent.pop(document.id, None)
         for document in leaving:
             await document.ended()
-            self._alive.pop(document.id, None)
+            if self._alive.get(document.id) is document:
+                del self._alive[document.id]
         await self._unopened.settle()
         self._unsealed = {doc: where for doc, where in self._unsealed.items() if where != space}
 
@@ -247,7 +250,7 @@ class Documents:
         """Load a document that nobody asked for."""
         try:
             then(await self.get(doc))
-        except LichenError as error:
+        except Exception as error:  # it may be damaged: the others are shown all the same
             log.error("document %s could not be loaded: %s", doc.hex(), error)
 
     def forget(self, docs: Iterable[DocId]) -> None:
@@ -277,5 +280,6 @@ class Documents:
     async def settle(self) -> None:
         """Return when every document in memory is saved, sealed and applied, as far as it can be."""
         await self._unopened.settle()
+        await self._freshening.settle()
         for document in self.all_open():
             await document.settled()

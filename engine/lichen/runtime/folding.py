@@ -27,9 +27,9 @@ async def fold(opened: OpenDocument) -> None:
         opened.end_turn()
     await opened.saved()  # or a crash could leave a snapshot with changes that are nowhere to be sealed
     await opened.write(lambda _conn: None)  # what others wrote is stored by now, or the document has failed
-    if opened.failure is not None:
-        raise opened.failure
     await asyncio.to_thread(_verify, opened.crdt, snapshot)
+    if opened.failure is not None:  # now, when what is written next is queued: the document may have left the device
+        raise opened.failure
     await opened.write(lambda conn: rows.replace_snapshot(conn, opened.id, snapshot, upto))
     opened.tail_changes -= changes
     opened.tail_bytes -= tail_bytes

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -43,25 +44,33 @@ class Freshening:
         self._asleep = asleep
         self._load = load
         self._stale: dict[DocId, SpaceId] = {}
-        self._running = False
+        self._running: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
+
+    async def settle(self) -> None:
+        """Return when all are up to date."""
+        if self._running is not None:
+            self._hurry.set()
+            await asyncio.wait([self._running])
 
     def freshen(self, doc: DocId, space: SpaceId) -> None:
         """Bring a document up to date soon."""
         self._stale[doc] = space
-        if not self._running:
-            self._running = True
-            self._host.spawn(self._freshen_all(), "freshen")
+        if self._running is None:
+            self._hurry.clear()
+            self._running = self._host.spawn(self._freshen_all(), "freshen")
 
     async def _freshen_all(self) -> None:
         try:
-            await asyncio.sleep(GATHER_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), GATHER_S)
             while self._stale:
                 batch = dict(islice(self._stale.items(), BATCH))
                 for doc in batch:
                     del self._stale[doc]
                 await self._freshen(batch)
         finally:
-            self._running = False
+            self._running = None
 
     async def _freshen(self, batch: Mapping[DocId, SpaceId]) -> None:
         asleep = [doc for doc in batch if self._asleep(doc)]
@@ -70,8 +79,8 @@ class Freshening:
             done = await awaited(self._host.write_soon, lambda conn: write_heads(conn, asleep))
         except Exception:
             log.exception("documents that others have changed could not be read together")
-        for doc in batch:
-            if doc not in done or not self._host.changed_asleep(batch[doc], doc):
+        for doc, space in batch.items():
+            if self._host.holds(space) and not (doc in done and self._host.changed_asleep(space, doc)):
                 await self._load(doc)
 
 

@@ -250,6 +250,8 @@ class StoredDocument:
 
     doc: DocId
     space: SpaceId
+    heads: bytes
+    """As lists have them, joined: they may be old."""
     snapshot: bytes | None
     tail: list[bytes]
     head_sets: dict[bytes, SetId]
@@ -299,6 +301,7 @@ def load_document(conn: Connection, doc: DocId, sessions: Sequence[Session]) -> 
     return StoredDocument(
         doc=doc,
         space=SpaceId(row.space),
+        heads=row.heads,
         snapshot=snapshot,
         tail=tail,
         head_sets={last_hash: SetId(set_id) for last_hash, set_id in change_sets.last_hashes(conn, doc)},

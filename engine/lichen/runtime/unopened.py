@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from lichen.core.events import SetSealed
 from lichen.ids import DocId
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from lichen.runtime.document import Host
 
 log = logging.getLogger("lichen.documents")
-
-T = TypeVar("T")
 
 BATCH = 64
 """Documents sealed and stored at a time."""

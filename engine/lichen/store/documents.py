@@ -14,8 +14,6 @@ from lichen.store.following import tell
 from lichen.store.schema import BODY, HEADS, SNAPSHOT, TITLE, changes, documents, sessions, snapshots
 from lichen.store.statements import Statement, fetch_among, upsert
 
-"""Parameters of one statement."""
-
 _APPEND = Statement("INSERT INTO lichen_changes (doc, session, continues, body) VALUES (?, ?, ?, ?)", {3: BODY})
 _HEADS = Statement(
     "UPDATE lichen_documents SET heads = ?, title = ?, changed_ms = ? WHERE doc = ?", {0: HEADS, 1: TITLE}

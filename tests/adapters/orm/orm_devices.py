@@ -89,6 +89,7 @@ class Device:
         self.began: dict[tuple[str, uuid.UUID], int] = {}
         self.spaces: dict[tuple[str, uuid.UUID], bytes] = {}
         self.told: list[Sequence[WrittenDocument]] = []
+        self.expected: list[Session] = []
         self._path = folder / f"{name}.db"
         self._base = base
         self._read_to: dict[Device, int] = {}
@@ -126,7 +127,8 @@ class Device:
         self.store.close()
 
     def expect_writer(self, session: Session) -> None:
-        """Nothing is sealed here."""
+        """Nothing is sealed here: note it."""
+        self.expected.append(session)
 
     def written_elsewhere(self, written: Sequence[WrittenDocument]) -> None:
         """Note it."""

@@ -16,7 +16,7 @@ from lichen_adapters.orm.held import held_rows
 from lichen_adapters.orm.joins import joined_rows
 from orm_devices import OTHER_SPACE, SPACE, Device
 from orm_models import Address, Draft, Tag, Topic, User, user_tag
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.orm.exc import StaleDataError
 
 
@@ -119,6 +119,10 @@ def test_a_session_of_a_space_that_was_left_writes_nothing(device: Device) -> No
         leave(device, SPACE)
         with pytest.raises(SessionMisuse, match="is not on this device"):
             session.commit()
+        session.rollback()
+        for _ in range(2):
+            with pytest.raises(SessionMisuse, match="is not on this device"):
+                session.execute(insert(Tag).values(name="again"))
     assert names(device) == ["bob"]
     device.check()
 
@@ -147,3 +151,22 @@ def test_what_comes_back_is_written_under_another_session(device: Device, monkey
     assert {change.session for written in device.told[-1:] for one in written for change in one.changes} == {*told}
     assert names(device) == ["ann"]
     device.check()
+
+
+def test_a_start_goes_on_where_a_row_must_stay(device: Device) -> None:
+    """Nobody who could have refused it followed when the space left."""
+    name = family(device, SPACE, "ann")
+    family(device, SPACE, "eve", "done")
+    with device.sessions.begin() as session:
+        session.add(Draft(words="to ann", user_id=name))
+    device.sessions.close()
+    leave(device, SPACE)
+    told = len(device.expected)
+    device.stop()
+    device.start()
+    assert names(device) == ["ann"]
+    assert len(device.expected) == told + 1
+    with device.sessions.begin() as session:
+        session.execute(delete(Draft))
+        session.execute(delete(User))
+    assert names(device) == []

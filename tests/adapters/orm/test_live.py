@@ -419,3 +419,25 @@ def test_after_any_work_the_rows_are_those_of_a_fresh_select() -> None:
 def _names(rows: Rows[Any] | None) -> list[str]:
     assert rows is not None
     return [user.name for user in rows]
+
+
+def test_a_delivery_that_fails_is_made_up_for_after_the_next_change(device: Device) -> None:
+    seen: list[int] = []
+    tried = threading.Semaphore(0)
+    fails = [False, True, False]
+
+    def deliver(call: Callable[[], None]) -> None:
+        try:
+            if fails.pop(0):
+                raise RuntimeError("the toolkit is gone")
+            call()
+        finally:
+            tried.release()
+
+    end = call_live(device.sessions, select(User), lambda rows: seen.append(len(rows)), deliver=deliver)
+    for name in ("ann", "bob", ""):
+        assert tried.acquire(timeout=20)
+        if name:
+            add(device, name)
+    end()
+    assert seen == [0, 2]

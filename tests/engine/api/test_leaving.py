@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import threading
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import pytest
-from lichen import Engine, Space, Text
+from lichen import Document, Engine, Space, Text
 from lichen.api.events import SpaceLeft
 from lichen.core import events as happened
 from lichen.errors import NotFound, Unreachable
 from lichen.ids import DocId
-from lichen.runtime import sealer
+from lichen.runtime import folding, sealer
 from lichen.store import membership
 from lichen.testing.waiting import until
 from lichen.wire.changeset import ChangeSet
@@ -229,3 +231,64 @@ async def test_what_still_comes_of_it_leads_to_nothing(devices: Devices) -> None
         happened.PresenceSet(space.id, DocId(bytes(16)), b"here"),
     ):
         assert node.handle(event, 0.0) == []
+
+
+async def test_what_begins_is_opened_and_is_folded_meanwhile_does_not_come_back(
+    tmp_path: Path, devices: Devices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would be an object of the forgotten log: after joining again, devices would differ for good."""
+    (alice,) = await devices("alice")
+    verify, begun, go_on = folding._verify, threading.Event(), threading.Event()
+
+    def slow(*arguments: Any) -> None:
+        begun.set()
+        assert go_on.wait(20)
+        verify(*arguments)
+
+    async with Engine.open(f"sqlite:///{tmp_path}/bob.db") as bob:
+        space, bobs, note_id = await shared(alice, bob)
+        other = await space.create({"body": Text("two")})
+        copy = await bobs.document(note_id)
+        await bobs.document(other.id, wait_s=20)
+        for connection in bob.connections:
+            connection.close()
+        async with copy.change() as doc:
+            doc["body"].insert(0, "lost ")
+        await bob.settled()
+        monkeypatch.setattr(folding, "_verify", slow)
+        copy._opened.fold_from(1)
+        await until(begun.is_set)
+        bob._documents._recent.clear()
+        gc.collect()
+        ended = await asyncio.gather(
+            bobs.create({"title": "ghost"}), bob.document(other.id), bobs.leave(), return_exceptions=True
+        )
+        go_on.set()
+        await bob.settled()
+        assert [type(one) for one in ended] in ([NotFound, NotFound, NoneType], [NotFound, Document, NoneType])
+        assert bob._documents.all_open() == []
+        assert await left_behind(bob, space.id, note_id) == []
+    async with Engine.open(f"sqlite:///{tmp_path}/bob.db") as bob:
+        again = await bob.join(await space.invite(mode="auto"), timeout_s=20)
+        note = await space.document(note_id)
+        copy = await again.document(note_id, wait_s=20)
+        async with copy.change() as doc:
+            doc["body"].insert(0, "again ")
+        await until(lambda: note.heads == copy.heads)
+        assert str(note.doc["body"]) == "again bob alice"
+        assert {one.id for one in await again.documents()} == {one.id for one in await space.documents()}
+
+
+async def test_who_gives_up_waiting_does_not_leave_it_half_done(devices: Devices) -> None:
+    (alice,) = await devices("alice")
+    space = await alice.create_space("Family")
+    go_on = threading.Event()
+    alice.store.write_soon(lambda _conn: go_on.wait(20), lambda *_: None)
+    leaving = asyncio.create_task(space.leave())
+    await until(lambda: alice.spaces == [])
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    go_on.set()
+    async with contextlib.aclosing(alice.events()) as events:
+        assert await anext(events) == SpaceLeft(space.id)
+    assert await left_behind(alice, space.id) == []

@@ -89,3 +89,30 @@ async def test_when_they_cannot_be_read_together_they_are_loaded(
     bobs = joined.bob.space(joined.space.id)
     while (await shown(bobs)).get(note.id) != ("new", note.heads):
         await asyncio.sleep(0.01)
+
+
+async def test_lists_are_right_after_a_device_has_only_caught_up(tmp_path: Path, joined: Joined) -> None:
+    url = f"sqlite:///{tmp_path}/carol.db"
+    async with Engine.open(url) as carol:
+        await carol.join(await joined.space.invite(mode="auto", hints=[joined.address]), timeout_s=20)
+        await until(lambda: carol.up_to_date)
+    async with joined.note.change() as doc:
+        doc["title"] = "new"
+    async with Engine.open(url) as carol:
+        await carol.connect(joined.address)
+        known = joined.alice.state_of(joined.space.id).known
+        await until(lambda: len(carol.state_of(joined.space.id).known) == len(known))
+    async with Engine.open(url) as carol:
+        there = await shown(carol.space(joined.space.id))
+    assert there[joined.note.id] == ("new", joined.note.heads)
+
+
+async def test_opening_a_document_puts_a_list_right(joined: Joined) -> None:
+    await joined.bob.settled()
+    joined.bob._documents._recent.clear()
+    joined.bob._documents._alive.clear()
+    store = joined.bob.store
+    await asyncio.wrap_future(store.write(lambda conn: documents.set_heads(conn, joined.note.id, b"", "old", 0)))
+    await joined.bob.document(joined.note.id)
+    await joined.bob.settled()
+    assert (await shown(joined.bob.space(joined.space.id)))[joined.note.id] == (None, joined.note.heads)

@@ -50,9 +50,9 @@ def rebuilt(monkeypatch: pytest.MonkeyPatch) -> list[uuid.UUID]:
     found: list[uuid.UUID] = []
     rebuild = Projector.rebuild
 
-    def note(self: Projector, conn: object, doc: uuid.UUID) -> None:
+    def note(self: Projector, conn: object, doc: uuid.UUID) -> bool:
         found.append(doc)
-        rebuild(self, conn, doc)  # type: ignore[arg-type]  # it is one
+        return rebuild(self, conn, doc)  # type: ignore[arg-type]  # it is one
 
     monkeypatch.setattr(Projector, "rebuild", note)
     return found

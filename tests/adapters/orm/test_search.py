@@ -337,7 +337,7 @@ def test_rows_are_found_after_the_file_is_vacuumed(device: Device) -> None:
     add(device, "one", "two", "three")
     with device.sessions.begin() as session:
         session.delete(session.scalars(search(Note, "one")).one())
-    connection = device.store.backend.driver_connection()
+    connection = device.store.backend.for_event_loop()()
     connection.execute("VACUUM")
     connection.close()
     assert found(device, "three") == ["three"]

@@ -79,7 +79,8 @@ class Freshening:
             done = await awaited(self._host.write_soon, lambda conn: write_heads(conn, asleep))
         except Exception:
             log.exception("documents that others have changed could not be read together")
-        for doc, space in batch.items():
+        for doc in asleep:  # one that has been opened meanwhile was brought up to date by that
+            space = batch[doc]
             if self._host.holds(space) and not (doc in done and self._host.changed_asleep(space, doc)):
                 await self._load(doc)
 

@@ -72,7 +72,7 @@ class Device:
             self.send(self.shown.taken())
             return
         before, cursor = self.widget, self.cursor
-        parts = self.shown.changed(*message)  # type: ignore[arg-type]
+        parts = self.shown.changed(*message)  # type: ignore[arg-type]  # it is what the other end sent
         text = before
         for part in parts:
             text = text[: part.position] + part.inserted + text[part.position + part.removed :]

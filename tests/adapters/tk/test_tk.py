@@ -197,7 +197,7 @@ class Pad:
 
     def __init__(self, root: tkinter.Toplevel, note: Document, **options: object) -> None:
         self.note = note
-        self.widget = tkinter.Text(root, undo=True, **options)  # type: ignore[arg-type]
+        self.widget = tkinter.Text(root, undo=True, **options)  # type: ignore[arg-type]  # each test gives its own
         self.widget.pack()
         self.synced = SyncedText(self.widget, note, ("body",), Polling(root))
 

@@ -59,6 +59,10 @@ async def shared(alice: Engine, bob: Engine) -> tuple[Space, Space, DocId]:
     return space, bobs, note.id
 
 
+async def level(one: Document, other: Document) -> None:
+    await until(lambda: one.heads == other.heads)
+
+
 async def test_nothing_of_it_stays_and_other_spaces_do(devices: Devices) -> None:
     alice, bob = await devices("alice", "bob")
     space, bobs, note = await shared(alice, bob)
@@ -110,10 +114,10 @@ async def test_it_can_be_joined_again_and_written_in(devices: Devices) -> None:
     for doc_id in (note_id, mine.id):
         copy = await again.document(doc_id, wait_s=20)
         theirs = await space.document(doc_id)
-        await until(lambda copy=copy, theirs=theirs: copy.heads == theirs.heads)  # type: ignore[misc]
+        await level(copy, theirs)
         async with copy.change() as doc:
             doc["body"].insert(0, "again ")
-        await until(lambda copy=copy, theirs=theirs: copy.heads == theirs.heads)  # type: ignore[misc]
+        await level(copy, theirs)
     assert str(note.doc["body"]) == "again bob alice"
     assert again.name_of(bob.device) == "Bob"
 

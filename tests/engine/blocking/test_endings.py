@@ -91,7 +91,7 @@ def test_ctrl_c_while_a_call_waits_cancels_it_and_the_engine_goes_on(open_engine
     main = threading.get_ident()
     engine.call_soon(lambda: signal.pthread_kill(main, signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
-        engine.wait_for_document(note.space, b"x" * 16, 60)  # type: ignore[arg-type]
+        engine.wait_for_document(note.space, b"x" * 16, 60)  # type: ignore[arg-type]  # an id of none
     with note.change() as doc:
         doc["n"] = 1
     assert engine.asynchronous._feeds == [], "what waited for events was cancelled"

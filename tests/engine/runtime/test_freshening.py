@@ -13,7 +13,7 @@ from lichen.config import Limits
 from lichen.ids import DocId
 from lichen.runtime import freshening
 from lichen.store import documents
-from lichen.testing.waiting import until
+from lichen.testing.waiting import PAUSE_S, until
 from sqlalchemy import Connection
 
 from .conftest import Joined
@@ -25,23 +25,23 @@ async def shown(space: Space) -> Shown:
     return {one.id: (one.title, one.heads) for one in await space.documents()}
 
 
+async def listed(space: Space, wanted: Shown) -> None:
+    """Return when a list shows these so; of one that is loaded for it nothing tells when that is written."""
+    async with asyncio.timeout(20):
+        while not wanted.items() <= (await shown(space)).items():
+            await asyncio.sleep(PAUSE_S)
+
+
 async def test_what_comes_is_listed_and_not_loaded(joined: Joined) -> None:
     made = [await joined.space.create({"title": f"note {number}", "body": Text("a")}) for number in range(70)]
     bobs = joined.bob.space(joined.space.id)
     wanted = {note.id: (f"note {number}", note.heads) for number, note in enumerate(made)}
-
-    async def listed() -> bool:
-        there = await shown(bobs)
-        return all(there.get(doc) == value for doc, value in wanted.items())
-
-    while not await listed():
-        await asyncio.sleep(0.01)
+    await listed(bobs, wanted)
     assert not any(one.id in wanted for one in joined.bob._documents.all_open())
     async with made[0].change() as doc:
         doc["title"] = "another"
     wanted[made[0].id] = ("another", made[0].heads)
-    while not await listed():
-        await asyncio.sleep(0.01)
+    await listed(bobs, wanted)
 
 
 async def test_a_document_with_a_snapshot_is_loaded_for_it(tmp_path: Path, joined: Joined) -> None:
@@ -63,8 +63,7 @@ async def test_a_document_with_a_snapshot_is_loaded_for_it(tmp_path: Path, joine
         await until(lambda: gc.collect() is not None and joined.note.id not in carol._documents._alive)
         async with joined.note.change() as doc:
             doc["title"] = "another"
-        while (await shown(carols))[joined.note.id] != ("another", joined.note.heads):
-            await asyncio.sleep(0.01)
+        await listed(carols, {joined.note.id: ("another", joined.note.heads)})
 
 
 async def test_a_new_name_is_seen_while_the_card_is_not_in_memory(tmp_path: Path, joined: Joined) -> None:
@@ -86,9 +85,7 @@ async def test_when_they_cannot_be_read_together_they_are_loaded(
 
     monkeypatch.setattr(freshening, "write_heads", fails)
     note = await joined.space.create({"title": "new"})
-    bobs = joined.bob.space(joined.space.id)
-    while (await shown(bobs)).get(note.id) != ("new", note.heads):
-        await asyncio.sleep(0.01)
+    await listed(joined.bob.space(joined.space.id), {note.id: ("new", note.heads)})
 
 
 async def test_lists_are_right_after_a_device_has_only_caught_up(tmp_path: Path, joined: Joined) -> None:

@@ -1,4 +1,4 @@
-"""What holds for every test: in continuous integration a skipped test is a failed one.
+"""What holds for every test: it closes what it opened, and in continuous integration a skipped test is a failed one.
 
 There `make setup` has installed what every test needs, so a skip only means that something went unchecked.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Generator
+import threading
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
@@ -19,6 +20,19 @@ from lichen.testing.postgres import postgres_url as postgres_url
 
 # A shell lets what it starts in the background ignore Ctrl-C, and whatever that starts would ignore it too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open() -> Iterator[None]:
+    """The test that leaves an engine or a store open fails itself, not one that comes after it."""
+    before = _our_threads()
+    yield
+    left = _our_threads() - before
+    assert not left, f"left running: {sorted(thread.name for thread in left)}"
+
+
+def _our_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name.startswith("lichen ")}
 
 
 def _in_ci() -> bool:

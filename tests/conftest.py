@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from lichen.testing.disks import make_read_only as make_read_only
 from lichen.testing.disks import small_disk as small_disk
 from lichen.testing.display import display as display
@@ -20,6 +21,10 @@ from lichen.testing.postgres import postgres_url as postgres_url
 
 # A shell lets what it starts in the background ignore Ctrl-C, and whatever that starts would ignore it too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says something of the machine, and nothing of the code.
+settings.register_profile("lichen", deadline=None)
+settings.load_profile("lichen")
 
 
 @pytest.fixture(autouse=True)

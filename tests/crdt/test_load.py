@@ -66,7 +66,7 @@ def test_nothing_at_all_is_an_empty_document() -> None:
     assert Document.load(b"").to_py() == {}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.integers(0, 2), transactions), min_size=1, max_size=6), st.sets(st.integers(0, 9)))
 def test_what_honest_writers_save_is_loaded(history: list[tuple[int, list[Edit]]], merges: set[int]) -> None:
     docs = [Document(actor=bytes([number]) * 16) for number in range(3)]

@@ -42,7 +42,7 @@ def altered(body: bytes, steps: list[tuple[int, int, str]]) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(transactions, min_size=1, max_size=4), alterations, st.booleans(), st.booleans())
 def test_altered_changes_are_refused_or_kept_whole(
     history: list[list[Edit]], steps: Any, concurrent: bool, replay: bool

@@ -17,7 +17,7 @@ def check_patches(before: dict[str, Any], patches: list[Patch], doc: Document) -
     assert exact(apply_patches(before, patches)) == exact(doc.to_py())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(transactions, min_size=1, max_size=8))
 def test_a_follower_replays_what_one_writer_does(history: list[list[Edit]]) -> None:
     writer, follower, control = Document(actor=b"\x01" * 16), Document(actor=b"\x02" * 16), Document()

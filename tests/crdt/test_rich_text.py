@@ -269,7 +269,7 @@ def _is_block(text: Text, index: int) -> bool:
 histories = st.lists(st.tuples(st.integers(0, 2), transactions, st.integers(0, 4)), min_size=1, max_size=6)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(histories, values, st.booleans())
 def test_patches_lead_from_the_old_plain_and_rich_content_to_the_new(
     history: list[tuple[int, list[Edit], int]], value: Any, replay: bool

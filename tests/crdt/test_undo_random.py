@@ -11,7 +11,7 @@ from lichen_crdt import Counter, Document, Text, Undo
 from test_undo import ANN, BEN
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(transactions, min_size=1, max_size=5))
 def test_random_edits_undo_and_redo_to_what_was(steps: list[list[Any]]) -> None:
     doc = Document(actor=ANN)
@@ -36,7 +36,7 @@ def test_random_edits_undo_and_redo_to_what_was(steps: list[list[Any]]) -> None:
             assert exact(doc.to_py()) == states[len(undo.steps)]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 40), st.integers(0, 3)), max_size=25))
 def test_random_undo_leaves_exactly_the_text_of_others(steps: list[tuple[int, int, int]]) -> None:
     """Insertions of two, deletions of their own characters, merges, undos: no character of the other changes."""
@@ -72,7 +72,7 @@ def test_random_undo_leaves_exactly_the_text_of_others(steps: list[tuple[int, in
     assert "a" not in str(ann["t"]) or undo.can_undo
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.sampled_from("ABmur"), edits), max_size=14))
 def test_random_edits_and_undos_of_two_converge(steps: list[tuple[str, Any]]) -> None:
     ann = Document(actor=ANN)

@@ -433,8 +433,6 @@ class Work(RuleBasedStateMachine):
 def test_rows_are_what_documents_say_after_any_work(database: str) -> None:
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
     examples = EXAMPLES if database == "sqlite" else max(1, EXAMPLES // 5)  # each makes a database for each device
-    given = settings(
-        max_examples=examples, stateful_step_count=25, deadline=None, suppress_health_check=quiet, database=None
-    )
+    given = settings(max_examples=examples, stateful_step_count=25, suppress_health_check=quiet, database=None)
     print(f"make orm EXAMPLES={EXAMPLES} SEED={SEED}")
     run_state_machine_as_test(seed(SEED)(Work), settings=given)  # type: ignore[no-untyped-call]  # it has no types

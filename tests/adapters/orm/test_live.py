@@ -412,7 +412,7 @@ class Watched(Work):
 def test_after_any_work_the_rows_are_those_of_a_fresh_select() -> None:
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
     run_state_machine_as_test(  # type: ignore[no-untyped-call]  # Hypothesis has no types for it
-        Watched, settings=settings(max_examples=10, stateful_step_count=20, deadline=None, suppress_health_check=quiet)
+        Watched, settings=settings(max_examples=10, stateful_step_count=20, suppress_health_check=quiet)
     )
 
 

@@ -82,7 +82,7 @@ class Device:
             assert self.widget[self.cursor - 1] == before[cursor - 1], "the cursor stays at its character"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_two_widgets_come_to_one_text_whatever_comes_when(data: st.DataObject) -> None:
     fresh = letters()

@@ -53,7 +53,7 @@ def merged(docs: list[Document], order: tuple[int, ...]) -> Document:
     return whole
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(acts, max_size=14), st.fixed_dictionaries(dict.fromkeys(SINGLE, devices)))
 def test_migrations_at_any_time_lose_and_double_nothing(
     script: list[tuple[str, int, str]], owners: dict[str, int]
@@ -73,7 +73,7 @@ def test_migrations_at_any_time_lose_and_double_nothing(
         assert sorted(str(value.text).replace("|", "").strip("<>").split("><")) == sorted(added["body"] or [""])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(acts, max_size=14))
 def test_whoever_writes_what_devices_agree_in_every_version(script: list[tuple[str, int, str]]) -> None:
     try:

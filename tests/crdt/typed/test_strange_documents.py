@@ -72,7 +72,7 @@ def at(plain: Any, path: tuple[str | int, ...]) -> Any:
     return plain
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(contents, st.sampled_from(MODELS))
 def test_whatever_is_there_is_read_or_named_and_stays(content: dict[str, Any], model: type) -> None:
     doc = document(content)
@@ -87,7 +87,7 @@ def test_whatever_is_there_is_read_or_named_and_stays(content: dict[str, Any], m
     assert repr(doc.to_py()) == repr(before)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(contents)
 def test_writing_beside_it_leaves_what_does_not_fit(content: dict[str, Any]) -> None:
     doc = document(content)

@@ -354,7 +354,7 @@ def test_a_malformed_answer_is_refused(answer: bytes) -> None:
 # Whoever carries the mails
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 4), st.integers(0, 10_000))
 def test_a_flipped_bit_gets_nobody_in_and_spoils_nothing(number: int, bit: int) -> None:
     """Each altered mail is refused or ignored, and the true one that follows is taken."""
@@ -386,7 +386,7 @@ def test_a_flipped_bit_gets_nobody_in_and_spoils_nothing(number: int, bit: int) 
 
 
 @given(st.integers(0, 3), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_cut_mail_is_refused(number: int, data: st.DataObject) -> None:
     ann, isa = joiner(), issuer()
     first = ann.pending
@@ -407,7 +407,7 @@ def test_a_cut_mail_is_refused(number: int, data: st.DataObject) -> None:
 
 
 @given(st.binary(max_size=400))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_bytes_raise_only_what_is_documented(mail: bytes) -> None:
     for to in (joiner(), issuer()):
         for body in (mail, CONVERSATION + mail, CONVERSATION + b"\x01" + TICKET.id + mail):

@@ -321,7 +321,7 @@ def some_order(sets: Mapping[SetId, KnownSet], seed: int) -> list[SetId]:
     return order
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(sheet=sheets(), seed=st.integers(0, 2**32))
 def test_every_replica_leaves_out_the_same_whatever_came_first(sheet: Sheet, seed: int) -> None:
     straight = sheet.book()
@@ -330,7 +330,7 @@ def test_every_replica_leaves_out_the_same_whatever_came_first(sheet: Sheet, see
     assert shuffled.left_out(DOC, voter) == straight.left_out(DOC, voter)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(sheet=sheets())
 def test_what_counts_is_closed_under_the_past_and_holds_one_branch_of_each_split(sheet: Sheet) -> None:
     book = sheet.book()
@@ -342,7 +342,7 @@ def test_what_counts_is_closed_under_the_past_and_holds_one_branch_of_each_split
         assert sum(branch in counted for branch in found.branches) <= 1
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(sheet=sheets(), seed=st.integers(0, 2**32), data=st.data())
 def test_whether_a_set_fits_depends_on_its_past_alone(sheet: Sheet, seed: int, data: st.DataObject) -> None:
     after = data.draw(st.lists(st.sampled_from(list(sheet.sets)), max_size=3, unique=True))

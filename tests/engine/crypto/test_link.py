@@ -220,7 +220,7 @@ def test_a_valid_message_above_the_bound_is_refused_before_anything_is_computed(
     assert is_dead(alice)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(0, 2), st.integers(0, 10_000))
 def test_a_flipped_bit_anywhere_links_nobody(number: int, bit: int) -> None:
     alice, bob = side(ALICE, True), side(BOB, False)

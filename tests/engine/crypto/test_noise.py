@@ -110,7 +110,7 @@ def test_a_message_of_another_length_fails(pattern: str, change: Callable[[bytes
             reader.read_message(change(message))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(PATTERNS), st.integers(0, 2), st.integers(0, 10_000))
 def test_a_flipped_bit_ends_the_handshake(pattern: str, at: int, bit: int) -> None:
     alice, bob = pair(pattern)

@@ -120,7 +120,7 @@ def test_a_signature_of_rfc_8032_is_made_and_verifies() -> None:
     assert verify(signer.public, b"\xaf\x82", signature)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.binary(min_size=32, max_size=32), st.binary(max_size=80), st.integers(0, 64 * 8 + 32 * 8 + 8))
 def test_one_flipped_bit_is_refused_as_by_the_reference(private: bytes, message: bytes, at: int) -> None:
     signer = Signer(private)
@@ -214,7 +214,7 @@ def test_a_key_of_mixed_order_verifies_exactly_where_the_equation_holds() -> Non
 
 
 @given(st.binary(min_size=32, max_size=32))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_the_wire_refuses_as_a_key_the_native_check_refuses_too(key: bytes) -> None:
     point = decode(key)
     assert is_acceptable_key(key) is (point is not None and 8 * point != ZERO)

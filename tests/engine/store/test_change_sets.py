@@ -148,7 +148,7 @@ def test_what_is_not_here_is_left_out(store: Store) -> None:
     assert store.read(lambda conn: sets.bodies(conn, [77])).result() == []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_every_order_of_the_past_is_kept_as_it_came(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

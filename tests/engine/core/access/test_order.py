@@ -192,7 +192,7 @@ def test_pasts_are_those_of_a_walk_along_the_parents(script: Script, seed: int) 
 def test_random_logs_reach_every_kind_of_operation_and_both_outcomes() -> None:
     seen: set[tuple[str, Outcome]] = set()
 
-    @settings(deadline=None, database=None, derandomize=True, max_examples=300)
+    @settings(database=None, derandomize=True, max_examples=300)
     @given(script=scripts())
     def collect(script: Script) -> None:
         log = AccessLog(script.space)

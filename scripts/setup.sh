@@ -27,6 +27,30 @@ missing_packages() {
     command -v Xvfb >/dev/null || echo xvfb
     "$PYTHON" -c 'import tkinter' 2>/dev/null || echo python3-tk
     fc-list 2>/dev/null | grep -qi emoji || echo fonts-noto-color-emoji
+    missing_libraries
+}
+
+# What Qt loads from the system, and the packages that bring it; what those need comes with them.
+missing_libraries() {
+    local known library package
+    known=$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null) || return 0
+    while read -r library package; do
+        grep -q "$library" <<<"$known" || echo "$package"
+    done <<'LIBRARIES'
+libEGL.so.1 libegl1
+libGL.so.1 libgl1
+libdbus-1.so.3 libdbus-1-3
+libfontconfig.so.1 libfontconfig1
+libxkbcommon-x11.so.0 libxkbcommon-x11-0
+libxcb-cursor.so.0 libxcb-cursor0
+libxcb-icccm.so.4 libxcb-icccm4
+libxcb-image.so.0 libxcb-image0
+libxcb-keysyms.so.1 libxcb-keysyms1
+libxcb-randr.so.0 libxcb-randr0
+libxcb-render-util.so.0 libxcb-render-util0
+libxcb-shape.so.0 libxcb-shape0
+libxcb-xkb.so.1 libxcb-xkb1
+LIBRARIES
 }
 
 system_packages() {

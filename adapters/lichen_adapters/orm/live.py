@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+import time
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar, TypeVarTuple, overload
 
+from lichen.blocking.events import SLICE_S
 from sqlalchemy import Executable
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.selectable import TypedReturnsRows
@@ -102,7 +104,8 @@ def call_live(
 
     It is called on a thread for such queries, or where `deliver` has it called, never twice at once. Returns what ends
     it. What it raises is logged, as is what running the statement raises; then it is run again after the next change.
-    Raises `SessionMisuse`.
+    A callback that is a generator function does its work in steps: after each `yield` its thread may get to other
+    things, and is delivered to again, every few milliseconds. Raises `SessionMisuse`.
     """
     return _Calls(sessions, Query(sessions, statement, reads), callback, deliver).begin()
 
@@ -147,16 +150,32 @@ class _Calls:
                 self._give(rows)
 
     def _give(self, rows: Rows[Any]) -> None:
+        self._have(partial(self._show, rows))
+
+    def _have(self, call: Callable[[], None]) -> None:
         try:
-            self._deliver(partial(self._show, rows))
+            self._deliver(call)
         except BaseException:
             self._query.failed()
             raise
 
     def _show(self, rows: Rows[Any]) -> None:
         with _logged():
-            if not self._ended:
-                self._callback(rows)
+            steps = None if self._ended else self._callback(rows)
+            if isinstance(steps, Generator):
+                self._go_on(steps)
+                return
+        self._wake()
+
+    def _go_on(self, steps: Generator[object]) -> None:
+        ends = time.monotonic() + SLICE_S
+        with _logged():
+            for _ in steps:
+                if self._ended:
+                    break
+                if time.monotonic() > ends:
+                    self._have(partial(self._go_on, steps))
+                    return
         self._wake()
 
 

@@ -144,6 +144,31 @@ def test_a_live_query_calls_back_on_the_callers_thread_and_shows_what_gathered_m
     assert "late" not in shown
 
 
+def test_a_callback_that_is_a_generator_function_shares_its_thread(sessions: Sessions, space: Space) -> None:
+    inbox, begun, ended = Inbox(), list[list[str]](), list[list[str]]()
+
+    def show(rows: Rows[str]) -> Iterator[None]:
+        begun.append(list(rows))
+        for _ in range(3):
+            time.sleep(0.005)
+            yield
+        ended.append(list(rows))
+
+    end = call_live(sessions, TITLES, show, deliver=inbox)
+    assert inbox.run(wait_s=20) == 1
+    assert (begun, ended) == ([[]], []), "its thread gets to other things"
+    add(sessions, space, "Milk")
+    while not ended:
+        assert inbox.run(wait_s=20) == 1
+    assert begun == ended, "the next rows come when these are done with"
+    inbox.run(wait_s=20)
+    assert begun == [[], ["Milk"]]
+    end()
+    for _ in range(5):
+        inbox.run(wait_s=0.02)
+    assert ended == [[]], "it is not gone on with when nobody follows any more"
+
+
 def test_rows_that_are_shown_after_the_sessions_were_closed_are_the_last(sessions: Sessions, space: Space) -> None:
     inbox, shown = Inbox(), list[list[str]]()
     call_live(sessions, TITLES, lambda rows: shown.append(list(rows)), deliver=inbox)

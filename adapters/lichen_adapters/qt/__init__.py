@@ -1,0 +1,19 @@
+"""lichen in Qt programs: rows as models, a synced text in an editor, and calls on Qt's thread.
+
+It needs the extra `lichen[qt]`, which is PySide6. How to use it: `docs/howto/qt.md`.
+"""
+
+from __future__ import annotations
+
+try:
+    import PySide6 as _  # noqa: F401
+except ImportError as error:
+    raise ImportError("lichen_adapters.qt needs PySide6: pip install 'lichen[qt]'", name="PySide6") from error
+
+from lichen_adapters.qt.following import ROW as ROW
+from lichen_adapters.qt.following import Column as Column
+from lichen_adapters.qt.rows import ListRows as ListRows
+from lichen_adapters.qt.rows import TableRows as TableRows
+from lichen_adapters.qt.threads import Queued as Queued
+
+__all__ = ["ROW", "Column", "ListRows", "Queued", "TableRows"]

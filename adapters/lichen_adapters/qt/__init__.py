@@ -14,6 +14,7 @@ from lichen_adapters.qt.following import ROW as ROW
 from lichen_adapters.qt.following import Column as Column
 from lichen_adapters.qt.rows import ListRows as ListRows
 from lichen_adapters.qt.rows import TableRows as TableRows
+from lichen_adapters.qt.text import SyncedText as SyncedText
 from lichen_adapters.qt.threads import Queued as Queued
 
-__all__ = ["ROW", "Column", "ListRows", "Queued", "TableRows"]
+__all__ = ["ROW", "Column", "ListRows", "Queued", "SyncedText", "TableRows"]

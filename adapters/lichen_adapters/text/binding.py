@@ -143,6 +143,8 @@ class TextBinding:
     def _refuse_closed(self) -> None:
         if not self._open:
             raise EngineMisuse("this text is bound to its widget no longer")
+        if self._messages.ended:
+            raise EngineMisuse("the engine of this text is closed")
 
     def _ask(self, request: Callable[[], Awaitable[object]] | None) -> None:
         self._engine.call_soon(partial(self._source.ask, request))

@@ -118,6 +118,11 @@ class Events(Generic[T]):
                 raise self._buffer.error
         return found
 
+    @property
+    def ended(self) -> bool:
+        """Nothing more comes but what waits."""
+        return self._buffer.ended
+
     def call(self, callback: Callable[[T], object], deliver: Deliver) -> Callable[[], None]:
         """Call `callback` with each event, on the thread that `deliver` chooses. Returns what ends that.
 

@@ -33,7 +33,7 @@ def said(application: QApplication) -> Iterator[list[str]]:
         application.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     finally:
         qInstallMessageHandler(None)
-    assert [message for message in messages if "propagateSizeHints" not in message] == []
+    assert [message for message in messages if not message.startswith("This plugin does not support")] == []
 
 
 @pytest.fixture

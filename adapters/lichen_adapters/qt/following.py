@@ -96,7 +96,6 @@ class Followed(_Model, Generic[T]):
 
         self._end = call_live(sessions, statement, show, reads, deliver=deliver)
         self.destroyed.connect(partial(self._end))
-        weakref.finalize(self, self._end).atexit = False
 
     @property
     def rows(self) -> list[T]:

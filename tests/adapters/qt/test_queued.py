@@ -113,8 +113,10 @@ def test_they_end_with_their_owner_whoever_goes_on_calling(application: object, 
     go_on()
     stopping.set()
     calling.join()
+    deliver(lambda: made.append(1))
     go_on()
     assert len(made) == count
+    assert not deliver._calls
 
 
 def test_one_is_made_on_the_thread_of_its_owner_only(window: QWidget) -> None:

@@ -28,6 +28,7 @@ from PySide6.QtGui import (
     QSyntaxHighlighter,
     QTextCharFormat,
     QTextCursor,
+    QTextDocument,
 )
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QMenu, QPlainTextEdit, QTextEdit, QWidget
@@ -418,6 +419,10 @@ def test_a_text_ends_with_its_editor_however_it_goes(
     assert "more" not in str(note.doc["body"])
     for pad in pads[4:]:
         pad.synced.close()
+    lasting, editor = QTextDocument(), QTextEdit()
+    editor.setDocument(lasting)
+    Pad(window, note, editor)
+    shiboken6.delete(editor)
     assert note.asynchronous._opened.listeners == []
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lichen.ids import DeviceKey, DocId, EpochId, SetId, SpaceId
 from lichen.wire.changeset import ChangeSet
@@ -35,8 +36,7 @@ class CheckSets:
     """Link it came from, the set, its epoch key."""
 
 
-@dataclass(frozen=True, slots=True)
-class AcceptedSet:
+class AcceptedSet(NamedTuple):
     """A change set that counts."""
 
     set: ChangeSet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from lichen.core.known import KnownSet
 from lichen.ids import DeviceKey, DocId, EpochId, SetId, SpaceId
@@ -95,8 +96,7 @@ class SetSealed:
     last_hash: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedSet:
+class CheckedSet(NamedTuple):
     """A change set from outside after the costly checks."""
 
     set: ChangeSet

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lichen.ids import DeviceKey, DocId, OpId, Session, SetId
 
 
-@dataclass(frozen=True, slots=True)
-class KnownSet:
+class KnownSet(NamedTuple):
     """The part of a header that later change sets are checked against."""
 
     doc: DocId

@@ -221,7 +221,7 @@ class Unpacker:
         """
         reader = Reader(packed, "a packed change set")
         context = self._context(reader)
-        flags = reader.number(1)
+        flags = reader.byte()
         kind = flags & _KIND_MASK
         if kind not in _KINDS or flags & _UNKNOWN:
             raise ProtocolError("a packed change set has unknown flags")
@@ -258,7 +258,7 @@ class Unpacker:
         return b"".join((prefix, ciphertext_hash, signature, ciphertext))
 
     def _context(self, reader: Reader) -> _Context:
-        slot = reader.number(1)
+        slot = reader.byte()
         if slot != _NEW:
             return self._contexts.at(slot)
         who = b"".join((self._word(reader, 32), self._word(reader, 16), self._word(reader, 32), self._word(reader, 16)))
@@ -270,7 +270,7 @@ class Unpacker:
         return context
 
     def _word(self, reader: Reader, length: int) -> bytes:
-        slot = reader.number(1)
+        slot = reader.byte()
         if slot == _NEW:
             word = reader.take(length)
             self._words.add(word, word)
@@ -297,7 +297,7 @@ class Unpacker:
         return b"".join(deps), deps[index]
 
     def _dep(self, reader: Reader) -> bytes:
-        distance = reader.number(1)
+        distance = reader.byte()
         if distance == _NEW:
             return reader.take(32)
         if distance == _FAR:

@@ -35,12 +35,20 @@ class Reader:
 
     def take(self, length: int) -> bytes:
         """The next `length` bytes."""
-        end = self._offset + length
-        if length < 0 or end > len(self._data):
+        data, start = self._data, self._offset
+        end = start + length
+        if length < 0 or end > len(data):
             raise self._error(f"{self._what} is cut short")
-        taken = self._data[self._offset : end]
         self._offset = end
-        return taken
+        return data[start:end]
+
+    def byte(self) -> int:
+        """The next number of one byte."""
+        at = self._offset
+        if at >= len(self._data):
+            raise self._error(f"{self._what} is cut short")
+        self._offset = at + 1
+        return self._data[at]
 
     def number(self, width: int) -> int:
         """The next unsigned number of `width` bytes."""

@@ -6,7 +6,7 @@ import random
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lichen_adapters.text.delta import (
     Delta,
@@ -55,7 +55,6 @@ def assert_normal(delta: Delta) -> None:
     assert not delta or isinstance(delta[-1], str) or delta[-1] < 0
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_splices_and_their_delta_make_the_same_text(data: st.DataObject) -> None:
     text = data.draw(texts)
@@ -65,7 +64,6 @@ def test_splices_and_their_delta_make_the_same_text(data: st.DataObject) -> None
     assert changed(text, delta) == all_of(text, parts) == all_of(text, splices(delta))
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_deltas_that_were_put_together_make_the_same_text(data: st.DataObject) -> None:
     text = data.draw(texts)
@@ -76,7 +74,6 @@ def test_deltas_that_were_put_together_make_the_same_text(data: st.DataObject) -
     assert changed(text, both) == changed(changed(text, one), then)
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_deltas_that_were_moved_past_each_other_make_the_same_text(data: st.DataObject) -> None:
     text = data.draw(texts)
@@ -87,7 +84,6 @@ def test_deltas_that_were_moved_past_each_other_make_the_same_text(data: st.Data
     assert changed(changed(text, one), other_after) == changed(changed(text, other), one_after)
 
 
-@settings(deadline=None)
 @given(texts, texts)
 def test_the_difference_of_two_texts_makes_one_of_the_other(before: str, after: str) -> None:
     splice = difference(before, after)

@@ -12,7 +12,7 @@ from lichen.core.known import KnownSet
 from lichen.crypto.sealing import open_set
 from lichen.errors import InvalidChangeSet
 from lichen.ids import DeviceKey, DocId, OpId, Session, SetId
-from lichen.testing.access import Script, device
+from lichen.testing.access import Script
 from lichen.testing.sets import KEY, Desk, Pen
 from lichen.wire.changeset import NO_PREV, ChangeSet, Kind, create_prev
 from lichen.wire.membership import Role
@@ -132,17 +132,6 @@ def test_a_set_does_not_build_on_another_document(desk: Desk) -> None:
     first = Pen(desk).create()
     moved = following(Pen(desk, "ann"), first).write(doc=DocId(b"o" * 16))
     assert refused(desk, moved) == "it depends on a set of another document"
-
-
-def test_a_document_is_created_under_the_id_of_its_creator_and_nonce(desk: Desk) -> None:
-    good = Pen(desk).create().header
-    for wrong in (
-        dataclasses.replace(good, author=device("ann").public),
-        dataclasses.replace(good, prev=create_prev(b"z" * 16)),
-        dataclasses.replace(good, doc=DocId(b"o" * 16)),
-    ):
-        verdict = admit(wrong, desk.log, desk.known.get)
-        assert verdict == Refused("it creates a document whose id is another")
 
 
 def test_numbers_follow_each_other(desk: Desk) -> None:

@@ -107,10 +107,18 @@ def test_content_taken_over_by_another_author_is_another_set() -> None:
     assert ChangeSet.decode(taken.encode()).id != change_set.id
 
 
-def test_a_first_set_cannot_be_taken_over_at_all() -> None:
-    header = resigned(_of_kind(Kind.CREATE), author=BOB.public)
+@pytest.mark.parametrize(
+    "fields", [{"author": BOB.public}, {"prev": create_prev(b"z" * 16)}, {"doc": DocId(b"o" * 16)}]
+)
+def test_a_document_is_created_under_the_id_of_its_creator_and_nonce(fields: dict[str, object]) -> None:
+    created = _of_kind(Kind.CREATE)
     with pytest.raises(InvalidChangeSet):
-        header.encode()
+        resigned(created, **fields).encode()
+    forged = created.encode()
+    for name, value in fields.items():
+        forged = forged.replace(getattr(created.header, name), value)  # type: ignore[arg-type]  # bytes, all of them
+    with pytest.raises(InvalidChangeSet, match="not that of its space, creator and nonce"):
+        ChangeSet.decode(forged)
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,6 @@ def taken(script: Script, order: list[Operation]) -> AccessLog:
     return log
 
 
-@settings(deadline=None)
 @given(script=scripts(), data=st.data())
 def test_any_order_and_duplication_gives_the_same_log(script: Script, data: st.DataObject) -> None:
     order = data.draw(st.permutations(script.operations))
@@ -58,7 +57,6 @@ def test_any_order_and_duplication_gives_the_same_log(script: Script, data: st.D
     assert answers(taken(script, [*order, *again])) == answers(taken(script, script.operations))
 
 
-@settings(deadline=None)
 @given(script=scripts(), data=st.data())
 def test_an_operation_has_the_same_outcome_in_every_order(script: Script, data: st.DataObject) -> None:
     straight = taken(script, script.operations)
@@ -69,7 +67,6 @@ def test_an_operation_has_the_same_outcome_in_every_order(script: Script, data: 
     assert shuffled.missing == ()
 
 
-@settings(deadline=None)
 @given(script=scripts(), data=st.data())
 def test_logs_that_send_each_other_what_the_other_lacks_become_one(script: Script, data: st.DataObject) -> None:
     half = data.draw(st.lists(st.sampled_from(script.operations), unique_by=lambda operation: operation.id))
@@ -80,7 +77,6 @@ def test_logs_that_send_each_other_what_the_other_lacks_become_one(script: Scrip
     assert one.since(other.heads) == []
 
 
-@settings(deadline=None)
 @given(script=scripts())
 def test_what_was_true_at_some_heads_stays_true_there(script: Script) -> None:
     log = AccessLog(script.space)
@@ -162,7 +158,6 @@ class Model:
         return min((role for role in roles if role is not None), default=None)
 
 
-@settings(deadline=None)
 @given(script=scripts())
 def test_roles_are_those_of_a_model_that_reads_the_rules_out_loud(script: Script) -> None:
     log = script.log()
@@ -178,7 +173,6 @@ def test_roles_are_those_of_a_model_that_reads_the_rules_out_loud(script: Script
     }
 
 
-@settings(deadline=None)
 @given(script=scripts(), seed=st.integers(0, 2**32))
 def test_pasts_are_those_of_a_walk_along_the_parents(script: Script, seed: int) -> None:
     log = taken(script, random.Random(seed).sample(script.operations, len(script.operations)))

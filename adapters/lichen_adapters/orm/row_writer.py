@@ -96,12 +96,11 @@ class RowWriter:
 
 
 def puts(record: Record, planned: SyncedTable, row: RowMapping | None) -> dict[str, Any] | None:
-    """What is to be put into a record to make it hold its row; None if that takes more, or the row is deleted.
-
-    Raises `Misfit`.
-    """
+    """What is to be put into a record to make it hold its row, or none; None if that takes more. Raises `Misfit`."""
     before = record.to_py()
-    if row is None or before.get(DELETED):
+    if row is None:
+        return {} if before.get(DELETED) else {DELETED: b"".join(record.heads)}
+    if before.get(DELETED):
         return None
     new = {TABLE: planned.name} | (_new(planned, row) if not before else _scalars(planned, row))
     return {name: value for name, value in new.items() if name not in before or not _same(before[name], value)}

@@ -94,10 +94,14 @@ class Device:
         self._base = base
         self._read_to: dict[Device, int] = {}
         self._url: URL | None = None
-        if self.server is not None:
-            tables = f"{base.__module__}.{base.__qualname__} {id(base)}"
-            self._url = make_url(self.server.copy(tables, self._make))
-        self.start()
+        try:
+            if self.server is not None:
+                tables = f"{base.__module__}.{base.__qualname__} {id(base)}"
+                self._url = make_url(self.server.copy(tables, self._make))
+            self.start()
+        except BaseException:
+            self.store.close()
+            raise
 
     def _make(self, url: str) -> None:
         """Make an empty store, with the tables, in a database."""
@@ -112,17 +116,14 @@ class Device:
         return self._url.render_as_string(hide_password=False)
 
     def start(self, *, create: bool = True) -> None:
-        """Open the store."""
+        """Open the store; it stays so where sessions are refused, to be looked at."""
         if self._url is None:
             self.store = Store.open(self._path, KEY)
         else:
             self.store = Store(PostgresDatabase(self._url, lambda wrapped: (KEY, wrapped or b"wrapped")))
-        with contextlib.ExitStack() as failed:
-            failed.callback(self.store.close)
-            self.store.write(lambda conn: [add_space(conn, space, 0, None) for space in (SPACE, OTHER_SPACE)]).result(9)
-            self.sessions = Sessions(self, self._base)
-            self.sessions.prepare(create=create)
-            failed.pop_all()
+        self.store.write(lambda conn: [add_space(conn, space, 0, None) for space in (SPACE, OTHER_SPACE)]).result(9)
+        self.sessions = Sessions(self, self._base)
+        self.sessions.prepare(create=create)
 
     def stop(self) -> None:
         """Close the store; a session that is writing is lost."""

@@ -14,10 +14,11 @@ Rows: {workload, library, n, median, p99, unit, limit}; the unit is microseconds
 from __future__ import annotations
 
 import asyncio
+import gc
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ QUICK_OBJECTS, QUICK_ROUNDS = 1_000, 2
 
 
 def rows(quick: bool) -> Iterator[dict[str, Any]]:
-    """Measure everything; some 8 minutes, quick some 45 s."""
+    """Measure everything; some minutes, quick some 45 s."""
     objects, rounds = (QUICK_OBJECTS, QUICK_ROUNDS) if quick else (OBJECTS, ROUNDS)
     with tempfile.TemporaryDirectory() as folder:
         yield from asyncio.run(_rows_of(f"sqlite:///{Path(folder) / 'bench.db'}", "", objects, rounds))
@@ -59,45 +60,42 @@ async def _rows_of(url: str, where: str, objects: int, rounds: int) -> list[dict
         sessions = Sessions(engine, Base)
         await asyncio.to_thread(sessions.prepare)
         for _ in range(rounds):
-            for library, model in (("sqlalchemy", Plain), ("lichen", Contact)):
-                times = await _round(engine, sessions, space, model, objects)
-                sealed += [seconds for name, seconds in times if name == "sealed"]
-                for name, seconds in times:
+            async for name, library, seconds in _round(engine, sessions, space, objects):
+                if name == "sealed":
+                    sealed.append(seconds)
+                else:
                     found.setdefault((name, library), []).append(seconds / objects * 1e6)
         sessions.close()
     later = f"sealed {statistics.median(sealed):.1f} s later"
-    names = ("orm-insert", "orm-update", "orm-update-cold", "orm-select")
     return [
         _row(name, library + where, found[name, library], later if (name, library) == ("orm-insert", "lichen") else "")
-        for name in names
+        for name in ("orm-insert", "orm-update", "orm-update-cold", "orm-select")
         for library in ("lichen", "sqlalchemy")
-        if (name, library) in found
     ]
 
 
 async def _round(
-    engine: Engine, sessions: Sessions, space: Space, model: type[Any], objects: int
-) -> list[tuple[str, float]]:
-    """Seconds of each workload, with as many objects, which are gone at the end."""
+    engine: Engine, sessions: Sessions, space: Space, objects: int
+) -> AsyncIterator[tuple[str, str, float]]:
+    """Workload, library and seconds, of both in turns on as many objects each, which are gone at the end."""
 
     def opened() -> Session:
         return sessions(space)
 
-    times = [("orm-insert", await asyncio.to_thread(_timed, _insert, opened, model, objects))]
-    if model is Contact:
-        began = time.perf_counter()
-        await _all_sealed(engine)
-        times.append(("sealed", time.perf_counter() - began))
-    times.append(("first update", await asyncio.to_thread(_timed, _update, opened, model, objects)))
-    await _all_sealed(engine)
-    times.append(("orm-update", await asyncio.to_thread(_timed, _update, opened, model, objects)))
-    await _all_sealed(engine)
-    times.append(("orm-select", await asyncio.to_thread(_timed, _select, opened, model, objects)))
-    sessions.memory.let_go()
-    times.append(("orm-update-cold", await asyncio.to_thread(_timed, _update, opened, model, objects)))
-    await asyncio.to_thread(_timed, _delete, opened, model, objects)
-    await _all_sealed(engine)
-    return times
+    steps = [("orm-insert", _insert), ("", _update), ("orm-update", _update), ("orm-update", _update)]
+    steps += [("orm-select", _select)] * 5 + [("orm-update-cold", _update), ("", _delete)]
+    for name, work in steps:
+        for library, model in (("sqlalchemy", Plain), ("lichen", Contact)):
+            if name == "orm-update-cold":
+                sessions.memory.let_go()
+            gc.collect()  # else what came before decides in whose time a pass falls: it takes as long as a whole step
+            seconds = await asyncio.to_thread(_timed, work, opened, model, objects)
+            began = time.perf_counter()
+            await _all_sealed(engine)
+            if name:
+                yield name, library, seconds
+            if name == "orm-insert" and model is Contact:
+                yield "sealed", library, time.perf_counter() - began
 
 
 async def _all_sealed(engine: Engine) -> None:

@@ -6,11 +6,12 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 from lichen.config import DEFAULT_LIMITS, Limits
 from lichen.crypto.identity import Identity
-from lichen.runtime.link import Link, shake_hands
+from lichen.runtime.link import LAST, Link, shake_hands
 from lichen.testing.waiting import until
 from lichen.transport import Channel
 from lichen.wire import frames
@@ -87,3 +88,28 @@ async def test_a_peer_that_asks_on_and_reads_nothing_is_cut_off(channels: tuple[
     await run
     assert "does not read" in ends.here.reason
     assert ends.here._queued_bytes <= SMALL.send_queue_most_bytes + 2 * len(answer.body)
+
+
+class Full:
+    """A channel on which everything has come already: receiving never waits, until there is no more."""
+
+    def __init__(self, sealed: list[bytes]) -> None:
+        self._sealed = sealed[::-1]
+
+    async def receive(self) -> bytes:
+        return self._sealed.pop() if self._sealed else await asyncio.Event().wait() or b""
+
+
+async def test_a_burst_that_has_come_already_leaves_the_loop_to_others_in_between(
+    channels: tuple[Channel, Channel],
+) -> None:
+    ends = await linked(channels, DEFAULT_LIMITS)
+    beat = LAST + frames.encode(frames.Beat())
+    ends.there.channel = Full([ends.here._ciphers.seal(beat) for _ in range(5_000)])  # type: ignore[assignment]  # as much of one as is needed
+    receiving = asyncio.create_task(ends.there._receive_loop())
+    turns: list[int] = []
+    while len(ends.arrived) < 5_000:
+        await asyncio.sleep(0)
+        turns.append(len(ends.arrived))
+    assert max(after - before for before, after in pairwise(turns)) < 2_500
+    receiving.cancel()

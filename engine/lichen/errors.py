@@ -50,7 +50,7 @@ class ConfigError(LichenError):
 
 
 class EngineMisuse(LichenError):
-    """An engine was used after it was closed, in a forked process, or where it would wait for itself."""
+    """An engine was used after it was closed, in a fork, on another loop, or where it would wait for itself."""
 
 
 class NotFound(LichenError):

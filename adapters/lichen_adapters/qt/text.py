@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QPlainTextEdit, QTextEdit
 from lichen_adapters.qt.scrolling import still
 from lichen_adapters.qt.threads import refuse_other_threads
 from lichen_adapters.text import TextBinding
-from lichen_adapters.text.binding import log_refused
+from lichen_adapters.text.bound import log_refused
 from lichen_adapters.text.delta import Splice
 from lichen_adapters.text.editing import difference
 

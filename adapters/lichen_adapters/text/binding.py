@@ -2,51 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import partial
-from typing import Literal, Protocol
 
 from lichen.blocking import Deliver, Document, timeout
-from lichen.errors import ConfigError, EngineMisuse
-from lichen_crdt import from_utf16, to_utf16
+from lichen.errors import EngineMisuse
 
-from lichen_adapters.text.delta import Splice, changed, moved_selection
-from lichen_adapters.text.editing import Edit, Shown
-from lichen_adapters.text.source import Began, Changed, Failed, Message, Refused, Taken, TextSource
-
-log = logging.getLogger("lichen.text")
-
-Unit = Literal["code points", "utf16"]
-"""In what a toolkit counts: Python and Tcl 9 in code points, Qt and Tcl 8 in UTF-16 units."""
-
-SAVE_S = 10.0
-"""How long closing waits for what was typed last."""
+from lichen_adapters.text.bound import SAVE_S, BoundText, Request, TextWidget, Unit, checked_path, log_refused
+from lichen_adapters.text.source import TextSource
 
 
-def log_refused(error: BaseException) -> None:
-    """What is done about an edit that was refused, where nothing else is."""
-    log.error("an edit was refused: %s", error)
-
-
-class TextWidget(Protocol):
-    """What a binding needs of a widget, on the widget's own thread. Positions are in the widget's unit."""
-
-    def splice(self, position: int, removed: int, inserted: str) -> None:
-        """Put `inserted` in the place of `removed` units at `position`: not an edit of the user's, and not to be
-        reported as one, or to be taken back by an undo of the toolkit's.
-        """
-
-    def selection(self) -> tuple[int, int]:
-        """Anchor and head of the selection; both the cursor, where nothing is selected."""
-
-    def select(self, anchor: int, head: int) -> None:
-        """Set them."""
-
-
-class TextBinding:
+class TextBinding(BoundText):
     """Keeps a text of a document and a widget the same, for as long as it is open.
 
     The layer of a toolkit calls `edited` after each edit of its user; the binding calls the widget for what changes
@@ -69,56 +37,12 @@ class TextBinding:
         `refused` is called when what was typed cannot be in the document, as after a loss of rights: the widget then
         shows the document's text again. Raises `NotFound` when there is no text at `path`, and `ConfigError`.
         """
-        if isinstance(path, str) or not path:
-            raise ConfigError("the path of a text is the keys that lead to it", hint='such as ("body",)')
+        super().__init__(TextSource(note.asynchronous, checked_path(path)), widget, unit, refused)
         self._engine = note.engine
-        self._widget = widget
-        self._unit = unit
-        self._refused = refused
-        self._shown = Shown("")
-        self._source = TextSource(note.asynchronous, path)
         self._messages = self._engine.events_of(self._source.messages)
         self._told(next(self._messages))
         self._serving = self._engine.submit(self._source.serve)
         self._stop = self._messages.call(self._told, deliver)
-        self._open = True
-
-    @property
-    def text(self) -> str:
-        """What the widget shows."""
-        return self._shown.text
-
-    @property
-    def saved(self) -> bool:
-        """Everything that was typed is in the document."""
-        return self._shown.idle
-
-    def edited(self, position: int, removed: int, inserted: str) -> None:
-        """The widget's user has put `inserted` in the place of `removed` units at `position`.
-
-        Raises `ConfigError` for what cannot have happened to the text that was shown: then widget and binding have
-        parted, and nothing is changed. Raises `EngineMisuse` when this is closed.
-        """
-        self._refuse_closed()
-        start, end = self._points(position), self._points(position + removed)
-        if start is None or end is None or removed < 0 or any("\ud800" <= char <= "\udfff" for char in inserted):
-            raise ConfigError(f"an edit of {removed} characters at {position} does not fit the text that is shown")
-        if end > start or inserted:
-            self._send(self._shown.edited(Splice(start, end - start, inserted)))
-
-    def undo(self) -> None:
-        """Take back what was typed last, since the program began; what others wrote stays.
-
-        Edits that follow each other within two seconds are one step. Nothing happens when the newest that this program
-        wrote into the document was not typed into this text. Raises `EngineMisuse` when this is closed.
-        """
-        self._refuse_closed()
-        self._ask(self._source.undo)
-
-    def redo(self) -> None:
-        """Bring back what was taken back last. Raises `EngineMisuse` when this is closed."""
-        self._refuse_closed()
-        self._ask(self._source.redo)
 
     def close(self) -> None:
         """Wait until what was typed is on disk, and let the widget and the text go; idempotent.
@@ -138,63 +62,10 @@ class TextBinding:
             self._serving.cancel()
             self._stop()
 
-    # To the document
-
-    def _refuse_closed(self) -> None:
-        if not self._open:
-            raise EngineMisuse("this text is bound to its widget no longer")
+    def _refuse_misuse(self) -> None:
+        super()._refuse_misuse()
         if self._messages.ended:
             raise EngineMisuse("the engine of this text is closed")
 
-    def _ask(self, request: Callable[[], Awaitable[object]] | None) -> None:
+    def _ask(self, request: Request | None) -> None:
         self._engine.call_soon(partial(self._source.ask, request))
-
-    def _send(self, edit: Edit | None) -> None:
-        if edit is not None:
-            self._ask(partial(self._source.write, edit))
-
-    # From the document
-
-    def _told(self, message: Message) -> None:
-        shown = self._shown
-        before = shown.text
-        match message:
-            case Began(text):
-                self._show(before, shown.replaced(0, text))
-            case Changed(version, delta):
-                self._show(before, shown.changed(version, delta))
-            case Taken():
-                self._send(shown.taken())
-            case Refused(version, text, error):
-                self._show(before, shown.replaced(version, text))
-                self._refused(error)
-            case Failed(error):
-                self._refused(error)
-        if shown.idle:
-            self._source.seen = shown.seen
-
-    def _show(self, text: str, splices: Sequence[Splice]) -> None:
-        """Let the widget follow, from the text that it shows."""
-        if not splices:
-            return
-        anchor, head = (self._nearest(text, place) for place in self._widget.selection())
-        for splice in splices:
-            start, end = self._units(text, splice.position), self._units(text, splice.position + splice.removed)
-            self._widget.splice(start, end - start, splice.inserted)
-            text = changed(text, splice.delta)
-        anchor, head = moved_selection((anchor, head), splices)
-        self._widget.select(self._units(text, anchor), self._units(text, head))
-
-    # Units
-
-    def _units(self, text: str, index: int) -> int:
-        return index if self._unit == "code points" else to_utf16(text, index)
-
-    def _nearest(self, text: str, place: int) -> int:
-        index = place if self._unit == "code points" else from_utf16(text, place)
-        return max(0, min(index, len(text)))
-
-    def _points(self, place: int) -> int | None:
-        """The index of a place in the text that is shown; None where there is none."""
-        index = self._nearest(self._shown.text, place)
-        return index if self._units(self._shown.text, index) == place else None

@@ -10,7 +10,7 @@ from lichen.blocking import Deliver, Document
 from lichen_crdt import from_utf16, utf16_length
 
 from lichen_adapters.text import TextBinding
-from lichen_adapters.text.binding import log_refused
+from lichen_adapters.text.bound import log_refused
 
 
 class SyncedText:

@@ -219,6 +219,10 @@ class Document:
         self._opened.listeners.append(listener)
         return lambda: self._opened.listeners.remove(listener)
 
+    def refuse_other_loop(self) -> None:
+        """Raises `EngineMisuse` anywhere but on the event loop in which the engine was opened."""
+        self._engine.refuse_other_loop()
+
     def history(self, since: Iterable[bytes] = ()) -> list[ChangeInfo]:
         """The changes that are not in the past of the heads `since`, oldest first."""
         return [inspect(change) for change in self._opened.crdt.changes(since)]

@@ -35,7 +35,7 @@ from lichen.core.hlc import Clock
 from lichen.core.node import Node
 from lichen.core.space import SpaceState
 from lichen.crypto.identity import Identity
-from lichen.errors import AccessDenied, ConfigError, LichenError, NotFound, Unreachable
+from lichen.errors import AccessDenied, ConfigError, EngineMisuse, LichenError, NotFound, Unreachable
 from lichen.ids import DeviceKey, DocId, MemberId, Session, SetId, SpaceId
 from lichen.runtime import rows
 from lichen.runtime.connections import Connection, Connections
@@ -139,6 +139,16 @@ class Engine:
     def device(self) -> DeviceKey:
         """This device's key: its peer id."""
         return self.identity.device
+
+    def refuse_other_loop(self) -> None:
+        """Raises `EngineMisuse` anywhere but on the event loop in which this was opened."""
+        with contextlib.suppress(RuntimeError):  # there is none
+            if asyncio.get_running_loop() is self._loop:
+                return
+        raise EngineMisuse(
+            "this engine was opened on another event loop",
+            hint="open and use it on one loop, or use `lichen.blocking`, which has its own",
+        )
 
     def derive_secret(self, purpose: str) -> bytes:
         """32 secret bytes for the application's own use, the same in every run on this device.

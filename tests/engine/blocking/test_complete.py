@@ -35,6 +35,8 @@ SOCKETS = {name for protocol in BELOW for name in vars(protocol)} - {"device", "
     "Engine.presence", "Engine.set_presence",
     # `Document.events().call(...)` calls back on the caller's thread.
     "Document.listen",
+    # There is one loop for all blocking engines, on which no program's code runs.
+    "Engine.refuse_other_loop", "Document.refuse_other_loop",
     # How a block that is on another thread is driven: what `lichen.blocking` itself uses.
     "Transaction.lend", "Transaction.take_back", "Transaction.roll_back", "Transaction.abandon",
     "Connection.run_as", "Connection.set_state",

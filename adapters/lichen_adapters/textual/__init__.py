@@ -1,0 +1,14 @@
+"""lichen in Textual programs: rows in an `OptionList`, and a synced text in a `TextArea`.
+
+Textual runs on asyncio, and the engine runs in the same loop: `lichen.Engine`, and not `lichen.blocking`. It needs the
+extra `lichen[textual]`. How to use it: `docs/howto/textual.md`.
+"""
+
+from __future__ import annotations
+
+from lichen_adapters.textual.option_list import LiveOption as LiveOption
+from lichen_adapters.textual.option_list import LiveOptionList as LiveOptionList
+from lichen_adapters.textual.terminal import printable as printable
+from lichen_adapters.textual.text_area import SyncedTextArea as SyncedTextArea
+
+__all__ = ["LiveOption", "LiveOptionList", "SyncedTextArea", "printable"]

@@ -184,7 +184,7 @@ class _Adoption:
         elif planned is not None and planned.other is None:
             if planned.owner is None:
                 nonce = os.urandom(16)
-                made = self._sessions.id_from(self._space, nonce)
+                made = self._sessions.transactions.id_from(self._space, nonce)
             elif planned.owner is planned.key and planned.above is not None:  # the rows of one object
                 made = self._id(planned.above.name, row[one.keys[0]], one, row)
             else:
@@ -225,7 +225,7 @@ class _Adoption:
             missing = {row.old: row for row in conn.execute(select(adopted).where(*here))}
             if missing:
                 begun = {row.id: row.nonce for row in missing.values() if row.nonce is not None}
-                self._sessions.begin_documents(conn, begun)
+                self._sessions.transactions.begin_documents(conn, begun)
                 made = {
                     self._here(one, row): row
                     for row in (self._row(one, row) for row in rows if one.key_of(row) in missing)

@@ -26,7 +26,7 @@ class AsyncSessions:
         self.sessions = sessions
         made = sessions.store.backend.for_event_loop()
         self.database = made if isinstance(made, AsyncEngine) else async_engine(made)
-        sessions.watch_over(self.database.sync_engine)
+        sessions.transactions.watch_over(self.database.sync_engine)
 
     def __call__(self, space: HandleOfSpace | SpaceId | None = None, **options: Any) -> AsyncSession:
         """A session; what is added to it is of `space`. Options are those of `AsyncSession`."""

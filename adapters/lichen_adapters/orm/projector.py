@@ -51,7 +51,7 @@ class Projector:
     """
 
     def __init__(self, plan: Plan, memory: Memory) -> None:
-        self._plan = plan
+        self.plan = plan
         self._memory = memory
         self.held = Held()
         self.clashes = Clashes(self.held)
@@ -71,7 +71,7 @@ class Projector:
     def write(self, conn: Connection, taken: Taken) -> None:
         """Bring the rows of a document up to date with the changes that it has taken."""
         content = content_of_kept(taken.document)
-        root = root_of(self._plan, content)
+        root = root_of(self.plan, content)
         if root is None:
             self._memory.estrange(taken.doc)
             return
@@ -138,7 +138,7 @@ class Projector:
     def review(self, conn: Connection, doc: uuid.UUID, document: Kept, places: Iterable[Place]) -> None:
         """Note what is in dispute now in these rows, and in all that they own."""
         content = content_of_kept(document)
-        root = root_of(self._plan, content)
+        root = root_of(self.plan, content)
         there = {} if root is None else contents(root, doc, content)
         rows: dict[Place, set[str] | None] = dict.fromkeys(places)
         with_beneath(rows, doc, there)
@@ -180,15 +180,15 @@ class Projector:
 
     def forget_strangers(self, conn: Connection) -> None:
         """Nothing is noted of rows that models no more have, or no more join."""
-        joining = {planned.name for planned in self._plan if planned.joins}
+        joining = {planned.name for planned in self.plan if planned.joins}
         self.joins.forget_others(conn, joining)
         for noted in (held_rows, disputed):
-            conn.execute(delete(noted).where(noted.c.table_name.not_in({*self._plan.tables})))
+            conn.execute(delete(noted).where(noted.c.table_name.not_in({*self.plan.tables})))
 
     def rebuild(self, conn: Connection, doc: uuid.UUID) -> bool:
         """Make the rows of a document what it says, whatever they were; False where it is not on this device."""
         document = self._memory.kept(conn, doc)
-        root = None if document is None else root_of(self._plan, content_of_kept(document))
+        root = None if document is None else root_of(self.plan, content_of_kept(document))
         if document is not None and root is not None:
             self.write_all(conn, root, doc, document)
         return document is not None
@@ -201,7 +201,7 @@ class Projector:
         if not docs:
             return
         self.before_commit(conn)
-        delete_documents(conn, self._plan, self.clashes, docs, keeping=keeping)
+        delete_documents(conn, self.plan, self.clashes, docs, keeping=keeping)
         self.joins.forget()
         if not keeping:  # else it was not here when this device began to write
             self._memory.begin_session()
@@ -288,7 +288,7 @@ class Projector:
         """Whether a document stands for a row."""
         document = self._memory.kept(conn, doc)
         content = {} if document is None else content_of_kept(document)
-        root = root_of(self._plan, content)
+        root = root_of(self.plan, content)
         return root is not None and place in sources(root, doc, content)
 
     def _owner_elsewhere(self, conn: Connection, doc: uuid.UUID, place: Place, source: Content) -> bool:

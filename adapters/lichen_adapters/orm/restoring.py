@@ -20,7 +20,8 @@ from lichen_adapters.orm.held import held_rows
 from lichen_adapters.orm.plan import DELETED, SyncedTable
 from lichen_adapters.orm.projection import Content, Place, begun, content_of, contents, fixed, owner_of, root_of
 from lichen_adapters.orm.rows import update_row
-from lichen_adapters.orm.sessions import SESSIONS, WRITING, Sessions
+from lichen_adapters.orm.sessions import SESSIONS, Sessions
+from lichen_adapters.orm.transactions import WRITING
 from lichen_adapters.orm.unique_keys import BEGUN, SPACE
 
 

@@ -42,7 +42,8 @@ from lichen_adapters.orm.projection import (
 from lichen_adapters.orm.rebase import NOTHING, rebased
 from lichen_adapters.orm.restoring import put, read_document, sessions_of
 from lichen_adapters.orm.rows import delete_rows, home_of, update_row, write_links
-from lichen_adapters.orm.sessions import WRITING, Sessions
+from lichen_adapters.orm.sessions import Sessions
+from lichen_adapters.orm.transactions import WRITING
 
 
 def undo(session: Session, commit: Commit | None) -> bool:
@@ -60,7 +61,7 @@ def undo(session: Session, commit: Commit | None) -> bool:
     if conn.in_nested_transaction():
         raise SessionMisuse("a commit cannot be taken back within a savepoint", hint="undo it before or after")
     session.flush()
-    sessions.lock(conn)
+    sessions.transactions.lock(conn)
     steps = [_Step.of(conn, doc, hashes) for doc, hashes in commit.changes]
     done = [_Undoing(session, sessions, step).take_back() for step in steps if not step.is_taken_back]
     session.expire_all()

@@ -1,0 +1,32 @@
+"""What sessions need of the engine on whose store they work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from lichen import Document
+from lichen.ids import DeviceKey, DocId, Session
+from lichen.runtime.rows import WrittenDocument
+from lichen.store import Store
+
+
+class Host(Protocol):
+    """What sessions need of an engine."""
+
+    @property
+    def device(self) -> DeviceKey:
+        """This device."""
+
+    @property
+    def store(self) -> Store:
+        """Where its documents are."""
+
+    def expect_writer(self, session: Session) -> None:
+        """Another connection will write under this session."""
+
+    async def document(self, doc: DocId) -> Document:
+        """A document by its id."""
+
+    def written_elsewhere(self, written: Sequence[WrittenDocument]) -> None:
+        """Another connection has written changes into documents of the store."""

@@ -1,0 +1,301 @@
+"""Transactions of connections to an engine's store: what they write becomes changes of documents, in one commit.
+
+A connection of ours goes through these states in a transaction: nothing begun; reading (`BEGIN`); writing, from the
+first statement that may write: it borrows the right to write from the engine's writer thread, and begins on the newest
+state. The engine's event `commit` turns the journal into changes on the same connection, and commits rows and changes
+together.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from lichen.ids import SpaceId
+from lichen.runtime.rows import WrittenDocument
+from lichen.store.documents import get_document
+from lichen.store.loan import Loan
+from lichen.store.membership import holds_space
+from lichen.wire.changeset import doc_id
+from sqlalchemy import Connection, Dialect, MetaData, Table, event
+from sqlalchemy import Engine as Database
+from sqlalchemy.orm import Session, SessionTransaction, object_mapper
+from sqlalchemy.pool import PoolResetState
+
+from lichen_adapters.orm import associated, driver, reads, unique_keys
+from lichen_adapters.orm.capture import Begun, Capture, Told
+from lichen_adapters.orm.commits import LAST, commit_of
+from lichen_adapters.orm.errors import SessionMisuse
+from lichen_adapters.orm.feed import Feed
+from lichen_adapters.orm.host import Host
+from lichen_adapters.orm.journal import Journal
+from lichen_adapters.orm.journal_postgres import PostgresJournal
+from lichen_adapters.orm.journal_sqlite import SqliteJournal
+from lichen_adapters.orm.memory import Memory
+from lichen_adapters.orm.projector import Projector
+from lichen_adapters.orm.rebase import flushed, rebase
+from lichen_adapters.orm.synced import NEW_ID, OWNER, Synced
+from lichen_adapters.orm.unique_keys import SPACE_OF
+from lichen_adapters.orm.upserts import aimed
+from lichen_adapters.orm.watching import Watch, watch_of
+
+WRITING = "lichen.writing"
+"""Where a connection of ours has its state, in `Connection.info`."""
+SPACE = "lichen.space"
+"""Where a session has the space of what is added to it, in `Session.info`."""
+
+_READS = ("SELECT", "PRAGMA", "EXPLAIN", "VALUES")
+
+
+@dataclass(slots=True)
+class Writing:
+    """What one connection does now."""
+
+    watch: Watch
+    journal: Journal
+    begun: bool = False
+    loan: Loan | None = None
+    space: SpaceId | None = None
+    told: Told = field(default_factory=Told)
+    info: dict[Any, Any] = field(default_factory=dict)
+    """What the session knows that writes, as in `Session.info`."""
+
+
+class Transactions:
+    """Those of the sessions of one engine and declarative base, and how they write documents."""
+
+    def __init__(self, engine: Host, metadata: MetaData, memory: Memory, projector: Projector, feed: Feed) -> None:
+        self._engine = engine
+        self._metadata = metadata
+        self._memory = memory
+        self._projector = projector
+        self._feed = feed
+
+    def watch_over(self, database: Database) -> None:
+        """Turn what the connections of this SQLAlchemy engine write into changes of documents."""
+        for name in ("begin", "commit", "rollback"):
+            event.listen(database, name, getattr(self, f"_{name}"))
+        event.listen(database, "connect", partial(self._connected, database.dialect))
+        event.listen(database, "reset", self._reset)
+        event.listen(database, "before_cursor_execute", self._before_statement)
+        event.listen(database, "before_execute", self._before_execute, retval=True)
+        event.listen(database, "begin_twophase", self._begin_twophase)
+        event.listen(database, "handle_error", unique_keys.explain)
+        for name in ("set_connection_execution_options", "set_engine_execution_options"):
+            event.listen(database, name, self._set_options)
+        event.listen(database, "checkin", self._checked_in)
+        event.listen(database, "close", self._closed)
+
+    def watch_session(self, session: Session) -> None:
+        """Let a session on such connections keep the rules of synced tables."""
+        event.listen(session, "after_begin", self._after_begin)
+        event.listen(session, "before_flush", self._before_flush)
+        event.listen(session, "after_flush", lambda session, _context: flushed(session))
+
+    def refuse_closed(self) -> None:
+        """Raises `SessionMisuse` when they are."""
+        if self._feed.closed:
+            raise SessionMisuse(
+                "these sessions are closed: rows are not kept up to date with documents any more",
+                hint="make `Sessions(engine, Base)` anew, and call its prepare()",
+            )
+
+    def lock(self, conn: Connection) -> None:
+        """Let a connection of a session write from now on, and see the newest state."""
+        self._begin_writing(conn, conn.info[WRITING])
+
+    def begin_documents(self, conn: Connection, nonces: Mapping[uuid.UUID, bytes]) -> None:
+        """Let a session write rows whose ids were made before, by `id_from` with these nonces."""
+        writing: Writing = conn.info[WRITING]
+        assert writing.space is not None
+        writing.told.begun.update({row: Begun(writing.space, nonce) for row, nonce in nonces.items()})
+
+    def id_from(self, space: SpaceId, nonce: bytes) -> uuid.UUID:
+        """The id of the document that this device begins in a space under a nonce of 16 random bytes."""
+        return uuid.UUID(bytes=doc_id(space, self._engine.device, nonce))
+
+    # Connections
+
+    def _connected(self, dialect: Dialect, dbapi: Any, record: Any) -> None:
+        plan = self._projector.plan
+        journal = SqliteJournal(plan) if dialect.name == "sqlite" else PostgresJournal(self._metadata, plan)
+        journal.opened(dbapi)
+        record.info[WRITING] = writing = Writing(watch_of(dialect, self._feed), journal)
+        record.info[NEW_ID] = lambda table: self._new_id(writing, table)
+        record.info[SPACE_OF] = lambda conn, table, values: self._space_of_new(writing, conn, table, values)
+
+    def _new_id(self, writing: Writing, table: Table) -> uuid.UUID:
+        if OWNER in table.info:
+            return uuid.uuid4()
+        if writing.space is None:
+            raise self._no_space(table.name)
+        nonce = os.urandom(16)
+        made = self.id_from(writing.space, nonce)
+        writing.told.begun[made] = Begun(writing.space, nonce)
+        return made
+
+    def _space_of_new(
+        self, writing: Writing, conn: Connection, table: Table, values: Mapping[str, Any]
+    ) -> SpaceId | None:
+        owner = values.get(table.info.get(OWNER, ""))
+        if not isinstance(owner, uuid.UUID):
+            return None if OWNER in table.info else writing.space
+        begun = writing.told.begun.get(owner)
+        if begun is not None:
+            return begun.space
+        stored = get_document(conn, owner.bytes)
+        return None if stored is None else SpaceId(stored.space)
+
+    def _no_space(self, what: str) -> SessionMisuse:
+        hint = "make the session with `sessions(space)`"
+        return SessionMisuse(f"a new row of {what} was added to a session without a space", hint=hint)
+
+    def _begin_twophase(self, _conn: Connection, _xid: Any) -> None:
+        raise SessionMisuse(
+            "synced tables cannot be in a two-phase transaction", hint="make the session without twophase=True"
+        )
+
+    def _set_options(self, _where: Connection | Database, options: dict[str, Any]) -> None:
+        if "isolation_level" in options:
+            raise SessionMisuse(
+                "a session of synced tables keeps its isolation level: AUTOCOMMIT fires no commit",
+                hint="leave isolation_level out; commit after each statement where that is wanted",
+            )
+
+    # Sessions
+
+    def _after_begin(self, session: Session, _transaction: SessionTransaction, conn: Connection) -> None:
+        conn.info[WRITING].space = session.info[SPACE]
+        conn.info[WRITING].info = session.info
+
+    def _before_flush(self, session: Session, _context: Any, _instances: Any) -> None:
+        if session.info[SPACE] is None:
+            for instance in session.new:
+                table = object_mapper(instance).base_mapper.local_table
+                if isinstance(instance, Synced) and isinstance(table, Table) and OWNER not in table.info:
+                    raise self._no_space(type(instance).__name__)
+        if session.dirty or session.deleted:
+            conn = session.connection()
+            self._begin_writing(conn, conn.info[WRITING])
+            rebase(session, conn)
+            associated.fit(session, conn)
+
+    # Transactions
+
+    def _begin(self, conn: Connection) -> None:
+        conn.info[WRITING].begun = False
+
+    def _before_execute(
+        self, _conn: Connection, statement: Any, many: Any, parameters: Any, _options: Any
+    ) -> tuple[Any, Any, Any]:
+        return aimed(statement), many, parameters
+
+    def _before_statement(
+        self, conn: Connection, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool
+    ) -> None:
+        reads.note(conn, context.compiled)
+        writing: Writing = conn.info[WRITING]
+        if not statement.lstrip().upper().startswith(_READS):
+            self._begin_writing(conn, writing)
+        elif not writing.begun:
+            _dbapi(conn).execute(self._engine.store.backend.begin_read)
+            writing.begun = True
+
+    def _begin_writing(self, conn: Connection, writing: Writing) -> None:
+        dbapi = _dbapi(conn)
+        if writing.loan is None:
+            self._borrow(dbapi, writing)
+            if writing.begun:
+                dbapi.execute("COMMIT")  # it has only read, perhaps an old state
+            backend = self._engine.store.backend
+            try:
+                writing.journal.begin(dbapi, backend.begin_write)
+            except Exception as error:
+                raise backend.failure(error).error from error
+            writing.begun = True
+            writing.watch.begun(dbapi)
+            if writing.space is not None and not holds_space(conn, writing.space):
+                self._roll_back(writing, dbapi)
+                hint = "make the session with a space of `engine.spaces`"
+                raise SessionMisuse(f"space {writing.space.hex()[:12]} is not on this device", hint=hint)
+        writing.journal.watch(dbapi)
+
+    def _borrow(self, dbapi: Any, writing: Writing) -> None:
+        self.refuse_closed()
+        loan = self._engine.store.borrow(driver.borrower())
+        try:
+            driver.wait_for(dbapi, loan)
+            self.refuse_closed()
+        except BaseException:
+            loan.give_back()
+            raise
+        writing.loan = loan
+
+    def _commit(self, conn: Connection) -> None:
+        writing: Writing = conn.info[WRITING]
+        if writing.loan is None:
+            return
+        writing.loan.check()
+        dbapi = _dbapi(conn)
+        touched = writing.journal.take(dbapi)
+        written: list[WrittenDocument] = []
+        if touched:
+            now_ms = int(time.time() * 1000)
+            written = Capture(conn, self._memory, self._projector, writing.told, now_ms).write(touched)
+            writing.journal.forget(dbapi)  # what that has written is in the documents
+        seen = writing.watch.take(dbapi)
+        cancelled = driver.commit(conn)
+        if written:
+            self._engine.written_elsewhere(written)
+            writing.info[LAST] = commit_of(written)
+        self._ended(writing, committed=True)
+        writing.watch.committed(seen, merged=False)
+        if cancelled is not None:
+            raise cancelled
+
+    def _rollback(self, conn: Connection) -> None:
+        if not conn.invalidated:  # as that of a cancelled task; then it was closed
+            self._roll_back(conn.info[WRITING], _dbapi(conn))
+
+    def _reset(self, dbapi: Any, record: Any, state: PoolResetState) -> None:
+        if state.asyncio_safe:
+            self._roll_back(record.info[WRITING], dbapi)
+        else:  # it was lost, and is closed
+            self._ended(record.info[WRITING], committed=False)
+
+    def _checked_in(self, _dbapi: Any, record: Any) -> None:
+        if self._feed.closed and not record.in_use and isinstance(record.info[WRITING].journal, PostgresJournal):
+            record.invalidate()  # a session has outlived these: nobody else would close its connection
+
+    def _closed(self, _dbapi: Any, record: Any) -> None:
+        if WRITING in record.info:  # what closes rolls back by itself
+            self._ended(record.info[WRITING], committed=False)
+
+    def _roll_back(self, writing: Writing, dbapi: Any) -> None:
+        try:
+            cancelled = driver.roll_back(dbapi)
+        finally:
+            self._ended(writing, committed=False)
+        if cancelled is not None:
+            raise cancelled
+
+    def _ended(self, writing: Writing, *, committed: bool) -> None:
+        loan, writing.loan = writing.loan, None
+        writing.begun = False
+        writing.told, writing.info = Told(), {}
+        if not committed:
+            writing.journal.rolled_back()
+        if loan is not None:
+            if not committed:
+                writing.watch.rolled_back()
+            self._projector.ended(committed=committed)
+            loan.give_back()
+
+
+def _dbapi(conn: Connection) -> Any:
+    return conn.connection.dbapi_connection

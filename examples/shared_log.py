@@ -1,7 +1,7 @@
 """A log that a crew keeps together in the terminal: each on their own device, also without a network.
 
-    python examples/shared_log.py ann.db --name Ann             # begins a log, and prints an invitation
-    python examples/shared_log.py ben.db --name Ben lichen1...  # joins it
+    python examples/shared_log.py --name Ann             # begins a log, and prints an invitation
+    python examples/shared_log.py --name Ben lichen1...  # joins it; on the same computer with --store ben.db
 
 Enter writes an entry, and stars or unstars one in the list; Delete takes it away. The pinned text all write.
 """
@@ -14,7 +14,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from lichen import Document, Engine, Role, Space, Text
+from lichen import Document, Engine, Role, Space, Text, user_store
 from lichen_adapters.orm import AsyncSessions, Sessions, Synced
 from lichen_adapters.textual import LiveOptionList, SyncedTextArea
 from sqlalchemy import select
@@ -129,12 +129,13 @@ def shown(entry: Entry) -> Content:
 
 async def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("store", help="the file of this device")
+    parser.add_argument("--store", help="a file; by default it is where the platform keeps such things")
     parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join a log")
     parser.add_argument("--name", default="Me", help="what the others call you")
     parser.add_argument("--at", default="ws://127.0.0.1:8711", help="where the first device is found")
     given = parser.parse_args()
-    async with Engine.open(f"sqlite:///{given.store}") as engine:
+    store = f"sqlite:///{given.store}" if given.store else user_store("Shared log")
+    async with Engine.open(store) as engine:
         sessions = Sessions(engine, Base)
         sessions.prepare()
         log = await open_log(engine, given.ticket, given.name, given.at)

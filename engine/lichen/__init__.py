@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from lichen.api.document import Document as Document
     from lichen.api.engine import Engine as Engine
+    from lichen.api.places import user_store as user_store
     from lichen.api.space import Space as Space
     from lichen.errors import LichenError as LichenError
     from lichen.relay import Relay as Relay
@@ -29,6 +30,7 @@ else:
         "Role": "lichen.wire.operation",
         "Space": "lichen.api.space",
         "Text": "lichen_crdt",
+        "user_store": "lichen.api.places",
     }
 
     def __getattr__(name):
@@ -41,4 +43,4 @@ else:
         return sorted({*globals(), *_HOMES})
 
 
-__all__ = ["Counter", "Document", "Engine", "LichenError", "Relay", "Role", "Space", "Text"]
+__all__ = ["Counter", "Document", "Engine", "LichenError", "Relay", "Role", "Space", "Text", "user_store"]

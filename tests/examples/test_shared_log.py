@@ -24,7 +24,10 @@ class Terminal:
     def __init__(self, folder: Path, *arguments: str) -> None:
         command = [sys.executable, "-W", "error", str(DRIVER), str(EXAMPLE), *arguments]
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1)
+        homes = {**os.environ, "XDG_DATA_HOME": str(folder)}
+        self.process = subprocess.Popen(
+            command, cwd=folder, env=homes, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1
+        )
 
     def line(self) -> str:
         """The next that it prints."""
@@ -63,10 +66,11 @@ def test_a_crew_keeps_one_log(tmp_path: Path) -> None:
         _pin(ann, ben)
         _picture(ann, tmp_path)
         ann.close()
+        assert (tmp_path / "Shared log" / "store.db").exists()
         ben.do("type_in('what', 'Alone')")
         ben.do("press('what', 'enter')")
         ben.close()
-        again = Terminal(tmp_path, "ben.db", "--name", "Ben")
+        again = Terminal(tmp_path, "--store", "ben.db", "--name", "Ben")
         terminals.append(again)
         again.until(f"{ENTRIES}[-1:]", ["Ben: Alone"])
         assert again.do(PINNED).startswith("Ann: bridge")
@@ -78,9 +82,9 @@ def test_a_crew_keeps_one_log(tmp_path: Path) -> None:
 
 
 def _begin(terminals: list[Terminal], folder: Path) -> tuple[Terminal, Terminal]:
-    terminals.append(Terminal(folder, "ann.db", "--name", "Ann", "--at", "ws://127.0.0.1:0"))
+    terminals.append(Terminal(folder, "--name", "Ann", "--at", "ws://127.0.0.1:0"))
     ticket = terminals[0].line()
-    terminals.append(Terminal(folder, "ben.db", ticket, "--name", "Ben"))
+    terminals.append(Terminal(folder, "--store", "ben.db", ticket, "--name", "Ben"))
     ann, ben = terminals
     ann.until("str(find('there').content)", "Ann  ●  Ben here")
     ben.until("str(find('there').content)", "Ben  ●  Ann here")

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from lichen import Document, Engine, Role, Space, Text, user_store
 from lichen_adapters.orm import AsyncSessions, Sessions, Synced
-from lichen_adapters.textual import LiveOptionList, SyncedTextArea
+from lichen_adapters.textual import LiveOptionList, SyncedTextArea, printable
 from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from textual import work
@@ -67,39 +67,39 @@ class SharedLog(App[None]):
     LiveOptionList, SyncedTextArea { height: 1fr; }
     #there { height: 3; content-align: left middle; padding: 1 1; color: $text-muted; }
     """
-    TITLE = "The shared log"
+    TITLE, AUTO_FOCUS = "The shared log", "Input"
     BINDINGS: ClassVar = [("delete", "take_away", "Take away"), ("ctrl+q", "quit", "Quit")]
 
     def __init__(self, engine: Engine, sessions: Sessions, space: Space, pinned: Document, name: str) -> None:
         super().__init__()
         self.engine, self.sessions, self.space, self.pinned, self.author = engine, sessions, space, pinned, name
         self.writing = AsyncSessions(sessions)
+        self.there = Label(id="there", markup=False)
         self.theme = "nord"
 
     def compose(self) -> ComposeResult:
         with Horizontal():
             with Vertical(id="log"):
-                yield Label(self.space.name, classes="head", markup=False)
+                yield Label(printable(self.space.name), classes="head", markup=False)
                 yield LiveOptionList(self.sessions, select(Entry).order_by(Entry.at, Entry.id), shown, id="entries")
                 yield Input(placeholder="What happened?", id="what")
             with Vertical(id="side"):
                 yield Label("Pinned", classes="head")
                 yield SyncedTextArea(self.pinned, ("body",), id="pinned", highlight_cursor_line=False)
-                yield Label(id="there", markup=False)
+                yield self.there
         yield Footer(show_command_palette=False)
 
-    def on_mount(self) -> None:
-        self.query_one(Input).focus()
-        self.tell_who_is_there()
+    async def on_unmount(self) -> None:
+        await self.writing.close()
 
     @work
-    async def tell_who_is_there(self) -> None:
+    async def on_mount(self) -> None:
         async with aclosing(self.engine.events()) as events:
             while True:
                 paths = (path for path in self.engine.paths(self.space.id) if path.path != "none")
-                there = sorted({self.space.name_of(path.device) for path in paths})
-                names = f"●  {' and '.join(there)} here" if there else "○  nobody else here"
-                self.query_one("#there", Label).update(f"{self.author}  {names}")
+                names = " and ".join(sorted({self.space.name_of(path.device) for path in paths}))
+                there = f"●  {printable(names)}" if names else "○  nobody else"
+                self.there.update(f"{self.author}  {there} here")
                 await anext(events)
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -66,7 +66,7 @@ def test_a_crew_keeps_one_log(tmp_path: Path) -> None:
         _pin(ann, ben)
         _picture(ann, tmp_path)
         ann.close()
-        assert (tmp_path / "Shared log" / "store.db").exists()
+        assert {file.name for file in (tmp_path / "Shared log").iterdir()} == {"store.db", "store.db.key"}
         ben.do("type_in('what', 'Alone')")
         ben.do("press('what', 'enter')")
         ben.close()

@@ -15,6 +15,7 @@ PROJECT = tomllib.loads((TOP / "pyproject.toml").read_text())
 OURS = {"lichen", "lichen_crdt", "lichen_transports", "lichen_adapters", "lichen_notes"}
 ELSEWHERE = {
     "lichen/store/postgres.py": ["postgres"],
+    "lichen_adapters/textual/__init__.py": ["textual"],
     "lichen_adapters/textual/option_list.py": ["textual"],
     "lichen_adapters/textual/text_area.py": ["textual"],
     "lichen_crdt/typed/pydantic_models.py": ["pydantic"],

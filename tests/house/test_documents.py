@@ -46,6 +46,7 @@ def test_the_examples_of_a_page_run_from_top_to_bottom(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     names: dict[str, object] = {"__name__": "example"}
     for example in examples(page):
         exec(compile(example, page, "exec", dont_inherit=True), names)

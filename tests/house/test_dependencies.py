@@ -24,6 +24,7 @@ ELSEWHERE = {
     "lichen_adapters/qt/following.py": ["qt"],
     "lichen_adapters/qt/rows.py": ["qt"],
     "lichen_adapters/qt/scrolling.py": ["qt"],
+    "lichen_adapters/qt/signals.py": ["qt"],
     "lichen_adapters/qt/text.py": ["qt"],
     "lichen_adapters/qt/threads.py": ["qt"],
     "lichen_transports/rtc_library.py": ["webrtc"],

@@ -1,4 +1,4 @@
-"""lichen in Qt programs: rows as models, a synced text in an editor, and calls on Qt's thread.
+"""lichen in Qt programs: rows as models, a synced text in an editor, who is there as signals, and calls on Qt's thread.
 
 It needs the extra `lichen[qt]`, which is PySide6. How to use it: `docs/howto/qt.md`.
 """
@@ -14,7 +14,9 @@ from lichen_adapters.qt.following import ROW as ROW
 from lichen_adapters.qt.following import Column as Column
 from lichen_adapters.qt.rows import ListRows as ListRows
 from lichen_adapters.qt.rows import TableRows as TableRows
+from lichen_adapters.qt.signals import Peer as Peer
+from lichen_adapters.qt.signals import SpaceSignals as SpaceSignals
 from lichen_adapters.qt.text import SyncedText as SyncedText
 from lichen_adapters.qt.threads import Queued as Queued
 
-__all__ = ["ROW", "Column", "ListRows", "Queued", "SyncedText", "TableRows"]
+__all__ = ["ROW", "Column", "ListRows", "Peer", "Queued", "SpaceSignals", "SyncedText", "TableRows"]

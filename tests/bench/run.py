@@ -24,6 +24,7 @@ import workloads_engine
 import workloads_live
 import workloads_orm
 import workloads_peers
+import workloads_stall
 import workloads_store
 
 Row = dict[str, Any]
@@ -48,6 +49,7 @@ WORKLOADS: dict[str, Callable[[bool], Iterable[Row]]] = {
     "apply": workloads_crdt.apply_one,
     "store": workloads_store.rows,
     "orm": orm,
+    "gui-stall": workloads_stall.rows,
 }
 
 
@@ -69,7 +71,7 @@ def main() -> int:
     measured = commit()
     for name in WORKLOADS if options.name == "ALL" else [options.name]:
         only = options.row
-        parts = {"crdt": workloads_peers.rows, "orm": orm}
+        parts = {"crdt": workloads_peers.rows, "orm": orm, "gui-stall": workloads_stall.rows}
         made = parts[name](options.quick, only) if name in parts else WORKLOADS[name](options.quick)
         for row in made:
             if only is None or row["workload"].startswith(only):

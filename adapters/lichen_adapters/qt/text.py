@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import cast
 
@@ -64,6 +65,8 @@ class SyncedText(QObject):
         """Where something was last composed."""
         self._changing = False
         """The document changes, and not by its user."""
+        self._wanted: tuple[int, int] | None = None
+        """The selection that is to be set when what changes together has changed."""
         self._gone = False
         self._undoing = self._document.isUndoRedoEnabled()
         self._document.setUndoRedoEnabled(False)
@@ -72,7 +75,7 @@ class SyncedText(QObject):
         before = self._read(0, self._length)
         self._put(0, self._length, "")
         try:
-            self.binding = TextBinding(note, path, self, self._when_composed, unit="utf16", refused=refused)
+            self.binding = TextBinding(note, path, self, self._when_composed, unit="utf16", refused=self._tell)
             """What it stands on: `undo`, `redo`, and whether all is `saved`."""
         except BaseException:
             self._put(0, 0, before)
@@ -138,7 +141,7 @@ class SyncedText(QObject):
             self.binding.edited(place, gone, splice.inserted)
         except (ConfigError, EngineMisuse) as error:
             self._put(place, utf16_length(splice.inserted), was[splice.position : splice.position + splice.removed])
-            self._refused(error)
+            self._tell(error)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """The editor's keys and menu of undo."""
@@ -178,24 +181,48 @@ class SyncedText(QObject):
     def splice(self, position: int, removed: int, inserted: str) -> None:
         """As `TextWidget.splice`."""
         if not self._gone:
-            with still(self._editor):
-                self._put(position, removed, inserted.translate(_AS_SHOWN))
+            self._put(position, removed, inserted.translate(_AS_SHOWN))
 
     def selection(self) -> tuple[int, int]:
         """As `TextWidget.selection`."""
         if self._gone:
             return 0, 0
         cursor = self._editor.textCursor()
-        return cursor.anchor(), cursor.position()
+        return self._wanted or (cursor.anchor(), cursor.position())
 
     def select(self, anchor: int, head: int) -> None:
         """As `TextWidget.select`."""
-        if not self._gone and self.selection() != (anchor, head):
-            with still(self._editor):
-                cursor = self._editor.textCursor()
-                cursor.setPosition(anchor)
-                cursor.setPosition(head, QTextCursor.MoveMode.KeepAnchor)
-                self._editor.setTextCursor(cursor)
+        self._wanted = anchor, head
+        if not self._changing:
+            self._select()
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """What is done within is one change, laid out once."""
+        cursor = QTextCursor(self._document)
+        with still(self._editor):
+            self._changing = True
+            cursor.beginEditBlock()
+            try:
+                yield
+            finally:
+                cursor.endEditBlock()
+                self._changing = False
+            self._select()
+
+    def _select(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None and wanted != self.selection() and not self._gone:
+            cursor = self._editor.textCursor()
+            cursor.setPosition(wanted[0])
+            cursor.setPosition(wanted[1], QTextCursor.MoveMode.KeepAnchor)
+            self._editor.setTextCursor(cursor)
+
+    def _tell(self, error: BaseException) -> None:
+        def tell() -> None:
+            self._refused(error)
+
+        self._deliver(tell)  # by itself, since it may show a dialog
 
     # Input methods: what they compose stands in the layout of a line, and goes astray when that changes
 
@@ -205,8 +232,11 @@ class SyncedText(QObject):
     def _call_when_composed(self, call: Callable[[], None]) -> None:
         if not self._gone and self._composes:
             self._held = call  # the only one: the next is delivered after it
-        else:
+        elif self._gone:
             call()
+        else:
+            with self._together():
+                call()
 
     def _go_on(self) -> None:
         call, self._held = self._held, None
@@ -235,11 +265,11 @@ class SyncedText(QObject):
         cursor = QTextCursor(self._document)
         cursor.setPosition(position)
         cursor.setPosition(position + removed, QTextCursor.MoveMode.KeepAnchor)
-        self._changing = True
+        before, self._changing = self._changing, True
         try:
             cursor.insertText(inserted)
         finally:
-            self._changing = False
+            self._changing = before
 
 
 def _index(text: str, place: int) -> int | None:

@@ -71,6 +71,7 @@ class Queued(QObject):
         while (call := self._next()) is not None:
             call()
             if time.monotonic() > ends:
+                self._timer.start()  # behind other timers that are due
                 return
 
     def _next(self) -> Callable[[], None] | None:

@@ -445,6 +445,7 @@ def test_what_is_typed_after_the_engine_was_closed_is_taken_back_and_told(pad: P
     pad.note.engine.close()
     pad.press("x")
     assert pad.text == "oat 😀 milk\nbread"
+    until(lambda: pad.refused)
     assert isinstance(pad.refused[0], EngineMisuse)
     pad.synced.close()
     pad.press("x")

@@ -1,0 +1,89 @@
+"""How long a window stalls while it shows what another process writes: the longest gap between two beats of a timer.
+
+Rows: {workload, library, n, median, p99, unit, limit}; the unit is milliseconds, one value a run: `median` is that of
+the runs, `p99` the worst of them. `n` is the number of runs.
+
+- gui-stall-qt-text, gui-stall-tk-text: 10,000 edits of another process, each its own change, at random places of the
+  text that is shown, sealed and sent as fast as that goes.
+- gui-stall-qt-rows, gui-stall-tk-rows: 10,000 rows, at random places of the list that is shown.
+
+`-switch`: the same with `sys.setswitchinterval(0.001)`, for which a program may decide: the interpreter lets the
+window's thread go on within one millisecond, instead of five, when another one of the program computes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import tempfile
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from lichen import Text
+from lichen_adapters.orm import Sessions
+from stall_models import Base, Line
+from two_devices import first_device, process
+from workloads_engine import row as measured
+
+WINDOW = Path(__file__).with_name("stall_window.py")
+COUNT, QUICK_COUNT = 10_000, 1_000
+RUNS, QUICK_RUNS = 3, 1
+READY_S = 600.0
+SWITCHES = {"": 0.005, "-switch": 0.001}
+
+
+def rows(quick: bool, only: str | None = None) -> Iterator[dict[str, Any]]:
+    """Every row; some minutes. Tk's need a display."""
+    count, runs = (QUICK_COUNT, QUICK_RUNS) if quick else (COUNT, RUNS)
+    for toolkit in ("qt", "tk"):
+        for what in ("text", "rows"):
+            for name, switch in SWITCHES.items():
+                workload = f"gui-stall-{toolkit}-{what}{name}"
+                if only is None or workload.startswith(only):
+                    found = [asyncio.run(_measure(toolkit, what, switch, count)) for _ in range(runs)]
+                    times = [one["longest"] * 1e3 for one in found]
+                    took = sorted(one["seconds"] for one in found)[len(found) // 2]
+                    yield measured(workload, times, "ms", f"{count} in {took:.1f} s")
+
+
+async def _measure(toolkit: str, what: str, switch: float, count: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="lichen-bench-") as name:
+        folder = Path(name)
+        async with first_device(folder) as engine:
+            listener = await engine.listen("ws://127.0.0.1:0")
+            space = await engine.create_space("Bench", member_name="A")
+            note = await space.create({"body": Text("word " * 200 + "\n")})
+            sessions = Sessions(engine, Base)
+            await asyncio.to_thread(sessions.prepare)
+            ticket = await space.invite(mode="auto", expires=timedelta(hours=1), hints=[str(listener)])
+            arguments = (toolkit, what, f"sqlite:///{folder / 'b.db'}", ticket, note.id.hex(), str(count), str(switch))
+            async with process(str(WINDOW), *arguments) as peer:
+                assert (await peer.line(READY_S))["ready"]
+                rng = random.Random(1)
+                if what == "text":
+                    await _type(note, rng, count)
+                else:
+                    await asyncio.to_thread(_add, sessions, space, rng, count)
+                found = await peer.line(READY_S)
+            sessions.close()
+    return found
+
+
+async def _type(note: Any, rng: random.Random, count: int) -> None:
+    length = len(note.doc["body"])
+    for number in range(count):
+        with note.change() as doc:
+            doc["body"].insert(rng.randrange(length + number), rng.choice("abc \n"))
+        if number % 64 == 0:
+            await asyncio.sleep(0)
+            await note.room(1024 * 1024)
+
+
+def _add(sessions: Sessions, space: Any, rng: random.Random, count: int) -> None:
+    for start in range(0, count, 100):
+        with sessions.begin(space) as session:
+            session.add_all(
+                Line(text=f"row {number}", place=rng.randrange(1 << 30)) for number in range(start, start + 100)
+            )

@@ -1,8 +1,8 @@
-"""A window that is measured for how long it stalls: `stall_window.py TOOLKIT WHAT STORE TICKET DOCUMENT COUNT SWITCH`.
+"""A window that is measured for how long it stalls: `stall_window.py TOOLKIT WHAT STORE TICKET DOCUMENT COUNT HOW`.
 
-TOOLKIT is `qt` or `tk`, WHAT `text` or `rows`; SWITCH is the interpreter's switch interval in seconds. It joins, shows,
-says that it is ready, and then, while what another process writes comes in, how long the longest gaps between the
-beats of a timer of one millisecond were, as one object a line.
+TOOLKIT is `qt` or `tk`, WHAT `text` or `rows`; HOW is `steady` for a program that calls that. It joins, shows, says
+that it is ready, and then, while what another process writes comes in, how long the longest gaps between the beats of
+a timer of one millisecond were, as one object a line.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
-from lichen.blocking import Deliver, Document, Engine
+from lichen.blocking import Deliver, Document, Engine, steady
 from lichen.ids import DocId
 from lichen_adapters.orm.blocking import Sessions
 from sqlalchemy import select
@@ -45,12 +45,12 @@ def say(**value: object) -> None:
 
 
 class QtWindow:
-    """A QPlainTextEdit, or a QListView."""
+    """A QPlainTextEdit, or a QTableView: a QListView asks for the place of every row at each change."""
 
     def __init__(self, what: str, sessions: Sessions, note: Document) -> None:
-        from lichen_adapters.qt import ListRows, Queued, SyncedText
+        from lichen_adapters.qt import Column, Queued, SyncedText, TableRows, paint_at_once
         from PySide6.QtCore import Qt, QTimer
-        from PySide6.QtWidgets import QApplication, QListView, QPlainTextEdit
+        from PySide6.QtWidgets import QApplication, QPlainTextEdit, QTableView
 
         self.application = QApplication([])
         self.widget: Any
@@ -58,9 +58,14 @@ class QtWindow:
             self.widget = QPlainTextEdit()
             self.synced = SyncedText(self.widget, note, ("body",), Queued(self.widget))
         else:
-            self.widget = QListView(uniformItemSizes=True)
-            deliver = Queued(self.widget)
-            self.model = ListRows(sessions, LINES, lambda line: line.text, deliver, parent=self.widget)
+            self.widget = QTableView()
+            self.widget.verticalHeader().hide()
+            paint_at_once(self.widget)
+            columns = [
+                Column[Line]("Text", lambda line: line.text),
+                Column[Line]("Place", lambda line: str(line.place)),
+            ]
+            self.model = TableRows(sessions, LINES, columns, Queued(self.widget), parent=self.widget)
             self.widget.setModel(self.model)
         self.what = what
         self.widget.resize(600, 400)
@@ -145,8 +150,7 @@ class TkWindow:
 
 def main() -> None:
     """Join, show, and measure."""
-    toolkit, what, store, ticket, document, count, switch = sys.argv[1:]
-    sys.setswitchinterval(float(switch))
+    toolkit, what, store, ticket, document, count, how = sys.argv[1:]
     with Engine.open(store, passphrase="benchmark") as engine, Sessions(engine, Base) as sessions:
         sessions.prepare()
         space = engine.join(ticket, name="B")
@@ -158,6 +162,8 @@ def main() -> None:
         window.run(lambda: len(window.beats.gaps) > 200)
         quiet = sorted(window.beats.gaps)
         window.beats.gaps.clear()
+        if how == "steady":
+            steady()
         say(ready=True)
         wanted = begin + int(count)
         began = time.perf_counter()

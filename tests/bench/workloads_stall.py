@@ -7,8 +7,7 @@ the runs, `p99` the worst of them. `n` is the number of runs.
   text that is shown, sealed and sent as fast as that goes.
 - gui-stall-qt-rows, gui-stall-tk-rows: 10,000 rows, at random places of the list that is shown.
 
-`-switch`: the same with `sys.setswitchinterval(0.001)`, for which a program may decide: the interpreter lets the
-window's thread go on within one millisecond, instead of five, when another one of the program computes.
+`-steady`: the same in a program that calls `lichen.blocking.steady`.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ WINDOW = Path(__file__).with_name("stall_window.py")
 COUNT, QUICK_COUNT = 10_000, 1_000
 RUNS, QUICK_RUNS = 3, 1
 READY_S = 600.0
-SWITCHES = {"": 0.005, "-switch": 0.001}
+HOW = {"": "as it is", "-steady": "steady"}
 
 
 def rows(quick: bool, only: str | None = None) -> Iterator[dict[str, Any]]:
@@ -39,16 +38,16 @@ def rows(quick: bool, only: str | None = None) -> Iterator[dict[str, Any]]:
     count, runs = (QUICK_COUNT, QUICK_RUNS) if quick else (COUNT, RUNS)
     for toolkit in ("qt", "tk"):
         for what in ("text", "rows"):
-            for name, switch in SWITCHES.items():
+            for name, how in HOW.items():
                 workload = f"gui-stall-{toolkit}-{what}{name}"
                 if only is None or workload.startswith(only):
-                    found = [asyncio.run(_measure(toolkit, what, switch, count)) for _ in range(runs)]
+                    found = [asyncio.run(_measure(toolkit, what, how, count)) for _ in range(runs)]
                     times = [one["longest"] * 1e3 for one in found]
                     took = sorted(one["seconds"] for one in found)[len(found) // 2]
                     yield measured(workload, times, "ms", f"{count} in {took:.1f} s")
 
 
-async def _measure(toolkit: str, what: str, switch: float, count: int) -> dict[str, Any]:
+async def _measure(toolkit: str, what: str, how: str, count: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="lichen-bench-") as name:
         folder = Path(name)
         async with first_device(folder) as engine:
@@ -58,7 +57,7 @@ async def _measure(toolkit: str, what: str, switch: float, count: int) -> dict[s
             sessions = Sessions(engine, Base)
             await asyncio.to_thread(sessions.prepare)
             ticket = await space.invite(mode="auto", expires=timedelta(hours=1), hints=[str(listener)])
-            arguments = (toolkit, what, f"sqlite:///{folder / 'b.db'}", ticket, note.id.hex(), str(count), str(switch))
+            arguments = (toolkit, what, f"sqlite:///{folder / 'b.db'}", ticket, note.id.hex(), str(count), how)
             async with process(str(WINDOW), *arguments) as peer:
                 assert (await peer.line(READY_S))["ready"]
                 rng = random.Random(1)

@@ -10,7 +10,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from lichen.blocking import Deliver
-from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtCore import (
+    QAbstractItemModel,
+    QModelIndex,
+    QModelRoleData,
+    QModelRoleDataSpan,
+    QPersistentModelIndex,
+    Qt,
+)
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from lichen_adapters.orm import Rows
@@ -156,6 +163,17 @@ class Followed(_Model, Generic[T]):
             return self._lines[index.row()].row
         cell = self._cell(index)
         return cell.get(_DISPLAY) if role == _EDIT and _EDIT not in cell else cell.get(role)
+
+    def multiData(self, index: Index, roleDataSpan: QModelRoleDataSpan | QModelRoleData) -> None:
+        """All that a view asks of a cell, in one call: for each it may have to wait for other threads."""
+        span = QModelRoleDataSpan(roleDataSpan) if isinstance(roleDataSpan, QModelRoleData) else roleDataSpan
+        for at in range(span.size()):
+            wanted: QModelRoleData = span[at]  # type: ignore[index]  # it has items, of which its stub says nothing
+            value = self.data(index, wanted.role())
+            if value is None:
+                wanted.clearData()
+            else:
+                wanted.setData(value)
 
     def flags(self, index: Index) -> Qt.ItemFlag:
         """A cell can be edited, or its box checked, where its column has an `edit`."""

@@ -27,6 +27,7 @@ from lichen.blocking.engine import Engine as Engine
 from lichen.blocking.events import Events as Events
 from lichen.blocking.relay import Relay as Relay
 from lichen.blocking.space import Space as Space
+from lichen.blocking.steady import steady as steady
 
 __all__ = [
     "Connection",
@@ -38,5 +39,6 @@ __all__ = [
     "Relay",
     "Space",
     "Transaction",
+    "steady",
     "timeout",
 ]

@@ -19,7 +19,14 @@ from lichen_adapters.orm import Rows, Synced
 from lichen_adapters.orm.blocking import Sessions
 from lichen_adapters.orm.listing import difference
 from lichen_adapters.qt import ROW, Column, ListRows, Queued, TableRows
-from PySide6.QtCore import QAbstractItemModel, QModelIndex, QPersistentModelIndex, QSortFilterProxyModel, Qt
+from PySide6.QtCore import (
+    QAbstractItemModel,
+    QModelIndex,
+    QModelRoleData,
+    QPersistentModelIndex,
+    QSortFilterProxyModel,
+    Qt,
+)
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QListView, QTableView, QWidget
 from sqlalchemy import select
@@ -235,6 +242,10 @@ def test_cells_show_by_role_and_are_edited_by_the_column(sessions: Sessions, win
     assert cell.flags() & Qt.ItemFlag.ItemIsEditable
     assert box.flags() & Qt.ItemFlag.ItemIsUserCheckable
     assert not rank.flags() & Qt.ItemFlag.ItemIsEditable
+    one, none = QModelRoleData(DISPLAY), QModelRoleData(Qt.ItemDataRole.FontRole)
+    for wanted in (one, none):
+        model.multiData(cell, wanted)
+    assert (one.data(), none.data()) == ("A", None), "as views ask"
     watched.told.clear()
     assert model.setData(cell, "first")
     assert model.setData(box, Qt.CheckState.Checked, CHECK)

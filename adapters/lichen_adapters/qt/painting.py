@@ -22,8 +22,8 @@ class _AtOnce(QObject):
 def paint_at_once(view: QAbstractItemView) -> None:
     """Have a view painted without a pause for other threads, as long as it lives.
 
-    It asks its model for each cell; else it would wait each time until a thread that computes, as an engine's does while
-    much comes in, makes room. On the view's thread.
+    It asks its model for each cell; else it would wait each time until a thread that computes, as an engine's does
+    while much comes in, makes room. On the view's thread.
     """
     refuse_other_threads(view, "a view")
     _AtOnce(view)

@@ -11,6 +11,9 @@ from lichen_adapters.qt import paint_at_once
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtWidgets import QTableView, QWidget
 
+from .conftest import go_on as settle
+from .conftest import until
+
 NOWHERE = QModelIndex()
 
 
@@ -61,8 +64,10 @@ def test_a_view_that_is_painted_at_once_looks_the_same(window: QWidget, patient:
 
     counting = threading.Thread(target=count)
     counting.start()
+    settle(0.05)
     model.seen.clear()
-    views[1].viewport().repaint()
+    views[1].viewport().update()
+    until(lambda: model.seen)
     go_on.set()
     counting.join()
     assert len(model.seen) == 1

@@ -1,29 +1,24 @@
-"""A view that is painted at once looks the same, and waits for no other thread between its cells."""
+"""A view that is painted at once looks the same, and asks for its cells while it has the interpreter's lock."""
 
 from __future__ import annotations
 
 import sys
-import threading
-from collections.abc import Iterator
 
-import pytest
 from lichen_adapters.qt import paint_at_once
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtWidgets import QTableView, QWidget
 
-from .conftest import go_on as settle
-from .conftest import until
+from .conftest import go_on
 
 NOWHERE = QModelIndex()
 
 
 class Cells(QAbstractTableModel):
-    """Its cells note how far another thread had come when they were asked for."""
+    """Its cells note which Python function was running when they were asked for."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
-        self.counted = [0]
-        self.seen: set[int] = set()
+        self.asked_in: list[str] = []
 
     def rowCount(self, parent: QModelIndex | QPersistentModelIndex = NOWHERE) -> int:
         return 30
@@ -32,42 +27,27 @@ class Cells(QAbstractTableModel):
         return 3
 
     def data(self, index: QModelIndex | QPersistentModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> str | None:
-        self.seen.add(self.counted[0])
+        caller = sys._getframe(1)
+        self.asked_in.append(caller.f_code.co_name)
         return f"{index.row()}, {index.column()}" if role == Qt.ItemDataRole.DisplayRole else None
 
 
-@pytest.fixture
-def patient() -> Iterator[None]:
-    """Threads give way to each other only when they wait."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(60)
-    yield
-    sys.setswitchinterval(before)
-
-
-def test_a_view_that_is_painted_at_once_looks_the_same(window: QWidget, patient: None) -> None:
-    views = [QTableView(window) for _ in range(2)]
-    for view in views:
-        view.setModel(Cells(view))
+def test_a_view_that_is_painted_at_once_looks_the_same(window: QWidget) -> None:
+    pictures, asked_in = [], []
+    for at_once in (False, True):
+        view = QTableView()
+        model = Cells(view)
+        view.setModel(model)
         view.resize(400, 300)
         view.show()
-    window.show()
-    paint_at_once(views[1])
-    assert views[0].grab().toImage() == views[1].grab().toImage()
-    model = views[1].model()
-    assert isinstance(model, Cells)
-    go_on = threading.Event()
-
-    def count() -> None:
-        while not go_on.wait(1e-6):
-            model.counted[0] += 1
-
-    counting = threading.Thread(target=count)
-    counting.start()
-    settle(0.05)
-    model.seen.clear()
-    views[1].viewport().update()
-    until(lambda: model.seen)
-    go_on.set()
-    counting.join()
-    assert len(model.seen) == 1
+        if at_once:
+            paint_at_once(view)
+        go_on(0.02)
+        model.asked_in.clear()
+        view.viewport().update()
+        go_on(0.02)
+        asked_in.append({*model.asked_in})
+        pictures.append(view.grab().toImage())
+        view.deleteLater()
+    assert pictures[0] == pictures[1]
+    assert asked_in == [{"go_on"}, {"eventFilter"}]

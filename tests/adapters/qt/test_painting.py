@@ -38,6 +38,7 @@ def test_a_view_that_is_painted_at_once_looks_the_same(window: QWidget) -> None:
         view = QTableView()
         model = Cells(view)
         view.setModel(model)
+        view.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         view.resize(400, 300)
         view.show()
         if at_once:

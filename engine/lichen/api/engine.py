@@ -45,9 +45,11 @@ from lichen.runtime.documents import Documents
 from lichen.runtime.driver import Driver
 from lichen.runtime.epochs import author_epoch
 from lichen.runtime.joining import Joining
+from lichen.runtime.leaving import leave
 from lichen.runtime.opening import open_for
+from lichen.runtime.remembered import Remembered
 from lichen.runtime.sealer import Sealer
-from lichen.runtime.transports import signalled, split_token
+from lichen.runtime.transports import signalled
 from lichen.store import Store
 from lichen.wire.operation import Role
 
@@ -72,6 +74,7 @@ class Engine:
         self.sealer = Sealer(identity, self.clock, limits, self._node.state.spaces.get)
         self._documents = Documents(self, store, self.device, self.session, limits)
         self._connections = Connections(self._driver, identity, limits, self._paths_changed)
+        self._remembered = Remembered(self._driver, self._connections)
         self._direct = DirectPaths(self._driver, identity, limits)
         self.joining = Joining(self._driver, identity, self.clock, limits, self._connections)
         self._loop = asyncio.get_running_loop()
@@ -304,26 +307,13 @@ class Engine:
         """
         self.state_of(space_id)
         self.store.refuse_borrower()
-        for opened in self._documents.all_open():
-            if opened.space == space_id and opened.failure is None:
-                await opened.saved()
+        await self._documents.saved(space_id)
         self.state_of(space_id)
         self._leaving = asyncio.ensure_future(self._leave(space_id))
         await asyncio.shield(self._leaving)  # who gives up waiting does not leave it half done
 
     async def _leave(self, space_id: SpaceId) -> None:
-        self._driver.feed(happened.SpaceLeft(space_id))
-        hint = "open the document again; where the space is gone, join it with a new ticket"
-        left = NotFound(f"space {space_id.hex()[:12]} has left this device, or was to leave it", hint=hint)
-        try:
-            await self._documents.leave(space_id, left)
-            await asyncio.wrap_future(self.store.write(lambda conn: rows.drop_space(conn, space_id)))
-        except Exception:
-            for space in await asyncio.wrap_future(self.store.write(rows.load_spaces)):
-                if space.space == space_id:
-                    self._driver.feed(space)
-            self._documents.seal(await asyncio.wrap_future(self.store.write(rows.documents_to_seal)))
-            raise
+        await leave(space_id, self._driver, self._documents)
         self.cards.forget(space_id)
         self._presences.forget(space_id)
         self.joining.forget(space_id)
@@ -338,26 +328,16 @@ class Engine:
         """
         connection = self._connections.connect(url)
         if remember:
-            self._driver.spawn(self._remember(connection), f"remember {url}")
+            self._remembered.add(connection)
         return connection
-
-    async def _remember(self, connection: Connection) -> None:
-        if await connection.reached():
-            await asyncio.wrap_future(self.store.write(lambda conn: rows.remember_address(conn, connection.url)))
 
     async def connect_remembered(self) -> list[Connection]:
         """Dial every remembered address that is not dialled already, and of a kind that this device knows."""
-        dialled = {connection.address for connection in self.connections}
-        found = []
-        for url in await self.remembered():
-            with contextlib.suppress(ConfigError):
-                if split_token(url)[0] not in dialled:
-                    found.append(self._connections.connect(url))
-        return found
+        return await self._remembered.connect()
 
     async def remembered(self) -> list[str]:
         """The addresses that are dialled after a restart."""
-        return await asyncio.wrap_future(self.store.write(rows.remembered_addresses))
+        return await self._remembered.addresses()
 
     @property
     def up_to_date(self) -> bool:

@@ -214,6 +214,12 @@ class Documents:
                 asleep.append(one.doc)
         self.seal(asleep)
 
+    async def saved(self, space: SpaceId) -> None:
+        """Return when everything recorded so far in a space is on disk. Raises `StoreError` where it could not be."""
+        for document in self.all_open():
+            if document.space == space and document.failure is None:
+                await document.saved()
+
     async def leave(self, space: SpaceId, left: LichenError) -> None:
         """Let go of what is in memory of a space; who waits for it hears `left`. Returns when none of it is under way.
 

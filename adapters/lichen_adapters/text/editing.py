@@ -99,6 +99,10 @@ class Held:
             _, delta = transform(change, delta)
         return delta
 
+    def unseen(self, seen: int) -> list[Delta]:
+        """What has changed after a version that the widget had seen, and is not known to have gone beyond."""
+        return [change for version, change in self._log if version > seen]
+
     def _forget(self, seen: int) -> None:
         while self._log and self._log[0][0] <= seen:
             self._log.popleft()

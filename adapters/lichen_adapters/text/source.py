@@ -7,18 +7,18 @@ change of another device can come.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from lichen import Document, Text
+from lichen import Document
 from lichen.api.feed import Feed
-from lichen.errors import NotFound
 from lichen.runtime.document import Applied
 from lichen_crdt import Document as CrdtDocument
-from lichen_crdt import MarkPatch, Patch, TextPatch
+from lichen_crdt import Patch
 
-from lichen_adapters.text.delta import Delta, Splice, changed, delta_of, splices
-from lichen_adapters.text.editing import Edit, Held, difference
+from lichen_adapters.text.delta import Delta, changed, delta_of, splices
+from lichen_adapters.text.editing import Edit, Held
+from lichen_adapters.text.place import TextPlace
 from lichen_adapters.text.typing_undo import TypingUndo
 
 TOGETHER = 32
@@ -69,7 +69,7 @@ class TextSource:
 
     def __init__(self, note: Document, path: Sequence[str]) -> None:
         self._note = note
-        self._path = tuple(path)
+        self._place = TextPlace(note, path)
         self._held = Held()
         self._undo = TypingUndo(note.doc, path)
         self._feed: Feed[Message] = Feed()
@@ -89,20 +89,12 @@ class TextSource:
             yield message
 
     def _begin(self, _doc: CrdtDocument) -> None:
-        self._text, self._heads = str(self._view()), self._note.heads
+        self._text, self._heads = str(self._place.text()), self._note.heads
         self._stop = self._note.listen(self._applied)
         self._feed.put(Began(self._text))
 
     def _end(self) -> None:
         self._stop()
-
-    def _view(self) -> Text:
-        found: object = self._note.doc
-        for key in self._path:
-            found = found.get(key) if isinstance(found, Mapping) else None
-        if not isinstance(found, Text):
-            raise NotFound(f"there is no text at {'/'.join(self._path)} in document {self._note.id.hex()}")
-        return found
 
     # From the document
 
@@ -119,26 +111,12 @@ class TextSource:
             self._change(applied.patches if not applied.local else self._note.doc.diff(before, self._heads))
 
     def _change(self, patches: Sequence[Patch]) -> None:
-        parts = self._parts(patches)
+        parts = self._place.changed(self._text, patches)
         for first in range(0, len(parts), TOGETHER):
             delta = delta_of(parts[first : first + TOGETHER])
             self._text = changed(self._text, delta)
             if delta:
                 self._feed.put(Changed(self._held.changed(delta, self.seen), delta))
-
-    def _parts(self, patches: Sequence[Patch]) -> list[Splice]:
-        """What patches do to the text. Where it came in place of another, or holds blocks, the two are compared."""
-        ours = [patch for patch in patches if patch.path == self._path and not isinstance(patch, MarkPatch)]
-        above = any(len(patch.path) < len(self._path) for patch in patches)
-        if above or not all(isinstance(patch, TextPatch) for patch in ours):
-            return [difference(self._text, self._now())]
-        return [Splice(patch.index, patch.deleted, patch.inserted) for patch in ours if isinstance(patch, TextPatch)]
-
-    def _now(self) -> str:
-        try:
-            return str(self._view())
-        except NotFound:  # deleted: it shows as empty, and takes no edits
-            return ""
 
     # From the widget
 
@@ -158,7 +136,7 @@ class TextSource:
         """Make an edit in the document; the widget is told what came of it."""
         try:
             async with self._note.change(await self._message()):
-                text, delta = self._view(), self._held.rebased(edit)
+                text, delta = self._place.text(), self._held.rebased(edit)
                 for part in splices(delta):
                     text.splice(part.position, part.removed, part.inserted)
                 self._writing = delta

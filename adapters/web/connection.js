@@ -1,0 +1,71 @@
+// One websocket for all that a page follows; when it is lost, it is opened again, and everything goes on.
+
+const connections = new Map();
+
+class Connection {
+  followed = new Map();
+  last = 0;
+  pause = 200;
+
+  constructor(url) {
+    this.url = url;
+  }
+
+  follow(one) {
+    const id = ++this.last;
+    this.followed.set(id, one);
+    one.send = (message) => this.socket?.readyState === 1 && (this.socket.send(JSON.stringify({ id, ...message })), true);
+    if (!this.socket) this.open();
+    else if (this.socket.readyState === 1) one.begin();
+    return () => {
+      one.send({ do: "end" });
+      this.followed.delete(id);
+      if (!this.followed.size) this.close();
+    };
+  }
+
+  open() {
+    const url = new URL(this.url + "/socket", location.href);
+    url.protocol = url.protocol.replace("http", "ws");
+    const socket = (this.socket = new WebSocket(url));
+    socket.onopen = () => {
+      this.pause = 200;
+      this.each((one) => one.begin());
+    };
+    socket.onmessage = ({ data }) => {
+      const { id, ...message } = JSON.parse(data);
+      const one = this.followed.get(id);
+      if (!message.error) return one?.told(message);
+      one?.failed(message.error);
+      if (message.again) setTimeout(() => socket.readyState === 1 && this.followed.get(id)?.begin(), 3000);
+    };
+    socket.onclose = ({ code, reason }) => {
+      if (this.socket !== socket) return;
+      this.each((one) => one.lost());
+      if (code === 4400 || code === 4403) this.each((one) => one.failed({ type: "Closed", message: reason, hint: "" }));
+      else this.timer = setTimeout(() => this.open(), this.pause);
+      this.pause = Math.min(2 * this.pause, 5000);
+    };
+  }
+
+  close() {
+    clearTimeout(this.timer);
+    const { socket } = this;
+    this.socket = null;
+    socket.close();
+    connections.delete(this.url);
+  }
+
+  each(call) {
+    for (const one of [...this.followed.values()]) call(one);
+  }
+}
+
+// Begin to follow one thing at an address; returns what ends that. `one` has begin(), told(message), lost() and
+// failed(error), and is given send(message).
+export function follow(url, one) {
+  if (!connections.has(url)) connections.set(url, new Connection(url));
+  return connections.get(url).follow(one);
+}
+
+export const complain = (error) => console.error(`lichen: ${error.message}`, error);

@@ -1,0 +1,215 @@
+import { complain, follow } from "./connection.js";
+import { compose, inverse, transform } from "./delta.js";
+import { apply, applyUnits, deltaOf, difference, inUnits, moved, spliceOf } from "./splices.js";
+
+// Text of a textarea: it knows no carriage returns, for which something invisible stands.
+const visible = (text) => text.replaceAll("\r", "\u2060");
+
+// Keeps a textarea and a text of the program the same, while both are edited.
+export function bindText(area, url, name, params = {}, { onError = complain, onState = () => {} } = {}) {
+  return new Bound(area, url, { name, params }, onError, onState);
+}
+
+const TOGETHER_MS = 1000;
+const MOST_STEPS = 500;
+
+class Bound {
+  client = [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  heads = [];
+  text = ""; // as the program has it: `shown` is this with `flying` and `gathered`
+  shown = "";
+  flying = null;
+  gathered = [];
+  number = 0;
+  version = 0;
+  connected = false;
+  composing = false;
+  waiting = [];
+  undos = [];
+  redos = [];
+  typed = 0;
+
+  constructor(area, url, what, onError, onState) {
+    Object.assign(this, { area, what, failed: onError, onState });
+    this.stop = new AbortController();
+    const on = (target, kind, call) => target.addEventListener(kind, call, { signal: this.stop.signal });
+    on(area, "input", () => this.read());
+    on(area, "compositionstart", () => (this.composing = true));
+    on(area, "compositionend", () => {
+      this.composing = false;
+      this.read();
+      this.waiting.splice(0).forEach((message) => this.take(message));
+    });
+    on(area, "keydown", (event) => {
+      const key = (event.ctrlKey || event.metaKey) && !event.altKey && !event.isComposing && event.key.toLowerCase();
+      if (key !== "z" && key !== "y") return;
+      event.preventDefault();
+      if (key === "y" || event.shiftKey) this.redo();
+      else this.undo();
+    });
+    on(area, "beforeinput", (event) => {
+      const step = { historyUndo: "undo", historyRedo: "redo" }[event.inputType];
+      if (step) event.preventDefault(), this[step]();
+    });
+    on(window, "beforeunload", (event) => this.saved || event.preventDefault());
+    this.fixed = area.readOnly;
+    area.value = "";
+    area.readOnly = true;
+    this.end = follow(url, this);
+  }
+
+  // Everything that was typed is on the program's disk.
+  get saved() {
+    return !this.flying && !this.gathered.length;
+  }
+
+  close() {
+    this.stop.abort();
+    this.end();
+  }
+
+  // What comes from the program
+
+  begin() {
+    this.send({ do: "text", ...this.what, client: this.client, heads: this.heads, flying: this.flying ? this.number : 0 });
+  }
+
+  lost() {
+    this.connected = false;
+    this.waiting = [];
+    this.tell();
+  }
+
+  told(message) {
+    if (this.composing) this.waiting.push(message);
+    else this.take(message);
+  }
+
+  take(message) {
+    this.read();
+    const { opened, changed, taken, refused } = message;
+    if (opened) this.open(opened, message.writable);
+    else if (changed) this.remote(changed);
+    else if (taken) this.landed(this.flying);
+    else if (refused) {
+      this.flying = null;
+      this.gathered = [];
+      this.replaced(this.shown, message.text);
+      this.failed(message.error);
+    }
+    this.heads = message.heads;
+    this.version = message.version;
+    if (opened && this.flying) this.fly();
+    if (!this.flush() && this.saved) this.send({ do: "saw", version: this.version });
+    this.tell();
+  }
+
+  open({ text, steps, taken }, writable) {
+    this.area.readOnly = this.fixed || !writable;
+    this.connected = true;
+    if (steps) {
+      this.remote(steps[0]);
+      if (!taken) return;
+      // the program may have put it elsewhere than this page would have
+      const [here, there] = [apply(this.text, this.flying), apply(this.text, steps[1])];
+      this.landed(this.flying);
+      this.replaced(here, there);
+      this.remote(steps[2]);
+    } else {
+      if (taken) this.landed(this.flying);
+      this.replaced(this.text, text);
+    }
+  }
+
+  landed(delta) {
+    this.text = apply(this.text, delta);
+    this.flying = null;
+  }
+
+  replaced(before, after) {
+    this.text = before;
+    this.remote(difference(before, after));
+    this.text = after;
+  }
+
+  // The program's text has changed: past what is not there yet, the shown text does so too.
+  remote(delta) {
+    this.text = apply(this.text, delta);
+    if (this.flying) [delta, this.flying] = transform(delta, this.flying);
+    [delta, this.gathered] = transform(delta, this.gathered);
+    for (const stack of [this.undos, this.redos]) {
+      let past = delta;
+      for (let at = stack.length - 1; at >= 0; at--) [past, stack[at]] = transform(past, stack[at]);
+    }
+    this.show(delta);
+  }
+
+  show(delta, chosen) {
+    const { area, shown } = this;
+    const steps = inUnits(shown, delta);
+    const after = applyUnits(shown, steps);
+    if (after === shown) return;
+    const { selectionStart: start, selectionEnd: end, selectionDirection: way, scrollTop } = area;
+    const [at, gone, come] = spliceOf(shown, after);
+    this.shown = after;
+    area.setRangeText(visible(come), at, at + gone, "preserve");
+    if (chosen) area.setSelectionRange(at + come.length, at + come.length);
+    else area.setSelectionRange(moved(start, steps, start < end), moved(end, steps, false), way);
+    area.scrollTop = scrollTop;
+  }
+
+  // What comes from the person
+
+  read() {
+    const { area, shown } = this;
+    const now = area.value.toWellFormed?.() ?? area.value;
+    const before = visible(shown);
+    if (this.composing || now === before) return;
+    const [at, gone, come] = spliceOf(before, now, area.selectionEnd);
+    const delta = deltaOf(shown, at, gone, come);
+    const together = Date.now() - this.typed < TOGETHER_MS && this.undos.length;
+    const back = this.edited(delta);
+    this.undos.push(together ? compose(back, this.undos.pop()) : back);
+    if (this.undos.length > MOST_STEPS) this.undos.shift();
+    this.redos = [];
+    this.typed = Date.now();
+    this.shown = shown.slice(0, at) + come + shown.slice(at + gone);
+    this.flush();
+    this.tell();
+  }
+
+  edited(delta) {
+    this.gathered = compose(this.gathered, delta);
+    return inverse(this.shown, delta);
+  }
+
+  undo(from = this.undos, to = this.redos) {
+    this.read();
+    const delta = from.pop();
+    if (!delta) return;
+    this.typed = 0;
+    to.push(this.edited(delta));
+    this.show(delta, true);
+    this.flush();
+    this.tell();
+  }
+
+  redo() {
+    this.undo(this.redos, this.undos);
+  }
+
+  flush() {
+    if (!this.connected || this.flying || !this.gathered.length) return !!this.flying;
+    [this.flying, this.gathered] = [this.gathered, []];
+    this.number++;
+    return this.fly();
+  }
+
+  fly() {
+    return this.send({ do: "edit", number: this.number, seen: this.version, delta: this.flying });
+  }
+
+  tell() {
+    this.onState({ connected: this.connected, saved: this.saved });
+  }
+}

@@ -5,6 +5,7 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 WEB := demo_app/web
 INTEROP := tests/interop
+MODULE := --bundle --minify --format=esm --target=es2022 --charset=utf8
 ARGS ?=
 TARGET ?= load
 SECONDS ?= 600
@@ -25,7 +26,7 @@ endif
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test props orm examples check check-rust check-page demo bench fuzz docs format clean
+.PHONY: help setup test props orm examples check check-rust check-page demo module bench fuzz docs format clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -73,6 +74,9 @@ check-page: setup
 
 demo: setup ## Two devices and a relay write one note together (ARGS="--headless --json")
 	@$(BIN)/python -m lichen_notes.demo $(ARGS)
+
+module: setup ## Build the module of web pages (adapters/web) into the adapter, where it is kept
+	$(WEB)/node_modules/.bin/esbuild adapters/web/lichen.js $(MODULE) --outfile=adapters/lichen_adapters/asgi/static/lichen.js
 
 bench: setup ## Benchmarks (ARGS="NAME --json --quick")
 	@$(BIN)/python tests/bench/run.py $(ARGS)

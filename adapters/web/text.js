@@ -2,8 +2,9 @@ import { complain, follow } from "./connection.js";
 import { compose, inverse, transform } from "./delta.js";
 import { apply, applyUnits, deltaOf, difference, inUnits, moved, spliceOf } from "./splices.js";
 
-// Text of a textarea: it knows no carriage returns, for which something invisible stands.
-const visible = (text) => text.replaceAll("\r", "\u2060");
+// A textarea knows no carriage returns: something invisible stands for them.
+const STAND_IN = "\u2063";
+const visible = (text) => text.replaceAll("\r", STAND_IN);
 
 // Keeps a textarea and a text of the program the same, while both are edited.
 export function bindText(area, url, name, params = {}, { onError = complain, onState = () => {} } = {}) {
@@ -165,7 +166,8 @@ class Bound {
     const now = area.value.toWellFormed?.() ?? area.value;
     const before = visible(shown);
     if (this.composing || now === before) return;
-    const [at, gone, come] = spliceOf(before, now, area.selectionEnd);
+    let [at, gone, come] = spliceOf(before, now, area.selectionEnd);
+    if (before !== shown) come = come.replaceAll(STAND_IN, "\r");
     const delta = deltaOf(shown, at, gone, come);
     const together = Date.now() - this.typed < TOGETHER_MS && this.undos.length;
     const back = this.edited(delta);
@@ -185,7 +187,7 @@ class Bound {
 
   undo(from = this.undos, to = this.redos) {
     this.read();
-    const delta = from.pop();
+    const delta = this.composing ? null : from.pop();
     if (!delta) return;
     this.typed = 0;
     to.push(this.edited(delta));

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from typing import Any, Protocol
+from functools import partial
+from typing import Protocol
 
 from lichen.errors import LichenError, StoreError
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -109,9 +110,9 @@ class PageSocket:
         number = _whole(message, "id")
         match message.get("do"):
             case "live":
-                self._begin(number, self._live(number, message), tasks)
+                self._begin(number, partial(self._live, number, message), tasks)
             case "text":
-                self._begin(number, self._text(number, message), tasks)
+                self._begin(number, partial(self._text, number, message), tasks)
             case "edit" | "saw":
                 if number in self._edits:  # else it ended meanwhile
                     self._edit(*self._edits[number], message)
@@ -129,17 +130,16 @@ class PageSocket:
         else:
             edits.put_nowait(message)
 
-    def _begin(self, number: int, work: Coroutine[Any, Any, None], tasks: asyncio.TaskGroup) -> None:
+    def _begin(self, number: int, work: Callable[[], Awaitable[None]], tasks: asyncio.TaskGroup) -> None:
         if number in self._running or len(self._running) >= SUBSCRIPTIONS:
-            work.close()
             raise BadFrame(f"a page follows more than {SUBSCRIPTIONS} things, or one twice")
         task = tasks.create_task(self._run(number, work))
         self._running[number] = task
         task.add_done_callback(lambda _: self._running.pop(number))
 
-    async def _run(self, number: int, work: Coroutine[Any, Any, None]) -> None:
+    async def _run(self, number: int, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except Exception as failure:
             await self._failed(number, _first(failure))
 

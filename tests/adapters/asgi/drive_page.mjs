@@ -1,0 +1,106 @@
+// One page without a browser: a textarea that is a string, a socket that is these streams. Each line is a command, and
+// each is answered with a line: what the page has sent, and what it shows.
+
+import { createInterface } from "node:readline";
+
+const page = { sent: [], failed: [] };
+
+class Area extends EventTarget {
+  value = "";
+  selectionStart = 0;
+  selectionEnd = 0;
+  selectionDirection = "forward";
+  scrollTop = 0;
+
+  setRangeText(come, start, end) {
+    this.value = this.value.slice(0, start) + come + this.value.slice(end);
+  }
+
+  setSelectionRange(start, end) {
+    this.selectionStart = start;
+    this.selectionEnd = end;
+  }
+}
+
+class Socket {
+  constructor() {
+    this.readyState = 0;
+    page.socket = this;
+  }
+
+  send(message) {
+    page.sent.push(JSON.parse(message));
+  }
+
+  close() {}
+}
+
+Object.assign(globalThis, {
+  WebSocket: Socket,
+  window: new EventTarget(),
+  location: { href: "http://127.0.0.1/" },
+  setTimeout: (call) => (page.again = call),
+});
+
+const { bindText } = await import("../../../adapters/web/text.js");
+const delta = await import("../../../adapters/web/delta.js");
+const splices = await import("../../../adapters/web/splices.js");
+
+const commands = {
+  begin() {
+    page.bound?.close();
+    page.area = new Area();
+    const onError = (error) => page.failed.push(error);
+    page.bound = bindText(page.area, "/lichen", "notes", {}, { onError });
+  },
+  open() {
+    page.socket.readyState = 1;
+    page.socket.onopen();
+  },
+  lose() {
+    page.socket.readyState = 3;
+    page.socket.onclose({ code: 1006, reason: "" });
+    page.again();
+  },
+  told({ message }) {
+    page.socket.onmessage({ data: JSON.stringify(message) });
+  },
+  type({ at, gone, come }) {
+    const { area } = page;
+    area.value = area.value.slice(0, at) + come + area.value.slice(at + gone);
+    area.setSelectionRange(at + come.length, at + come.length);
+    area.dispatchEvent(new Event("input"));
+  },
+  compose({ kind }) {
+    page.area.dispatchEvent(new Event(kind));
+  },
+  undo() {
+    page.bound.undo();
+  },
+  redo() {
+    page.bound.redo();
+  },
+  select({ start, end }) {
+    page.area.setSelectionRange(start, end);
+  },
+  deltas({ text, one, other, then }) {
+    page.deltas = {
+      transform: delta.transform(one, other),
+      compose: delta.compose(one, then),
+      apply: splices.apply(text, one),
+      back: splices.apply(splices.apply(text, one), delta.inverse(text, one)),
+    };
+  },
+  difference({ before, after, caret }) {
+    page.deltas = splices.apply(before, splices.deltaOf(before, ...splices.spliceOf(before, after, caret)));
+  },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { do: name, ...more } = JSON.parse(line);
+  commands[name](more);
+  const { area, bound, sent, failed } = page;
+  const { value, selectionStart, selectionEnd, readOnly } = area ?? {};
+  const shown = { value, chosen: [selectionStart, selectionEnd], readOnly, saved: bound?.saved };
+  console.log(JSON.stringify({ sent: sent.splice(0), failed: failed.splice(0), deltas: page.deltas, ...shown }));
+}

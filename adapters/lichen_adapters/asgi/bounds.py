@@ -18,6 +18,8 @@ WAITING = 1_024
 """Changes of a text that may wait for a slow page; above, it is let go, and comes back to the newest state."""
 SLOW_S = 20.0
 """Longest time that a page may take to read one message."""
+LAST_S = 60.0
+"""How long a page that was let go is given to read what is on its way, and why."""
 BEAT_S = 15.0
 """How often a stream of events says something, so that neither end waits for one that is gone."""
 

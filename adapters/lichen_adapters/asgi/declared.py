@@ -79,21 +79,21 @@ def _read(kind: type, text: str, *, texts: bool) -> Any:
         return kind.fromisoformat(text)
     if kind is uuid.UUID:
         return uuid.UUID(text)
-    if not texts:
+    if not texts or (kind is bool and text not in ("true", "false")):
         raise ValueError
-    return (
-        {"true": True, "false": False}[text]
-        if kind is bool and text in ("true", "false")
-        else _number(kind, kind(text))
-    )
+    return text == "true" if kind is bool else _number(kind, kind(text))
 
 
 def _number(kind: type, value: object) -> Any:
-    if kind is float and type(value) in (int, float) and math.isfinite(float(value)):  # type: ignore[arg-type]  # a number
-        return float(value)  # type: ignore[arg-type]  # as above
-    if type(value) is not kind or kind not in (int, bool) or (kind is int and not -_MOST_INT <= value < _MOST_INT):  # type: ignore[operator]  # an int
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        number: object = value if kind is bool and isinstance(value, bool) else None
+    elif kind is float:
+        number = float(value) if math.isfinite(float(value)) else None
+    else:
+        number = value if kind is int and isinstance(value, int) and abs(value) < _MOST_INT else None
+    if number is None:
         raise ValueError
-    return value
+    return number
 
 
 class Served(Generic[F]):
@@ -107,7 +107,7 @@ class Served(Generic[F]):
         """Raises `ConfigError` where there is one of this name."""
         declared = Declared.of(function)
         if declared.name in self._by_name:
-            raise ConfigError(f"two {self._what}s are called {declared.name}")
+            raise ConfigError(f"{self._what} {declared.name} is declared twice")
         self._by_name[declared.name] = declared
 
     def named(self, name: object) -> Declared[F]:

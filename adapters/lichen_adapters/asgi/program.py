@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
@@ -143,12 +143,16 @@ class Lichen:
         """Sessions for the loop. Raises `ConfigError` without a base."""
         return _of_base(self._open.async_sessions)
 
-    def session(self, space: HandleOfSpace | None = None) -> AbstractAsyncContextManager[AsyncSession]:
+    @asynccontextmanager
+    async def session(self, space: HandleOfSpace | None = None) -> AsyncIterator[AsyncSession]:
         """A session that commits at the end of the block, and rolls back after an exception.
 
-        Have the block end before the answer begins: then what a page hears of is on disk.
+        Have the block end before the answer begins: then what a page hears of is on disk. Objects keep their values
+        after it, for the answer.
         """
-        return self.async_sessions.begin(self.space if space is None else space)
+        made = self.async_sessions(self.space if space is None else space, expire_on_commit=False)
+        async with made as session, session.begin():
+            yield session
 
     def with_session(self, handler: SessionHandler) -> Callable[[Request], Awaitable[Response]]:
         """A handler for Starlette's routes, of one that takes a session too. It is committed before the answer."""

@@ -17,7 +17,7 @@ from typing import Protocol
 from lichen.errors import LichenError, StoreError
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from lichen_adapters.asgi.bounds import BROKEN, ENDING, FRAME_BYTES, SLOW, SLOW_S, SUBSCRIPTIONS
+from lichen_adapters.asgi.bounds import BROKEN, ENDING, FRAME_BYTES, LAST_S, SLOW, SLOW_S, SUBSCRIPTIONS
 from lichen_adapters.asgi.errors import BadFrame, TooSlow, described
 from lichen_adapters.asgi.page_text import Known, Message, PageText
 from lichen_adapters.asgi.rows import text_of
@@ -77,7 +77,7 @@ class PageSocket:
 
     async def _close(self, closing: Closing) -> None:
         with suppress(TimeoutError, RuntimeError, WebSocketDisconnect):
-            async with asyncio.timeout(SLOW_S):
+            async with asyncio.timeout(LAST_S):
                 await self._socket.close(closing.code, str(closing)[:100])
 
     async def _end(self) -> None:

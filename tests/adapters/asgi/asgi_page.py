@@ -23,6 +23,7 @@ class NodePage:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
+        self._turn = asyncio.Lock()
         self.sent: deque[dict[str, Any]] = deque()
         """What it has sent, and nobody has taken."""
         self.failed: list[dict[str, str]] = []
@@ -37,8 +38,9 @@ class NodePage:
         """Have it do something."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"do": name, **more}).encode() + b"\n")
-        line = await self._process.stdout.readline()
+        async with self._turn:
+            self._process.stdin.write(json.dumps({"do": name, **more}).encode() + b"\n")
+            line = await self._process.stdout.readline()
         assert line, "the page failed"
         found = json.loads(line)
         self.sent.extend(found["sent"])
@@ -123,7 +125,7 @@ class Line:
 
     async def to_page(self) -> bool:
         """Let one message through."""
-        if not self.socket.told:
+        if not self.page.open or not self.socket.told:
             return False
         await self.page.do("told", message=json.loads(self.socket.told.popleft()))
         return True

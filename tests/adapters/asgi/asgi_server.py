@@ -71,6 +71,10 @@ class Program:
         def titles() -> Select[Any]:
             return select(Task).order_by(Task.title)
 
+        @lichen.query(row=lambda _: "x" * 4_000_000)
+        def large() -> Select[Any]:
+            return select(Task).limit(1)
+
         @lichen.text
         def notes() -> tuple[Document, tuple[str]]:
             assert self.note is not None
@@ -118,11 +122,10 @@ class Program:
         """Those of the program's own page."""
         return {"Origin": self.url, "Cookie": f"lichen_{self.url.rpartition(':')[2]}={self.lichen.token}"}
 
-    def socket(self, **options: Any) -> connect:
+    def socket(self, headers: dict[str, str] | None = None, **options: Any) -> connect:
         """A websocket as a page has it."""
-        return connect(
-            f"{self.url.replace('http', 'ws')}/lichen/socket", additional_headers=self.headers, proxy=None, **options
-        )
+        address = f"{self.url.replace('http', 'ws')}/lichen/socket"
+        return connect(address, additional_headers=self.headers | (headers or {}), proxy=None, **options)
 
 
 @asynccontextmanager
@@ -156,6 +159,6 @@ async def told(page: ClientConnection) -> dict[str, Any]:
     return message
 
 
-async def ask(page: ClientConnection, do: str, number: int, **more: Any) -> None:
+async def ask(page: ClientConnection, do: str, id_: int, /, **more: Any) -> None:
     """Send a message of a page's."""
-    await page.send(json.dumps({"do": do, "id": number, **more}))
+    await page.send(json.dumps({"do": do, "id": id_, **more}))

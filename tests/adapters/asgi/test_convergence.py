@@ -172,7 +172,7 @@ async def test_pages_come_to_one_text_and_nothing_is_lost_or_doubled(program: Pr
 
 
 async def test_undo_and_input_methods_part_no_page_from_another(program: Program) -> None:
-    async for _ in live(program, "ttttuuppphhhhwlooc", range(100, 115)):
+    async for _ in live(program, "tttuuppphhhhwloocc", range(100, 125)):
         pass
 
 

@@ -1,0 +1,138 @@
+"""Who may come in: the program's own pages, and programs that have the token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from lichen.errors import ConfigError
+from lichen_adapters.asgi.guard import Guard, with_token
+from starlette.types import Receive, Scope, Send
+
+TOKEN = "a secret"
+HOST = "127.0.0.1:8000"
+OWN = {"host": HOST, "origin": f"http://{HOST}"}
+
+
+class Answered(dict[str, Any]):
+    """What came of a request; `reached` says whether the application was."""
+
+
+async def ask(headers: dict[str, str], method: str = "GET", path: str = "/", query: str = "", **more: Any) -> Answered:
+    answered = Answered(reached=False)
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        answered["reached"] = True
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        answered.update(message)
+
+    raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+    scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "scheme": "http"}
+    scope |= {"headers": raw, "server": ("127.0.0.1", 8000)} | more
+    await Guard(app, lambda: TOKEN, hosts=["notes.example"])(scope, receive, send)
+    return answered
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_the_program_s_own_page_is_let_in(kind: str, method: str) -> None:
+    scheme = "http" if kind == "http" else "ws"
+    cookie = OWN | {"cookie": f"lichen_8000={TOKEN}"}
+    assert (await ask(cookie, method, type=kind, scheme=scheme))["reached"]
+    assert (await ask({"host": HOST, "authorization": f"Bearer {TOKEN}"}, method, type=kind, scheme=scheme))["reached"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "http://127.0.0.1:9000"},
+        {"origin": "http://localhost:8000"},
+        {"origin": "https://127.0.0.1:8000"},
+        {"origin": "null"},
+        {"host": "evil.example:8000"},
+        {"host": "evil.example:8000", "origin": "http://evil.example:8000"},
+        {"host": "127.0.0.1.evil.example"},
+        {"host": ""},
+        {"origin": "", "sec-fetch-site": "cross-site"},
+        {"origin": "", "sec-fetch-site": "same-site", "sec-fetch-mode": "no-cors"},
+        {"origin": "", "sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_foreign_pages_and_names_are_refused_also_with_the_token(kind: str, changed: dict[str, str]) -> None:
+    headers = {"host": HOST, "origin": f"http://{HOST}", "cookie": f"lichen_8000={TOKEN}"} | changed
+    found = await ask({name: value for name, value in headers.items() if value or name == "host"}, type=kind)
+    assert not found["reached"]
+    if kind == "http":
+        assert found["type"] == "http.response.body"
+        assert b"another origin" in found["body"] or b"not called that" in found["body"]
+    else:
+        assert (found["type"], found["code"]) == ("websocket.close", 4403)
+
+
+@pytest.mark.parametrize("cookie", ["", "lichen_8000=wrong", "lichen_8001=a secret", "lichen_8000=\xe9", "=;;="])
+async def test_without_the_token_a_page_is_refused(cookie: str) -> None:
+    headers = {"host": HOST, "cookie": cookie}
+    found = await ask(headers)
+    assert not found["reached"]
+    assert b"open the address that the program shows" in found["body"]
+    socket = await ask(headers | {"origin": f"http://{HOST}"}, type="websocket", scheme="ws")
+    assert (socket["reached"], socket["code"], socket["reason"]) == (
+        False,
+        4403,
+        "this page was opened without the program's token",
+    )
+
+
+async def test_the_address_with_the_token_gives_the_cookie_and_a_plain_address() -> None:
+    found = await ask(
+        {"host": "localhost:8000"},
+        path="/list",
+        query="tag=a+b&token=a+secret",
+    )
+    assert not found["reached"]
+    assert (await _headers("/list", "tag=a+b&token=a+secret"))["location"] == "/list?tag=a+b"
+    headers = await _headers("//evil.example/", "token=a+secret")
+    assert headers["location"] == "/evil.example/"
+    assert "httponly" in headers["set-cookie"].lower()
+    assert "samesite=strict" in headers["set-cookie"].lower()
+    assert not (await ask({"host": HOST}, "POST", query="token=a+secret"))["reached"]
+    assert "location" not in await _headers("/", "token=wrong")
+
+
+async def _headers(path: str, query: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise AssertionError
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        found.update({name.decode(): value.decode() for name, value in message.get("headers", ())})
+
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": query.encode(), "scheme": "http"}
+    await Guard(app, lambda: TOKEN)(
+        scope | {"headers": [(b"host", b"[::1]:8000")], "server": ("::1", 8000)}, receive, send
+    )
+    return found
+
+
+async def test_other_names_of_the_program_are_those_that_it_was_given() -> None:
+    headers = {"host": "Notes.example", "origin": "http://notes.example", "authorization": f"bearer {TOKEN}"}
+    assert (await ask(headers))["reached"]
+    assert (await ask({}, type="lifespan"))["reached"]
+
+
+def test_an_address_gets_the_token() -> None:
+    assert with_token("http://127.0.0.1:8000", "ab") == "http://127.0.0.1:8000/?token=ab"
+    assert with_token("http://localhost/list?tag=x", "ab") == "http://localhost/list?tag=x&token=ab"
+    with pytest.raises(ConfigError, match="no address"):
+        with_token("127.0.0.1", "ab")

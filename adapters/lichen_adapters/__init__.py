@@ -2,5 +2,5 @@
 
 They stand on the engine and on `lichen_crdt`, never on a transport, and no transport stands on them.
 `lichen_adapters.orm` is SQLAlchemy's ORM; `lichen_adapters.text` is a synced text in a widget of any toolkit,
-and `lichen_adapters.tk` shows both in Tk.
+`lichen_adapters.tk` shows both in Tk, and `lichen_adapters.asgi` in pages of web programs.
 """

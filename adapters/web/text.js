@@ -28,7 +28,8 @@ class Bound {
   waiting = [];
   undos = [];
   redos = [];
-  typed = 0;
+  typed = 0; // when, and where it ended
+  place = 0;
 
   constructor(area, url, what, onError, onState) {
     Object.assign(this, { area, what, failed: onError, onState });
@@ -157,6 +158,7 @@ class Bound {
     if (chosen) area.setSelectionRange(at + come.length, at + come.length);
     else area.setSelectionRange(moved(start, steps, start < end), moved(end, steps, false), way);
     area.scrollTop = scrollTop;
+    this.place = moved(this.place, steps, false);
   }
 
   // What comes from the person
@@ -169,12 +171,14 @@ class Bound {
     let [at, gone, come] = spliceOf(before, now, area.selectionEnd);
     if (before !== shown) come = come.replaceAll(STAND_IN, "\r");
     const delta = deltaOf(shown, at, gone, come);
-    const together = Date.now() - this.typed < TOGETHER_MS && this.undos.length;
+    const here = at === this.place || at + gone === this.place;
+    const together = here && Date.now() - this.typed < TOGETHER_MS && this.undos.length;
     const back = this.edited(delta);
     this.undos.push(together ? compose(back, this.undos.pop()) : back);
     if (this.undos.length > MOST_STEPS) this.undos.shift();
     this.redos = [];
     this.typed = Date.now();
+    this.place = at + come.length;
     this.shown = shown.slice(0, at) + come + shown.slice(at + gone);
     this.flush();
     this.tell();

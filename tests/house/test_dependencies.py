@@ -29,6 +29,11 @@ ELSEWHERE = {
     "lichen_adapters/qt/text.py": ["qt"],
     "lichen_adapters/qt/threads.py": ["qt"],
     "lichen_transports/rtc_library.py": ["webrtc"],
+    **{
+        f"lichen_adapters/asgi/{name}.py": ["asgi"]
+        for name in ("errors", "events", "guard", "pages", "program", "socket")
+    },
+    "lichen_adapters/asgi/fastapi.py": ["fastapi"],
     "lichen_notes/desk.py": ["demo"],
     "lichen_notes/server.py": ["demo"],
     "lichen_notes/serving.py": ["demo"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from pathlib import Path
 
@@ -113,7 +112,7 @@ async def test_two_people_type_on_two_devices_and_no_character_is_lost_or_double
         await other.join(ticket, program.note)
         pages = await opened(browser, program), await opened(browser, other)
         chance = random.Random(5)
-        typed = [[chance.choice(PIECES) for _ in range(100)] for _ in pages]
+        typed = [[chance.choice(PIECES) for _ in range(60)] for _ in pages]
         await asyncio.gather(*(_type(page, pieces) for page, pieces in zip(pages, typed, strict=True)))
         async with asyncio.timeout(30):
             while len({program.body, other.body, *[await saved(page) for page in pages]}) > 1:
@@ -182,10 +181,7 @@ window.tried = tried;
 </script>"""
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
-async def test_a_page_of_another_origin_is_refused_and_changes_nothing(
-    browser: Browser, program: Program, host: str
-) -> None:
+async def test_a_page_of_another_origin_is_refused_and_changes_nothing(browser: Browser, program: Program) -> None:
     """Also one of another program on this computer, with which the browser shares cookies: ports do not count there."""
     reached: list[str] = []
 
@@ -201,24 +197,25 @@ async def test_a_page_of_another_origin_is_refused_and_changes_nothing(
         return HTMLResponse(FOREIGN.replace("URL", program.url))
 
     async with served(Starlette(routes=[Route("/", foreign)])) as url:
-        page = await context.new_page()
-        answers: list[tuple[str, int]] = []
-        page.on("response", lambda answer: answers.append((answer.url, answer.status)))
-        await page.goto(url.replace("127.0.0.1", host))
-        await page.wait_for_function("window.tried")
-        tried = await page.evaluate("window.tried")
+        for address in (url, url.replace("127.0.0.1", "localhost")):
+            page = await context.new_page()
+            answers: list[tuple[str, int]] = []
+            page.on("response", lambda answer, answers=answers: answers.append((answer.url, answer.status)))
+            await page.goto(address)
+            await page.wait_for_function("window.tried")
+            assert await page.evaluate("window.tried") == {
+                "get": "refused",
+                "post": "refused",
+                "blind": "opaque",
+                "module": "refused",
+                "socket": 1006,
+                "events": "refused",
+            }
+            assert {status for address, status in answers if address.startswith(program.url)} == {403}
+            await page.close()
         await context.close()
-    assert tried == {
-        "get": "refused",
-        "post": "refused",
-        "blind": "opaque",
-        "module": "refused",
-        "socket": 1006,
-        "events": "refused",
-    }
-    assert {status for address, status in answers if address.startswith(program.url)} == {403}
     assert reached == ["own"]
-    assert json.dumps(program.body) == '"milk"'
+    assert program.body == "milk"
 
 
 async def test_a_page_without_the_token_is_told_so_and_does_not_ask_again(browser: Browser, program: Program) -> None:

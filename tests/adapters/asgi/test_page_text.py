@@ -185,7 +185,6 @@ async def test_a_page_that_does_not_read_is_let_go(note: Document, monkeypatch: 
         await write(note, "x")
     with pytest.raises(TooSlow):
         await page.text.write(1, 0, ["y"])
-    assert (await page.told())["changed"] == ("x",)
     with pytest.raises(TooSlow):
         await page.told()
     assert "y" not in str(note.doc["body"])

@@ -1,4 +1,4 @@
-"""Types in a `QPlainTextEdit`, by keys and an input method. See `window`."""
+"""Types in a `QPlainTextEdit`, by keys and an input method. See `together_window`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from PySide6.QtCore import QCoreApplication, Qt, QTimer
 from PySide6.QtGui import QInputMethodEvent, QTextCursor
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QPlainTextEdit
-from window import Window, joined
+from together_window import Window, joined
 
 
 class Pad:
-    """As `window.Editor`."""
+    """As `together_window.Editor`."""
 
     def __init__(self, editor: QPlainTextEdit, note: Document, deliver: Deliver) -> None:
         self._editor = editor

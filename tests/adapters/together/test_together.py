@@ -9,6 +9,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,24 +17,23 @@ from typing import Any, Protocol
 import pytest
 from lichen import Engine, Text
 from lichen.testing.display import Display
+from together_page import typing_page
 
 HERE = Path(__file__).parent
 EDITS = 500
 BEGUN = "A list:\n"
 
 
-class Typed(Protocol):
-    """What a window shows."""
+class Typing(Protocol):
+    """A person before a window."""
 
-    text: str
-    done: bool
-    here: bool
-    balance: dict[str, int]
+    async def tell(self) -> dict[str, Any]:
+        """What it shows, and whether the person is done; the first time they begin to type."""
 
 
 @dataclass
 class Program:
-    """A window in a process of its own."""
+    """A window in a process of its own, as `Typing`."""
 
     process: asyncio.subprocess.Process
 
@@ -45,21 +45,20 @@ class Program:
         return found
 
     async def tell(self) -> dict[str, Any]:
-        """What it shows; the first time its person begins to type."""
         assert self.process.stdin is not None
         self.process.stdin.write(b"tell\n")
         return await self.told()
 
 
 @contextlib.asynccontextmanager
-async def window(toolkit: str, store: Path, ticket: str, which: int) -> AsyncIterator[Program]:
+async def program(toolkit: str, store: Path, ticket: str, which: int) -> AsyncIterator[Program]:
     pipe = asyncio.subprocess.PIPE
     command = (str(HERE / f"{toolkit}_window.py"), str(store), ticket, str(which), str(EDITS))
     process = await asyncio.create_subprocess_exec(sys.executable, *command, stdin=pipe, stdout=pipe, limit=2**22)
-    program = Program(process)
     try:
-        assert await program.told() == {"ready": True}
-        yield program
+        started = Program(process)
+        assert await started.told() == {"ready": True}
+        yield started
     finally:
         assert process.stdin is not None
         process.stdin.close()
@@ -67,7 +66,15 @@ async def window(toolkit: str, store: Path, ticket: str, which: int) -> AsyncIte
     assert process.returncode == 0
 
 
-@pytest.mark.parametrize("toolkits", [*itertools.combinations(("qt", "tk"), 2)], ids="-".join)
+def window(toolkit: str, store: Path, ticket: str, which: int) -> AbstractAsyncContextManager[Typing]:
+    """A device of its own, which shows the note in a window."""
+    if toolkit == "page":
+        return typing_page(store, ticket, which, EDITS)
+    return program(toolkit, store, ticket, which)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("toolkits", [*itertools.combinations(("qt", "tk", "page"), 2)], ids="-".join)
 async def test_two_people_type_in_windows_of_two_toolkits(
     tmp_path: Path, display: Display, toolkits: tuple[str, str]
 ) -> None:

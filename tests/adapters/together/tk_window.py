@@ -1,4 +1,4 @@
-"""Types in a `tkinter.Text`. See `window`."""
+"""Types in a `tkinter.Text`. See `together_window`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import tkinter
 
 from lichen.blocking import Deliver, Document
 from lichen_adapters.tk import Polling, SyncedText
-from window import Window, joined
+from together_window import Window, joined
 
 
 class Pad:
-    """As `window.Editor`."""
+    """As `together_window.Editor`."""
 
     def __init__(self, widget: tkinter.Text, note: Document, deliver: Deliver) -> None:
         self._widget = widget

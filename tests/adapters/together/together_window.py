@@ -14,7 +14,7 @@ from typing import Protocol
 
 from lichen.blocking import Deliver, Document, Engine, timeout
 from lichen_adapters.text import TextBinding
-from person import Person
+from together_person import Person
 
 PAUSE_MS = 2
 """Between two edits."""

@@ -1,0 +1,167 @@
+"""The bookmarks, as two people use them: on two pages in a real browser, and a picture of them for the docs."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+TOP = Path(__file__).parents[2]
+EXAMPLE = TOP / "examples" / "bookmarks.py"
+PICTURES = os.environ.get("PICTURES", "")
+SIZE = {"width": 610, "height": 470}
+LIST = "[...document.querySelectorAll('li')].map((item) => item.innerText.replaceAll('\\n', ' '))"
+
+
+@asynccontextmanager
+async def program(folder: Path, *arguments: str) -> AsyncIterator[list[str]]:
+    """The example in a process of its own: what it prints until its page can be opened; ended as by Ctrl-C."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = (sys.executable, "-W", "error", str(EXAMPLE), *arguments, "--port", str(port))
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=pipe, stderr=pipe)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        said = [""]
+        while not said[-1].startswith("http"):
+            said.append((await process.stdout.readline()).decode().strip())
+            assert said[-1], (await process.stderr.read()).decode()
+        await _answers(port)
+        yield said
+        process.send_signal(signal.SIGINT)
+        async with asyncio.timeout(20):
+            _, errors = await process.communicate()
+        assert (process.returncode, errors) in ((0, b""), (-signal.SIGINT, b""))
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def _answers(port: int) -> None:
+    """Until the server takes connections: soon after it has printed its address."""
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.01)
+        else:
+            writer.close()
+            return
+
+
+async def opened(browser: Browser, address: str) -> Page:
+    page = await browser.new_page(viewport=SIZE)  # type: ignore[arg-type]  # as playwright wants it
+    page.set_default_timeout(20_000)
+    page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))
+    await page.goto(address)
+    await page.wait_for_function("document.querySelector('#state').textContent === '● saved'")
+    return page
+
+
+async def add(page: Page, title: str, url: str) -> None:
+    await page.fill("[name=title]", title)
+    await page.fill("[name=url]", url)
+    await page.keyboard.press("Enter")
+
+
+async def shows(page: Page, *items: str) -> None:
+    await page.wait_for_function(f"items => JSON.stringify({LIST}) === JSON.stringify(items)", arg=list(items))
+
+
+async def writes(page: Page, *words: str) -> None:
+    await page.focus("textarea")
+    await page.keyboard.press("Control+End")
+    for word in words:
+        await page.keyboard.insert_text(word)
+
+
+async def picture(browser: Browser, file: Path, *pages: Page) -> None:
+    """Both pages beside each other."""
+    shots = [base64.b64encode(await page.screenshot()).decode() for page in pages]
+    both = await browser.new_page(viewport={"width": 1240, "height": 470})
+    images = "".join(f"<img style='border-radius: 8px' src='data:image/png;base64,{shot}'>" for shot in shots)
+    await both.set_content(f"<body style='margin: 0; display: flex; gap: 20px'>{images}")
+    await both.screenshot(path=file, omit_background=True)
+
+
+@pytest.mark.browser
+async def test_two_people_keep_bookmarks_together(tmp_path: Path) -> None:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert chromium, "Chromium is needed: make setup installs it where apt is"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        first = program(tmp_path, "ann.db", "--name", "Ann", "--at", "ws://127.0.0.1:0")
+        async with first as (_, ticket, at_ann), program(tmp_path, "ben.db", ticket, "--name", "Ben") as (*_, at_ben):
+            ann, ben = await opened(browser, at_ann), await opened(browser, at_ben)
+            await _use(ann, ben)
+            if PICTURES:
+                await picture(browser, TOP / PICTURES / "bookmarks.png", ann, ben)
+        async with program(tmp_path, "ben.db", "--name", "Ben") as (*_, at_ben):
+            again = await opened(browser, at_ben)
+            await shows(again, *ITEMS)
+            assert (await again.input_value("textarea")).endswith("before Friday 🍵")
+        await browser.close()
+
+
+ITEMS = (
+    "Local-first software https://www.inkandswitch.com/local-first ★ 2 ✕",
+    "Automerge https://automerge.org ★ 1 ✕",
+    "Python https://www.python.org ★ ✕",
+)
+
+
+async def _use(ann: Page, ben: Page) -> None:
+    await add(ann, "Automerge", "https://automerge.org")
+    await add(ben, "Local-first software", "https://www.inkandswitch.com/local-first")
+    await add(ann, "Old news", "http://example.com")
+    await add(ben, "Python", "https://www.python.org")
+    for page in (ann, ben):
+        await page.wait_for_function("document.querySelectorAll('li').length === 4")
+    await add(ann, "", "ftp://example.com")
+    await ann.wait_for_function("document.querySelector('p').textContent.includes('is no address of a page')")
+    await ann.click("li:has-text('Old news') [title=Delete]")
+    for page in (ann, ben):
+        await page.click("li:has-text('Local-first') [title=Star]")
+    await ben.click("li:has-text('Automerge') [title=Star]")
+    await ann.fill("[name=url]", "")
+    await ann.click("li:has-text('Python') [title=Delete]", trial=True)
+    for page in (ann, ben):
+        await shows(page, *ITEMS)
+    await _write(ann, ben)
+
+
+async def _write(ann: Page, ben: Page) -> None:
+    """Both write the notes, one of them in the middle of what the other goes on with."""
+    await writes(ann, "Essay: all of us.")
+    await ben.wait_for_function("document.querySelector('textarea').value === 'Essay: all of us.'")
+    await ann.evaluate("document.querySelector('textarea').setSelectionRange(5, 5)")
+    await asyncio.gather(
+        writes(ben, *"\n\nAnn explains replicas ", "before Friday", " 🍵"), _insert(ann, *" on ", *"seven ", *"ideals")
+    )
+    text = "Essay on seven ideals: all of us.\n\nAnn explains replicas before Friday 🍵"
+    for page in (ann, ben):
+        await page.wait_for_function("text => document.querySelector('textarea').value === text", arg=text)
+        await page.wait_for_function("document.querySelector('#state').textContent === '● saved'")
+
+
+async def _insert(page: Page, *words: str) -> None:
+    await page.focus("textarea")
+    for word in words:
+        await page.keyboard.insert_text(word)
+
+
+def test_the_example_is_short_enough_to_begin_with() -> None:
+    assert 50 <= EXAMPLE.read_text().count("\n") <= 150

@@ -114,7 +114,7 @@ PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Bookmarks<
   ul { margin: 0; padding: 0; list-style: none; background: #fff; border: 1px solid #e4e0d5; border-radius: 8px }
   li { display: flex; align-items: center; gap: 12px; padding: 10px 14px } li + li { border-top: 1px solid #e4e0d5 }
   li a { flex: 1; min-width: 0; color: inherit; text-decoration: none } :focus { outline: 1px solid #1f7a6d }
-  li span { display: block; color: #a09d94; font-size: 13px; overflow: hidden; text-overflow: ellipsis }
+  li span { display: block; font-size: 80%; opacity: .5; overflow: hidden; text-overflow: ellipsis; white-space: pre }
   li button { border: 0; padding: 4px; background: none; color: #a09d94 } li button:hover, a:hover { color: #1f7a6d }
   p { margin: 4px 0; min-height: 20px; color: #b4532a; font-size: 13px } #state { color: #a09d94; font-size: 13px }
 </style><h1>Bookmarks <small>NAME</small></h1><h2>Notes</h2><div><form><input name="title" placeholder="Title">

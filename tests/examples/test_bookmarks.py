@@ -75,6 +75,8 @@ async def add(page: Page, title: str, url: str) -> None:
     await page.fill("[name=title]", title)
     await page.fill("[name=url]", url)
     await page.keyboard.press("Enter")
+    if url.startswith("http"):
+        await page.wait_for_function("document.querySelector('[name=url]').value === ''")  # it was taken
 
 
 async def shows(page: Page, *items: str) -> None:

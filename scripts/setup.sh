@@ -25,6 +25,7 @@ missing_packages() {
     command -v unshare >/dev/null || echo util-linux
     command -v initdb >/dev/null || compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null || echo postgresql
     command -v Xvfb >/dev/null || echo xvfb
+    command -v objdump >/dev/null || echo binutils
     "$PYTHON" -c 'import tkinter' 2>/dev/null || echo python3-tk
     fc-list 2>/dev/null | grep -qi emoji || echo fonts-noto-color-emoji
     missing_libraries

@@ -3,9 +3,9 @@
 Rows: {workload, library, n, median, p99, unit, limit}; the unit is milliseconds, one value a run: `median` is that of
 the runs, `p99` the worst of them. `n` is the number of runs.
 
-- gui-stall-qt-text, gui-stall-tk-text: 10,000 edits of another process, each its own change, at random places of the
-  text that is shown, sealed and sent as fast as that goes.
-- gui-stall-qt-rows, gui-stall-tk-rows: 10,000 rows, at random places of the list that is shown.
+- gui-stall-qt-text, and so for tk and textual: 10,000 edits of another process, each its own change, at random places
+  of the text that is shown, sealed and sent as fast as that goes.
+- gui-stall-qt-rows, and so for the others: 10,000 rows, at random places of the list that is shown.
 
 `-steady`: the same in a program that calls `lichen.blocking.steady`.
 """
@@ -26,7 +26,7 @@ from stall_models import Base, Line
 from two_devices import first_device, process
 from workloads_engine import row as measured
 
-WINDOW = Path(__file__).with_name("stall_window.py")
+SCRIPTS = {"qt": "stall_window.py", "tk": "stall_window.py", "textual": "stall_terminal.py"}
 COUNT, QUICK_COUNT = 10_000, 1_000
 RUNS, QUICK_RUNS = 3, 1
 READY_S = 600.0
@@ -36,7 +36,7 @@ HOW = {"": "as it is", "-steady": "steady"}
 def rows(quick: bool, only: str | None = None) -> Iterator[dict[str, Any]]:
     """Every row; some minutes. Tk's need a display."""
     count, runs = (QUICK_COUNT, QUICK_RUNS) if quick else (COUNT, RUNS)
-    for toolkit in ("qt", "tk"):
+    for toolkit in SCRIPTS:
         for what in ("text", "rows"):
             for name, how in HOW.items():
                 workload = f"gui-stall-{toolkit}-{what}{name}"
@@ -58,7 +58,7 @@ async def _measure(toolkit: str, what: str, how: str, count: int) -> dict[str, A
             await asyncio.to_thread(sessions.prepare)
             ticket = await space.invite(mode="auto", expires=timedelta(hours=1), hints=[str(listener)])
             arguments = (toolkit, what, f"sqlite:///{folder / 'b.db'}", ticket, note.id.hex(), str(count), how)
-            async with process(str(WINDOW), *arguments) as peer:
+            async with process(str(Path(__file__).with_name(SCRIPTS[toolkit])), *arguments) as peer:
                 assert (await peer.line(READY_S))["ready"]
                 rng = random.Random(1)
                 if what == "text":

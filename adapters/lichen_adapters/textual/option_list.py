@@ -6,9 +6,9 @@ import asyncio
 import contextvars
 import logging
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from sqlalchemy.sql.selectable import TypedReturnsRows
 from textual.content import Content
@@ -33,10 +33,10 @@ T = TypeVar("T")
 class LiveOption(Option, Generic[T]):
     """The option of a row: the same one as long as the row is in the list."""
 
-    def __init__(self, row: T, visual: Visual) -> None:
+    def __init__(self, row: T, look: _Look) -> None:
         self.row = row
-        self.look = _Look(visual)
-        super().__init__(self.look)
+        self.look = look
+        super().__init__(look)
 
 
 class LiveOptionList(OptionList, Generic[T]):
@@ -103,7 +103,10 @@ class LiveOptionList(OptionList, Generic[T]):
         return row
 
     def _on_mount(self, _: Mount) -> None:
-        """Begin to follow the rows."""
+        """Begin to follow the rows, once it is known how wide they are shown."""
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
         loop, context = asyncio.get_running_loop(), contextvars.copy_context()
 
         def deliver(call: Callable[[], None]) -> None:
@@ -115,11 +118,30 @@ class LiveOptionList(OptionList, Generic[T]):
         """Follow them no longer."""
         self._end()
 
-    def _follow(self, rows: Rows[T]) -> None:
+    def _follow(self, rows: Rows[T]) -> Iterator[None]:
+        """Ask how new rows look and how tall they are, in steps, and then show all at once."""
+        padding = self.get_component_styles("option-list--option").padding
+        width = self.scrollable_content_region.width - padding.width
+        looks: list[_Look] = []
+        for _, row in (*rows.difference.added, *rows.difference.changed):
+            looks.append(_Look(self._visual(row)))
+            if width > 0:  # it has its place on the screen
+                looks[-1].get_height(cast(RulesMap, self.styles), width)  # as Textual passes them
+            yield
+        self._show(rows, looks)
+
+    def _visual(self, row: T) -> Visual:
+        try:
+            return visualize(self, _printable(self._prompt(row)), markup=False)
+        except Exception:
+            log.exception("a row could not be shown")
+            return Content()
+
+    def _show(self, rows: Rows[T], looks: list[_Look]) -> None:
         highlighted = self.highlighted_option
         at_end = 0 < self.scroll_y >= self.max_scroll_y
         top = self._top()
-        self._change(rows)
+        self._change(rows, iter(looks))
         place = self.highlighted
         with self.prevent(OptionList.OptionHighlighted):
             self.set_options(self._items)
@@ -130,24 +152,17 @@ class LiveOptionList(OptionList, Generic[T]):
         self.scroll_to(y=self.max_scroll_y if at_end else self._line(*top), animate=False, immediate=True, force=True)
         self.post_message(self.Followed(self))
 
-    def _change(self, rows: Rows[T]) -> None:
+    def _change(self, rows: Rows[T], looks: Iterator[_Look]) -> None:
         difference, items = rows.difference, self._items
         for position in difference.removed:
             del items[position]
         for start, end in difference.moved:
             items.insert(end, items.pop(start))
         for position, row in difference.added:
-            items.insert(position, LiveOption(row, self._look(row)))
+            items.insert(position, LiveOption(row, next(looks)))
         for position, row in difference.changed:
             items[position].row = row
-            items[position].look.change(self._look(row))
-
-    def _look(self, row: T) -> Visual:
-        try:
-            return visualize(self, _printable(self._prompt(row)), markup=False)
-        except Exception:
-            log.exception("a row could not be shown")
-            return Content()
+            items[position].look.become(next(looks))
 
     # What is in view
 
@@ -177,12 +192,12 @@ class _Look(Visual):
     """What an option shows, which may change. How many lines it takes is asked of each option for each change."""
 
     def __init__(self, visual: Visual) -> None:
-        self.change(visual)
-
-    def change(self, visual: Visual) -> None:
-        """Show this from now on."""
         self._visual = visual
         self.width, self.lines = -1, 0
+
+    def become(self, other: _Look) -> None:
+        """Show what another shows, from now on."""
+        self._visual, self.width, self.lines = other._visual, other.width, other.lines
 
     def render_strips(self, width: int, height: int | None, style: Style, options: RenderOptions) -> list[Strip]:
         """As `Visual.render_strips`."""

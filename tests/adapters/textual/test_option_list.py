@@ -185,7 +185,28 @@ async def test_a_statement_that_cannot_be_followed_is_an_error_at_once(sessions:
         return LiveOptionList(sessions, select(Task).where(text("rank > 0")), lambda task: task.title)
 
     with pytest.raises(SessionMisuse):
-        async with Showing(make).run_test():
-            pass
+        async with Showing(make).run_test() as pilot:
+            await pilot.pause()
     with pytest.raises(KeyError):
         make().row(OptionList("x").options[0])
+
+
+async def test_many_rows_are_prepared_in_steps_with_the_programs_other_work_in_between(sessions: Sessions) -> None:
+    asked = list[str]()
+
+    def prompt(task: Task) -> str:
+        asked.append(task.title)
+        return task.title
+
+    await write(sessions, lambda _: [Task(title=f"number {number}", rank=number) for number in range(2_000)])
+    turns = set[int]()
+    app = Watching(lambda: LiveOptionList(sessions, BY_RANK, prompt))
+    async with app.run_test() as pilot:
+        shown = app.query_one(LiveOptionList)
+        while not shown.rows:
+            await asyncio.sleep(0)
+            turns.add(len(asked))
+        assert (len(shown.rows), len(asked)) == (2_000, 2_000)
+        assert len(turns) > 2, "while it was at work, others were too"
+        await pilot.pause()
+        assert lines(shown)[0] == "number 0"

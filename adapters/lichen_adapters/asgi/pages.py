@@ -132,6 +132,8 @@ class Pages:
         found = self.texts.named(name)
         place = found.function(**found.arguments(given))
         note, path = await place if inspect.isawaitable(place) else place
+        if note.failure is not None:  # what the application holds is of no more use, as after a full disk
+            note = await self._program.engine.document(note.id)
         return PageText(note, path, known, self._program.engine.derive_secret("lichen.asgi edits"))
 
     async def alone(self, client: str) -> None:

@@ -148,17 +148,16 @@ async def test_a_text_in_place_of_another_is_told_as_a_whole_or_its_difference(n
         await one.close()
 
 
-@pytest.mark.parametrize(
-    "steps",
-    [None, {}, [0], [""], [1.0], [True], [None], [5], [2, -3], ["\ud83d"], [[]], [10**30], ["x"] * 65_537],
-    ids=lambda steps: str(steps)[:20],
-)
-async def test_an_edit_that_is_none_changes_nothing(note: Document, steps: object) -> None:
+NO_STEPS: list[object] = [None, {}, [0], [""], [1.0], [True], [None], [5], [2, -3], ["\ud83d"], [[]], [10**30]]
+
+
+async def test_an_edit_that_is_none_changes_nothing(note: Document) -> None:
     page = Page(note)
     await page.told()
     heads = note.heads
-    with pytest.raises(BadFrame):
-        await page.text.write(1, 0, steps)
+    for steps in (*NO_STEPS, ["x"] * 65_537):
+        with pytest.raises(BadFrame):
+            await page.text.write(1, 0, steps)
     assert note.heads == heads
     await page.close()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from asgi_server import Program, ask, told
+from lichen.errors import StoreFull
 from lichen_adapters.asgi import bounds, pages, socket
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
@@ -151,6 +152,20 @@ async def test_a_page_that_comes_again_ends_what_served_it_before(program: Progr
         await ask(new, "edit", 1, number=1, seen=0, delta=["y"])
         assert (await told(new))["taken"] == 1
         assert program.body == "ymilk"
+
+
+async def test_a_page_comes_back_to_a_text_after_its_document_could_not_be_saved(program: Program) -> None:
+    assert program.note is not None
+    async with program.socket() as page:
+        await ask(page, "text", 1, **CLIENT)
+        await told(page)
+        program.note._opened.fail(StoreFull("no space is left"))
+        failed = await told(page)
+        assert (failed["error"]["type"], failed["again"]) == ("StoreFull", True)
+        await ask(page, "text", 1, **CLIENT)
+        assert (await told(page))["opened"]["text"] == "milk"
+        await ask(page, "edit", 1, number=1, seen=0, delta=["oat "])
+        assert (await told(page))["taken"] == 1
 
 
 async def test_foreign_pages_are_refused_and_those_without_a_token_told_so(program: Program) -> None:

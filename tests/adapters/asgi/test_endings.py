@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -93,35 +92,53 @@ async def test_ctrl_c_ends_it_with_pages_open_and_nothing_that_was_saved_is_lost
 
 
 async def test_a_page_that_outlives_kills_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    """Someone types on while the program is killed, at another moment of its saving each time, and started again."""
-    chance = random.Random(3)
+    """Someone types on while the program is killed: in the middle of saving, and when an edit is on disk of which the
+    page has not heard.
+    """
     typed = ""
     port = 0
     async with node_page() as page:
         await page.do("begin")
         for round_ in range(3):
-            async with process(tmp_path, port) as served:
+            async with process(tmp_path, port) as served, served.socket() as socket:
                 port = served.port
-                async with served.socket() as socket:
-                    await page.do("open")
-                    hearing = asyncio.create_task(_hear(page, socket))
-                    await _send_until(page, socket, lambda: page.saved and not page.read_only)
-                    for _ in range(chance.randint(5, 40)):
-                        word = f"{round_}{chance.choice('aé😀')} "
-                        await page.do("type", at=len(page.value.encode("utf-16-le")) // 2, gone=0, come=word)
-                        typed += word
-                        await _send(page, socket)
-                    if round_ == 2:
-                        await _send_until(page, socket, lambda: page.saved)
-                    served.process.kill()
-                    await hearing
+                await page.do("open")
+                hearing = asyncio.create_task(_hear(page, socket))
+                await _send_until(page, socket, lambda: page.saved and not page.read_only)
+                for number in range(20):
+                    typed += await _type(page, f"{round_}.{number}😀 ")
+                    await _send(page, socket)
+                if round_ == 1:
+                    await _send_until(page, socket, lambda: page.saved)
+                    hearing.cancel()
+                    typed += await _saved_unheard(served, page, socket, "unheard ")
+                elif round_ == 2:
+                    await _send_until(page, socket, lambda: page.saved)
+                served.process.kill()
+                await asyncio.wait([hearing])
             page.sent.clear()
             if round_ < 2:
-                await page.do("type", at=0, gone=0, come=f"away{round_} ")
-                typed = f"away{round_} " + typed
+                typed += await _type(page, f"away{round_} ")
                 await page.do("lose")
         assert page.value == typed
     assert await text_of(tmp_path) == typed
+
+
+async def _type(page: NodePage, word: str) -> str:
+    await page.do("type", at=len(page.value.encode("utf-16-le")) // 2, gone=0, come=word)
+    return word
+
+
+async def _saved_unheard(served: Served, page: NodePage, socket: ClientConnection, word: str) -> str:
+    """Type a word that is on disk, as another page hears, when this one has heard nothing of it."""
+    async with served.socket() as other:
+        await ask(other, "text", 1, name="notes", client="another page here", flying=0)
+        await told(other)
+        await _type(page, word)
+        await _send(page, socket)
+        assert word in (await told(other))["changed"]
+    assert not page.saved
+    return word
 
 
 async def _hear(page: NodePage, socket: ClientConnection) -> None:

@@ -423,7 +423,7 @@ def test_a_text_ends_with_its_editor_however_it_goes(
     editor.setDocument(lasting)
     Pad(window, note, editor)
     shiboken6.delete(editor)
-    assert note.asynchronous._opened.listeners == []
+    until(lambda: note.asynchronous._opened.listeners == [])
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 

@@ -22,6 +22,7 @@ ELSEWHERE = {
     "lichen_crdt/typed/pydantic_schema.py": ["pydantic"],
     "lichen_adapters/qt/__init__.py": ["qt"],
     "lichen_adapters/qt/following.py": ["qt"],
+    "lichen_adapters/qt/interrupting.py": ["qt"],
     "lichen_adapters/qt/painting.py": ["qt"],
     "lichen_adapters/qt/rows.py": ["qt"],
     "lichen_adapters/qt/scrolling.py": ["qt"],

@@ -145,7 +145,12 @@ class _Calls:
     def _work(self) -> None:
         """The query wakes nobody until `next` has returned None: until then it is either here, or with the callback."""
         with _logged():
-            rows = None if self._ended else self._query.next()
+            try:
+                rows = None if self._ended else self._query.next()
+            except Exception:
+                if not self._sessions.feed.closed:  # else it ends with them
+                    raise
+                return
             if rows is not None:
                 self._give(rows)
 

@@ -12,6 +12,7 @@ except ImportError as error:
 
 from lichen_adapters.qt.following import ROW as ROW
 from lichen_adapters.qt.following import Column as Column
+from lichen_adapters.qt.interrupting import quit_on_interrupt as quit_on_interrupt
 from lichen_adapters.qt.painting import paint_at_once as paint_at_once
 from lichen_adapters.qt.rows import ListRows as ListRows
 from lichen_adapters.qt.rows import TableRows as TableRows
@@ -20,4 +21,15 @@ from lichen_adapters.qt.signals import SpaceSignals as SpaceSignals
 from lichen_adapters.qt.text import SyncedText as SyncedText
 from lichen_adapters.qt.threads import Queued as Queued
 
-__all__ = ["ROW", "Column", "ListRows", "Peer", "Queued", "SpaceSignals", "SyncedText", "TableRows", "paint_at_once"]
+__all__ = [
+    "ROW",
+    "Column",
+    "ListRows",
+    "Peer",
+    "Queued",
+    "SpaceSignals",
+    "SyncedText",
+    "TableRows",
+    "paint_at_once",
+    "quit_on_interrupt",
+]

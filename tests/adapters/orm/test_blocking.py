@@ -169,6 +169,25 @@ def test_a_callback_that_is_a_generator_function_shares_its_thread(sessions: Ses
     assert ended == [[]], "it is not gone on with when nobody follows any more"
 
 
+def test_a_live_query_that_was_about_to_run_when_sessions_were_closed_says_nothing(
+    sessions: Sessions, space: Space, caplog: pytest.LogCaptureFixture
+) -> None:
+    inbox, hold = Inbox(), threading.Event()
+    call_live(sessions, TITLES, lambda _: None, deliver=inbox)
+    call = inbox._calls.get(timeout=20)
+    for _ in range(sessions.readers._max_workers):  # type: ignore[attr-defined]  # of the pool that it is
+        sessions.readers.submit(hold.wait)
+    add(sessions, space, "Milk")
+    call()
+    closing = threading.Thread(target=sessions.close)
+    closing.start()
+    while not sessions.feed.closed:
+        time.sleep(0)
+    hold.set()
+    closing.join()
+    assert caplog.text == ""
+
+
 def test_rows_that_are_shown_after_the_sessions_were_closed_are_the_last(sessions: Sessions, space: Space) -> None:
     inbox, shown = Inbox(), list[list[str]]()
     call_live(sessions, TITLES, lambda rows: shown.append(list(rows)), deliver=inbox)

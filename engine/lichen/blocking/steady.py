@@ -7,8 +7,9 @@ import sys
 
 SWITCH_S = 0.0005
 """After so long another thread gets to compute; ten times as long, as it is from the start, is much for a window."""
-YOUNG = 20_000
-"""So many more objects are made before the collector looks at the young ones."""
+YOUNG, TIMES, RARELY = 5_000, 5, 200
+"""Objects that are made before the collector looks through them; how often before it looks through those that stayed,
+some milliseconds; and how often that before all."""
 
 
 def steady() -> None:
@@ -19,5 +20,5 @@ def steady() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(YOUNG, 20, 100)
+    gc.set_threshold(YOUNG, TIMES, RARELY)
     sys.setswitchinterval(SWITCH_S)

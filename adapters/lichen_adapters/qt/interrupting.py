@@ -5,9 +5,9 @@ from __future__ import annotations
 import atexit
 import signal
 import socket
+from contextlib import suppress
 
 from PySide6.QtCore import QCoreApplication, QSocketNotifier
-from shiboken6 import isValid
 
 
 def quit_on_interrupt(application: QCoreApplication) -> None:
@@ -26,7 +26,7 @@ def quit_on_interrupt(application: QCoreApplication) -> None:
 
     def end() -> None:
         atexit.unregister(end)
-        if isValid(notifier):
+        with suppress(RuntimeError):  # it went with the application
             notifier.setEnabled(False)
         signal.set_wakeup_fd(woke)
         for number, handler in before.items():

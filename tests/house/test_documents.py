@@ -22,7 +22,14 @@ EXAMPLE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 ROOTS = ("crdt", "engine", "transports", "adapters", "demo_app")
 
 # Examples that need more than their own page, each with its own test: below, and in `tests/adapters`.
-APART = {"explanation/paths.md", "howto/asgi.md", "howto/textual.md", "howto/tk.md", "tutorial/two-devices.md"}
+APART = {
+    "explanation/paths.md",
+    "howto/asgi.md",
+    "howto/qt.md",
+    "howto/textual.md",
+    "howto/tk.md",
+    "tutorial/two-devices.md",
+}
 
 
 def examples(page: str) -> list[str]:

@@ -7,6 +7,7 @@ WEB := demo_app/web
 INTEROP := tests/interop
 MODULE := --bundle --minify --format=esm --target=es2022 --charset=utf8
 ARGS ?=
+WORKERS ?= 2
 TARGET ?= load
 SECONDS ?= 600
 
@@ -41,8 +42,8 @@ $(VENV)/.lichen-built: $(VENV)/.lichen-environment $(SOURCES)
 	@if [ -n "$$(find $(SOURCES) -newer $@)" ]; then VENV=$(VENV) bash scripts/setup.sh build; fi
 	@touch $@
 
-test: setup ## Run the whole test suite (ARGS="tests/engine -k word" for a part)
-	$(BIN)/pytest $(ARGS)
+test: setup ## Run the whole test suite (ARGS="tests/engine -k word" for a part; WORKERS=1 for one after the other)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 props: setup ## Random replicas hold the promises of lichen_crdt (EXAMPLES=n SEED=n, else a random seed)
 	EXAMPLES=$(EXAMPLES) SEED=$(or $(SEED),random) $(BIN)/pytest -q -s --timeout 0 tests/crdt/test_properties.py

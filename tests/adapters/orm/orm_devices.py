@@ -121,12 +121,9 @@ class Device:
             self.store = Store.open(self._path, KEY)
         else:
             self.store = Store(PostgresDatabase(self._url, lambda wrapped: (KEY, wrapped or b"wrapped")))
-        with contextlib.ExitStack() as failed:
-            failed.callback(self.store.close)
-            self.store.write(lambda conn: [add_space(conn, space, 0, None) for space in (SPACE, OTHER_SPACE)]).result(9)
-            self.sessions = Sessions(self, self._base)
-            self.sessions.prepare(create=create)
-            failed.pop_all()
+        self.store.write(lambda conn: [add_space(conn, space, 0, None) for space in (SPACE, OTHER_SPACE)]).result(9)
+        self.sessions = Sessions(self, self._base)
+        self.sessions.prepare(create=create)
 
     def stop(self) -> None:
         """Close the store; a session that is writing is lost."""

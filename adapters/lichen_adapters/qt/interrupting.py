@@ -7,7 +7,7 @@ import signal
 import socket
 from contextlib import suppress
 
-from PySide6.QtCore import QCoreApplication, QSocketNotifier
+from PySide6.QtCore import QCoreApplication, QSocketNotifier, QTimer
 
 
 def quit_on_interrupt(application: QCoreApplication) -> None:
@@ -18,16 +18,18 @@ def quit_on_interrupt(application: QCoreApplication) -> None:
     here, there = socket.socketpair()
     there.setblocking(False)
     woke = signal.set_wakeup_fd(there.fileno(), warn_on_full_buffer=False)
-    before = {
-        number: signal.signal(number, lambda *_: application.quit()) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    quitting = QTimer(application, interval=0)  # again and again: `quit` does nothing before the loop has begun
+    quitting.timeout.connect(application.quit)
+    before = {number: signal.signal(number, lambda *_: quitting.start()) for number in (signal.SIGINT, signal.SIGTERM)}
     notifier = QSocketNotifier(here.fileno(), QSocketNotifier.Type.Read, application)
     notifier.activated.connect(lambda: here.recv(64))
 
     def end() -> None:
         atexit.unregister(end)
-        with suppress(RuntimeError):  # it went with the application
+        with suppress(RuntimeError):  # they went with the application
+            quitting.stop()
             notifier.setEnabled(False)
+            notifier.activated.disconnect()
         signal.set_wakeup_fd(woke)
         for number, handler in before.items():
             signal.signal(number, handler)

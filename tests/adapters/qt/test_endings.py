@@ -72,3 +72,21 @@ def test_a_window_that_is_stopped_at_any_moment_loses_nothing_it_was_told(tmp_pa
         assert (program.returncode, errors) == (0, "")
         assert not (tmp_path / "notes.db-wal").exists(), "the store was closed as it should be"
     assert told <= numbers_in(url)[-1] <= told + 1
+
+
+def test_ctrl_c_ends_a_program_whose_loop_has_not_begun() -> None:
+    program = """
+import signal
+from PySide6.QtCore import QCoreApplication
+from lichen_adapters.qt import quit_on_interrupt
+before = signal.getsignal(signal.SIGINT)
+application = QCoreApplication([])
+quit_on_interrupt(application)
+signal.raise_signal(signal.SIGINT)
+application.processEvents()
+application.exec()
+assert signal.getsignal(signal.SIGINT) is before
+"""
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

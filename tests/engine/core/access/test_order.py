@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given, settings
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 from lichen.core.access.log import AccessLog, Outcome
 from lichen.ids import MemberId, OpId
@@ -184,15 +184,18 @@ def test_pasts_are_those_of_a_walk_along_the_parents(script: Script, seed: int) 
 
 
 def test_random_logs_reach_every_kind_of_operation_and_both_outcomes() -> None:
+    kinds = {"ADD_MEMBER", "ADD_DEVICE", "EPOCH", "WRAP", "MERGE"}
+    wanted = {(kind, outcome) for kind in kinds for outcome in (Outcome.VALID, Outcome.INVALID)}
+    wanted.add(("GENESIS", Outcome.VALID))
     seen: set[tuple[str, Outcome]] = set()
 
-    @settings(database=None, derandomize=True, max_examples=300)
+    @settings(database=None, max_examples=100)
     @given(script=scripts())
     def collect(script: Script) -> None:
         log = AccessLog(script.space)
         seen.update((operation.kind.name, log.add(operation)) for operation in script.operations)
 
-    collect()
-    kinds = {"ADD_MEMBER", "ADD_DEVICE", "EPOCH", "WRAP", "MERGE"}
-    assert {kind for kind, outcome in seen if outcome is Outcome.VALID} == kinds | {"GENESIS"}
-    assert {kind for kind, outcome in seen if outcome is Outcome.INVALID} == kinds
+    for number in range(20):
+        if not seen >= wanted:
+            seed(number)(collect)()
+    assert {one for one in seen if one[1] in (Outcome.VALID, Outcome.INVALID)} == wanted

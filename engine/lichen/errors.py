@@ -35,7 +35,7 @@ from __future__ import annotations
 class LichenError(Exception):
     """The base of every error that lichen raises.
 
-    The message says what happened and to what; `hint` says what to do, and may be empty.
+    The message says what happened and to what; `hint` says what to do, and may be empty. A traceback shows both.
     """
 
     hint: str
@@ -43,6 +43,8 @@ class LichenError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+        if hint:
+            self.add_note(hint)
 
 
 class ConfigError(LichenError):

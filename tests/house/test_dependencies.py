@@ -32,7 +32,7 @@ ELSEWHERE = {
     "lichen_transports/rtc_library.py": ["webrtc"],
     **{
         f"lichen_adapters/asgi/{name}.py": ["asgi"]
-        for name in ("errors", "events", "guard", "pages", "program", "socket")
+        for name in ("__init__", "errors", "events", "guard", "pages", "program", "socket")
     },
     "lichen_adapters/asgi/fastapi.py": ["fastapi"],
     "lichen_notes/desk.py": ["demo"],

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
-from fastapi import Depends
+try:
+    from fastapi import Depends
+except ImportError as error:
+    raise ImportError(
+        "lichen_adapters.asgi.fastapi needs FastAPI: pip install 'lichen[fastapi]'", name="fastapi"
+    ) from error
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from lichen_adapters.asgi.program import Lichen

@@ -81,6 +81,7 @@ class LiveOptionList(OptionList, Generic[T]):
         self._sessions, self._statement, self._reads, self._prompt = sessions, statement, reads, prompt
         self._items: list[LiveOption[T]] = []
         self._end: Callable[[], None] = lambda: None
+        self._gone = False
 
     @property
     def rows(self) -> list[T]:
@@ -104,9 +105,12 @@ class LiveOptionList(OptionList, Generic[T]):
 
     def _on_mount(self, _: Mount) -> None:
         """Begin to follow the rows, once it is known how wide they are shown."""
+        self._gone = False
         self.call_after_refresh(self._begin)
 
     def _begin(self) -> None:
+        if self._gone:  # before it was shown
+            return
         loop, context = asyncio.get_running_loop(), contextvars.copy_context()
 
         def deliver(call: Callable[[], None]) -> None:
@@ -116,6 +120,7 @@ class LiveOptionList(OptionList, Generic[T]):
 
     def _on_unmount(self) -> None:
         """Follow them no longer."""
+        self._gone = True
         self._end()
 
     def _follow(self, rows: Rows[T]) -> Iterator[None]:

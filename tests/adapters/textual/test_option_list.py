@@ -180,6 +180,18 @@ async def test_a_list_that_is_gone_follows_no_longer(sessions: Sessions, caplog:
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+async def test_a_list_that_goes_before_it_is_shown_follows_nothing(sessions: Sessions) -> None:
+    async with list_of(sessions, "ab") as (shown, pilot, app):
+        await shown.remove()
+        for _ in range(3):
+            brief = LiveOptionList(sessions, BY_RANK, lambda task: task.title)
+            mounting = app.mount(brief)
+            await brief.remove()
+            await mounting
+        await pilot.pause()
+        assert not sessions.feed.listened
+
+
 async def test_a_statement_that_cannot_be_followed_is_an_error_at_once(sessions: Sessions) -> None:
     def make() -> LiveOptionList[Task]:
         return LiveOptionList(sessions, select(Task).where(text("rank > 0")), lambda task: task.title)

@@ -67,6 +67,7 @@ async def opened(browser: Browser, address: str) -> Page:
     page.set_default_timeout(20_000)
     page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))
     await page.goto(address)
+    await page.wait_for_selector("#state", state="attached")
     await page.wait_for_function("document.querySelector('#state').textContent === '● saved'")
     return page
 

@@ -2,21 +2,26 @@
 
 Any site in a browser can reach a server on this computer. So a request must name this server (`Host`: else a foreign
 page could come under a name of its own, which it lets point here), must not come from a page of another origin
-(`Origin`, `Sec-Fetch-Site`), and must carry a token: in a cookie that no foreign site's request brings
-(`SameSite=Strict`), or as `Authorization: Bearer` from programs. The token is a secret of this device, the same at
-every start, so that a page that stays open while the program is started again goes on.
+(`Origin`, `Sec-Fetch-Site`), and must carry a key: in a cookie that no foreign site's request brings
+(`SameSite=Strict`), or as `Authorization: Bearer` from programs. No key tells anything of another.
+
+The cookie comes from the address that a person opens. What stands there is read by others, in a log, a history or a
+list of processes: it is another key at each start. Cookies know no ports: another server of this computer that is
+opened in the same browser under the same name is sent the cookie, and could use it.
 """
 
 from __future__ import annotations
 
 import hmac
+import html
 from collections.abc import Callable, Iterable
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from lichen.errors import ConfigError
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
-from starlette.responses import JSONResponse, RedirectResponse
+from starlette.responses import HTMLResponse, JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lichen_adapters.asgi.bounds import REFUSED
@@ -31,13 +36,25 @@ NO_TOKEN = "this page was opened without the program's token"
 HINT = "open the address that the program shows"
 
 
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """What lets in, three texts that tell nothing of each other."""
+
+    address: str
+    """In the address that a person opens; of one start."""
+    cookie: str
+    """Of pages; the same at every start, so that a page that stays open meanwhile goes on."""
+    token: str
+    """Of programs, as `Authorization: Bearer`; the same at every start."""
+
+
 class Guard:
     """ASGI middleware around an application, with every route, static files and websockets in it."""
 
-    def __init__(self, app: ASGIApp, token: Callable[[], str], hosts: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, keys: Callable[[], Keys], hosts: Iterable[str] = ()) -> None:
         """`hosts` are names under which the program may be reached beside loopback ones, without ports."""
         self._app = app
-        self._token = token
+        self._keys = keys
         self._hosts = LOOPBACK | {host.lower() for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,7 +68,7 @@ class Guard:
             await _refuse(scope, receive, send, refusal)
         elif entry := self._entry(scope):
             await entry(scope, receive, send)
-        elif self._has_token(scope, headers):
+        elif self._has_key(scope, headers):
             await self._app(scope, receive, send)
         else:
             await _ask_for_token(scope, receive, send)
@@ -69,39 +86,44 @@ class Guard:
         own = headers.get("sec-fetch-site", "none") in ("none", "same-origin")
         return "" if own or opened else FOREIGN
 
-    def _has_token(self, scope: Scope, headers: Headers) -> bool:
-        kind, _, bearer = headers.get("authorization", "").partition(" ")
-        return self._is_token(
-            bearer if kind.lower() == "bearer" else HTTPConnection(scope).cookies.get(_cookie_of(scope), "")
-        )
-
-    def _is_token(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode("utf-8", "replace"), self._token().encode())
+    def _has_key(self, scope: Scope, headers: Headers) -> bool:
+        kind, _, token = headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer":
+            return _same(token, self._keys().token)
+        return _same(HTTPConnection(scope).cookies.get(_cookie_of(scope), ""), self._keys().cookie)
 
     def _entry(self, scope: Scope) -> ASGIApp | None:
-        """An answer to the address with the token: the cookie, and the same address without it."""
+        """An answer to the address with its key: the cookie, and a page that goes on to the address without it.
+
+        Not a redirect, at which a browser that comes from a link of another site would leave the cookie out.
+        """
         if scope["type"] != "http" or scope["method"] != "GET":
             return None
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        if not any(name == PARAMETER and self._is_token(value) for name, value in query):
+        if not any(name == PARAMETER and _same(value, self._keys().address) for name, value in query):
             return None
         rest = urlencode([(name, value) for name, value in query if name != PARAMETER])
-        path = "/" + scope["path"].lstrip("/\\")
-        found = RedirectResponse(
-            f"{path}?{rest}" if rest else path, 303, {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+        path = "/" + quote(scope["path"].lstrip("/\\"))
+        place = html.escape(f"{path}?{rest}" if rest else path)
+        found = HTMLResponse(
+            f'<!doctype html><meta http-equiv="refresh" content="0;url={place}"><a href="{place}">Go on</a>',
+            headers={"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"},
         )
-        found.set_cookie(
-            _cookie_of(scope), self._token(), httponly=True, samesite="strict", secure=scope["scheme"] == "https"
-        )
+        secure = scope["scheme"] == "https"
+        found.set_cookie(_cookie_of(scope), self._keys().cookie, httponly=True, samesite="strict", secure=secure)
         return found
 
 
-def with_token(address: str, token: str) -> str:
+def with_key(address: str, key: str) -> str:
     """The address that a person opens. Raises `ConfigError` for what is no address of a page."""
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
+    try:
+        parts = urlsplit(address)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # half an IPv6 address, or no port
+        known = False
+    if not known:
         raise ConfigError(f"{address!r} is no address of a page", hint="such as http://127.0.0.1:8000")
-    query = urlencode([*parse_qsl(parts.query), (PARAMETER, token)])
+    query = urlencode([*parse_qsl(parts.query, keep_blank_values=True), (PARAMETER, key)])
     return parts._replace(path=parts.path or "/", query=query).geturl()
 
 
@@ -118,6 +140,10 @@ async def _ask_for_token(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.accept"})
     await _refuse(scope, receive, send, NO_TOKEN)
+
+
+def _same(given: str, key: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), key.encode())
 
 
 def _cookie_of(scope: Scope) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from starlette.responses import Response
 
 from lichen_adapters.asgi.ending import heard_first
 from lichen_adapters.asgi.errors import answer, conflict
-from lichen_adapters.asgi.guard import Guard, with_token
+from lichen_adapters.asgi.guard import Guard, Keys, with_key
 from lichen_adapters.asgi.pages import FindText, Pages, Query
 from lichen_adapters.asgi.rows import AsJson, row_as_json
 from lichen_adapters.orm import AsyncSessions, Sessions
@@ -37,6 +38,7 @@ class _Open:
     """What is there while the server runs."""
 
     engine: Engine
+    keys: Keys
     sessions: Sessions | None
     async_sessions: AsyncSessions | None
 
@@ -93,14 +95,19 @@ class Lichen:
             yield engine
 
     async def _open_sessions(self, engine: Engine, stack: AsyncExitStack) -> _Open:
+        keys = Keys(
+            address=secrets.token_urlsafe(24),
+            cookie=engine.derive_secret("lichen.asgi cookie").hex(),
+            token=engine.derive_secret("lichen.asgi token").hex(),
+        )
         if self._base is None:
-            return _Open(engine, None, None)
+            return _Open(engine, keys, None, None)
         sessions = Sessions(engine, self._base)
         stack.callback(sessions.close)
         await asyncio.to_thread(sessions.prepare)
         async_sessions = AsyncSessions(sessions)
         stack.push_async_callback(async_sessions.close)
-        return _Open(engine, sessions, async_sessions)
+        return _Open(engine, keys, sessions, async_sessions)
 
     def _forget(self) -> None:
         self._here, self.space = None, None
@@ -116,7 +123,7 @@ class Lichen:
         app.mount(path, Starlette(routes=self._pages.routes, exception_handlers={LichenError: answer}))
         app.add_exception_handler(LichenError, answer)
         app.add_exception_handler(IntegrityError, conflict)
-        app.add_middleware(Guard, token=lambda: self.token, hosts=self._hosts)
+        app.add_middleware(Guard, keys=lambda: self._open.keys, hosts=self._hosts)
 
     # What is there while it is open
 
@@ -166,12 +173,12 @@ class Lichen:
 
     @property
     def token(self) -> str:
-        """What every request carries; the same at every start."""
-        return self.engine.derive_secret("lichen.asgi token").hex()
+        """What requests of other programs carry, as `Authorization: Bearer`; the same at every start."""
+        return self._open.keys.token
 
     def address(self, page: str) -> str:
-        """What a person opens to come to a page: its address with the token. Raises `ConfigError`."""
-        return with_token(page, self.token)
+        """What a person opens to come to a page: its address with a key of this start. Raises `ConfigError`."""
+        return with_key(page, self._open.keys.address)
 
     # What pages may ask for
 

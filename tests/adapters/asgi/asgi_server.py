@@ -120,7 +120,7 @@ class Program:
     @property
     def headers(self) -> dict[str, str]:
         """Those of the program's own page."""
-        return {"Origin": self.url, "Cookie": f"lichen_{self.url.rpartition(':')[2]}={self.lichen.token}"}
+        return {"Origin": self.url, "Cookie": f"lichen_{self.url.rpartition(':')[2]}={self.lichen._open.keys.cookie}"}
 
     def socket(self, headers: dict[str, str] | None = None, **options: Any) -> connect:
         """A websocket as a page has it."""

@@ -24,6 +24,7 @@ async def opened(where: Browser | BrowserContext, program: Program) -> Page:
     page.set_default_timeout(20_000)
     page.on("pageerror", lambda error: pytest.fail(f"the page failed: {error}"))
     await page.goto(program.lichen.address(program.url))
+    await page.wait_for_url(f"{program.url}/")
     await state(page, "true true")
     return page
 
@@ -216,6 +217,21 @@ async def test_a_page_of_another_origin_is_refused_and_changes_nothing(browser: 
         await context.close()
     assert reached == ["own"]
     assert program.body == "milk"
+
+
+async def test_a_link_on_another_site_may_lead_to_the_address(browser: Browser, program: Program) -> None:
+    async def foreign(_request: Request) -> HTMLResponse:
+        return HTMLResponse(f'<a href="{program.lichen.address(program.url)}">Notes</a>')
+
+    async with served(Starlette(routes=[Route("/", foreign)])) as url:
+        page = await browser.new_page()
+        page.set_default_timeout(20_000)
+        await page.goto(url.replace("127.0.0.1", "localhost"))
+        await page.click("a")
+        await page.wait_for_url(f"{program.url}/")
+        await state(page, "true true")
+        assert await page.evaluate("document.referrer") == ""
+        await page.close()
 
 
 async def test_a_page_without_the_token_is_told_so_and_does_not_ask_again(browser: Browser, program: Program) -> None:

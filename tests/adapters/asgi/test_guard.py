@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from lichen.errors import ConfigError
-from lichen_adapters.asgi.guard import Guard, with_token
+from lichen_adapters.asgi.guard import Guard, Keys, with_key
 from starlette.types import Receive, Scope, Send
 
-TOKEN = "a secret"
+KEYS = Keys(address="a key", cookie="a secret", token="a token")
 HOST = "127.0.0.1:8000"
 OWN = {"host": HOST, "origin": f"http://{HOST}"}
 
@@ -33,7 +34,7 @@ async def ask(headers: dict[str, str], method: str = "GET", path: str = "/", que
     raw = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     scope = {"type": "http", "method": method, "path": path, "query_string": query.encode(), "scheme": "http"}
     scope |= {"headers": raw, "server": ("127.0.0.1", 8000)} | more
-    await Guard(app, lambda: TOKEN, hosts=["notes.example"])(scope, receive, send)
+    await Guard(app, lambda: KEYS, hosts=["notes.example"])(scope, receive, send)
     return answered
 
 
@@ -41,9 +42,11 @@ async def ask(headers: dict[str, str], method: str = "GET", path: str = "/", que
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 async def test_the_program_s_own_page_is_let_in(kind: str, method: str) -> None:
     scheme = "http" if kind == "http" else "ws"
-    cookie = OWN | {"cookie": f"lichen_8000={TOKEN}"}
+    cookie = OWN | {"cookie": f"lichen_8000={KEYS.cookie}"}
     assert (await ask(cookie, method, type=kind, scheme=scheme))["reached"]
-    assert (await ask({"host": HOST, "authorization": f"Bearer {TOKEN}"}, method, type=kind, scheme=scheme))["reached"]
+    assert (await ask({"host": HOST, "authorization": f"Bearer {KEYS.token}"}, method, type=kind, scheme=scheme))[
+        "reached"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +69,7 @@ async def test_the_program_s_own_page_is_let_in(kind: str, method: str) -> None:
 )
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 async def test_foreign_pages_and_names_are_refused_also_with_the_token(kind: str, changed: dict[str, str]) -> None:
-    headers = {"host": HOST, "origin": f"http://{HOST}", "cookie": f"lichen_8000={TOKEN}"} | changed
+    headers = {"host": HOST, "origin": f"http://{HOST}", "cookie": f"lichen_8000={KEYS.cookie}"} | changed
     found = await ask({name: value for name, value in headers.items() if value or name == "host"}, type=kind)
     assert not found["reached"]
     if kind == "http":
@@ -90,20 +93,30 @@ async def test_without_the_token_a_page_is_refused(cookie: str) -> None:
     )
 
 
-async def test_the_address_with_the_token_gives_the_cookie_and_a_plain_address() -> None:
-    found = await ask(
-        {"host": "localhost:8000"},
-        path="/list",
-        query="tag=a+b&token=a+secret",
-    )
+async def test_no_key_is_of_use_in_the_place_of_another() -> None:
+    for key in (KEYS.address, KEYS.token):
+        assert not (await ask({"host": HOST, "cookie": f"lichen_8000={key}"}))["reached"]
+    for key in (KEYS.address, KEYS.cookie):
+        assert not (await ask({"host": HOST, "authorization": f"Bearer {key}"}))["reached"]
+    for key in (KEYS.token, KEYS.cookie):
+        assert "set-cookie" not in await _headers("/", urlencode({"token": key}))
+
+
+async def test_the_address_with_its_key_gives_the_cookie_and_goes_on_to_a_plain_address() -> None:
+    found = await ask({"host": "localhost:8000"}, path='/li"st', query="tag=a+b&x=&y=1&token=a+key")
     assert not found["reached"]
-    assert (await _headers("/list", "tag=a+b&token=a+secret"))["location"] == "/list?tag=a+b"
-    headers = await _headers("//evil.example/", "token=a+secret")
-    assert headers["location"] == "/evil.example/"
+    assert b'content="0;url=/li%22st?tag=a+b&amp;x=&amp;y=1"' in found["body"]
+    assert (
+        b'content="0;url=/evil.example/"'
+        in (await ask({"host": HOST}, path="//evil.example/", query="token=a+key"))["body"]
+    )
+    headers = await _headers("/", "token=a+key")
+    assert headers["set-cookie"].startswith('lichen_8000="a secret"')
     assert "httponly" in headers["set-cookie"].lower()
     assert "samesite=strict" in headers["set-cookie"].lower()
-    assert not (await ask({"host": HOST}, "POST", query="token=a+secret"))["reached"]
-    assert "location" not in await _headers("/", "token=wrong")
+    assert (headers["cache-control"], headers["referrer-policy"]) == ("no-store", "no-referrer")
+    assert b"Forbidden" in (await ask({"host": HOST}, "POST", query="token=a+key"))["body"]
+    assert "set-cookie" not in await _headers("/", "token=wrong")
 
 
 async def _headers(path: str, query: str) -> dict[str, str]:
@@ -119,20 +132,21 @@ async def _headers(path: str, query: str) -> dict[str, str]:
         found.update({name.decode(): value.decode() for name, value in message.get("headers", ())})
 
     scope = {"type": "http", "method": "GET", "path": path, "query_string": query.encode(), "scheme": "http"}
-    await Guard(app, lambda: TOKEN)(
+    await Guard(app, lambda: KEYS)(
         scope | {"headers": [(b"host", b"[::1]:8000")], "server": ("::1", 8000)}, receive, send
     )
     return found
 
 
 async def test_other_names_of_the_program_are_those_that_it_was_given() -> None:
-    headers = {"host": "Notes.example", "origin": "http://notes.example", "authorization": f"bearer {TOKEN}"}
+    headers = {"host": "Notes.example", "origin": "http://notes.example", "authorization": f"bearer {KEYS.token}"}
     assert (await ask(headers))["reached"]
     assert (await ask({}, type="lifespan"))["reached"]
 
 
-def test_an_address_gets_the_token() -> None:
-    assert with_token("http://127.0.0.1:8000", "ab") == "http://127.0.0.1:8000/?token=ab"
-    assert with_token("http://localhost/list?tag=x", "ab") == "http://localhost/list?tag=x&token=ab"
-    with pytest.raises(ConfigError, match="no address"):
-        with_token("127.0.0.1", "ab")
+def test_an_address_gets_the_key() -> None:
+    assert with_key("http://127.0.0.1:8000", "ab") == "http://127.0.0.1:8000/?token=ab"
+    assert with_key("http://localhost/list?tag=x&all=", "ab") == "http://localhost/list?tag=x&all=&token=ab"
+    for address in ("127.0.0.1", "http://[::1", "http://localhost:x", "http://:80", ""):
+        with pytest.raises(ConfigError, match="no address"):
+            with_key(address, "ab")

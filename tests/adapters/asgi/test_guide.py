@@ -41,6 +41,7 @@ async def test_the_program_of_the_page_runs(tmp_path: Path, browser: Browser) ->
             except PlaywrightError as error:
                 if "ERR_CONNECTION_REFUSED" not in str(error):
                     raise
+        await page.wait_for_selector("input")
         for title in ("Water the plants", "Buy bread"):
             await page.fill("input", title)
             await page.click("button")

@@ -143,6 +143,20 @@ async def test_a_lifespan_of_the_application_s_own_goes_around_it(tmp_path: Path
         assert happened[-1] == "open", "it can be opened again"
 
 
+async def test_the_address_is_of_one_start_and_what_pages_and_programs_carry_is_not(tmp_path: Path) -> None:
+    lichen = Lichen(f"sqlite:///{tmp_path}/own.db")
+    found = []
+    for _ in range(2):
+        async with lichen.open():
+            keys = lichen._open.keys
+            assert lichen.address("http://localhost:80") == f"http://localhost:80/?token={keys.address}"
+            assert lichen.token == keys.token
+            found.append(keys)
+    first, second = found
+    assert (first.cookie, first.token) == (second.cookie, second.token)
+    assert len({first.address, second.address, first.cookie, first.token}) == 4
+
+
 async def test_a_program_without_a_base_has_no_rows(tmp_path: Path) -> None:
     lichen = Lichen(f"sqlite:///{tmp_path}/own.db")
     async with lichen.open():

@@ -15,6 +15,7 @@ from lichen.errors import (
     StoreFull,
     TicketError,
 )
+from sqlalchemy.exc import NoResultFound
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
@@ -56,6 +57,8 @@ def described(error: BaseException) -> dict[str, str]:
     """An error as JSON. Of what is no error of lichen's, a page learns nothing more than that it was there."""
     if isinstance(error, LichenError):
         return {"type": type(error).__name__, "message": str(error), "hint": error.hint}
+    if isinstance(error, NoResultFound):
+        return {"type": "NotFound", "message": "this row is not there", "hint": "it may have been deleted meanwhile"}
     return {"type": "InternalError", "message": "something failed in the program", "hint": "see its log"}
 
 
@@ -63,6 +66,11 @@ async def answer(_request: Request, error: Exception) -> JSONResponse:
     """An exception handler for applications: `{"error": {"type", "message", "hint"}}` with the status of its kind."""
     status = status_of(error) if isinstance(error, LichenError) else 500
     return JSONResponse({"error": described(error)}, status)
+
+
+async def missing(_request: Request, error: Exception) -> JSONResponse:
+    """As `answer`, for a row that is not there, as in `session.get_one()`."""
+    return JSONResponse({"error": described(error)}, 404)
 
 
 async def conflict(_request: Request, error: Exception) -> JSONResponse:

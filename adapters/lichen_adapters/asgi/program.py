@@ -12,7 +12,7 @@ from typing import Any, TypeVar, overload
 
 from lichen import Engine
 from lichen.errors import ConfigError, EngineMisuse, LichenError
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 from starlette.applications import Starlette
@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lichen_adapters.asgi.ending import heard_first
-from lichen_adapters.asgi.errors import answer, conflict
+from lichen_adapters.asgi.errors import answer, conflict, missing
 from lichen_adapters.asgi.guard import Guard, Keys, with_key
 from lichen_adapters.asgi.pages import FindText, Pages, Query
 from lichen_adapters.asgi.rows import AsJson, row_as_json
@@ -122,6 +122,7 @@ class Lichen:
         """Serve pages at `path`, keep everyone else out of the whole application, and answer errors of lichen."""
         app.mount(path, Starlette(routes=self._pages.routes, exception_handlers={LichenError: answer}))
         app.add_exception_handler(LichenError, answer)
+        app.add_exception_handler(NoResultFound, missing)
         app.add_exception_handler(IntegrityError, conflict)
         app.add_middleware(Guard, keys=lambda: self._open.keys, hosts=self._hosts)
 

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Protocol
 
 from lichen.errors import LichenError, StoreError
+from sqlalchemy.exc import NoResultFound
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from lichen_adapters.asgi.bounds import BROKEN, ENDING, FRAME_BYTES, LAST_S, SLOW, SLOW_S, SUBSCRIPTIONS
@@ -151,7 +152,7 @@ class PageSocket:
                 raise Closing(BROKEN, str(error)) from error
             case TooSlow():
                 raise Closing(SLOW, str(error)) from error
-            case LichenError():
+            case LichenError() | NoResultFound():
                 again = isinstance(error, StoreError)
             case _:
                 log.error("what a page follows failed", exc_info=error)

@@ -17,7 +17,7 @@ from lichen.errors import ConfigError, EngineMisuse, NotFound, StoreFull, StoreL
 from lichen_adapters.asgi import Lichen, events, pages
 from lichen_adapters.asgi.fastapi import session_of
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -166,17 +166,23 @@ async def test_a_program_without_a_base_has_no_rows(tmp_path: Path) -> None:
 
 
 async def test_errors_have_the_status_of_their_kind(program: Program) -> None:
-    raised: list[Exception] = [StoreLocked("held"), ConfigError("bad"), IntegrityError("", None, Exception("taken"))]
+    raised: list[Exception] = [
+        StoreLocked("held"),
+        ConfigError("bad"),
+        IntegrityError("", None, Exception("taken")),
+        NoResultFound("no row"),
+    ]
 
     @program.app.get("/fail/{number}")
     async def fail(number: int) -> None:
         raise raised[number]
 
-    found = [await ask(program, f"/fail/{number}") for number in range(3)]
+    found = [await ask(program, f"/fail/{number}") for number in range(4)]
     assert [(answer.status, answer.body["error"]["type"]) for answer in found] == [
         (503, "StoreLocked"),
         (400, "ConfigError"),
         (409, "Conflict"),
+        (404, "NotFound"),
     ]
 
 

@@ -60,7 +60,7 @@ ERRORS = [
     ({"do": "live", "name": "tasks", "params": []}, "ConfigError"),
     ({"do": "text", **CLIENT, "name": "tasks"}, "NotFound"),
     ({"do": "text", **CLIENT, "name": "body", "params": {"task": "x"}}, "ConfigError"),
-    ({"do": "text", **CLIENT, "name": "body", "params": {"task": "00" * 16}}, "InternalError"),
+    ({"do": "text", **CLIENT, "name": "body", "params": {"task": "00" * 16}}, "NotFound"),
 ]
 
 

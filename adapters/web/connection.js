@@ -35,7 +35,7 @@ class Connection {
     socket.onmessage = ({ data }) => {
       const { id, ...message } = JSON.parse(data);
       const one = this.followed.get(id);
-      if (!message.error) return one?.told(message);
+      if (!message.error || message.refused) return one?.told(message);
       one?.failed(message.error);
       if (message.again) setTimeout(() => socket.readyState === 1 && this.followed.get(id)?.begin(), 3000);
     };

@@ -18,6 +18,8 @@ from asgi_page import Line, NodePage, node_page
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lichen import Document, Engine, Text
+from lichen.api.document import Transaction
+from lichen.errors import AccessDenied
 from lichen_adapters.asgi.pages import Pages
 from lichen_adapters.text.delta import Delta, Splice, changed, compose, delta_of, transform
 from lichen_crdt import to_utf16, utf16_length
@@ -150,8 +152,10 @@ async def program(tmp_path: Path) -> AsyncIterator[Program]:
         yield Program(engine)
 
 
-async def live(program: Program, kinds: str, seeds: range) -> AsyncIterator[tuple[World, str]]:
-    """Worlds of two pages each, after all has come to rest."""
+async def live(
+    program: Program, kinds: str, seeds: range, errors: frozenset[str] = frozenset()
+) -> AsyncIterator[tuple[World, str]]:
+    """Worlds of two pages each, after all has come to rest; the pages may be told such errors."""
     async with AsyncExitStack() as stack:
         pages = [await stack.enter_async_context(node_page()) for _ in range(2)]
         for seed in seeds:
@@ -161,7 +165,7 @@ async def live(program: Program, kinds: str, seeds: range) -> AsyncIterator[tupl
             for _ in range(80):
                 await world.step(kinds)
             yield world, await world.settle()
-            assert [page.failed for page in pages] == [[], []], seed
+            assert {error["type"] for page in pages for error in page.failed} <= errors, seed
             for line in world.lines:
                 await line.end()
 
@@ -174,6 +178,25 @@ async def test_pages_come_to_one_text_and_nothing_is_lost_or_doubled(program: Pr
 async def test_undo_and_input_methods_part_no_page_from_another(program: Program) -> None:
     async for _ in live(program, "tttuuppphhhhwloocc", range(100, 125)):
         pass
+
+
+async def test_a_refused_edit_is_taken_back_and_what_is_typed_later_is_kept(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change, chance = Document.change, random.Random(0)
+    refused = 0
+
+    def sometimes(note: Document, message: str | None = None) -> Transaction:
+        nonlocal refused
+        if message and chance.random() < 0.4:
+            refused += 1
+            raise AccessDenied("this device may only read")
+        return change(note, message)
+
+    monkeypatch.setattr(Document, "change", sometimes)
+    async for _ in live(program, "tttuuppphhhhwloocc", range(1000, 1040), frozenset({"AccessDenied"})):
+        pass
+    assert refused > 10
 
 
 texts = st.text("abc\u0301é😀👨אב\n", max_size=8)

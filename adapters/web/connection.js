@@ -18,8 +18,8 @@ class Connection {
     if (!this.socket) this.open();
     else if (this.socket.readyState === 1) one.begin();
     return () => {
+      if (!this.followed.delete(id)) return;
       one.send({ do: "end" });
-      this.followed.delete(id);
       if (!this.followed.size) this.close();
     };
   }
@@ -36,13 +36,14 @@ class Connection {
       const { id, ...message } = JSON.parse(data);
       const one = this.followed.get(id);
       if (!message.error || message.refused) return one?.told(message);
-      one?.failed(message.error);
+      one?.lost();
+      one?.failed(message.error, !message.again);
       if (message.again) setTimeout(() => socket.readyState === 1 && this.followed.get(id)?.begin(), 3000);
     };
     socket.onclose = ({ code, reason }) => {
       if (this.socket !== socket) return;
       this.each((one) => one.lost());
-      if (code === 4400 || code === 4403) this.each((one) => one.failed({ type: "Closed", message: reason, hint: "" }));
+      if (code === 4400 || code === 4403) this.each((one) => one.failed({ type: "Closed", message: reason, hint: "" }, true));
       else this.timer = setTimeout(() => this.open(), this.pause);
       this.pause = Math.min(2 * this.pause, 5000);
     };
@@ -57,15 +58,24 @@ class Connection {
   }
 
   each(call) {
-    for (const one of [...this.followed.values()]) call(one);
+    for (const one of [...this.followed.values()]) guarded(call)(one);
   }
 }
 
 // Begin to follow one thing at an address; returns what ends that. `one` has begin(), told(message), lost() and
-// failed(error), and is given send(message).
+// failed(error, final), and is given send(message).
 export function follow(url, one) {
   if (!connections.has(url)) connections.set(url, new Connection(url));
   return connections.get(url).follow(one);
 }
 
 export const complain = (error) => console.error(`lichen: ${error.message}`, error);
+
+// A callback of the page's, whose exceptions are the page's too: they stop nothing here.
+export const guarded = (call) => (...given) => {
+  try {
+    call(...given);
+  } catch (error) {
+    reportError(error);
+  }
+};

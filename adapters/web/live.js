@@ -1,18 +1,17 @@
-import { complain, follow } from "./connection.js";
+import { complain, follow, guarded } from "./connection.js";
 
 // Calls `onChange(rows, difference)` with the rows of a query, and again whenever they are others; returns what ends it.
 export function live(url, name, params, onChange, { onError = complain, onState = () => {} } = {}) {
   let rows;
+  const [changed, state] = [guarded(onChange), guarded(onState)];
   const one = {
-    begin: () => one.send({ do: "live", name, params }) && onState({ connected: true }),
-    lost: () => onState({ connected: false }),
-    failed: onError,
-    told(message) {
-      const { difference } = message;
-      const before = JSON.stringify(rows);
-      if (difference) rows = changedRows(rows, difference);
-      else rows = message.rows;
-      if (difference || JSON.stringify(rows) !== before) onChange(rows, difference);
+    begin: () => one.send({ do: "live", name, params }) && state({ connected: true }),
+    lost: () => state({ connected: false }),
+    failed: guarded(onError),
+    told({ rows: all, difference }) {
+      if (!difference && JSON.stringify(all) === JSON.stringify(rows)) return;
+      rows = difference ? changedRows(rows, difference) : all;
+      changed(rows, difference);
     },
   };
   return follow(url, one);

@@ -1,4 +1,4 @@
-import { complain, follow } from "./connection.js";
+import { complain, follow, guarded } from "./connection.js";
 import { compose, inverse, transform } from "./delta.js";
 import { apply, applyUnits, deltaOf, difference, inUnits, moved, spliceOf } from "./splices.js";
 
@@ -11,6 +11,7 @@ export function bindText(area, url, name, params = {}, { onError = complain, onS
   return new Bound(area, url, { name, params }, onError, onState);
 }
 
+const bound = new WeakSet(); // textareas
 const TOGETHER_MS = 1000;
 const MOST_STEPS = 500;
 
@@ -28,11 +29,14 @@ class Bound {
   waiting = [];
   undos = [];
   redos = [];
+  locked = false; // by this
   typed = 0; // when, and where it ended
   place = 0;
 
   constructor(area, url, what, onError, onState) {
-    Object.assign(this, { area, what, failed: onError, onState });
+    if (bound.has(area)) throw new Error("this textarea is bound already: close() it first");
+    bound.add(area);
+    Object.assign(this, { area, what, onError: guarded(onError), onState: guarded(onState) });
     this.stop = new AbortController();
     const on = (target, kind, call) => target.addEventListener(kind, call, { signal: this.stop.signal });
     on(area, "input", () => this.read());
@@ -54,9 +58,8 @@ class Bound {
       if (step) event.preventDefault(), this[step]();
     });
     on(window, "beforeunload", (event) => this.saved || event.preventDefault());
-    this.fixed = area.readOnly;
     area.value = "";
-    area.readOnly = true;
+    this.lock(true);
     this.end = follow(url, this);
   }
 
@@ -67,7 +70,16 @@ class Bound {
 
   close() {
     this.stop.abort();
+    bound.delete(this.area);
+    this.lock(false);
     this.end();
+  }
+
+  // Whether nobody may type now; what the page has locked itself stays so.
+  lock(locked) {
+    const { area } = this;
+    if (locked && area.readOnly) return;
+    if (locked || this.locked) area.readOnly = this.locked = locked;
   }
 
   // What comes from the program
@@ -80,6 +92,11 @@ class Bound {
     this.connected = false;
     this.waiting = [];
     this.tell();
+  }
+
+  failed(error, final) {
+    if (final) this.lock(true);
+    this.onError(error);
   }
 
   told(message) {
@@ -107,7 +124,7 @@ class Bound {
   }
 
   open({ text, steps, taken }, writable) {
-    this.area.readOnly = this.fixed || !writable;
+    this.lock(!writable);
     this.connected = true;
     if (steps) {
       this.remote(steps[0]);

@@ -27,6 +27,11 @@ class NodePage:
         self.sent: deque[dict[str, Any]] = deque()
         """What it has sent, and nobody has taken."""
         self.failed: list[dict[str, str]] = []
+        self.reported: list[str] = []
+        """Exceptions of which the page's console learns."""
+        self.pauses: list[int] = []
+        """Before it does something again, in milliseconds."""
+        self.state: Any = None
         self.value = ""
         self.saved = True
         self.chosen = [0, 0]
@@ -45,6 +50,9 @@ class NodePage:
         found = json.loads(line)
         self.sent.extend(found["sent"])
         self.failed += found["failed"]
+        self.reported += found["reported"]
+        self.pauses += found["pauses"]
+        self.state = found.get("state")
         self.value, self.saved, self.chosen = found.get("value", ""), found.get("saved"), found["chosen"]
         self.read_only, self.deltas = found.get("readOnly", False), found.get("deltas")
 

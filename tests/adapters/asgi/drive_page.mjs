@@ -3,7 +3,7 @@
 
 import { createInterface } from "node:readline";
 
-const page = { sent: [], failed: [] };
+const page = { sent: [], failed: [], reported: [], pauses: [] };
 
 class Area extends EventTarget {
   value = "";
@@ -39,7 +39,11 @@ Object.assign(globalThis, {
   WebSocket: Socket,
   window: new EventTarget(),
   location: { href: "http://127.0.0.1/" },
-  setTimeout: (call) => (page.again = call),
+  setTimeout: (call, pause) => {
+    page.again = call;
+    page.pauses.push(pause);
+  },
+  reportError: (error) => page.reported.push(error.message),
 });
 
 const { bindText } = await import("../../../adapters/web/text.js");
@@ -47,19 +51,38 @@ const delta = await import("../../../adapters/web/delta.js");
 const splices = await import("../../../adapters/web/splices.js");
 
 const commands = {
-  begin() {
+  begin({ fails = false }) {
     page.bound?.close();
     page.area = new Area();
-    const onError = (error) => page.failed.push(error);
-    page.bound = bindText(page.area, "/lichen", "notes", {}, { onError });
+    commands.bind({ fails });
+  },
+  bind({ fails = false }) {
+    const told = (keep) => (what) => {
+      keep(what);
+      if (fails) throw new Error("a mistake of the page's own");
+    };
+    const onError = told((error) => page.failed.push(error));
+    const onState = told((state) => (page.state = state));
+    try {
+      page.bound = bindText(page.area, "/lichen", "notes", {}, { onError, onState });
+    } catch (error) {
+      page.reported.push(error.message);
+    }
+  },
+  close() {
+    page.bound.close();
   },
   open() {
     page.socket.readyState = 1;
     page.socket.onopen();
   },
-  lose() {
+  lose({ code = 1006 }) {
+    page.again = null;
     page.socket.readyState = 3;
-    page.socket.onclose({ code: 1006, reason: "" });
+    page.socket.onclose({ code, reason: "" });
+    page.again?.();
+  },
+  again() {
     page.again();
   },
   told({ message }) {
@@ -99,8 +122,10 @@ const commands = {
 for await (const line of createInterface({ input: process.stdin })) {
   const { do: name, ...more } = JSON.parse(line);
   commands[name](more);
-  const { area, bound, sent, failed } = page;
+  const { area, bound, sent, failed, reported, pauses, state } = page;
   const { value, selectionStart, selectionEnd, readOnly } = area ?? {};
   const shown = { value, chosen: [selectionStart, selectionEnd], readOnly, saved: bound?.saved };
-  console.log(JSON.stringify({ sent: sent.splice(0), failed: failed.splice(0), deltas: page.deltas, ...shown }));
+  const [news, rest] = [{ sent, failed, reported, pauses }, { deltas: page.deltas, state, ...shown }];
+  console.log(JSON.stringify({ ...news, ...rest }));
+  for (const list of Object.values(news)) list.splice(0);
 }

@@ -1,11 +1,15 @@
-"""The module for pages, as it is shipped."""
+"""The module for pages, as it is shipped; and its sources in Node, told things by hand."""
 
 from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
+import pytest
+from asgi_page import NodePage, node_page
 from lichen_adapters.asgi.pages import MODULE
 
 TOP = Path(__file__).parents[3]
@@ -28,3 +32,82 @@ def test_it_needs_nothing_else() -> None:
     assert "import" not in text
     assert "http:" not in text
     assert re.search(r"export\{\w+ as bindText,\w+ as live\};", text)
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[NodePage]:
+    """A page whose text is "milk"."""
+    async with node_page() as found:
+        await found.do("begin")
+        await opened(found, "milk")
+        yield found
+
+
+async def opened(page: NodePage, text: str, **more: Any) -> None:
+    await page.do("open")
+    await tell(page, opened={"text": text, "taken": False}, **{"writable": True, "heads": [], "version": 0, **more})
+
+
+async def tell(page: NodePage, **message: Any) -> None:
+    await page.do("told", message={"id": 1, **message})
+
+
+async def typed(page: NodePage, text: str) -> list[Any]:
+    """Type at the start; the deltas that are sent."""
+    page.sent.clear()
+    await page.do("type", at=0, gone=0, come=text)
+    return [message["delta"] for message in page.sent]
+
+
+ERROR = {"type": "StoreFull", "message": "no space is left", "hint": ""}
+
+
+async def test_one_textarea_is_bound_once(page: NodePage) -> None:
+    await page.do("bind")
+    assert page.reported == ["this textarea is bound already: close() it first"]
+    assert await typed(page, "oat ") == [["oat "]]
+    await tell(page, taken=1, heads=[], version=0)
+    await page.do("close")
+    assert not page.read_only
+    await page.do("bind")
+    assert (len(page.reported), page.value, page.read_only) == (1, "", True)
+
+
+async def test_an_error_of_a_text_is_a_break_until_it_is_opened_again(page: NodePage) -> None:
+    await tell(page, error=ERROR, again=True)
+    assert (page.state, page.failed) == ({"connected": False, "saved": True}, [ERROR])
+    assert await typed(page, "oat ") == []
+    assert not page.read_only
+    await page.do("again")
+    assert page.sent[0]["do"] == "text"
+    await opened(page, "milk")
+    assert page.sent[-1]["delta"] == ["oat "]
+    assert page.state == {"connected": True, "saved": False}
+
+
+async def test_a_text_that_is_over_can_be_edited_no_more(page: NodePage) -> None:
+    await tell(page, error=ERROR, again=False)
+    assert page.read_only
+    assert not page.state["connected"]
+    await page.do("lose")
+    await opened(page, "milk")
+    assert not page.read_only, "it may be there again when the program is"
+
+
+async def test_a_mistake_in_a_callback_stops_nothing_of_the_module(page: NodePage) -> None:
+    await page.do("close")
+    await page.do("close")
+    await page.do("begin", fails=True)
+    await opened(page, "milk")
+    await tell(page, error=ERROR, again=True)
+    await page.do("again")
+    await opened(page, "milk")
+    await page.do("lose")
+    assert await typed(page, "oat ") == []
+    await opened(page, "milk")
+    assert page.sent[-1]["delta"] == ["oat "]
+    await tell(page, refused=1, text="soy milk", error=ERROR, heads=[], version=0)
+    assert page.value == "soy milk"
+    assert await typed(page, "oat ") == [["oat "]]
+    assert page.failed == [ERROR, ERROR]
+    assert set(page.reported) == {"a mistake of the page's own"}

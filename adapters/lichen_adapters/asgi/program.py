@@ -181,6 +181,14 @@ class Lichen:
         """What a person opens to come to a page: its address with a key of this start. Raises `ConfigError`."""
         return with_key(page, self._open.keys.address)
 
+    def end_pages(self) -> None:
+        """Let all pages go, on the loop; they come back when the program does.
+
+        A server waits for its answers to end before its lifespan does, and a page's have no end. At Ctrl-C and SIGTERM
+        this happens by itself; call it before anything else ends the server.
+        """
+        self._pages.end()
+
     # What pages may ask for
 
     @overload

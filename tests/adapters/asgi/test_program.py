@@ -238,7 +238,7 @@ async def test_a_server_that_ends_lets_every_page_go(tmp_path: Path) -> None:
         reader, writer = await request(program, "/lichen/live/tasks")
         await event(reader)
         page = await program.socket()
-        program.lichen._pages.end()  # as at Ctrl-C
+        program.lichen.end_pages()
         async with asyncio.timeout(20):
             await reader.read()
             await page.wait_closed()

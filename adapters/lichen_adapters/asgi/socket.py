@@ -14,7 +14,7 @@ from contextlib import aclosing, suppress
 from functools import partial
 from typing import Protocol
 
-from lichen.errors import LichenError, StoreError
+from lichen.errors import LichenError, LimitExceeded, StoreError
 from sqlalchemy.exc import NoResultFound
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -103,7 +103,11 @@ class PageSocket:
                 text = await self._socket.receive_text()
                 if len(text) > FRAME_BYTES:
                     raise BadFrame(f"a message has more than {FRAME_BYTES} characters")
-                self._do(_parsed(text), tasks)
+                message = _parsed(text)
+                try:
+                    self._do(message, tasks)
+                except LimitExceeded as error:  # which is told before more is read
+                    await self._failed(_whole(message, "id"), error)
         except (BadFrame, KeyError) as error:  # a KeyError of Starlette's: it was no text
             raise Closing(BROKEN, str(error)) from error
 
@@ -132,8 +136,11 @@ class PageSocket:
             edits.put_nowait(message)
 
     def _begin(self, number: int, work: Callable[[], Awaitable[None]], tasks: asyncio.TaskGroup) -> None:
-        if number in self._running or len(self._running) >= SUBSCRIPTIONS:
-            raise BadFrame(f"a page follows more than {SUBSCRIPTIONS} things, or one twice")
+        if number in self._running:
+            raise BadFrame("a page follows one thing twice")
+        following = sum(not task.cancelling() for task in self._running.values())
+        if following >= SUBSCRIPTIONS or len(self._running) >= 2 * SUBSCRIPTIONS:
+            raise LimitExceeded(f"a page follows {SUBSCRIPTIONS} things already", hint="end some")
         task = tasks.create_task(self._run(number, work))
         self._running[number] = task
         task.add_done_callback(lambda _: self._running.pop(number))

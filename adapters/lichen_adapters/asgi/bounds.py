@@ -4,8 +4,8 @@ from __future__ import annotations
 
 FRAME_BYTES = 8 * 1024 * 1024
 """Largest message from a page, and largest to one."""
-TEXT_CHARACTERS = 4 * 1024 * 1024
-"""Longest text that a page shows."""
+TEXT_CHARACTERS = 256 * 1024
+"""Longest text that a page shows or makes: a larger edit would hold the program's loop up for a second and more."""
 DELTA_STEPS = 65_536
 """Most steps of one edit."""
 PARAMETER_CHARACTERS = 4_096

@@ -184,6 +184,7 @@ class PageText:
                 if number <= self._number:
                     raise BadFrame(f"edit {number} came twice")
                 delta = self._held.rebased(Edit(self._checked(steps, seen), seen))
+                self._refuse_long(delta)
                 text = self._place.text()
                 self._number = number
                 for part in splices(delta):
@@ -201,6 +202,13 @@ class PageText:
         self._writing = None
         self._text = changed(self._text, delta)
         self._put({"taken": self._number})
+
+    def _refuse_long(self, delta: Delta) -> None:
+        growth = _growth(delta)
+        if growth > 0 and len(self._text) + growth > TEXT_CHARACTERS:
+            raise LimitExceeded(
+                f"this text would have more than {TEXT_CHARACTERS} characters", hint="begin another, or shorten it"
+            )
 
     def _checked(self, steps: object, seen: int) -> Delta:
         length = len(self._text) - sum(map(_growth, self._held.unseen(seen)))

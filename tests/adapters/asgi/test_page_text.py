@@ -208,6 +208,21 @@ async def test_a_text_that_is_not_there_or_too_long_is_refused(note: Document, m
         await Page(note).told()
 
 
+async def test_no_page_makes_a_text_too_long_for_pages(note: Document, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Page(note)
+    await page.told()
+    monkeypatch.setattr(page_text, "TEXT_CHARACTERS", 5)
+    await page.text.write(1, 0, ["xy"])
+    refused = await page.told()
+    assert (refused["refused"], refused["text"], refused["error"]["type"]) == (1, "milk", "LimitExceeded")
+    await page.text.write(2, 0, ["x"])
+    assert (await page.told())["taken"] == 2
+    monkeypatch.setattr(page_text, "TEXT_CHARACTERS", 3)
+    await page.text.write(3, 0, [-2, "X"])  # which makes it shorter
+    assert (await page.told())["taken"] == 3
+    await page.close()
+
+
 async def test_a_reader_s_page_takes_nothing(tmp_path: Path, note: Document) -> None:
     await note._engine.listen(f"memory://{tmp_path.name}")
     ticket = await note._engine.space(note.space).invite(mode="auto", role=Role.READER)

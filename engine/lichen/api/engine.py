@@ -276,6 +276,8 @@ class Engine:
     async def join(self, ticket: str, *, name: str = "", timeout_s: float | None = None) -> Space:
         """Join the space of a ticket: waits until its issuer has answered and the space's card is here.
 
+        A member has its space at once, and nobody need be there.
+
         Raises `TicketError`, `ConfigError`, `LimitExceeded`, and `Unreachable` when nobody has answered after
         `timeout_s` seconds.
         """

@@ -161,7 +161,7 @@ class Joining:
     # Joining
 
     async def join(self, text: str, name: str, timeout_s: float) -> SpaceId:
-        """Talk to the issuer until this device is a member and has a key.
+        """Talk to the issuer until this device is a member and has a key; where it is, only while it goes on.
 
         Raises `TicketError`, `LimitExceeded` and `Unreachable`.
         """
@@ -171,9 +171,20 @@ class Joining:
         await asyncio.wrap_future(
             self._driver.store.write(lambda conn: rows.check_room(conn, ticket.space, self._limits))
         )
+        state = self._driver.node.state.spaces.get(ticket.space)
+        if state is not None and state.keys and state.log.role_of(self._identity.device) is not None:
+            self._driver.spawn(self._join_again(ticket, name, timeout_s), "join again")
+            return ticket.space
         with self._connections.on_trial(lambda: ticket.space in self._driver.node.state.spaces):
             await self._join(ticket, name, timeout_s)
         return ticket.space
+
+    async def _join_again(self, ticket: Ticket, name: str, timeout_s: float) -> None:
+        """A device that was put back from a backup may have forgotten that it took this one in."""
+        try:
+            await self._join(ticket, name, timeout_s)
+        except LichenError as error:
+            log.info("a ticket was not answered again: %s", error)
 
     async def _join(self, ticket: Ticket, name: str, timeout_s: float) -> None:
         urls = self._dial(ticket.hints)

@@ -72,6 +72,17 @@ async def test_a_device_that_joins_again_uses_nothing_up(devices: Devices) -> No
     assert len(space.members()) == 2
 
 
+async def test_a_member_has_its_space_at_once_where_nobody_is_there(tmp_path: Path) -> None:
+    bob_db = f"sqlite:///{tmp_path}/bob.db"
+    async with Engine.open(f"sqlite:///{tmp_path}/ann.db") as ann, Engine.open(bob_db) as bob:
+        await ann.listen("memory://away")
+        space = await ann.create_space("Family")
+        ticket = await space.invite(mode="auto", uses=1)
+        await bob.join(ticket, name="Bob", timeout_s=20)
+    async with Engine.open(bob_db) as bob, asyncio.timeout(20):
+        assert (await bob.join(ticket, name="Bob")).name == "Family"
+
+
 async def test_a_ticket_that_has_expired_lets_nobody_in(devices: Devices) -> None:
     ann, bob = await devices("ann", "bob")
     await ann.listen("memory://late")

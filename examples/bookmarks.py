@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -53,13 +53,13 @@ SessionOf = Annotated[AsyncSession, session_of(lichen)]
 async def open_space(engine: Engine) -> tuple[Space, Document]:
     """The space and its notes: those of the ticket, those of before, or new ones."""
     await engine.connect_remembered()
-    if not given.ticket and not engine.spaces:
-        space = await engine.create_space("Bookmarks", member_name=given.name)
-        await space.create({"title": "Notes", "body": Text("")})
-    space = await engine.join(given.ticket, name=given.name) if given.ticket else engine.spaces[0]
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(60), aclosing(engine.events()) as events:
+        if not given.ticket and not engine.spaces:
+            await engine.create_space("Bookmarks", member_name=given.name)
+        space = await engine.join(given.ticket, name=given.name) if given.ticket else engine.spaces[0]
         while not (found := [info for info in await space.documents() if info.title == "Notes"]):
-            await anext(engine.events())
+            begin = space.role == Role.OWNER
+            await (space.create({"title": "Notes", "body": Text("")}) if begin else anext(events))
     if space.role == Role.OWNER:
         await engine.listen(given.at)
         print(await space.invite(mode="auto"), flush=True)

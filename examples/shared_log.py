@@ -43,11 +43,13 @@ async def open_log(engine: Engine, ticket: str, name: str, address: str) -> tupl
     await engine.connect_remembered()
     async with asyncio.timeout(60), aclosing(engine.events()) as events:
         if not ticket and not engine.spaces:
-            new = await engine.create_space("Night watch", member_name=name)
-            await new.create({"title": "Pinned", "body": Text("")})
+            await engine.create_space("Night watch", member_name=name)
         space = await engine.join(ticket, name=name) if ticket else engine.spaces[0]
         while not (found := [info for info in await space.documents() if info.title == "Pinned"]):
-            await anext(events)
+            if space.role == Role.OWNER:
+                await space.create({"title": "Pinned", "body": Text("")})
+            else:
+                await anext(events)
     if space.role == Role.OWNER:
         await engine.listen(address)
         print(await space.invite(mode="auto"), flush=True)

@@ -16,6 +16,8 @@ const TOGETHER_MS = 1000;
 const MOST_STEPS = 500;
 
 class Bound {
+  typing = new AbortController();
+  saving = new AbortController();
   client = [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   heads = [];
   text = ""; // as the program has it: `shown` is this with `flying` and `gathered`
@@ -30,6 +32,8 @@ class Bound {
   undos = [];
   redos = [];
   locked = false; // by this
+  gone = false; // the textarea
+  over = false; // no more comes of it
   typed = 0; // when, and where it ended
   place = 0;
 
@@ -37,15 +41,10 @@ class Bound {
     if (bound.has(area)) throw new Error("this textarea is bound already: close() it first");
     bound.add(area);
     Object.assign(this, { area, what, onError: guarded(onError), onState: guarded(onState) });
-    this.stop = new AbortController();
-    const on = (target, kind, call) => target.addEventListener(kind, call, { signal: this.stop.signal });
+    const on = (target, kind, call, until = this.typing) => target.addEventListener(kind, call, { signal: until.signal });
     on(area, "input", () => this.read());
     on(area, "compositionstart", () => (this.composing = true));
-    on(area, "compositionend", () => {
-      this.composing = false;
-      this.read();
-      this.waiting.splice(0).forEach((message) => this.take(message));
-    });
+    on(area, "compositionend", () => this.composed());
     on(area, "keydown", (event) => {
       const key = (event.ctrlKey || event.metaKey) && !event.altKey && !event.isComposing && event.key.toLowerCase();
       if (key !== "z" && key !== "y") return;
@@ -57,7 +56,7 @@ class Bound {
       const step = { historyUndo: "undo", historyRedo: "redo" }[event.inputType];
       if (step) event.preventDefault(), this[step]();
     });
-    on(window, "beforeunload", (event) => this.saved || event.preventDefault());
+    on(window, "beforeunload", (event) => this.saved || event.preventDefault(), this.saving);
     area.value = "";
     this.lock(true);
     this.end = follow(url, this);
@@ -68,17 +67,30 @@ class Bound {
     return !this.flying && !this.gathered.length;
   }
 
+  // Lets the textarea go at once, and the text when all that was typed is saved, or can be no more: resolves to which.
   close() {
-    this.stop.abort();
-    bound.delete(this.area);
+    if (this.closing) return this.closing;
+    this.closing = new Promise((done) => (this.closed = done));
+    this.composed();
     this.lock(false);
+    this.typing.abort();
+    bound.delete(this.area);
+    this.gone = true;
+    this.finish();
+    return this.closing;
+  }
+
+  finish() {
+    if (!this.saved && !this.over) return;
     this.end();
+    this.saving.abort();
+    this.closed(this.saved);
   }
 
   // Whether nobody may type now; what the page has locked itself stays so.
   lock(locked) {
     const { area } = this;
-    if (locked && area.readOnly) return;
+    if (this.gone || (locked && area.readOnly)) return;
     if (locked || this.locked) area.readOnly = this.locked = locked;
   }
 
@@ -95,8 +107,10 @@ class Bound {
   }
 
   failed(error, final) {
+    this.over = final;
     if (final) this.lock(true);
     this.onError(error);
+    if (this.gone) this.finish();
   }
 
   told(message) {
@@ -114,7 +128,7 @@ class Bound {
       this.flying = null;
       this.gathered = [];
       this.replaced(this.shown, message.text);
-      this.failed(message.error);
+      this.onError(message.error);
     }
     this.heads = message.heads;
     this.version = message.version;
@@ -126,6 +140,7 @@ class Bound {
   open({ text, steps, taken }, writable) {
     this.lock(!writable);
     this.connected = true;
+    this.over = false;
     if (steps) {
       this.remote(steps[0]);
       if (!taken) return;
@@ -171,6 +186,7 @@ class Bound {
     const { selectionStart: start, selectionEnd: end, selectionDirection: way, scrollTop } = area;
     const [at, gone, come] = spliceOf(shown, after);
     this.shown = after;
+    if (this.gone) return;
     area.setRangeText(visible(come), at, at + gone, "preserve");
     if (chosen) area.setSelectionRange(at + come.length, at + come.length);
     else area.setSelectionRange(moved(start, steps, start < end), moved(end, steps, false), way);
@@ -180,11 +196,18 @@ class Bound {
 
   // What comes from the person
 
+  composed() {
+    this.composing = false;
+    this.read();
+    this.waiting.splice(0).forEach((message) => this.take(message));
+  }
+
   read() {
     const { area, shown } = this;
+    if (this.composing || this.gone) return;
     const now = area.value.toWellFormed?.() ?? area.value;
     const before = visible(shown);
-    if (this.composing || now === before) return;
+    if (now === before) return;
     let [at, gone, come] = spliceOf(before, now, area.selectionEnd);
     if (before !== shown) come = come.replaceAll(STAND_IN, "\r");
     const delta = deltaOf(shown, at, gone, come);
@@ -208,7 +231,7 @@ class Bound {
 
   undo(from = this.undos, to = this.redos) {
     this.read();
-    const delta = this.composing ? null : from.pop();
+    const delta = this.composing || this.gone ? null : from.pop();
     if (!delta) return;
     this.typed = 0;
     to.push(this.edited(delta));
@@ -233,6 +256,7 @@ class Bound {
   }
 
   tell() {
+    if (this.gone) return this.finish();
     this.onState({ connected: this.connected, saved: this.saved });
   }
 }

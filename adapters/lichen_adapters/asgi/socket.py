@@ -25,7 +25,8 @@ from lichen_adapters.asgi.rows import text_of
 
 log = logging.getLogger("lichen.asgi")
 
-Edits = asyncio.Queue[Message]
+Edits = asyncio.Queue[Message | None]
+"""An edit at most, and after it None: no more will come."""
 
 
 class Source(Protocol):
@@ -122,15 +123,14 @@ class PageSocket:
                 if number in self._edits:  # else it ended meanwhile
                     self._edit(*self._edits[number], message)
             case "end":
-                if number in self._running:
-                    self._running[number].cancel()
+                self._finish(number)
             case _:
                 raise BadFrame("a page asks for nothing that is known")
 
     def _edit(self, text: PageText, edits: Edits, message: Message) -> None:
         if message["do"] == "saw":
             text.saw(_whole(message, "version"))
-        elif edits.full():
+        elif not edits.empty():
             raise BadFrame("a page sent an edit before it heard of the one before it")
         else:
             edits.put_nowait(message)
@@ -144,6 +144,16 @@ class PageSocket:
         task = tasks.create_task(self._run(number, work))
         self._running[number] = task
         task.add_done_callback(lambda _: self._running.pop(number))
+
+    def _finish(self, number: int) -> None:
+        """End it, a text after the edit that is under way."""
+        if number not in self._edits:
+            if number in self._running:
+                self._running[number].cancel()
+            return
+        _, edits = self._edits[number]
+        if not edits.full():  # else it was told so twice
+            edits.put_nowait(None)
 
     async def _run(self, number: int, work: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -177,11 +187,11 @@ class PageSocket:
         known = _known(message)
         await self._source.alone(known.client)
         text = await self._source.text(message.get("name"), message.get("params", {}), known)
-        edits: Edits = asyncio.Queue(1)
+        edits: Edits = asyncio.Queue(2)
         self._edits[number] = (text, edits)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(_write(text, edits))
+                tasks.create_task(_write(text, edits, self._running[number]))
                 async with aclosing(text.messages()) as told:
                     async for part in told:
                         await self._tell({"id": number, **part})
@@ -189,10 +199,10 @@ class PageSocket:
             del self._edits[number]
 
 
-async def _write(text: PageText, edits: Edits) -> None:
-    while True:
-        edit = await edits.get()
+async def _write(text: PageText, edits: Edits, serving: asyncio.Task[None]) -> None:
+    while edit := await edits.get():
         await text.write(_whole(edit, "number"), _whole(edit, "seen"), edit.get("delta"))
+    serving.cancel()
 
 
 def _first(failure: Exception) -> Exception:

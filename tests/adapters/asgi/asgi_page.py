@@ -32,6 +32,8 @@ class NodePage:
         self.pauses: list[int] = []
         """Before it does something again, in milliseconds."""
         self.state: Any = None
+        self.closed: bool | None = None
+        """What closing the text has told."""
         self.value = ""
         self.saved = True
         self.chosen = [0, 0]
@@ -52,7 +54,7 @@ class NodePage:
         self.failed += found["failed"]
         self.reported += found["reported"]
         self.pauses += found["pauses"]
-        self.state = found.get("state")
+        self.state, self.closed = found.get("state"), found.get("closed")
         self.value, self.saved, self.chosen = found.get("value", ""), found.get("saved"), found["chosen"]
         self.read_only, self.deltas = found.get("readOnly", False), found.get("deltas")
 

@@ -70,7 +70,7 @@ const commands = {
     }
   },
   close() {
-    page.bound.close();
+    page.bound.close().then((saved) => (page.closed = saved));
   },
   open() {
     page.socket.readyState = 1;
@@ -122,10 +122,11 @@ const commands = {
 for await (const line of createInterface({ input: process.stdin })) {
   const { do: name, ...more } = JSON.parse(line);
   commands[name](more);
-  const { area, bound, sent, failed, reported, pauses, state } = page;
+  await null; // so that promises are kept
+  const { area, bound, sent, failed, reported, pauses, state, closed } = page;
   const { value, selectionStart, selectionEnd, readOnly } = area ?? {};
   const shown = { value, chosen: [selectionStart, selectionEnd], readOnly, saved: bound?.saved };
-  const [news, rest] = [{ sent, failed, reported, pauses }, { deltas: page.deltas, state, ...shown }];
+  const [news, rest] = [{ sent, failed, reported, pauses }, { deltas: page.deltas, state, closed, ...shown }];
   console.log(JSON.stringify({ ...news, ...rest }));
   for (const list of Object.values(news)) list.splice(0);
 }

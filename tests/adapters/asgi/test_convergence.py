@@ -199,6 +199,29 @@ async def test_a_refused_edit_is_taken_back_and_what_is_typed_later_is_kept(
     assert refused > 10
 
 
+async def test_an_edit_that_came_before_the_end_is_made(program: Program) -> None:
+    async with node_page() as page:
+        world = await program.world([page], random.Random(0))
+        (line,) = world.lines
+        await line.open()
+        while not await line.to_page():
+            line.to_program()
+            await asyncio.sleep(0)
+        await page.do("type", at=0, gone=0, come="oat ")
+        async with world.note.change():  # for which the edit waits
+            while line.to_program():
+                pass
+            for _ in range(3):
+                line.socket.coming.put_nowait('{"do": "end", "id": 1}')
+            for _ in range(50):
+                await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            while program.pages._serving:
+                await asyncio.sleep(0)
+        assert str(world.note.doc["body"]) == "oat " + START
+        await line.end()
+
+
 texts = st.text("abc\u0301é😀👨אב\n", max_size=8)
 
 

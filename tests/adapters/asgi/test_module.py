@@ -111,3 +111,35 @@ async def test_a_mistake_in_a_callback_stops_nothing_of_the_module(page: NodePag
     assert await typed(page, "oat ") == [["oat "]]
     assert page.failed == [ERROR, ERROR]
     assert set(page.reported) == {"a mistake of the page's own"}
+
+
+async def test_a_closed_text_is_followed_until_all_is_saved_and_its_textarea_is_free_at_once(page: NodePage) -> None:
+    assert await typed(page, "oat ") == [["oat "]]
+    await page.do("type", at=0, gone=0, come="warm ")
+    await page.do("compose", kind="compositionstart")
+    await tell(page, changed=["!"], heads=[], version=1)
+    await page.do("close")
+    assert (page.read_only, page.closed) == (False, None)
+    shown = page.value
+    await typed(page, "elsewhere ")
+    await tell(page, taken=1, heads=[], version=1)
+    assert [message.get("delta") for message in page.sent] == [[1, "warm "]]
+    await tell(page, changed=["?"], heads=[], version=2)
+    assert page.value == "elsewhere " + shown
+    await page.do("lose")
+    await page.do("open")
+    assert page.sent[-1]["flying"] == 2
+    await tell(page, opened={"text": "?!warm oat milk", "taken": True}, writable=False, heads=[], version=0)
+    assert page.sent[-1] == {"id": 1, "do": "end"}
+    assert (page.value, page.read_only, page.closed) == ("elsewhere " + shown, False, True)
+
+
+async def test_a_closed_text_that_cannot_be_saved_says_so(page: NodePage) -> None:
+    await typed(page, "oat ")
+    await page.do("close")
+    await tell(page, error=ERROR, again=True)
+    assert page.closed is None
+    await page.do("again")
+    await tell(page, error=ERROR, again=False)
+    assert page.closed is False
+    assert page.sent[-1] == {"id": 1, "do": "end"}

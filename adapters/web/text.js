@@ -56,6 +56,9 @@ class Bound {
       const step = { historyUndo: "undo", historyRedo: "redo" }[event.inputType];
       if (step) event.preventDefault(), this[step]();
     });
+    // the form's reset comes after its event, and would empty the area for everybody
+    const reset = ({ target }) => target === area.form && (area.defaultValue = area.value);
+    for (const root of [window, area.getRootNode()]) on(root, "reset", reset);
     on(window, "beforeunload", (event) => this.saved || event.preventDefault(), this.saving);
     area.value = "";
     this.lock(true);

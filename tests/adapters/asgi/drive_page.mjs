@@ -11,6 +11,7 @@ class Area extends EventTarget {
   selectionEnd = 0;
   selectionDirection = "forward";
   scrollTop = 0;
+  getRootNode = () => window;
 
   setRangeText(come, start, end) {
     this.value = this.value.slice(0, start) + come + this.value.slice(end);

@@ -88,6 +88,21 @@ async def test_a_page_shows_rows_and_a_text_that_is_edited_on_both_sides(browser
     assert await page.evaluate("window.errors") == []
 
 
+async def test_a_form_that_is_reset_leaves_its_text_alone(browser: Browser, program: Program) -> None:
+    page = await opened(browser, program)
+    await page.evaluate("""() => {
+        const [form, area] = [document.createElement("form"), document.querySelector("#notes")];
+        area.replaceWith(form);
+        form.append(area);
+        form.reset();
+    }""")
+    assert await page.input_value("#notes") == "milk"
+    await page.focus("#notes")
+    await page.keyboard.press("Control+End")
+    await page.keyboard.type(", eggs")
+    assert await saved(page) == "milk, eggs" == program.body
+
+
 async def test_what_an_input_method_composes_is_left_alone_until_it_is_done(browser: Browser, program: Program) -> None:
     page = await opened(browser, program)
     await page.focus("#notes")

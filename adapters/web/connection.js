@@ -43,7 +43,8 @@ class Connection {
     socket.onclose = ({ code, reason }) => {
       if (this.socket !== socket) return;
       this.each((one) => one.lost());
-      if (code === 4400 || code === 4403) this.each((one) => one.failed({ type: "Closed", message: reason, hint: "" }, true));
+      const error = { type: "Closed", message: reason || "a message of this page is too long", hint: "" };
+      if ([1009, 4400, 4403].includes(code)) this.each((one) => one.failed(error, true));
       else this.timer = setTimeout(() => this.open(), this.pause);
       this.pause = Math.min(2 * this.pause, 5000);
     };

@@ -1,6 +1,7 @@
 import { complain, follow, guarded } from "./connection.js";
 import { compose, inverse, transform } from "./delta.js";
 import { apply, applyUnits, deltaOf, difference, inUnits, moved, spliceOf } from "./splices.js";
+import { size } from "./units.js";
 
 // A textarea knows no carriage returns: something invisible stands for them.
 const STAND_IN = "\u2063";
@@ -14,6 +15,7 @@ export function bindText(area, url, name, params = {}, { onError = complain, onS
 const bound = new WeakSet(); // textareas
 const TOGETHER_MS = 1000;
 const MOST_STEPS = 500;
+const MOST_CHARACTERS = 262144; // as the program has it in bounds.py
 
 class Bound {
   typing = new AbortController();
@@ -212,6 +214,11 @@ class Bound {
     const before = visible(shown);
     if (now === before) return;
     let [at, gone, come] = spliceOf(before, now, area.selectionEnd);
+    if (now.length > Math.max(before.length, MOST_CHARACTERS) && size(now) > MOST_CHARACTERS) {
+      area.setRangeText(before.slice(at, at + gone), at, at + come.length, "end");
+      const message = `a text with a page has at most ${MOST_CHARACTERS} characters`;
+      return this.onError({ type: "LimitExceeded", message, hint: "put the rest into another text" });
+    }
     if (before !== shown) come = come.replaceAll(STAND_IN, "\r");
     const delta = deltaOf(shown, at, gone, come);
     const here = at === this.place || at + gone === this.place;

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from asgi_page import NodePage, node_page
+from lichen_adapters.asgi.bounds import TEXT_CHARACTERS
 from lichen_adapters.asgi.pages import MODULE
 
 TOP = Path(__file__).parents[3]
@@ -143,3 +144,21 @@ async def test_a_closed_text_that_cannot_be_saved_says_so(page: NodePage) -> Non
     await tell(page, error=ERROR, again=False)
     assert page.closed is False
     assert page.sent[-1] == {"id": 1, "do": "end"}
+
+
+async def test_what_would_make_a_text_too_long_is_taken_out_of_the_textarea_again(page: NodePage) -> None:
+    assert await typed(page, "😀" * (TEXT_CHARACTERS - 4)) != []
+    await tell(page, taken=1, heads=[], version=0)
+    long = page.value
+    assert await typed(page, "xy") == []
+    assert (page.value, page.saved) == (long, True)
+    assert [error["type"] for error in page.failed] == ["LimitExceeded"]
+    await tell(page, changed=["from elsewhere "], heads=[], version=1)
+    await page.do("type", at=0, gone=5, come="")
+    assert page.sent[-1]["delta"] == [-5], "a text that is too long can be made shorter"
+
+
+async def test_a_message_that_the_server_does_not_take_is_not_sent_again(page: NodePage) -> None:
+    await page.do("lose", code=1009)
+    assert (page.pauses, page.read_only) == ([], True)
+    assert page.failed == [{"type": "Closed", "message": "a message of this page is too long", "hint": ""}]

@@ -28,11 +28,9 @@ class Connection {
     const url = new URL(this.url + "/socket", location.href);
     url.protocol = url.protocol.replace("http", "ws");
     const socket = (this.socket = new WebSocket(url));
-    socket.onopen = () => {
-      this.pause = 200;
-      this.each((one) => one.begin());
-    };
+    socket.onopen = () => this.each((one) => one.begin());
     socket.onmessage = ({ data }) => {
+      this.pause = 200; // a page may also be refused once it is open
       const { id, ...message } = JSON.parse(data);
       const one = this.followed.get(id);
       if (!message.error || message.refused) return one?.told(message);

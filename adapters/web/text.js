@@ -241,7 +241,7 @@ class Bound {
 
   undo(from = this.undos, to = this.redos) {
     this.read();
-    const delta = this.composing || this.gone ? null : from.pop();
+    const delta = this.composing || this.gone || this.area.readOnly ? null : from.pop();
     if (!delta) return;
     this.typed = 0;
     to.push(this.edited(delta));

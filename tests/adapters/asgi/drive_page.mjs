@@ -98,6 +98,9 @@ const commands = {
   compose({ kind }) {
     page.area.dispatchEvent(new Event(kind));
   },
+  fix({ fixed }) {
+    page.area.readOnly = fixed;
+  },
   undo() {
     page.bound.undo();
   },

@@ -162,3 +162,28 @@ async def test_a_message_that_the_server_does_not_take_is_not_sent_again(page: N
     await page.do("lose", code=1009)
     assert (page.pauses, page.read_only) == ([], True)
     assert page.failed == [{"type": "Closed", "message": "a message of this page is too long", "hint": ""}]
+
+
+async def test_a_page_that_is_let_go_before_it_heard_anything_waits_longer_each_time(page: NodePage) -> None:
+    for _ in range(7):
+        await page.do("lose", code=4429)
+        await page.do("open")
+    assert page.pauses == [200, 400, 800, 1600, 3200, 5000, 5000]
+    page.pauses.clear()
+    await tell(page, opened={"text": "milk", "taken": False}, writable=True, heads=[], version=0)
+    await page.do("lose", code=4429)
+    assert page.pauses == [200]
+
+
+async def test_a_textarea_that_the_page_itself_makes_read_only_stays_so(page: NodePage) -> None:
+    assert await typed(page, "oat ") == [["oat "]]
+    await tell(page, taken=1, heads=[], version=0)
+    await page.do("fix", fixed=True)
+    await page.do("undo")
+    assert page.value == "oat milk"
+    await page.do("lose")
+    await opened(page, "oat milk")
+    assert page.read_only
+    await page.do("fix", fixed=False)
+    await page.do("undo")
+    assert page.value == "milk"

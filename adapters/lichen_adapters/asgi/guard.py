@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hmac
 import html
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
@@ -29,6 +30,8 @@ from lichen_adapters.asgi.bounds import REFUSED
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 PARAMETER = "token"
 """Of the address that a person opens."""
+
+_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
 
 FOREIGN = "a page of another origin may not use this program"
 UNKNOWN_HOST = "this program is not called that"
@@ -52,10 +55,13 @@ class Guard:
     """ASGI middleware around an application, with every route, static files and websockets in it."""
 
     def __init__(self, app: ASGIApp, keys: Callable[[], Keys], hosts: Iterable[str] = ()) -> None:
-        """`hosts` are names under which the program may be reached beside loopback ones, without ports."""
+        """`hosts` are names under which the program may be reached beside loopback ones, without ports.
+
+        Raises `ConfigError`.
+        """
         self._app = app
         self._keys = keys
-        self._hosts = LOOPBACK | {host.lower() for host in hosts}
+        self._hosts = LOOPBACK | names(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI has it."""
@@ -112,6 +118,17 @@ class Guard:
         secure = scope["scheme"] == "https"
         found.set_cookie(_cookie_of(scope), self._keys().cookie, httponly=True, samesite="strict", secure=secure)
         return found
+
+
+def names(hosts: Iterable[str]) -> frozenset[str]:
+    """Names of this program as `Host` has them. Raises `ConfigError` where one never comes so, such as with a port."""
+    if isinstance(hosts, str):
+        raise ConfigError(f"hosts={hosts!r} is one text", hint=f"give hosts=[{hosts!r}]")
+    given = frozenset(host.lower() for host in hosts)
+    for host in given:
+        if not _HOST.fullmatch(host):
+            raise ConfigError(f"{host!r} is no name of a host", hint="such as notes.example, without a port")
+    return given
 
 
 def with_key(address: str, key: str) -> str:

@@ -21,7 +21,7 @@ from starlette.responses import Response
 
 from lichen_adapters.asgi.ending import heard_first
 from lichen_adapters.asgi.errors import answer, conflict, missing
-from lichen_adapters.asgi.guard import Guard, Keys, with_key
+from lichen_adapters.asgi.guard import Guard, Keys, names, with_key
 from lichen_adapters.asgi.pages import FindText, Pages, Query
 from lichen_adapters.asgi.rows import AsJson, row_as_json
 from lichen_adapters.orm import AsyncSessions, Sessions
@@ -64,11 +64,11 @@ class Lichen:
         self, url: str, base: type[DeclarativeBase] | None = None, *, hosts: Iterable[str] = (), **options: Any
     ) -> None:
         """`url` and `options` are those of `Engine.open`. `hosts` are names under which pages may come beside those of
-        this computer itself, `localhost`, `127.0.0.1` and `[::1]`.
+        this computer itself, `localhost`, `127.0.0.1` and `[::1]`, without ports. Raises `ConfigError`.
         """
         self._url = url
         self._base = base
-        self._hosts = tuple(hosts)
+        self._hosts = names(hosts)
         self._options = options
         self._here: _Open | None = None
         self._pages = Pages(self)

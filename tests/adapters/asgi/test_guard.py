@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 from lichen.errors import ConfigError
+from lichen_adapters.asgi import Lichen
 from lichen_adapters.asgi.guard import Guard, Keys, with_key
 from starlette.types import Receive, Scope, Send
 
@@ -142,6 +143,12 @@ async def test_other_names_of_the_program_are_those_that_it_was_given() -> None:
     headers = {"host": "Notes.example", "origin": "http://notes.example", "authorization": f"bearer {KEYS.token}"}
     assert (await ask(headers))["reached"]
     assert (await ask({}, type="lifespan"))["reached"]
+
+
+@pytest.mark.parametrize("hosts", ["notes.example", ["notes.example:8000"], ["http://notes"], [""], ["nötes.example"]])
+def test_what_is_no_name_of_a_host_is_refused_at_once(hosts: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"one text|no name"):
+        Lichen("memory://", hosts=hosts)
 
 
 def test_an_address_gets_the_key() -> None:

@@ -34,7 +34,13 @@ class Declared(Generic[F]):
     def of(cls, function: F) -> Declared[F]:
         """Raises `ConfigError` where a parameter is not of a kind that a page can give."""
         name = function.__name__
-        hints = typing.get_type_hints(function)
+        try:
+            hints = typing.get_type_hints(function)
+        except NameError as error:
+            raise ConfigError(
+                f"{name}() is annotated with {error.name}, which is not there at run time",
+                hint="import it outside of TYPE_CHECKING",
+            ) from error
         parameters = inspect.signature(function).parameters.values()
         for parameter in parameters:
             if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
@@ -99,13 +105,17 @@ def _number(kind: type, value: object) -> Any:
 class Served(Generic[F]):
     """The functions that pages may name; all others are out of their reach."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, *, may_wait: bool = False) -> None:
+        """`may_wait` says whether they may be coroutines."""
         self._what = what
+        self._may_wait = may_wait
         self._by_name: dict[str, Declared[F]] = {}
 
     def add(self, function: F) -> None:
-        """Raises `ConfigError` where there is one of this name."""
+        """Raises `ConfigError` where there is one of this name, and for what no page can use."""
         declared = Declared.of(function)
+        if not self._may_wait and (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)):
+            raise ConfigError(f"{self._what} {declared.name} is a coroutine", hint="declare it with def")
         if declared.name in self._by_name:
             raise ConfigError(f"{self._what} {declared.name} is declared twice")
         self._by_name[declared.name] = declared

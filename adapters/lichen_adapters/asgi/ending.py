@@ -6,7 +6,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -26,7 +26,8 @@ def heard_first(tell: Callable[[], None]) -> Iterator[None]:
     before: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
 
     def handle(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(tell)
+        with suppress(RuntimeError):  # this loop is closed, and whoever came after it has set this handler again
+            loop.call_soon_threadsafe(tell)
         before[number](number, frame)
 
     ours = [number for number in SIGNALS if callable(before[number])]

@@ -53,7 +53,7 @@ class Pages:
         self._program = program
         self.queries: Served[Query] = Served("query")
         self.rows_as_json: dict[str, AsJson] = {}
-        self.texts: Served[FindText] = Served("text")
+        self.texts: Served[FindText] = Served("text", may_wait=True)
         self._count = 0
         self._ending = asyncio.Event()
         self._serving: dict[str, asyncio.Task[Any]] = {}

@@ -6,13 +6,16 @@ import enum
 import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
 from lichen.errors import ConfigError, LimitExceeded, NotFound
 from lichen_adapters.asgi import rows
 from lichen_adapters.asgi.declared import Declared, Served
+
+if TYPE_CHECKING:
+    from lichen import Document as Elsewhere
 
 KEY = UUID(int=7)
 
@@ -76,6 +79,19 @@ def test_only_what_a_page_can_give_can_be_declared() -> None:
     for function in (anything, unsaid, many):
         with pytest.raises(ConfigError, match="a page cannot give"):
             Declared.of(function)
+
+
+def test_what_could_not_be_called_is_refused_when_it_is_declared() -> None:
+    async def later() -> None: ...
+
+    def unknown(least: int) -> Elsewhere: ...
+
+    served: Served[Any] = Served("query")
+    with pytest.raises(ConfigError, match="query later is a coroutine"):
+        served.add(later)
+    Served[Any]("text", may_wait=True).add(later)
+    with pytest.raises(ConfigError, match="annotated with Elsewhere"):
+        served.add(unknown)
 
 
 def test_nothing_is_served_but_what_was_declared() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncGenerator
 from contextlib import AbstractContextManager, aclosing
 
@@ -13,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 from lichen_adapters.asgi.bounds import BEAT_S, SLOW_S
 from lichen_adapters.asgi.errors import described
 from lichen_adapters.asgi.rows import text_of
+
+log = logging.getLogger("lichen.asgi")
 
 HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
 
@@ -35,6 +38,10 @@ class EventStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As ASGI has it."""
+        if scope["method"] == "HEAD":
+            await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
+            await send({"type": "http.response.body", "body": b""})
+            return
         with self._counted:
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             work = [self._send(send), self._beat(send), _gone(receive), self._ending.wait()]
@@ -45,19 +52,20 @@ class EventStream:
                 for task in tasks:
                     task.cancel()
                 await asyncio.wait(tasks)
-            await self._end(done.pop().exception(), send)
+            errors = [error for task in tasks if task in done and (error := task.exception())]
+            await self._end(errors[0] if errors else None, send)
 
     async def _end(self, error: BaseException | None, send: Send) -> None:
         match error:
             case None:
                 await send({"type": "http.response.body", "body": b""})
-            case LichenError():
-                await self._write(send, f"event: refused\ndata: {text_of(described(error))}\n\n")
-                await send({"type": "http.response.body", "body": b""})
             case TimeoutError() | OSError():
                 pass  # it is too slow, or gone
             case _:
-                raise error
+                if not isinstance(error, LichenError):
+                    log.error("what a page follows failed", exc_info=error)
+                await self._write(send, f"event: refused\ndata: {text_of(described(error))}\n\n")
+                await send({"type": "http.response.body", "body": b""})
 
     async def _send(self, send: Send) -> None:
         async with aclosing(self._texts) as texts:

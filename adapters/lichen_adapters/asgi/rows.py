@@ -57,6 +57,7 @@ def text_of(message: Any) -> str:
     """A message as JSON. Raises `ConfigError` for what is none, and `LimitExceeded` where it is too large."""
     try:
         text = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_value)
+        text.encode()  # a lone surrogate is no character
     except (TypeError, ValueError) as error:
         raise ConfigError(
             f"a page cannot be told this: {error}", hint="give the query row=, which makes JSON"

@@ -115,7 +115,7 @@ def test_values_of_rows_become_json() -> None:
     assert json.loads(text) == [str(KEY), "2026-01-02", 2.0, "red", "1.50", "AP8=", [1, 2], "é", None]
 
 
-@pytest.mark.parametrize("value", [object(), float("nan"), {"a": 1j}])
+@pytest.mark.parametrize("value", [object(), float("nan"), {"a": 1j}, "half \ud83d"])
 def test_what_is_no_json_is_refused(value: object) -> None:
     with pytest.raises(ConfigError, match="cannot be told"):
         rows.text_of(value)

@@ -16,7 +16,7 @@ from fastapi import FastAPI, HTTPException
 from lichen.errors import ConfigError, EngineMisuse, NotFound, StoreFull, StoreLocked
 from lichen_adapters.asgi import Lichen, events, pages
 from lichen_adapters.asgi.fastapi import session_of
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.applications import Starlette
@@ -231,6 +231,38 @@ async def test_a_stream_without_news_says_that_it_is_there(program: Program, mon
     async with asyncio.timeout(20):
         await reader.readuntil(b": here\n\n")
     writer.close()
+
+
+async def test_a_row_that_cannot_be_told_ends_its_stream_in_words(
+    program: Program, caplog: pytest.LogCaptureFixture
+) -> None:
+    @program.lichen.query(row=lambda _: 1 / 0)
+    def broken() -> Select[Any]:
+        return select(Task)
+
+    @program.lichen.query(row=lambda _: "half \ud83d")
+    def half() -> Select[Any]:
+        return select(Task)
+
+    await program.add("Water")
+    for name, kind in (("broken", "InternalError"), ("half", "ConfigError")):
+        reader, writer = await request(program, f"/lichen/live/{name}")
+        told = await event(reader)
+        assert (told["event"], json.loads(told["data"])["type"]) == ("refused", kind)
+        async with asyncio.timeout(20):
+            await reader.read()  # it ends
+        writer.close()
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
+        "what a page follows failed"
+    ]
+
+
+async def test_head_of_a_stream_is_answered_and_no_page(program: Program) -> None:
+    reader, writer = await request(program, "/lichen/live/tasks", "HEAD")
+    async with asyncio.timeout(20):
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")
+    writer.close()
+    assert program.lichen._pages._count == 0
 
 
 async def test_a_server_that_ends_lets_every_page_go(tmp_path: Path) -> None:

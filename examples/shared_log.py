@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -138,11 +138,10 @@ async def main() -> None:
     given = parser.parse_args()
     store = f"sqlite:///{given.store}" if given.store else user_store("Shared log")
     async with Engine.open(store) as engine:
-        sessions = Sessions(engine, Base)
-        sessions.prepare()
-        log = await open_log(engine, given.ticket, given.name, given.at)
-        await SharedLog(engine, sessions, *log, given.name).run_async()
-        sessions.close()
+        with closing(Sessions(engine, Base)) as sessions:
+            sessions.prepare()
+            log = await open_log(engine, given.ticket, given.name, given.at)
+            await SharedLog(engine, sessions, *log, given.name).run_async()
 
 
 if __name__ == "__main__":

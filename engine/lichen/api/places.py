@@ -18,6 +18,7 @@ _NOT_ON_WINDOWS = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")
 def user_store(app: str, *, author: str = "", name: str = "store") -> str:
     """The address of this user's store of the program `app`, for `Engine.open`; its folder is made, for this user only.
 
+    A folder that is there already keeps its rights.
     On Linux the file is `~/.local/share/APP/NAME.db`, on macOS `~/Library/Application Support/APP/NAME.db`, on Windows
     `AUTHOR/APP/NAME.db` under `%LOCALAPPDATA%`; its key lies beside it. It is never in a folder that roams from one
     computer to the next, since a store is one device. Names may hold letters, digits, blanks and a few signs, up to 64.

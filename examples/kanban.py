@@ -1,7 +1,7 @@
 """A kanban board that a team keeps together: each on their own device, also without a network.
 
     python examples/kanban.py ann.db --name Ann             # begins a board, and prints an invitation
-    python examples/kanban.py ben.db --name Ben lichen1...  # joins it
+    python examples/kanban.py ben.db lichen1... --name Ben  # joins it
 
 Drag cards, or move the chosen one with Left and Right: what is done, off the board. Its notes are one text.
 """
@@ -9,28 +9,23 @@ Drag cards, or move the chosen one with Left and Right: what is done, off the bo
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from functools import partial
-from uuid import UUID
 
 from lichen import Role
 from lichen.blocking import Engine, Space, steady
 from lichen_adapters.orm import Synced, synced_text
 from lichen_adapters.orm.blocking import Sessions
 from lichen_adapters.qt import ROW, ListRows, Peer, Queued, SpaceSignals, SyncedText, paint_at_once, quit_on_interrupt
-from PySide6.QtCore import QMimeData, QModelIndex, QPersistentModelIndex, Qt
-from PySide6.QtGui import QKeySequence, QShortcut
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtGui import QDropEvent, QKeySequence, QShortcut
 from PySide6.QtWidgets import QApplication, QGridLayout, QLabel, QLineEdit, QListView, QPlainTextEdit, QWidget
 from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
-STAGES, CARD = ("To do", "Doing", "Done"), "application/x-card"
-LOOKS = """
-* { font: 14px "DejaVu Sans"; color: #2b2b28; } Board { background: #f5f2eb; } QLabel { font-size: 16px; }
+STAGES = "To do", "Doing", "Done"
+LOOKS = """* { font: 14px "DejaVu Sans"; color: #2b2b28; } Board { background: #f5f2eb; } QLabel { font-size: 16px; }
 QListView, QPlainTextEdit, QLineEdit { background: white; border: none; border-radius: 10px; padding: 8px; }
 QListView::item { background: white; border-radius: 8px; padding: 10px; margin: 4px; border: 2px solid white; }
-QListView { background: #e9e4d8; outline: none; } QListView::item:selected { border-color: #1f7a6d; color: #2b2b28; }
-"""
+QListView { background: #e9e4d8; outline: none; } QListView::item:selected { border-color: #1f7a6d; color: #2b2b28; }"""
 
 
 class Base(DeclarativeBase):
@@ -44,58 +39,55 @@ class Card(Synced, Base):
     notes: Mapped[str] = synced_text(default="")
 
 
-class Stage(ListRows[Card]):
-    """The cards of one stage, which takes those that are dropped on it."""
-
-    def __init__(self, board: Board, stage: int) -> None:
-        cards = select(Card).where(Card.stage == stage).order_by(Card.title, Card.id)
-        super().__init__(board.sessions, cards, lambda card: card.title, board.deliver, parent=board)
-        self.board, self.stage = board, stage
-
+class Cards(ListRows[Card]):
     def flags(self, index: QModelIndex | QPersistentModelIndex) -> Qt.ItemFlag:
         return super().flags(index) | Qt.ItemFlag.ItemIsDragEnabled | Qt.ItemFlag.ItemIsDropEnabled
 
-    def mimeTypes(self) -> list[str]:
-        return [CARD]
 
-    def mimeData(self, indexes: Sequence[QModelIndex]) -> QMimeData:
-        data = QMimeData()
-        data.setData(CARD, indexes[0].data(ROW).id.bytes)
-        return data
+class Stage(QListView):
+    """Shows the cards of one stage, and takes the one that is dropped on it."""
 
-    def dropMimeData(self, data: QMimeData, *_: object) -> bool:
-        self.board.move_card(UUID(bytes=bytes(data.data(CARD).data())), self.stage)
-        return True
+    def __init__(self, board: Board, stage: int) -> None:
+        super().__init__(wordWrap=True, resizeMode=self.ResizeMode.Adjust)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setDragDropMode(self.DragDropMode.DragDrop)
+        self.board, self.stage = board, stage
+        self.setModel(board.cards)
+        self.setSelectionModel(board.chosen)
+        self.setCurrentIndex(QModelIndex())  # or the focus would choose a card
+        for key, by in {"Left": -1, "Right": 1}.items():
+            shortcut = QShortcut(QKeySequence(key), self, context=Qt.ShortcutContext.WidgetShortcut)
+            shortcut.activated.connect(lambda by=by: board.move_card(by))
+        paint_at_once(self)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        if isinstance(event.source(), Stage):  # where the card was chosen as it was taken
+            self.board.move_card(to=self.stage)
 
 
 class Board(QWidget):
     """A list for each stage, the notes of the chosen card, and who is there below."""
 
     def __init__(self, engine: Engine, sessions: Sessions, space: Space, name: str) -> None:
-        super().__init__(windowTitle=f"{space.name} - {name}", styleSheet=LOOKS)
-        self.sessions, self.space, self.name = sessions, space, name
-        self.deliver = Queued(self)  # all that lichen tells comes on Qt's thread
-        self.stages, self.notes = [Stage(self, stage) for stage in range(len(STAGES))], list[SyncedText]()
+        super().__init__(windowTitle=f"{space.name} - {name}", styleSheet=LOOKS, minimumHeight=380)
+        self.sessions, self.space, self.name, self.deliver = sessions, space, name, Queued(self)
+        cards = select(Card).where(Card.stage.between(0, len(STAGES) - 1)).order_by(Card.title, Card.id)
+        self.cards = Cards(sessions, cards, lambda card: card.title, self.deliver, parent=self)
+        self.cards.rowsAboutToBeRemoved.connect(self.leave)  # before a view hears of it, which would choose the next
+        self.chosen, self.notes = QItemSelectionModel(self.cards), list[SyncedText]()
+        self.stages = [Stage(self, stage) for stage in range(len(STAGES))]
         self.text, self.entry, self.status = QPlainTextEdit(readOnly=True), QLineEdit(placeholderText="New"), QLabel()
         layout = QGridLayout(self)
-        for column, widget in enumerate((*map(self.view, self.stages), self.text)):
+        for column, widget in enumerate((*self.stages, self.text)):
             layout.addWidget(QLabel(f"<b>{(*STAGES, 'Notes')[column]}</b>"), 0, column)
             layout.addWidget(widget, 1, column)
         layout.addWidget(self.entry, 2, 0)
         layout.addWidget(self.status, 2, 1, 1, 3)
         self.entry.returnPressed.connect(self.add)
+        self.chosen.currentChanged.connect(self.show_notes)
+        for changed in (self.cards.rowsInserted, self.cards.dataChanged):
+            changed.connect(self.show_each_in_its_stage)
         SpaceSignals(engine, space, self.deliver, parent=self).peers_changed.connect(self.tell_who_is_there)
-
-    def view(self, stage: Stage) -> QListView:
-        view = QListView(wordWrap=True)
-        view.setModel(stage)
-        view.setDragDropMode(QListView.DragDropMode.DragDrop)
-        view.selectionModel().currentChanged.connect(self.choose)
-        for key, by in {"Left": -1, "Right": 1}.items():
-            shortcut = QShortcut(QKeySequence(key), view, context=Qt.ShortcutContext.WidgetShortcut)
-            shortcut.activated.connect(partial(self.press, view, by))
-        paint_at_once(view)
-        return view
 
     def tell_who_is_there(self, peers: tuple[Peer, ...]) -> None:
         there = " and ".join(sorted(peer.name for peer in peers if peer.here))
@@ -103,23 +95,32 @@ class Board(QWidget):
 
     def add(self) -> None:
         with self.sessions.begin(self.space) as session:
-            session.add(Card(title=self.entry.text(), stage=0))
+            if title := self.entry.text().strip():
+                session.add(Card(title=title, stage=0))
         self.entry.clear()
 
-    def press(self, view: QListView, by: int) -> None:
-        if card := view.currentIndex().data(ROW):
-            self.move_card(card.id, max(0, card.stage + by))
+    def move_card(self, by: int = 0, to: int | None = None) -> None:
+        if chosen := self.chosen.currentIndex().data(ROW):
+            with self.sessions.begin() as session:
+                card = session.get_one(Card, chosen.id)
+                card.stage = max(0, card.stage + by if to is None else to)
 
-    def move_card(self, card: UUID, stage: int) -> None:
-        with self.sessions.begin() as session:
-            session.get_one(Card, card).stage = stage
+    def show_each_in_its_stage(self) -> None:
+        """The chosen one is still chosen there, since all stages have one selection."""
+        for row, card in enumerate(self.cards.rows):
+            for stage in self.stages:
+                stage.setRowHidden(row, card.stage != stage.stage)
 
-    def choose(self, index: QModelIndex) -> None:
-        if index.isValid():
-            for notes in self.notes:
-                notes.close()
-            self.notes = [SyncedText(self.text, self.sessions.document(index.data(ROW)), ("notes",), self.deliver)]
-            self.text.setReadOnly(False)
+    def leave(self, _: object, first: int, last: int) -> None:
+        if first <= self.chosen.currentIndex().row() <= last:
+            self.chosen.clear()
+
+    def show_notes(self, index: QModelIndex) -> None:
+        for notes in self.notes:
+            notes.close()
+        self.text.clear()
+        self.text.setReadOnly(not (card := index.data(ROW)))
+        self.notes = [SyncedText(self.text, self.sessions.document(card), ("notes",), self.deliver)] if card else []
 
 
 def main() -> None:
@@ -128,8 +129,7 @@ def main() -> None:
     parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join a board")
     parser.add_argument("--name", default="Me", help="what the others call you")
     parser.add_argument("--at", default="ws://127.0.0.1:8720", help="where the first device is found")
-    given = parser.parse_args()
-    quit_on_interrupt(application := QApplication([]))
+    given, application = parser.parse_intermixed_args(), QApplication([])
     with Engine.open(f"sqlite:///{given.store}") as engine, Sessions(engine, Base) as sessions:
         sessions.prepare()
         engine.connect_remembered()
@@ -140,9 +140,9 @@ def main() -> None:
             engine.listen(given.at)
             print(space.invite(mode="auto"), flush=True)
         board = Board(engine, sessions, space, given.name)
-        board.resize(960, 420)
         board.show()
         steady()
+        quit_on_interrupt(application)
         application.exec()
 
 

@@ -1,7 +1,7 @@
 """A shopping list that a family keeps together: each on their own device, also without a network.
 
     python examples/shopping_list.py ann.db --name Ann             # begins a list, and prints an invitation
-    python examples/shopping_list.py ben.db --name Ben lichen1...  # joins it
+    python examples/shopping_list.py ben.db lichen1... --name Ben  # joins it
 
 Click a box to tick it off; + and - change how many, Delete takes away. The notes are one text that all write.
 """
@@ -138,7 +138,7 @@ def main() -> None:
     parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join a list")
     parser.add_argument("--name", default="Me", help="what the others call you")
     parser.add_argument("--at", default="ws://127.0.0.1:8710", help="where the first device is found")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     with Engine.open(f"sqlite:///{given.store}") as engine, Sessions(engine, Base) as sessions:
         sessions.prepare()
         Window(root := tkinter.Tk(), sessions, *open_list(engine, given.ticket, given.name, given.at), given.name)

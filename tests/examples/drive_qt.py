@@ -2,7 +2,7 @@
 
 Usage: drive_qt.py EXAMPLE ARGUMENTS. What an expression gives is printed as JSON, after "= ". In it there are
 `window`, `find(class name, number)`, `type_in(widget, text)`, `press(widget, *keys)`, `click(view, row)`,
-`drag(view, row, other view)` and `titles(view)`.
+`drag(view, row, other view)`, `shown(view)` and `titles(view)`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import threading
 import warnings
 
 from lichen_adapters.qt import Queued
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QModelIndex, QObject, QPoint, QPointF, Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractItemView, QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QListView, QWidget
 
 COPY, LEFT, NONE = Qt.DropAction.CopyAction, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 
@@ -42,23 +42,35 @@ def type_in(widget: QWidget, text: str) -> None:
             press(widget, "Ctrl+V")
 
 
-def click(view: QAbstractItemView, row: int) -> None:
+def shown(view: QListView) -> list[QModelIndex]:
+    """The rows that are not hidden."""
+    rows = range(view.model().rowCount())
+    return [view.model().index(row, 0) for row in rows if not view.isRowHidden(row)]
+
+
+def click(view: QListView, row: int) -> None:
     """Click on a row."""
-    place = view.visualRect(view.model().index(row, 0)).center()
+    place = view.visualRect(shown(view)[row]).center()
     QTest.mouseClick(view.viewport(), LEFT, NONE, place)
 
 
-def drag(view: QAbstractItemView, row: int, to: QAbstractItemView) -> None:
-    """What arrives at a view when a row of another is dropped on it."""
-    data, port = view.model().mimeData([view.model().index(row, 0)]), to.viewport()
+def drag(view: QListView, row: int, to: QListView) -> None:
+    """What arrives at a view when a row of another, which a press has chosen, is dropped on it."""
+    click(view, row)
+    data, port = view.model().mimeData([shown(view)[row]]), to.viewport()
     place = QPoint(port.width() // 2, port.height() - 5)
+
+    class Drop(QDropEvent):
+        def source(self) -> QObject:
+            return view
+
     QApplication.sendEvent(port, QDragEnterEvent(place, COPY, data, LEFT, NONE))
-    QApplication.sendEvent(port, QDropEvent(QPointF(place), COPY, data, LEFT, NONE))
+    QApplication.sendEvent(port, Drop(QPointF(place), COPY, data, LEFT, NONE))
 
 
-def titles(view: QAbstractItemView) -> list[str]:
+def titles(view: QListView) -> list[str]:
     """What the rows show."""
-    return [view.model().index(row, 0).data() for row in range(view.model().rowCount())]
+    return [index.data() for index in shown(view)]
 
 
 def drive(window: QWidget) -> None:
@@ -68,7 +80,10 @@ def drive(window: QWidget) -> None:
     def find(kind: str, number: int = 0) -> QWidget:
         return [one for one in window.findChildren(QWidget) if type(one).__name__ == kind][number]
 
-    names = {one.__name__: one for one in (press, type_in, click, drag, titles)} | {"window": window, "find": find}
+    names = {one.__name__: one for one in (press, type_in, click, drag, shown, titles)} | {
+        "window": window,
+        "find": find,
+    }
 
     def read() -> None:
         for line in sys.stdin:

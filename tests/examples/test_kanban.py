@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -59,17 +60,26 @@ class App:
         )
 
 
-STAGES = "[titles(find('QListView', stage)) for stage in range(3)]"
+STAGES = "[titles(find('Stage', stage)) for stage in range(3)]"
 NOTES = "find('QPlainTextEdit').toPlainText()"
 STATUS = "window.status.text()"
+CHOSEN = "[[one.data() for one in shown(find('Stage', at)) if window.chosen.isSelected(one)] for at in range(3)]"
+LONG = "Ask everybody on the street who has a wheelbarrow or two to spare on Saturday"
 
 
 def test_two_people_keep_one_board(tmp_path: Path, display: Display) -> None:
     apps: list[App] = []
+
+    def begin(*arguments: str, platform: str = "xcb" if PICTURES else "offscreen") -> App:
+        apps.append(App(tmp_path, platform, *arguments))
+        return apps[-1]
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     try:
-        apps.append(App(tmp_path, "xcb", "ann.db", "--name", "Ann", "--at", "ws://127.0.0.1:0"))
-        apps.append(App(tmp_path, "xcb" if PICTURES else "offscreen", "ben.db", apps[0].line(), "--name", "Ben"))
-        ann, ben = apps
+        ann = begin("ann.db", "--name", "Ann", "--at", f"ws://127.0.0.1:{port}", platform="xcb")
+        ticket = ann.line()
+        ben = begin("ben.db", ticket, "--name", "Ben")
         ann.until(STATUS, "Ann   ●   Ben here")
         ben.until(STATUS, "Ben   ●   Ann here")
         for app, top in zip(apps, (0, 400), strict=True):
@@ -77,21 +87,57 @@ def test_two_people_keep_one_board(tmp_path: Path, display: Display) -> None:
         _use(ann, ben)
         if PICTURES:
             display.picture(TOP / PICTURES / "kanban.png")
+        _stay_chosen(ann, ben)
         ann.close()
-        ben.do("click(find('QListView', 0), 0)")
-        ben.do("press(find('QListView', 0), 'Right')")
-        ben.until(STAGES, [["Prune the apple tree"], ["Order seeds", "Water the beans"], ["Dig the pond", "Sweep"]])
+        ben.do("click(find('Stage', 0), 0)")
+        ben.do("press(find('Stage', 0), 'Right')")
+        last = [["Prune the apple tree"], [LONG, "Water the beans"], ["Dig the pond", "Sweep"]]
+        ben.until(STAGES, last)
         ben.process.send_signal(signal.SIGINT)
         assert ben.process.wait(30) == 0
         ben.close()
-        again = App(tmp_path, "offscreen", "ben.db", "--name", "Ben")
-        apps.append(again)
-        again.until(STAGES, [["Prune the apple tree"], ["Order seeds", "Water the beans"], ["Dig the pond", "Sweep"]])
+        with socket.create_server(("127.0.0.1", port)) as silent:
+            silent.settimeout(30)
+            cleo = begin("cleo.db", "--name", "Cleo", ticket)
+            with silent.accept()[0]:  # it is joining
+                cleo.process.send_signal(signal.SIGINT)
+                assert cleo.process.wait(30) != 0
+                assert "KeyboardInterrupt" in cleo.process.communicate()[1]
+        again = begin("ben.db", "--name", "Ben")
+        again.until(STAGES, last)
         again.close()
     finally:
         for app in apps:
             app.process.kill()
             app.process.communicate()
+
+
+def _stay_chosen(ann: App, ben: App) -> None:
+    """A card that is moved by another is still the one that one writes in, until it is off the board."""
+    for app in (ann, ben):
+        app.do("click(find('Stage', 0), 0)")
+        assert app.do(CHOSEN) == [["Order seeds"], [], []]
+    ben.do("type_in(find('QPlainTextEdit'), 'Leek')")
+    ann.do("press(find('Stage', 0), 'Right', 'Right')")
+    for app in (ann, ben):
+        app.until(CHOSEN, [[], [], ["Order seeds"]])
+        app.until(STAGES, [["Prune the apple tree"], ["Water the beans"], ["Dig the pond", "Order seeds", "Sweep"]])
+    ben.do("type_in(find('QPlainTextEdit'), ' and kale')")
+    for app in (ann, ben):
+        app.until(NOTES, "Leek and kale")
+    ann.do("press(find('Stage', 0), 'Right')")
+    for app in (ann, ben):
+        app.until(STAGES, [["Prune the apple tree"], ["Water the beans"], ["Dig the pond", "Sweep"]])
+        assert app.do(CHOSEN) == [[], [], []]
+        app.do("type_in(find('QPlainTextEdit'), 'x')")
+        assert app.do(NOTES) == ""
+    for title in ("", "  ", LONG):
+        ben.do(f"type_in(find('QLineEdit'), {title!r})")
+        ben.do("press(find('QLineEdit'), 'Return')")
+    ben.until("titles(find('Stage'))", [LONG, "Prune the apple tree"])
+    long, short = ben.do("[find('Stage').visualRect(index).height() for index in shown(find('Stage'))]")
+    assert long > short, "it is shown in lines"
+    assert not ben.do("find('Stage').horizontalScrollBar().isVisible()")
 
 
 def _use(ann: App, ben: App) -> None:
@@ -105,17 +151,17 @@ def _use(ann: App, ben: App) -> None:
     every = ["Dig the pond", "Order seeds", "Prune the apple tree", "Sweep", "Water the beans"]
     for app in (ann, ben):
         app.until(STAGES, [every, [], []])
-    ann.do("click(find('QListView', 0), 3)")
-    ann.do("press(find('QListView', 0), 'Left', 'Right')")
+    ann.do("click(find('Stage', 0), 3)")
+    ann.do("press(find('Stage', 0), 'Left', 'Right')")
     ann.until(STAGES, [[*every[:3], every[4]], ["Sweep"], []])
     ben.until(STAGES, [[*every[:3], every[4]], ["Sweep"], []])
-    ben.do("drag(find('QListView', 1), 0, find('QListView', 2))")
-    ben.do("drag(find('QListView', 0), 0, find('QListView', 2))")
-    ann.do("drag(find('QListView', 0), titles(find('QListView', 0)).index('Water the beans'), find('QListView', 1))")
+    ben.do("drag(find('Stage', 1), 0, find('Stage', 2))")
+    ben.do("drag(find('Stage', 0), 0, find('Stage', 2))")
+    ann.do("drag(find('Stage', 0), titles(find('Stage', 0)).index('Water the beans'), find('Stage', 1))")
     for app in (ann, ben):
         app.until(STAGES, [["Order seeds", "Prune the apple tree"], ["Water the beans"], ["Dig the pond", "Sweep"]])
     for app in (ann, ben):
-        app.do("click(find('QListView', 1), 0)")
+        app.do("click(find('Stage', 1), 0)")
     _write(ann, ben)
 
 

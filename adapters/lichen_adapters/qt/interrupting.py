@@ -13,7 +13,8 @@ from PySide6.QtCore import QCoreApplication, QSocketNotifier, QTimer
 def quit_on_interrupt(application: QCoreApplication) -> None:
     """Have Ctrl-C, and a request to terminate, end the loop of an application: `exec` returns, and the program goes on.
 
-    To be called on the main thread. What these signals did before they do again after the loop.
+    To be called on the main thread, right before `exec`: a call that waits, as `join` does, would not be interrupted by
+    them any more. What these signals did before they do again after the loop.
     """
     here, there = socket.socketpair()
     there.setblocking(False)

@@ -11,9 +11,10 @@ from pathlib import Path
 PAGE = Path(__file__).parents[3] / "docs" / "howto" / "qt.md"
 
 
-def test_the_program_of_the_page_runs_to_its_end(tmp_path: Path) -> None:
+def test_the_program_of_the_page_runs_to_its_end_again_and_again(tmp_path: Path) -> None:
     program = "".join(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL))
     command = [sys.executable, "-W", "error", "-c", program]
     shown = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
-    ran = subprocess.run(command, check=False, cwd=tmp_path, env=shown, capture_output=True, text=True, timeout=60)
-    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    for _ in range(3):
+        ran = subprocess.run(command, check=False, cwd=tmp_path, env=shown, capture_output=True, text=True, timeout=60)
+        assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")

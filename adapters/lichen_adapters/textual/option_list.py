@@ -72,7 +72,7 @@ class LiveOptionList(OptionList, Generic[T]):
         compact: bool = False,
     ) -> None:
         """`prompt` gives what is shown of a row: a text as it is, without markup, a `Content`, or anything that Rich
-        renders.
+        renders. Of the last it does not see the texts: put those of others through `printable` first.
 
         Of a row for which it raises, which is logged, an empty option is shown. `reads` is as for live queries, whose
         errors are raised when it is mounted.

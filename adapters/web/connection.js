@@ -42,8 +42,10 @@ class Connection {
       if (this.socket !== socket) return;
       this.each((one) => one.lost());
       const error = { type: "Closed", message: reason || "a message of this page is too long", hint: "" };
-      if ([1009, 4400, 4403].includes(code)) this.each((one) => one.failed(error, true));
-      else this.timer = setTimeout(() => this.open(), this.pause);
+      if ([1009, 4400, 4403].includes(code)) {
+        connections.delete(this.url); // what is followed from now on begins anew
+        this.each((one) => one.failed(error, true));
+      } else this.timer = setTimeout(() => this.open(), this.pause);
       this.pause = Math.min(2 * this.pause, 5000);
     };
   }
@@ -53,7 +55,7 @@ class Connection {
     const { socket } = this;
     this.socket = null;
     socket.close();
-    connections.delete(this.url);
+    if (connections.get(this.url) === this) connections.delete(this.url);
   }
 
   each(call) {

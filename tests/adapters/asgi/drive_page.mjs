@@ -52,8 +52,9 @@ const delta = await import("../../../adapters/web/delta.js");
 const splices = await import("../../../adapters/web/splices.js");
 
 const commands = {
-  begin({ fails = false }) {
-    page.bound?.close();
+  begin({ fails = false, beside = false }) {
+    if (beside) page.first = page.bound;
+    else page.bound?.close();
     page.area = new Area();
     commands.bind({ fails });
   },
@@ -70,8 +71,8 @@ const commands = {
       page.reported.push(error.message);
     }
   },
-  close() {
-    page.bound.close().then((saved) => (page.closed = saved));
+  close({ first = false }) {
+    (first ? page.first : page.bound).close().then((saved) => (page.closed = saved));
   },
   open() {
     page.socket.readyState = 1;

@@ -162,6 +162,12 @@ async def test_a_message_that_the_server_does_not_take_is_not_sent_again(page: N
     await page.do("lose", code=1009)
     assert (page.pauses, page.read_only) == ([], True)
     assert page.failed == [{"type": "Closed", "message": "a message of this page is too long", "hint": ""}]
+    await page.do("begin", beside=True)
+    await opened(page, "milk")
+    assert page.value == "milk", "what is bound later begins anew"
+    await page.do("close", first=True)
+    await page.do("begin", beside=True)
+    assert (page.sent[-1]["id"], page.sent[-1]["do"]) == (2, "text"), "on the socket that is there"
 
 
 async def test_a_page_that_is_let_go_before_it_heard_anything_waits_longer_each_time(page: NodePage) -> None:

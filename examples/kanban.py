@@ -63,6 +63,7 @@ class Stage(QListView):
     def dropEvent(self, event: QDropEvent) -> None:
         if isinstance(event.source(), Stage):  # where the card was chosen as it was taken
             self.board.move_card(to=self.stage)
+        self.setState(self.State.NoState)  # or the mark of where it drops would stay
 
 
 class Board(QWidget):
@@ -106,7 +107,6 @@ class Board(QWidget):
                 card.stage = max(0, card.stage + by if to is None else to)
 
     def show_each_in_its_stage(self) -> None:
-        """The chosen one is still chosen there, since all stages have one selection."""
         for row, card in enumerate(self.cards.rows):
             for stage in self.stages:
                 stage.setRowHidden(row, card.stage != stage.stage)

@@ -157,6 +157,7 @@ def _use(ann: App, ben: App) -> None:
     ben.until(STAGES, [[*every[:3], every[4]], ["Sweep"], []])
     ben.do("drag(find('Stage', 1), 0, find('Stage', 2))")
     ben.do("drag(find('Stage', 0), 0, find('Stage', 2))")
+    assert ben.do("find('Stage', 2).state().name") == "NoState"
     ann.do("drag(find('Stage', 0), titles(find('Stage', 0)).index('Water the beans'), find('Stage', 1))")
     for app in (ann, ben):
         app.until(STAGES, [["Order seeds", "Prune the apple tree"], ["Water the beans"], ["Dig the pond", "Sweep"]])

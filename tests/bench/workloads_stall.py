@@ -1,10 +1,10 @@
-"""How long a window stalls while it shows what another process writes: the longest gap between two beats of a timer.
+"""How long a window stalls while it merges what another device wrote: the longest gap between two beats of a timer.
 
 Rows: {workload, library, n, median, p99, unit, limit}; the unit is milliseconds, one value a run: `median` is that of
 the runs, `p99` the worst of them. `n` is the number of runs.
 
-- gui-stall-qt-text, and so for tk and textual: 10,000 edits of another process, each its own change, at random places
-  of the text that is shown, sealed and sent as fast as that goes.
+- gui-stall-qt-text, and so for tk and textual: 10,000 edits, each its own change, at random places of the text that is
+  shown. They were made while the window's device was away, and come as fast as they are sent and taken.
 - gui-stall-qt-rows, and so for the others: 10,000 rows, at random places of the list that is shown.
 
 `-steady`: the same in a program that calls `lichen.blocking.steady`.
@@ -57,14 +57,18 @@ async def _measure(toolkit: str, what: str, how: str, count: int) -> dict[str, A
             sessions = Sessions(engine, Base)
             await asyncio.to_thread(sessions.prepare)
             ticket = await space.invite(mode="auto", expires=timedelta(hours=1), hints=[str(listener)])
-            arguments = (toolkit, what, f"sqlite:///{folder / 'b.db'}", ticket, note.id.hex(), str(count), how)
+            store = f"sqlite:///{folder / 'b.db'}"
+            arguments = (toolkit, what, store, ticket, listener, note.id.hex(), str(count), how)
             async with process(str(Path(__file__).with_name(SCRIPTS[toolkit])), *arguments) as peer:
-                assert (await peer.line(READY_S))["ready"]
+                assert (await peer.line(READY_S))["away"]
                 rng = random.Random(1)
                 if what == "text":
                     await _type(note, rng, count)
                 else:
                     await asyncio.to_thread(_add, sessions, space, rng, count)
+                await note.settled()
+                assert peer.process.stdin is not None
+                peer.process.stdin.write(b"\n")
                 found = await peer.line(READY_S)
             sessions.close()
     return found

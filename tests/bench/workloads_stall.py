@@ -13,14 +13,17 @@ the runs, `p99` the worst of them. `n` is the number of runs.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from lichen import Text
+from lichen.testing.display import Display
 from lichen_adapters.orm import Sessions
 from stall_models import Base, Line
 from two_devices import first_device, process
@@ -34,17 +37,34 @@ HOW = {"": "as it is", "-steady": "steady"}
 
 
 def rows(quick: bool, only: str | None = None) -> Iterator[dict[str, Any]]:
-    """Every row; some minutes. Tk's need a display."""
+    """Every row; some minutes. Tk's need Xvfb, or a display of their own."""
     count, runs = (QUICK_COUNT, QUICK_RUNS) if quick else (COUNT, RUNS)
     for toolkit in SCRIPTS:
         for what in ("text", "rows"):
             for name, how in HOW.items():
                 workload = f"gui-stall-{toolkit}-{what}{name}"
                 if only is None or workload.startswith(only):
-                    found = [asyncio.run(_measure(toolkit, what, how, count)) for _ in range(runs)]
+                    with _display(toolkit):
+                        found = [asyncio.run(_measure(toolkit, what, how, count)) for _ in range(runs)]
                     times = [one["longest"] * 1e3 for one in found]
                     took = sorted(one["seconds"] for one in found)[len(found) // 2]
                     yield measured(workload, times, "ms", f"{count} in {took:.1f} s")
+
+
+@contextmanager
+def _display(toolkit: str) -> Iterator[None]:
+    """A display for a toolkit that needs one, where there is none."""
+    if toolkit != "tk" or "DISPLAY" in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="lichen-bench-") as name:
+        shown = Display(Path(name))
+        os.environ["DISPLAY"] = shown.name
+        try:
+            yield
+        finally:
+            del os.environ["DISPLAY"]
+            shown.close()
 
 
 async def _measure(toolkit: str, what: str, how: str, count: int) -> dict[str, Any]:

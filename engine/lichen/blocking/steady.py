@@ -36,6 +36,6 @@ def _give_way() -> None:
     own = threading.get_native_id()
     priority = min(os.getpriority(os.PRIO_PROCESS, own) + NICE, 19)
     for thread in threading.enumerate():
-        if thread.native_id not in (None, own):
+        if thread.native_id is not None and thread.native_id != own:
             with suppress(ProcessLookupError):  # it has ended meanwhile
                 os.setpriority(os.PRIO_PROCESS, thread.native_id, priority)

@@ -107,8 +107,9 @@ async def test_a_path_and_options_of_the_dialled_address_reach_a_proxy() -> None
     ],
 )
 async def test_an_unreadable_address_is_a_config_error(url: str) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError) as raised:
         await transport.dial(url, message_bytes=SIZE)
+    assert raised.value.hint
 
 
 async def test_nobody_there_is_unreachable_with_a_hint() -> None:
@@ -429,8 +430,9 @@ async def test_clear_spoken_to_a_tls_port_is_unreachable(
 async def test_a_tls_listener_needs_a_readable_certificate(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="certificate"):
         await transport.listen("wss://127.0.0.1:0", message_bytes=SIZE)
-    with pytest.raises(ConfigError, match="cannot read"):
+    with pytest.raises(ConfigError, match="cannot read") as raised:
         await transport.listen(f"wss://127.0.0.1:0?cert={tmp_path}/none.pem", message_bytes=SIZE)
+    assert raised.value.hint
 
 
 async def test_a_cancelled_close_still_drops_the_connection(listeners: list[Listener]) -> None:

@@ -286,7 +286,10 @@ class WebSocketTransport:
         try:
             tls.load_cert_chain(address.options["cert"], address.options.get("key"))
         except OSError as error:
-            raise ConfigError(f"cannot read the certificate {address.options['cert']!r}: {error}") from error
+            raise ConfigError(
+                f"cannot read the certificate {address.options['cert']!r}: {error}",
+                hint="write wss://HOST:PORT?cert=FILE&key=FILE, with files in PEM that this user may read",
+            ) from error
         return tls
 
 
@@ -328,7 +331,7 @@ def _check_host(parts: SplitResult) -> None:
     try:
         (parts.hostname or "").encode("idna")
     except UnicodeError as error:
-        raise ConfigError(f"not a host name: {parts.hostname!r}") from error
+        raise ConfigError(f"not a host name: {parts.hostname!r}", hint="write ws://HOST:PORT") from error
 
 
 def _name_of(connection: Connection) -> str:

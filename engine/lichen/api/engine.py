@@ -173,7 +173,7 @@ class Engine:
         """What this device knows of a space. Raises `NotFound`."""
         state = self._node.state.spaces.get(space_id)
         if state is None:
-            raise NotFound(f"space {space_id.hex()} is not on this device")
+            raise NotFound(f"space {space_id.hex()} is not on this device", hint="join it with a ticket: Engine.join")
         return state
 
     def may_write(self, space_id: SpaceId) -> bool:
@@ -239,7 +239,9 @@ class Engine:
     async def create_document(self, space_id: SpaceId, content: Mapping[str, Value]) -> Document:
         """A new document in a space. Content that cannot be in a document is refused, and makes none."""
         if not self.may_write(space_id):
-            raise AccessDenied(f"this device may not write in space {space_id.hex()[:12]}")
+            raise AccessDenied(
+                f"this device may not write in space {space_id.hex()[:12]}", hint="ask an admin of the space"
+            )
         opened, created = self._documents.draft(space_id, os.urandom(16), content, _now_ms())
         await asyncio.wrap_future(self.store.write(lambda conn: rows.create_document(conn, created)))
         self.state_of(space_id)  # raises when the space has left meanwhile, and the document with it
@@ -268,7 +270,7 @@ class Engine:
         state = self.state_of(space_id)
         member = state.log.member_of(self.device)
         if state.log.genesis is None or member is None:
-            raise NotFound(f"this device is not in space {space_id.hex()[:12]} yet")
+            raise NotFound(f"this device is not in space {space_id.hex()[:12]} yet", hint="join it first: Engine.join")
         card = Document(self, await self._documents.get(card_id(state.log.genesis)))
         async with card.change("name") as crdt:
             crdt["members"][member.hex()] = name

@@ -23,7 +23,7 @@ log = logging.getLogger("lichen.blocking")
 
 T = TypeVar("T")
 
-SLICE_S = 0.002
+SLICE_S = 0.004
 """So long a callback is called with one event after the other, before its thread is left to others."""
 
 
@@ -91,7 +91,7 @@ class Events(Generic[T]):
         try:
             begun.result()
         except CancelledError:
-            raise EngineMisuse("the engine was closed meanwhile") from None
+            raise EngineMisuse("the engine was closed meanwhile", hint="end what waits for events before it") from None
 
     def __iter__(self) -> Self:
         """Wait for one after the other: `for event in events`."""

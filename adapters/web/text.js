@@ -125,9 +125,8 @@ class Bound {
 
   take(message) {
     this.read();
-    const { opened, changed, taken, refused, writable } = message;
-    if (writable !== undefined) this.lock(!writable);
-    if (opened) this.open(opened);
+    const { opened, changed, taken, refused } = message;
+    if (opened) this.open(opened, message.writable);
     else if (changed) this.remote(changed);
     else if (taken) this.landed(this.flying);
     else if (refused) {
@@ -143,7 +142,8 @@ class Bound {
     this.tell();
   }
 
-  open({ text, steps, taken }) {
+  open({ text, steps, taken }, writable) {
+    this.lock(!writable);
     this.connected = true;
     this.over = false;
     if (steps) {

@@ -7,12 +7,13 @@ import socket
 import ssl
 import struct
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from lichen.errors import ConfigError, LinkBroken, LinkClosed, Unreachable
 from lichen.testing.channels import CHECKS, Check, check_peer_death
+from lichen.testing.waiting import until
 from lichen.transport import Channel, Listener, Transport
 from lichen_transports.websocket import WebSocketLimits, WebSocketTransport, transport
 from websockets.asyncio.client import connect
@@ -282,7 +283,7 @@ async def test_garbage_leaves_no_trace(garbage: bytes, caplog: pytest.LogCapture
     await _accepted_that_answers(listener, good)
     await good.close()
     await listener.close()
-    await _until(lambda: len(asyncio.all_tasks() - before) == 0)
+    await until(lambda: asyncio.all_tasks() <= before)
     assert [record for record in caplog.records if record.exc_info or record.levelno > logging.INFO] == []
 
 
@@ -297,12 +298,6 @@ async def _accepted_that_answers(listener: Listener, good: Channel) -> None:
             return
         except LinkBroken:
             await accepted.close()
-
-
-async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_stranger_who_says_nothing_is_dropped() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from lichen import Document, Engine, Role, Text
 from lichen.errors import LimitExceeded, NotFound, StoreFull
+from lichen.testing.waiting import until
 from lichen_adapters.asgi import page_text
 from lichen_adapters.asgi.errors import BadFrame, TooSlow
 from lichen_adapters.asgi.page_text import Known, PageText
@@ -75,10 +76,11 @@ async def test_an_edit_is_moved_past_what_the_page_had_not_seen(note: Document) 
 async def test_a_page_hears_of_nothing_that_is_not_on_disk(note: Document, monkeypatch: pytest.MonkeyPatch) -> None:
     page = Page(note)
     await page.told()
-    disk = asyncio.Event()
+    asked, disk = list[Document](), asyncio.Event()
     saved = type(note).saved
 
     async def slowly(note: Document) -> None:
+        asked.append(note)
         await disk.wait()
         await saved(note)
 
@@ -86,7 +88,7 @@ async def test_a_page_hears_of_nothing_that_is_not_on_disk(note: Document, monke
     with note.change() as doc:
         doc["body"].append("!")
     waiting = asyncio.create_task(page.told())
-    await asyncio.sleep(0.05)
+    await until(lambda: asked or waiting.done())
     assert not waiting.done()
     disk.set()
     assert (await waiting)["changed"] == (4, "!")

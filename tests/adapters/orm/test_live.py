@@ -194,6 +194,7 @@ def loaded() -> Iterator[list[str]]:
     event.remove(User, "load", note)
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 def test_of_many_rows_only_those_are_loaded_again_that_changed(device: Device, loaded: list[str]) -> None:
     add(device, *(f"{number:03}" for number in range(250)))
     made = query(device, select(User).where(User.stars < 5).order_by(User.name))
@@ -212,6 +213,7 @@ def test_of_many_rows_only_those_are_loaded_again_that_changed(device: Device, l
     assert inspect(rows[7]).detached
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 @pytest.mark.parametrize(
     "statement",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 import tracemalloc
 import zlib
@@ -286,6 +287,43 @@ def test_a_million_missing_dependencies_are_bounded() -> None:
     claimed = uleb(1_000_000) + bytes(32)
     with pytest.raises(InvalidChange):
         doc.apply_changes([chunk(claimed)])
+
+
+def test_changes_of_thousands_of_actors_take_what_their_bytes_do() -> None:
+    """Every start of a program is another actor: here each of 6,000 changes builds on that of another one."""
+    changes, last = [], Change(actor=ALICE)
+    for number in range(6_000):
+        last = Change(
+            actor=number.to_bytes(16, "big"),
+            start_op=last.start_op + 1,
+            deps=(last.hash,),
+            ops=(Op(pred=((last.start_op, last.actor),)),),
+        )
+        changes.append(last.encode())
+    doc = Document()
+    doc.apply_changes([Change(actor=ALICE).encode()])
+    before, began = peak_mb(), time.process_time()
+    doc.apply_changes(changes)
+    assert time.process_time() - began < 3
+    assert peak_mb() - before < 150
+    assert len(doc.changes()) == 6_001
+
+
+def test_thousands_of_marks_at_one_place_take_what_their_operations_do() -> None:
+    text = (1, ALICE)
+    begin = Op(MARK, obj=text, key=(2, ALICE), insert=True, mark="m", value=string("v"))
+    end = Op(MARK, obj=text, key=(3, ALICE), insert=True)
+    change = Change(actor=MALLORY, start_op=8, deps=(BASE.hash,), ops=(begin, end) * 4_000)
+    doc = document(concurrent=False)
+    began = time.process_time()
+    doc.apply_changes([change.encode()])
+    assert time.process_time() - began < 2
+    assert [(mark.start, mark.end) for mark in doc["body"].marks()] == [(1, 2)]
+
+
+def peak_mb() -> int:
+    """The most memory that this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 def test_exactly_the_most_operations_are_taken() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from crdt_forge import HEAD, MAKE_LIST, Change, Op, chunk, prefixed, sleb, uleb
+from crdt_forge import HEAD, MAKE_LIST, Change, Op, chunk, delta, prefixed, rle, sleb, uleb
 from crdt_forged_files import (
     ALICE,
     BOB,
@@ -150,20 +150,29 @@ def test_the_limits_are_exact() -> None:
     refuse(log, max_operations=198)
 
 
+def test_a_document_of_thousands_of_branches_loads() -> None:
+    branches = [Change(actor=n.to_bytes(2, "big"), ops=(Op(key=str(n)),)) for n in range(4_200)]
+    deps = tuple(branch.hash for branch in branches)
+    over = Op(key="0", pred=((1, branches[0].actor),))  # so that it is looked at what lies in its past
+    doc = Document()
+    doc.apply_changes([*(branch.encode() for branch in branches), Change(start_op=2, deps=deps, ops=(over,)).encode()])
+    assert Document.load(doc.save()) == doc
+
+
 def test_a_history_too_tangled_to_check_is_refused() -> None:
-    count = 40_000
-    actors = [n.to_bytes(3, "big") for n in range(count)]
-    writers = sleb(-count) + b"".join(map(uleb, range(count))) + sleb(-1) + b"\x00"
-    seqs = sleb(-1) + b"\x01" + sleb(count - 1) + b"\x00" + sleb(-1) + b"\x01"
-    deps = [(0x40, sleb(count) + b"\x00" + sleb(-1) + b"\x01"), (0x43, sleb(-1) + b"\x01")]
-    changes = [
-        (0x01, writers),
-        (0x03, seqs),
-        (0x13, sleb(count + 1) + b"\x00"),
-        *deps,
-        (0x56, sleb(count + 1) + b"\x07"),
-    ]
-    forged = DocumentBody(actors, [], changes, [], b"")
+    """Two long chains, each change of another actor, are merged again and again, and all of that at the end."""
+    count, merges = 20_000, 900
+    columns: dict[int, list[int]] = {
+        0x01: [*range(count), *range(merges), count - 1],
+        0x03: [1] * count + [2] * (merges + 1),
+        0x13: [0] * (count + merges + 1),
+        0x40: [0, 0] + [1] * (count - 2) + [2] * merges + [merges],
+        0x43: [*range(count - 2)] + [count - 2, count - 1] * merges + [*range(count, count + merges)],
+        0x56: [7] * (count + merges + 1),
+    }
+    deltas = (0x03, 0x13, 0x43)
+    changes = [(spec, delta(rows) if spec in deltas else rle(rows, uleb)) for spec, rows in columns.items()]
+    forged = DocumentBody([n.to_bytes(3, "big") for n in range(count)], [], changes, [], b"")
     with pytest.raises(InvalidDocument, match="tangled"):
         Document.load(join([(0, forged.encode())]))
 

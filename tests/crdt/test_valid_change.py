@@ -23,6 +23,7 @@ The many single cases of the last clauses are in test_hostile.py and test_replay
 from __future__ import annotations
 
 import itertools
+import random
 import zlib
 from collections.abc import Iterator
 
@@ -252,6 +253,46 @@ def test_an_element_lies_in_the_past() -> None:
 
 def test_a_predecessor_lies_in_the_past() -> None:
     unseen(Op(key="value", pred=((7, ALICE),)), Op(key="a"))
+
+
+@pytest.mark.parametrize("known", [0, 150, 299])
+def test_the_past_is_that_of_any_graph_of_many_actors(known: int) -> None:
+    """Changes of 300 actors that fork and merge at random; then one that writes over what an earlier one wrote."""
+    rng = random.Random(known)
+    made: list[Change] = []
+    pasts: list[set[int]] = []
+    for number in range(300):
+        near = range(max(0, number - rng.choice((1, 5, 300))), number)
+        deps = rng.sample(near, min(len(near), rng.choice((0, 1, 1, 2, 3))))
+        pasts.append({number}.union(*(pasts[dep] for dep in deps)))
+        made.append(
+            Change(
+                actor=number.to_bytes(2, "big"),
+                start_op=1 + max((made[at].start_op for at in pasts[number] - {number}), default=0),
+                deps=tuple(made[dep].hash for dep in deps),
+                ops=(Op(key=f"k{number}"),),
+            )
+        )
+    changes = [change.encode() for change in made]
+    doc = Document(actor=BOB)
+    doc.apply_changes(changes[:known])
+    for _ in range(20):
+        heads = rng.sample(range(300), rng.choice((1, 2, 3)))
+        past = set().union(*(pasts[head] for head in heads))
+        over = rng.choice([*past]) if rng.random() < 0.5 else rng.randrange(300)
+        probe = Change(
+            actor=MALLORY,
+            start_op=1 + max(made[at].start_op for at in past),
+            deps=tuple(made[head].hash for head in heads),
+            ops=(Op(key=f"k{over}", pred=((made[over].start_op, made[over].actor),)),),
+        )
+        copy = doc.fork()
+        if over in past:
+            copy.apply_changes([*changes, probe.encode()], strict=True)
+            assert len(copy.changes()) == 301
+        else:
+            with pytest.raises(InvalidChange, match="a predecessor is not in the past"):
+                copy.apply_changes([*changes, probe.encode()])
 
 
 def test_what_an_operation_names_exists() -> None:

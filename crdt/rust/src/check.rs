@@ -58,7 +58,7 @@ fn check_one(known: &mut Known<'_>, incoming: &Incoming, strict: bool) -> Result
     let head = &incoming.head;
     let operations = incoming.operations();
     let actor = known.actor(incoming.change.actor_id());
-    let (past, max_op) = known.past(&head.deps)?;
+    let (past, max_op) = known.past(actor, &head.deps)?;
     check_seq(known, &past, actor, head.seq)?;
     // A save does not keep the number of a change without operations: it must be the one that follows.
     let exact = strict || head.operations == 0;
@@ -66,7 +66,7 @@ fn check_one(known: &mut Known<'_>, incoming: &Incoming, strict: bool) -> Result
         return invalid(format!("start_op is {}, and its past ends at {max_op}", head.start_op));
     }
     let mut past = past;
-    past.include(actor, head.seq);
+    past.include(head.seq);
     let mut scope = Scope { known, past: &past, actor, first: head.start_op };
     for (i, op) in operations.iter().enumerate() {
         scope.check(&operations, i, op, head.seq)?;

@@ -3,14 +3,15 @@
 use std::ops::Range;
 
 use crate::chunk::{is_time, TIMES};
+use crate::clock::{self, Clock};
 use crate::columns::{check_value, number, strings, unsigned, Deltas};
 use crate::error::{invalid, Result};
 use crate::reader::Reader;
 use crate::save::Columns;
 
-/// Most entries of vector clocks to compute, and to hold at once, while the pasts are checked.
-const MOST_CLOCK_WORK: u64 = 1 << 30;
-const MOST_CLOCK_ENTRIES: u64 = 1 << 24;
+/// Most parts of vector clocks to compare, and to hold at once, while the pasts are checked: a second, and 160 MB.
+const MOST_COMPARED: u64 = 1 << 26;
+const MOST_PARTS: usize = 1 << 20;
 
 /// An operation: its counter and the index of its actor.
 pub type Id = (u32, u32);
@@ -165,17 +166,17 @@ impl Graph {
         let Some((last, _)) = self.needs.last() else {
             return Ok(());
         };
-        let mut clocks = Clocks::new(&self.deps, self.nodes.len(), self.by_actor.len());
+        let mut clocks = Clocks::new(&self.deps, self.nodes.len());
         let mut needs = self.needs.iter().peekable();
         for (index, node) in self.nodes[..=*last as usize].iter().enumerate() {
             let mut clock = clocks.join(&self.deps[node.deps.clone()])?;
             while let Some((_, past)) = needs.next_if(|(change, _)| *change as usize == index) {
                 let past = &self.nodes[*past as usize];
-                if clock[past.actor as usize] < past.seq {
+                if clock.last(past.actor) < u64::from(past.seq) {
                     return invalid("an operation refers to one that is not in its past");
                 }
             }
-            clock[node.actor as usize] = node.seq;
+            clock.raise(node.actor, u64::from(node.seq));
             clocks.keep(index, clock);
         }
         Ok(())
@@ -228,53 +229,44 @@ impl Graph {
     }
 }
 
-/// For each change that a later one still builds on: the last seq of each actor in its past.
+/// The clock of each change that a later one still builds on.
 struct Clocks {
-    actors: usize,
-    clocks: Vec<Option<Vec<u32>>>,
+    clocks: Vec<Option<Clock>>,
     uses: Vec<u32>,
-    work: u64,
-    held: u64,
+    compared: u64,
 }
 
 impl Clocks {
-    fn new(deps: &[u32], changes: usize, actors: usize) -> Self {
+    fn new(deps: &[u32], changes: usize) -> Self {
         let mut uses = vec![0; changes];
         deps.iter().for_each(|dep| uses[*dep as usize] += 1);
-        Clocks { actors, clocks: vec![None; changes], uses, work: 0, held: 0 }
+        Clocks { clocks: vec![None; changes], uses, compared: 0 }
     }
 
     /// The clock of a change with these dependencies.
-    fn join(&mut self, deps: &[u32]) -> Result<Vec<u32>> {
-        let mut joined: Option<Vec<u32>> = None;
+    fn join(&mut self, deps: &[u32]) -> Result<Clock> {
+        let mut joined: Option<Clock> = None;
         for dep in deps {
             let dep = *dep as usize;
             self.uses[dep] -= 1;
-            let last_use = self.uses[dep] == 0;
-            self.held -= if last_use { self.actors as u64 } else { 0 };
-            let moved = last_use && joined.is_none();
-            self.work += if moved { 0 } else { self.actors as u64 };
-            let clock = if last_use { self.clocks[dep].take() } else { None };
+            let clock = match self.uses[dep] {
+                0 => self.clocks[dep].take(),
+                _ => self.clocks[dep].clone(),
+            };
+            let clock = clock.unwrap_or_default();
             match &mut joined {
-                None => joined = clock.or_else(|| self.clocks[dep].clone()),
-                Some(joined) => {
-                    let other = clock.as_ref().or(self.clocks[dep].as_ref());
-                    joined.iter_mut().zip(other.into_iter().flatten()).for_each(|(a, b)| *a = (*a).max(*b));
-                }
+                None => joined = Some(clock),
+                Some(joined) => self.compared += joined.join(clock),
+            }
+            if self.compared > MOST_COMPARED || clock::parts() > MOST_PARTS {
+                return invalid("the history is too tangled to be checked");
             }
         }
-        if joined.is_none() {
-            self.work += self.actors as u64;
-        }
-        if self.work > MOST_CLOCK_WORK || self.held > MOST_CLOCK_ENTRIES {
-            return invalid("the history is too tangled to be checked");
-        }
-        Ok(joined.unwrap_or_else(|| vec![0; self.actors]))
+        Ok(joined.unwrap_or_default())
     }
 
-    fn keep(&mut self, change: usize, clock: Vec<u32>) {
+    fn keep(&mut self, change: usize, clock: Clock) {
         if self.uses[change] > 0 {
-            self.held += self.actors as u64;
             self.clocks[change] = Some(clock);
         }
     }

@@ -211,6 +211,9 @@ fn read_registered(value: &Bound<'_, PyAny>) -> PyResult<Option<ScalarValue>> {
     }
     if value.is_instance(types.unknown.bind(py))? {
         let type_code: u8 = value.getattr("type_code")?.extract()?;
+        if !(10..=15).contains(&type_code) {
+            return Err(PyValueError::new_err("the types of a later version are 10 to 15"));
+        }
         let bytes: Vec<u8> = value.getattr("data")?.extract()?;
         return Ok(Some(ScalarValue::Unknown { type_code, bytes }));
     }

@@ -8,6 +8,7 @@ mod applying;
 mod blame;
 mod check;
 mod chunk;
+mod clock;
 mod columns;
 mod contents;
 mod convert;

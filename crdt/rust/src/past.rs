@@ -6,6 +6,7 @@ use automerge::legacy::{Op, OpId};
 use automerge::{ActorId, Automerge, ChangeHash, ExpandedChange, ObjId, ReadDoc};
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
+use crate::clock::Clock;
 use crate::error::{invalid, Result};
 use crate::facts::{Fact, Names, ObjKey, OpKey};
 use crate::giants::Giants;
@@ -13,36 +14,40 @@ use crate::giants::Giants;
 /// Most operations for which room is made before they are there.
 const MOST_ROOM: u64 = 1 << 20;
 
+/// Where the whole document was looked through so often to find pasts, the clocks of all its changes are worked out.
+const LOOKS: usize = 2;
+
 /// Which changes a change builds on, in whole.
 #[derive(Clone)]
 pub struct Past {
-    /// Changes of the document that it builds on, directly or through the batch; sorted.
-    roots: Vec<ChangeHash>,
     base: Rc<Base>,
-    /// The last seq of each actor of the batch that it builds on.
-    batch: Vec<(u32, u64)>,
+    /// What of the batch it builds on; of the document too, where that is not in the base.
+    batch: Clock,
+    /// Its actor, and the last seq of that: so the changes of one writer, one after the other, share a clock.
+    own: (u32, u64),
 }
 
 /// What of the document lies in the past of some of its changes.
 struct Base {
-    /// Nothing of the document does.
-    empty: bool,
+    /// These changes: what is built on, directly or through the batch; sorted.
+    roots: Vec<ChangeHash>,
     /// The first seq of each actor that does not.
     excluded: HashMap<u32, u64>,
 }
 
 impl Past {
     /// Count a change itself to its past, while its operations are checked.
-    pub fn include(&mut self, actor: u32, seq: u64) {
-        raise(&mut self.batch, (actor, seq));
+    pub fn include(&mut self, seq: u64) {
+        self.own.1 = seq;
     }
 
     /// Whether a change lies in the past; `in_document`: it is not one of the batch.
     pub fn contains(&self, actor: u32, seq: u64, in_document: bool) -> bool {
-        if self.batch.iter().any(|(a, last)| *a == actor && seq <= *last) {
+        if (actor == self.own.0 && seq <= self.own.1) || seq <= self.batch.last(actor) {
             return true;
         }
-        in_document && !self.base.empty && self.base.excluded.get(&actor).is_none_or(|first| seq < *first)
+        let base = &self.base;
+        in_document && !base.roots.is_empty() && base.excluded.get(&actor).is_none_or(|first| seq < *first)
     }
 }
 
@@ -61,6 +66,10 @@ pub struct Known<'d> {
     depths: HashMap<OpKey, usize>,
     facts: HashMap<OpKey, Fact>,
     bases: HashMap<Vec<ChangeHash>, Rc<Base>>,
+    /// How many changes of the document were looked at to find the bases.
+    looked: usize,
+    /// The clocks of all changes of the document, once they are known.
+    clocks: Option<HashMap<ChangeHash, Clock>>,
     placed: HashMap<[u8; 32], Placed>,
     seqs: HashMap<u32, u64>,
     batch_seqs: HashSet<(u32, u64)>,
@@ -83,6 +92,8 @@ impl<'d> Known<'d> {
             depths: HashMap::new(),
             facts: HashMap::with_capacity(operations),
             bases: HashMap::new(),
+            looked: 0,
+            clocks: None,
             placed: HashMap::with_capacity(changes),
             seqs: HashMap::new(),
             batch_seqs: HashSet::with_capacity(changes),
@@ -129,16 +140,24 @@ impl<'d> Known<'d> {
         self.names.op(id)
     }
 
-    /// The past of a change with these dependencies, and the highest operation in it.
-    pub fn past(&mut self, deps: &[[u8; 32]]) -> Result<(Past, u64)> {
+    /// The past of a change of an actor with these dependencies, and the highest operation in it.
+    pub fn past(&mut self, actor: u32, deps: &[[u8; 32]]) -> Result<(Past, u64)> {
         let mut roots = Vec::new();
-        let mut batch: Vec<(u32, u64)> = Vec::new();
+        let mut bases: Vec<Rc<Base>> = Vec::new();
+        let mut batch = Clock::default();
+        let mut own = (actor, 0);
         let mut max_op = 0;
         for dep in deps {
             if let Some(placed) = self.placed.get(dep) {
                 max_op = max_op.max(placed.max_op);
-                roots.extend_from_slice(&placed.past.roots);
-                placed.past.batch.iter().for_each(|entry| raise(&mut batch, *entry));
+                batch.join(placed.past.batch.clone());
+                match placed.past.own {
+                    (writer, seq) if writer == actor => own.1 = seq.max(own.1),
+                    (writer, seq) => batch.raise(writer, seq),
+                }
+                if !bases.iter().any(|base| Rc::ptr_eq(base, &placed.past.base)) {
+                    bases.push(placed.past.base.clone());
+                }
             } else if let Some(meta) = self.doc.get_change_meta_by_hash(&ChangeHash(*dep)) {
                 max_op = max_op.max(meta.max_op);
                 roots.push(ChangeHash(*dep));
@@ -146,27 +165,59 @@ impl<'d> Known<'d> {
                 return invalid("a dependency of the change is not valid");
             }
         }
-        roots.sort_unstable();
-        roots.dedup();
-        let base = self.base(&roots);
-        Ok((Past { roots, base, batch }, max_op))
+        let base = match (&roots[..], &bases[..]) {
+            ([], [base]) => base.clone(),
+            _ => {
+                bases.iter().for_each(|base| roots.extend_from_slice(&base.roots));
+                if self.looked > LOOKS * self.doc.stats().num_changes as usize {
+                    let clocks = self.clocks();
+                    for clock in roots.iter().filter_map(|root| clocks.get(root)) {
+                        batch.join(clock.clone());
+                    }
+                    roots.clear();
+                }
+                self.base(roots)
+            }
+        };
+        Ok((Past { base, batch, own }, max_op))
     }
 
-    fn base(&mut self, roots: &[ChangeHash]) -> Rc<Base> {
-        if let Some(base) = self.bases.get(roots) {
+    fn base(&mut self, mut roots: Vec<ChangeHash>) -> Rc<Base> {
+        roots.sort_unstable();
+        roots.dedup();
+        if let Some(base) = self.bases.get(&roots) {
             return base.clone();
         }
         let mut excluded: HashMap<u32, u64> = HashMap::new();
         if !roots.is_empty() && roots != self.doc.get_heads() {
-            for meta in self.doc.get_changes_meta(roots) {
+            for meta in self.doc.get_changes_meta(&roots) {
+                self.looked += 1;
                 let actor = self.actor(&meta.actor);
                 let first = excluded.entry(actor).or_insert(meta.seq);
                 *first = (*first).min(meta.seq);
             }
         }
-        let base = Rc::new(Base { empty: roots.is_empty(), excluded });
-        self.bases.insert(roots.to_vec(), base.clone());
+        let base = Rc::new(Base { roots: roots.clone(), excluded });
+        self.bases.insert(roots, base.clone());
         base
+    }
+
+    /// The clock of each change of the document.
+    fn clocks(&mut self) -> &HashMap<ChangeHash, Clock> {
+        if self.clocks.is_none() {
+            let mut clocks: HashMap<ChangeHash, Clock> = HashMap::new();
+            // Each comes after what it builds on.
+            for meta in self.doc.get_changes_meta(&[]) {
+                let mut clock = Clock::default();
+                for dep in meta.deps.iter().filter_map(|dep| clocks.get(dep)) {
+                    clock.join(dep.clone());
+                }
+                clock.raise(self.names.actor(&meta.actor), meta.seq);
+                clocks.insert(meta.hash, clock);
+            }
+            self.clocks = Some(clocks);
+        }
+        self.clocks.get_or_insert_default()
     }
 
     /// Remember a change that was found valid.
@@ -214,12 +265,5 @@ impl<'d> Known<'d> {
 
     pub fn read(&mut self, op: &Op, seq: u64) -> Fact {
         self.names.read(op, seq)
-    }
-}
-
-fn raise(batch: &mut Vec<(u32, u64)>, (actor, seq): (u32, u64)) {
-    match batch.iter_mut().find(|(a, _)| *a == actor) {
-        Some((_, last)) => *last = (*last).max(seq),
-        None => batch.push((actor, seq)),
     }
 }

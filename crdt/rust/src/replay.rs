@@ -4,13 +4,18 @@
 //! transaction does not. Where a change builds on what a local one would build on, its operations, run in
 //! order under its actor with its message and time, make the same change again: the hash proves it.
 
-use automerge::legacy::ObjectId;
+use automerge::legacy::{ObjectId, OpType};
 use automerge::transaction::CommitOptions;
 use automerge::{Automerge, Change, ChangeHash, Patch, PatchLog};
 
 use crate::document::{Document, State};
 use crate::error::{guard, Result};
 use crate::player::play;
+
+/// Larger changes are left to the crate's own way, which then is the faster one.
+const MOST_OPERATIONS: usize = 4_096;
+/// Each mark is set by walking past those that begin or end at its place, of which a stranger may have made thousands.
+const MOST_MARKS: usize = 16;
 
 /// Where the last replayed operation was: the next one is likely to be beside it.
 #[derive(Default)]
@@ -76,7 +81,7 @@ pub fn rebuild(document: &mut Document, heads: &[ChangeHash]) -> Result<()> {
 fn fits(document: &mut Document, change: &Change) -> Result<bool> {
     let (doc, tracker) = document.parts()?;
     Ok(change.extra_bytes().is_empty()
-        && !change.is_empty()
+        && (1..=MOST_OPERATIONS).contains(&change.len())
         && change.start_op().get() == tracker.max_op(doc) + 1
         && change.seq() == tracker.seq(doc, change.actor_id()) + 1)
 }
@@ -91,6 +96,10 @@ fn run(
     made: Option<&mut Vec<Patch>>,
 ) -> Result<Replayed> {
     let decoded = change.decode();
+    let begins = decoded.operations.iter().filter(|op| matches!(op.action, OpType::MarkBegin(_)));
+    if begins.count() > MOST_MARKS {
+        return Ok(None);
+    }
     let log = if made.is_some() { PatchLog::active() } else { PatchLog::inactive() };
     let Some((hash, mut log)) = play(doc, change, &decoded.operations, hint, log)? else {
         return Ok(None);

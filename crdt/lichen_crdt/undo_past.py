@@ -110,19 +110,29 @@ class Past:
 
     def living(self, op_id: Id, obj: Id | None) -> list[Id]:
         """What is there now of a value of an object: itself, or what stands for it since undos brought it back."""
-        is_there = not self.after(op_id) and (obj is None or _native.is_reachable(self.core, obj))
-        found = [op_id] if is_there else []
-        for newer in self.ledger.stands.get(op_id, ()):
-            if newer in self.ops:
-                found += self.living(newer, self.ops[newer].obj)
+        found: list[Id] = []
+        ahead = [(op_id, obj)]
+        while ahead:
+            at, holder = ahead.pop()
+            if not self.after(at) and (holder is None or _native.is_reachable(self.core, holder)):
+                found.append(at)
+            newer = [op for op in self.ledger.stands.get(at, ()) if op in self.ops]
+            ahead += [(op, self.ops[op].obj) for op in reversed(newer)]
         return found
 
     def object_now(self, obj: Id | None) -> Id | None:
         """The object itself, or if it is not there any more, the newest copy of it that is; else itself."""
-        if obj is None or _native.is_reachable(self.core, obj):
-            return obj
-        copies = [found for copy in self.ledger.stands.get(obj, ()) if (found := self.object_now(copy))]
-        return max((copy for copy in copies if _native.is_reachable(self.core, copy)), default=obj)
+        if obj is None:
+            return None
+        found: list[Id] = []
+        ahead = [obj]
+        while ahead:
+            copy = ahead.pop()
+            if _native.is_reachable(self.core, copy):
+                found.append(copy)
+            else:
+                ahead += self.ledger.stands.get(copy, ())
+        return max(found, default=obj)
 
     def elements(self, copy: Id | None) -> dict[Id | None, Id]:
         """The element of a copy of a list or text, for each element and value that it stands for."""

@@ -6,8 +6,9 @@ The first line of the message is for people, the last is the record, of five fie
     lichen-undo/1 group TOKEN
 
 `undo` or `redo` names the changes that it takes back: ACTORS in hexadecimal, RANGES as `actor:first-last` (a place
-in ACTORS and seqs). STANDS says which operations of this change stand for which earlier ones, as runs
-`offset+count=number@actor`; `-` for none. A message that is not exactly this is an ordinary message.
+in ACTORS and seqs), those of one actor in order. STANDS says which operations of this change stand for which earlier
+ones, as runs `offset+count=number@actor` in order; `-` for none. A message that is not exactly this is an ordinary
+message.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def read(message: str | None) -> Record | None:
             names = [bytes.fromhex(actor) for actor in actors.split(",")]
             taken = _all(_RANGE, ranges, len(names), 0)
             stands = _all(_RUN, runs, len(names), 3) if runs != "-" else []
-            if taken is None or stands is None:
+            if taken is None or stands is None or not _are_in_order(taken, stands):
                 return None
             return Record(
                 "undo" if kind == "undo" else "redo",
@@ -108,6 +109,21 @@ def _all(pattern: re.Pattern[str], text: str, actors: int, place: int) -> list[l
     if len(numbers) < len(parts) or any(row[place] >= actors for row in numbers):
         return None
     return numbers
+
+
+def _are_in_order(taken: list[list[int]], stands: list[list[int]]) -> bool:
+    """Whether nothing is named twice, so that what a record takes to read is bounded by what the document has."""
+    ends: dict[int, int] = {}
+    for actor, first, last in taken:
+        if not ends.get(actor, 0) < first <= last:
+            return False
+        ends[actor] = last
+    end = 0
+    for at, count, _, _ in stands:
+        if at < end or not count:
+            return False
+        end = at + count
+    return True
 
 
 def runs(stands: Iterable[tuple[int, Id]]) -> tuple[tuple[int, int, Id], ...]:

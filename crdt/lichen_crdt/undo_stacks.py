@@ -54,6 +54,7 @@ class Stacks:
         self._gap = gap
         self._limit = limit
         self._hashes: dict[tuple[bytes, int], bytes] = {}
+        self._last: dict[bytes, int] = {}  # the last seq of each actor
         self._group: str | None = None
         self._open = False  # whether the newest step may take one more change
         self.undo: list[UndoStep] = []
@@ -63,6 +64,7 @@ class Stacks:
     def add(self, entry: HistoryEntry) -> None:
         """Take note of the next change."""
         self._hashes[entry.actor, entry.seq] = entry.hash
+        self._last[entry.actor] = max(entry.seq, self._last.get(entry.actor, 0))
         record = undo_record.read(entry.message)
         if record is not None:
             self._note(record, entry)
@@ -77,7 +79,7 @@ class Stacks:
         hashes = {
             self._hashes[actor, seq]
             for actor, first, last in record.taken
-            for seq in range(first, min(last, first + undo_record.MAX_RUNS) + 1)
+            for seq in range(first, min(last, self._last.get(actor, 0)) + 1)
             if (actor, seq) in self._hashes
         }
         self.ledger.undone |= hashes

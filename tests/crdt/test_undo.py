@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +16,9 @@ from lichen_crdt import (
     TransactionOpen,
     Undo,
     _native,
+    inspect,
 )
+from lichen_crdt.undo_record import Record
 
 ANN, PHONE, BEN = b"a" * 16, b"p" * 16, b"b" * 16
 
@@ -282,8 +286,8 @@ def test_changes_are_grouped_by_time_and_by_name() -> None:
     with doc.change():
         doc["body"] = Text()
     undo = Undo(doc, gap=2)
-    for i, time in enumerate((100, 101, 102, 110)):
-        with doc.change("typing", time):
+    for i, second in enumerate((100, 101, 102, 110)):
+        with doc.change("typing", second):
             doc["body"].append("abcd"[i])
     assert len(undo.steps) == 3
     message = undo.group("paste")
@@ -346,7 +350,19 @@ def test_no_undo_inside_a_transaction() -> None:
 
 @pytest.mark.parametrize(
     "record",
-    ["undo 61 0:1-1", "undo 61 1:1-1 -", "undo zz 0:1-1 -", "undo 61 0:1-1 9+9=1@1", "undo 61 0:1-99999999999 -", "x"],
+    [
+        *(
+            "undo 61 0:1-1",
+            "undo 61 1:1-1 -",
+            "undo zz 0:1-1 -",
+            "undo 61 0:1-1 9+9=1@1",
+            "undo 61 0:1-99999999999 -",
+            "x",
+        ),
+        # What is named twice, or not in order: a record of them would take far longer to read than to write.
+        *("undo 61 0:0-1 -", "undo 61 0:2-1 -", "undo 61 0:1-2,0:2-3 -", "undo 61 0:3-3,0:1-1 -"),
+        *("undo 61 0:1-1 0+1=1@0,0+1=1@0", "undo 61 0:1-1 1+1=1@0,0+1=1@0", "undo 61 0:1-1 0+0=1@0"),
+    ],
 )
 def test_a_malformed_record_is_an_ordinary_message(record: str) -> None:
     doc = started()
@@ -368,6 +384,39 @@ def test_a_record_of_someone_else_takes_no_step_away() -> None:
     assert undo.can_undo
     undo.undo()
     assert doc == {"x": 1}
+
+
+def test_a_record_of_changes_that_are_nowhere_names_none() -> None:
+    doc = started()
+    ben = doc.fork(actor=BEN)
+    actors = [ANN, *(number.to_bytes(16, "big") for number in range(2_000))]
+    ranges = ",".join(f"{number}:2-9999999999" for number in range(len(actors)))
+    began = time.process_time()
+    with ben.change(f"Undo\nlichen-undo/1 undo {','.join(actor.hex() for actor in actors)} {ranges} -"):
+        ben["x"] = 1
+    doc.merge(ben)
+    assert [step.label for step in Undo(doc).steps] == ["start"]
+    assert time.process_time() - began < 1  # 2 ms for each of them that is read number by number
+
+
+@pytest.mark.parametrize("value", [str, lambda number: Text()])
+def test_what_stands_for_an_edit_in_a_long_chain_is_found(value: Callable[[int], str | Text]) -> None:
+    doc = Document(actor=ANN)
+    with doc.change("mine"):
+        doc["a"] = value(0)
+    ben, stands_for = doc.fork(actor=BEN), (1, ANN)
+    for number in range(1, 1_100):  # as if they had taken it back and brought it back so often
+        record = Record("undo", ((BEN, 9_999, 9_999),), ((0, 1, stands_for),))
+        with ben.change(record.write(None)) as tx:
+            ben["a"] = value(number)
+        assert tx.bytes is not None
+        stands_for = inspect(tx.bytes).start_op, BEN
+    doc.merge(ben)
+    undo = Undo(doc)
+    assert undo.undo() is not None
+    assert "a" not in doc
+    assert undo.redo() is not None
+    assert doc["a"] == value(1_099)
 
 
 def test_a_redo_takes_a_text_of_someone_else_away_that_the_undo_brought_back() -> None:

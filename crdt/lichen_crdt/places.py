@@ -12,6 +12,7 @@ from lichen_crdt.text import Text
 
 if TYPE_CHECKING:
     from lichen_crdt._native import Core
+    from lichen_crdt.authors import Authors
 
 _T = TypeVar("_T")
 
@@ -27,12 +28,15 @@ class Conflict:
     """As a read gives it: a view if it is an object."""
     actor: bytes
     """Who wrote it."""
+    author: str | None = None
+    """Whose the actor is, by the `Authors` that were asked with."""
 
 
-def conflicts(core: Core, obj: Obj, place: str | int) -> tuple[Conflict, ...]:
+def conflicts(core: Core, obj: Obj, place: str | int, authors: Authors | None) -> tuple[Conflict, ...]:
     """Every value at a place, with its writer, the winner last."""
+    of = authors.of if authors else lambda _: None
     found = core.get_all(obj, place)
-    return tuple(Conflict(_view(core, obj, place, value), actor) for value, actor in found)
+    return tuple(Conflict(_view(core, obj, place, value), actor, of(actor)) for value, actor in found)
 
 
 def _view(core: Core, obj: Obj, place: str | int, value: Any) -> Any:

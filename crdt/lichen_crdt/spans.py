@@ -39,7 +39,7 @@ class Span:
 class Block:
     """A block of a text, such as the beginning of a paragraph or a picture; it takes up one position."""
 
-    content: dict[str, Any] = field(default_factory=dict)
+    content: dict[str, Any] = field(default_factory=dict)  # what is in it is the application's, as in a map
     """Plain data; texts in it are rich where the block was read so."""
 
 

@@ -132,7 +132,7 @@ class Map(MutableMapping[str, Any]):
         return self[key]
 
     def update(
-        self, other: SupportsKeysAndGetItem[str, Any] | Iterable[tuple[str, Any]] = (), /, **values: Any
+        self, other: SupportsKeysAndGetItem[str, Value] | Iterable[tuple[str, Value]] = (), /, **values: Value
     ) -> None:
         """Assign what a mapping, or pairs, and names have: all of it or, after an error, nothing."""
         new = dict(other, **values).items()
@@ -169,12 +169,12 @@ class Map(MutableMapping[str, Any]):
 
         return View(self, model)
 
-    def conflicts(self, key: str) -> tuple[Conflict, ...]:
+    def conflicts(self, key: str, *, authors: Authors | None = None) -> tuple[Conflict, ...]:
         """Every value that concurrent writers left at `key`; the last one is what reads give.
 
-        One value, or none, is no conflict: nobody else wrote at the same time.
+        One value, or none, is no conflict: nobody else wrote at the same time. `authors` gives each its `author`.
         """
-        return conflicts(self._core, self._obj, key) if can_be_key(checked_key(key)) else ()
+        return conflicts(self._core, self._obj, key, authors) if can_be_key(checked_key(key)) else ()
 
     @property
     def path(self) -> tuple[str | int, ...]:
@@ -333,12 +333,12 @@ class List(MutableSequence[Any]):
     def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
         return list, (self._core.to_py(self._obj, typed=True),)
 
-    def conflicts(self, index: int) -> tuple[Conflict, ...]:
-        """Every value that concurrent writers put at `index`; the last one is what reads give."""
+    def conflicts(self, index: int, *, authors: Authors | None = None) -> tuple[Conflict, ...]:
+        """Every value that concurrent writers put at `index`; the last one is what reads give. See `Map.conflicts`."""
         at = self._index(index)
         if at >= len(self):
             raise IndexError(f"index {index} is out of range")
-        return conflicts(self._core, self._obj, at)
+        return conflicts(self._core, self._obj, at, authors)
 
     def cursor(self, index: int | Literal["start", "end"], *, before: bool = False) -> bytes:
         """A position that stays with its item while others edit; see `Text.cursor`."""

@@ -14,7 +14,7 @@ import pytest
 from automerge import core
 from hypothesis import given
 from hypothesis import strategies as st
-from lichen_crdt import Counter, Document, InvalidChange, InvalidDocument, Text, apply_patches
+from lichen_crdt import Authors, Counter, Document, InvalidChange, InvalidDocument, Text, apply_patches
 
 DEEPEST = 200
 
@@ -347,6 +347,14 @@ def test_every_value_at_an_item_is_told_with_its_author() -> None:
     ]
     assert doc["items"] == [1, {"a": "x"}, 3]
     assert [found.value for found in doc["items"].conflicts(-1)] == [3]
+    who = Authors({"Ann": [b"\x01", b"\x03"], "Ben": [b"\x09"]})
+    assert [(found.author, found.value) for found in doc["items"].conflicts(1, authors=who)] == [
+        ("Ann", 7),
+        (None, {"a": "x"}),
+    ]
+    first = doc.conflicts("items", authors=who.with_actor("Ben", doc.actor))
+    assert [found.author for found in first] == ["Ben"]
+    assert [found.author for found in doc.conflicts("items")] == [None]
 
 
 def test_typed_content_is_apart_from_the_document_and_keeps_texts_and_counters() -> None:

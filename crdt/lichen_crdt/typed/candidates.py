@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
+from lichen_crdt.authors import Authors
 from lichen_crdt.errors import InvalidValue
 from lichen_crdt.places import Conflict
 from lichen_crdt.typed.containers import DictShape, ListShape, UnionShape
@@ -20,12 +21,14 @@ from lichen_crdt.views import List, Map, plain
 class Candidate:
     """One of the values that concurrent writers left at one place."""
 
-    value: Any
+    value: Any  # of the type of the field, which is known where it is asked for
     """As the model has it; plain data if it does not fit at all."""
     actor: bytes
     """Who wrote it."""
     problems: tuple[Problem, ...] = ()
     """What in it does not fit."""
+    author: str | None = None
+    """Whose the actor is, by the `Authors` that were asked with."""
 
 
 @dataclass(slots=True)
@@ -38,14 +41,16 @@ class _Step:
     shape: Shape
 
 
-def candidates(source: Map, shape: Shape, value: Any, node: Node, path: tuple[Hashable, ...]) -> tuple[Candidate, ...]:
+def candidates(
+    source: Map, shape: Shape, value: Any, node: Node, path: tuple[Hashable, ...], authors: Authors | None
+) -> tuple[Candidate, ...]:
     """What lies at the end of a path, the value that is read last. Raises `LookupError`."""
     if not path:
         raise LookupError("a path names a field")
     at = _Step(source, value, node, shape)
     for step in path[:-1]:
         at = _go(at, step)
-    return _at_end(at, path[-1], tuple(step if isinstance(step, int) else str(step) for step in path))
+    return _at_end(at, path[-1], tuple(step if isinstance(step, int) else str(step) for step in path), authors)
 
 
 def _resolved(at: _Step) -> Shape:
@@ -77,23 +82,26 @@ def _go(at: _Step, step: Hashable) -> _Step:
     return _Step(at.container[entry.stored], value, entry.node, inner)
 
 
-def _at_end(at: _Step, step: Hashable, path: Path) -> tuple[Candidate, ...]:
+def _at_end(at: _Step, step: Hashable, path: Path, authors: Authors | None) -> tuple[Candidate, ...]:
     match _resolved(at), at.container:
         case RecordShape() as shape, Map() as container:
             field = shape.field(str(step))
-            found = [
-                (source, conflict) for source in reversed(field.sources) for conflict in container.conflicts(source.key)
+            pairs = [
+                (source, conflict)
+                for source in reversed(field.sources)
+                for conflict in container.conflicts(source.key, authors=authors)
             ]
-            found.sort(key=lambda one: not one[0].is_default(plain(one[1].value)))
-            return tuple(_candidate(conflict, field.shape, path, source) for source, conflict in found)
+            pairs.sort(key=lambda one: not one[0].is_default(plain(one[1].value)))
+            return tuple(_candidate(conflict, field.shape, path, source) for source, conflict in pairs)
         case DictShape() as shape, Map() as container if isinstance(at.node, MapNode):
             key = _stored_key(shape, at.value, step)
             entry = at.node.entries.get(key)
             key = key if entry is None or entry.stored is None else entry.stored
-            return tuple(_candidate(conflict, shape.item, path) for conflict in container.conflicts(key))
+            found = container.conflicts(key, authors=authors)
+            return tuple(_candidate(conflict, shape.item, path) for conflict in found)
         case ListShape() as shape, List() as container if isinstance(step, int) and isinstance(at.node, ListNode):
-            index = at.node.indexes[step]
-            return tuple(_candidate(conflict, shape.item, path) for conflict in container.conflicts(index))
+            found = container.conflicts(at.node.indexes[step], authors=authors)
+            return tuple(_candidate(conflict, shape.item, path) for conflict in found)
     raise LookupError(f"there is nothing at {step!r}")
 
 
@@ -111,5 +119,5 @@ def _candidate(conflict: Conflict, shape: Shape, path: Path, source: Source | No
     try:
         value, _ = shape.read(raw if source is None else converted(source, raw), Place(path, problems))
     except Misfit as why:
-        return Candidate(raw, conflict.actor, (Problem(path, raw, str(why)),))
-    return Candidate(value, conflict.actor, tuple(problems))
+        return Candidate(raw, conflict.actor, (Problem(path, raw, str(why)),), conflict.author)
+    return Candidate(value, conflict.actor, tuple(problems), conflict.author)

@@ -13,7 +13,7 @@ from typing import Any
 
 from lichen_crdt.counter import Counter
 from lichen_crdt.text import Text
-from lichen_crdt.values import Unknown, from_milliseconds, to_milliseconds
+from lichen_crdt.values import Plain, Unknown, from_milliseconds, to_milliseconds
 from lichen_crdt.views import List, Map
 
 Path = tuple[str | int, ...]
@@ -32,7 +32,7 @@ class Problem:
 
     path: Path
     """Where: keys and indexes of the document, from the map that is viewed."""
-    value: Any
+    value: Plain
     """What is there, as plain data; None if nothing is."""
     why: str
     """What is wrong with it."""

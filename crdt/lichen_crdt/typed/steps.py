@@ -38,7 +38,7 @@ class Convert:
 
     old: str
     new: str
-    function: Callable[[Any], Any]
+    function: Callable[[Any], Any]  # of the one type that is at `old`
 
 
 @dataclass(frozen=True, slots=True)

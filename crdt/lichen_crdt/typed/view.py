@@ -16,6 +16,7 @@ from lichen_crdt.typed.stamp import Stamp
 from lichen_crdt.views import Map, plain
 
 if TYPE_CHECKING:
+    from lichen_crdt.authors import Authors
     from lichen_crdt.document import Document, Transaction
 
 T = TypeVar("T")
@@ -73,15 +74,15 @@ class View(Generic[T]):
         value, _, problems = self._read(stamp, live=False)
         return Reading(value, problems, stamp.version)
 
-    def conflicts(self, *path: Hashable) -> tuple[Candidate, ...]:
+    def conflicts(self, *path: Hashable, authors: Authors | None = None) -> tuple[Candidate, ...]:
         """Every value that concurrent writers left at a field, the one that is read last.
 
         `path` has names of fields, keys of dicts and positions in lists, as in `value`. Values that lie at an older key
-        of the field, written by devices with an older version, are among them.
+        of the field, written by devices with an older version, are among them. `authors` gives each its `author`.
         Raises `LookupError` if the path leads nowhere.
         """
         value, node, _ = self._read(self._stamp(), live=False)
-        return candidates(self._source, self._shape, value, node, path)
+        return candidates(self._source, self._shape, value, node, path, authors)
 
     def _stamp(self) -> Stamp:
         return Stamp(self._source, self._shape)

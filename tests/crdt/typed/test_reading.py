@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
-from lichen_crdt import Counter, Document, InvalidModel, Text, UnreadableField
+from lichen_crdt import Authors, Counter, Document, InvalidModel, Text, UnreadableField
 from lichen_crdt.typed import Problem, View
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, RootModel, field_validator, model_validator
 
@@ -368,6 +368,10 @@ def test_conflicts_are_typed_the_one_that_is_read_last() -> None:
     assert theirs.value == "two"
     assert theirs.problems[0].why == "an int is needed, and a str is there"
     assert [one.value for one in view.conflicts("title")] == ["T"]
+    who = Authors({"Ann": [doc.actor], "Ben": [b"b" * 16]})
+    for field_path in (("items", 0, "count"), ("stars",)):
+        assert [one.author for one in view.conflicts(*field_path, authors=who)] == ["Ann", "Ben"]
+    assert [one.author for one in view.conflicts("stars")] == [None, None]
     for path in (("nothing",), (), ("title", "x"), ("items", 9, "name"), ("by_name", "x", "y")):
         with pytest.raises(LookupError):
             view.conflicts(*path)

@@ -20,11 +20,16 @@ _LAST = datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)
 class Unknown:
     """A scalar of a type that a later version of Automerge defines; it is kept as it is.
 
-    `type_code` is the number of the type (10 to 15), `data` its bytes.
+    `type_code` is the number of the type, `data` its bytes. Raises `ValueError` for a number that is not from 10 to 15:
+    others stand for types that are known, or for none.
     """
 
     type_code: int
     data: bytes
+
+    def __post_init__(self) -> None:
+        if self.type_code not in range(10, 16):
+            raise ValueError(f"the types of a later version are 10 to 15, and {self.type_code!r:.40} is none of them")
 
 
 Scalar: TypeAlias = bool | int | float | str | bytes | datetime | Unknown | None

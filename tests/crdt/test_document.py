@@ -77,6 +77,14 @@ def test_a_value_of_a_later_format_is_kept() -> None:
     with doc.change():
         doc["x"] = Unknown(12, b"abc")
     assert Document.load(doc.save())["x"] == Unknown(12, b"abc")
+    for known in (9, 16, -1, 256):
+        with pytest.raises(ValueError, match="10 to 15"):
+            Unknown(known, b"")
+    forged = copy.copy(doc["x"])
+    object.__setattr__(forged, "type_code", 9)
+    with pytest.raises(ValueError, match="10 to 15"), doc.change():
+        doc["x"] = forged
+    assert doc["x"] == Unknown(12, b"abc")
 
 
 def test_a_map_is_a_mutable_mapping() -> None:

@@ -10,6 +10,7 @@ a transaction follow one another. Keys beside these are passed over.
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Iterable
@@ -23,6 +24,7 @@ MOST_BYTES = 256 * 1024 * 1024
 """Largest trace, uncompressed."""
 MOST_AGENTS = 4096
 """Most writers of a concurrent trace."""
+_GZIP = b"\x1f\x8b"
 
 Patch = tuple[int, int, str]
 """Position, how many code points to delete there, what to insert there."""
@@ -100,10 +102,10 @@ def read_trace(path: Path) -> Trace | ConcurrentTrace:
 
 def _read(path: Path) -> Any:
     try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
-        with gzip.open(path) if zipped else path.open("rb") as opened:
-            data = opened.read(MOST_BYTES + 1)
+        with path.open("rb") as file:  # once: it may be a pipe
+            data = file.read(MOST_BYTES + 1)
+        if data.startswith(_GZIP):
+            data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(MOST_BYTES + 1)
         if len(data) > MOST_BYTES:
             raise InvalidTrace(f"{path} is larger than {MOST_BYTES} bytes")
         return json.loads(data)

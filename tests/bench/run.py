@@ -68,7 +68,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="smaller, within 60 seconds a workload")
     parser.add_argument("--row", metavar="WORKLOAD", help="only the rows of this workload")
     options = parser.parse_args()
-    measured = commit()
+    measured, shown = commit(), 0
     for name in WORKLOADS if options.name == "ALL" else [options.name]:
         only = options.row
         parts = {"crdt": workloads_peers.rows, "orm": orm, "gui-stall": workloads_stall.rows}
@@ -76,7 +76,10 @@ def main() -> int:
         for row in made:
             if only is None or row["workload"].startswith(only):
                 show({**row, "commit": measured}, as_json=options.json)
-    return 0
+                shown += 1
+    if not shown:
+        print(f"bench: {options.name} has no row {only}", file=sys.stderr)
+    return 0 if shown else 1
 
 
 def show(row: Row, *, as_json: bool) -> None:

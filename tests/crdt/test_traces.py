@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +195,15 @@ def test_replicas_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     forks = [(0, [], [[0, 0, "a"]]) for _ in range(4)]
     with pytest.raises(CrdtError, match="more than 3 replicas"):
         run(tmp_path, concurrent("aaaa", *forks))
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_trace_may_come_through_a_pipe(pack: Callable[[bytes], bytes]) -> None:
+    line = [sys.executable, "-W", "error", "-m", "lichen_crdt.traces", "/dev/stdin", "--json"]
+    trace = pack(json.dumps(SEQUENTIAL).encode())
+    result = subprocess.run(line, input=trace, capture_output=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert json.loads(result.stdout)["end_equal"] is True
 
 
 def test_files_that_are_not_there_and_wrong_usage(tmp_path: Path) -> None:

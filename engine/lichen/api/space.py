@@ -99,9 +99,7 @@ class Space:
         await self._engine.wait_for_document(self.id, doc, wait_s)
         found = await self._engine.document(doc)
         if found.space != self.id:
-            raise NotFound(
-                f"document {doc.hex()} is not in space {self.id.hex()[:12]}", hint="ask its own space, or the engine"
-            )
+            raise NotFound(f"document {doc.hex()} is not in space {self.id.hex()[:12]}")
         return found
 
     async def leave(self) -> None:

@@ -30,9 +30,7 @@ def transport_for(url: str) -> Transport:
     scheme = urlsplit(url).scheme
     found = find(scheme)
     if not isinstance(found, Transport):
-        raise ConfigError(
-            f"{scheme}: addresses can be neither dialled nor listened at", hint="addresses look like ws://host:port"
-        )
+        raise ConfigError(f"{scheme}: addresses can be neither dialled nor listened at")
     return found
 
 
@@ -40,7 +38,7 @@ def signalled(scheme: str) -> SignalledTransport:
     """The transport of a scheme whose channels are negotiated over another link."""
     found = find(scheme)
     if not hasattr(found, "connect"):
-        raise ConfigError(f"{scheme}: paths are not negotiated over other links", hint="use webrtc")
+        raise ConfigError(f"{scheme}: paths are not negotiated")
     return cast(SignalledTransport, found)
 
 

@@ -58,6 +58,7 @@ check: setup check-rust check-page ## Format, lint, types, layers, docs
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32
 	$(BIN)/mypy typing_tests examples
 	$(BIN)/basedpyright
 	$(BIN)/stubtest --mypy-config-file pyproject.toml lichen_crdt._native lichen._native

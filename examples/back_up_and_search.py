@@ -49,10 +49,11 @@ def write(store: Path, title: str, body: str) -> None:
             session.add(Note(title=title, body=body))
 
 
-def share(store: Path, address: str = "ws://127.0.0.1:8710") -> None:
+def share(store: Path, address: str = "") -> None:
     with opened(store) as (engine, _), suppress(KeyboardInterrupt):
-        engine.listen(address)
-        print(engine.spaces[0].invite(mode="auto"), flush=True)
+        own_port = 10_000 + int.from_bytes((space := engine.spaces[0]).id) % 20_000  # the same at every start
+        engine.listen(address or f"ws://127.0.0.1:{own_port}")
+        print(space.invite(mode="auto"), flush=True)
         for event in engine.events():
             print(type(event).__name__, flush=True)
 

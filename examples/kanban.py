@@ -3,12 +3,12 @@
     python examples/kanban.py ann.db --name Ann             # begins a board, and prints an invitation
     python examples/kanban.py ben.db lichen1... --name Ben  # joins it
 
-Drag cards, or move the chosen one with Left and Right: what is done, off the board. Its notes are one text.
-"""
+Drag cards, or move the chosen one with Left and Right: what is done, off the board. Its notes are one text."""
 
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 
 from lichen import Role
 from lichen.blocking import Engine, Space, steady
@@ -16,7 +16,7 @@ from lichen_adapters.orm import Synced, synced_text
 from lichen_adapters.orm.blocking import Sessions
 from lichen_adapters.qt import ROW, ListRows, Peer, Queued, SpaceSignals, SyncedText, paint_at_once, quit_on_interrupt
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPersistentModelIndex, Qt
-from PySide6.QtGui import QDropEvent, QKeySequence, QShortcut
+from PySide6.QtGui import QDropEvent, QShortcut
 from PySide6.QtWidgets import QApplication, QGridLayout, QLabel, QLineEdit, QListView, QPlainTextEdit, QWidget
 from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase, Mapped
@@ -56,7 +56,7 @@ class Stage(QListView):
         self.setSelectionModel(board.chosen)
         self.setCurrentIndex(QModelIndex())  # or the focus would choose a card
         for key, by in {"Left": -1, "Right": 1}.items():
-            shortcut = QShortcut(QKeySequence(key), self, context=Qt.ShortcutContext.WidgetShortcut)
+            shortcut = QShortcut(key, self, context=Qt.ShortcutContext.WidgetShortcut)
             shortcut.activated.connect(lambda by=by: board.move_card(by))
         paint_at_once(self)
 
@@ -104,7 +104,8 @@ class Board(QWidget):
         if chosen := self.chosen.currentIndex().data(ROW):
             with self.sessions.begin() as session:
                 card = session.get_one(Card, chosen.id)
-                card.stage = max(0, card.stage + by if to is None else to)
+                card.stage = to = max(0, card.stage + by if to is None else to)
+            self.stages[min(to, len(STAGES) - 1)].setFocus()  # there, the next key moves it on
 
     def show_each_in_its_stage(self) -> None:
         for row, card in enumerate(self.cards.rows):
@@ -125,22 +126,21 @@ class Board(QWidget):
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("store", help="the file of this device")
+    parser.add_argument("store", type="sqlite:///{}".format, help="the file of this device")
     parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join a board")
     parser.add_argument("--name", default="Me", help="what the others call you")
-    parser.add_argument("--at", default="ws://127.0.0.1:8720", help="where the first device is found")
+    parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
     given, application = parser.parse_intermixed_args(), QApplication([])
-    with Engine.open(f"sqlite:///{given.store}") as engine, Sessions(engine, Base) as sessions:
+    with suppress(KeyboardInterrupt), Engine.open(given.store) as engine, Sessions(engine, Base) as sessions:
         sessions.prepare()
         engine.connect_remembered()
         if not given.ticket and not engine.spaces:
             engine.create_space("Garden", member_name=given.name)
         space = engine.join(given.ticket, name=given.name, timeout_s=60) if given.ticket else engine.spaces[0]
         if space.role == Role.OWNER:
-            engine.listen(given.at)
+            engine.listen(given.at or f"ws://127.0.0.1:{10_000 + int.from_bytes(space.id) % 20_000}")  # always the same
             print(space.invite(mode="auto"), flush=True)
-        board = Board(engine, sessions, space, given.name)
-        board.show()
+        (_board := Board(engine, sessions, space, given.name)).show()  # it lives as long as its name
         steady()
         quit_on_interrupt(application)
         application.exec()

@@ -1,16 +1,15 @@
 """A log that a crew keeps together in the terminal: each on their own device, also without a network.
 
-    python examples/shared_log.py --name Ann             # begins a log, and prints an invitation
+    python examples/shared_log.py --name Ann             # begins a log; F2 shows an invitation
     python examples/shared_log.py --name Ben lichen1...  # joins it; on the same computer with --store ben.db
 
-Enter writes an entry, and stars or unstars one in the list; Delete takes it away. The pinned text all write.
-"""
+Enter writes an entry, and stars or unstars one in the list; Delete takes it away. The pinned text all write."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, suppress
 from datetime import UTC, datetime
 from typing import ClassVar
 
@@ -38,21 +37,18 @@ class Entry(Synced, Base):
     starred: Mapped[bool] = mapped_column(default=False)
 
 
-async def open_log(engine: Engine, ticket: str, name: str, address: str) -> tuple[Space, Document]:
+async def open_log(engine: Engine, given: argparse.Namespace) -> tuple[Space, Document]:
     """The log's space and its pinned text: those of the ticket, those of before, or new ones."""
     await engine.connect_remembered()
-    async with asyncio.timeout(60), aclosing(engine.events()) as events:
-        if not ticket and not engine.spaces:
-            await engine.create_space("Night watch", member_name=name)
-        space = await engine.join(ticket, name=name) if ticket else engine.spaces[0]
+    async with aclosing(engine.events()) as events:
+        if not given.ticket and not engine.spaces:
+            await engine.create_space("Night watch", member_name=given.name)
+        space = await engine.join(given.ticket, name=given.name) if given.ticket else engine.spaces[0]
         while not (found := [info for info in await space.documents() if info.title == "Pinned"]):
-            if space.role == Role.OWNER:
-                await space.create({"title": "Pinned", "body": Text("")})
-            else:
-                await anext(events)
+            await (space.create({"title": "Pinned", "body": Text("")}) if space.role == Role.OWNER else anext(events))
     if space.role == Role.OWNER:
-        await engine.listen(address)
-        print(await space.invite(mode="auto"), flush=True)
+        own_port = 10_000 + int.from_bytes(space.id) % 20_000  # the same at every start
+        await engine.listen(given.at or f"ws://127.0.0.1:{own_port}")
     return space, await space.document(found[0].id)
 
 
@@ -60,26 +56,25 @@ class SharedLog(App[None]):
     """The entries on the left, the pinned text on the right, and who is there below."""
 
     CSS = """
-    Screen { background: $surface; }
-    #log { width: 2fr; padding: 1 1 0 2; }
-    #side { width: 1fr; padding: 1 2 0 1; }
-    .head { text-style: bold; color: $primary; padding: 0 1; }
+    #log { width: 2fr; padding: 1 1 0 2; } #side { width: 1fr; padding: 1 2 0 1; }
+    Screen { background: $surface; } .head { text-style: bold; color: $primary; padding: 0 1; }
     LiveOptionList, SyncedTextArea, Input { border: round $panel-lighten-2; background: $surface; }
     LiveOptionList:focus, SyncedTextArea:focus, Input:focus { border: round $primary; background-tint: $surface; }
-    LiveOptionList, SyncedTextArea { height: 1fr; }
     #there { height: 3; content-align: left middle; padding: 1 1; color: $text-muted; }
+    #invitation { dock: top; display: none; width: 100%; } LiveOptionList, SyncedTextArea { height: 1fr; }
     """
     TITLE, AUTO_FOCUS = "The shared log", "Input"
-    BINDINGS: ClassVar = [("delete", "take_away", "Take away"), ("ctrl+q", "quit", "Quit")]
+    BINDINGS: ClassVar = [("delete", "take_away", "Take away"), ("f2", "invite", "Invite"), ("ctrl+q", "quit", "Quit")]
 
     def __init__(self, engine: Engine, sessions: Sessions, space: Space, pinned: Document, name: str) -> None:
         super().__init__()
         self.engine, self.sessions, self.space, self.pinned, self.author = engine, sessions, space, pinned, name
         self.writing = AsyncSessions(sessions)
-        self.there = Label(id="there", markup=False)
+        self.there, self.invitation = Label(id="there", markup=False), Label(id="invitation", markup=False)
         self.theme = "nord"
 
     def compose(self) -> ComposeResult:
+        yield self.invitation
         with Horizontal():
             with Vertical(id="log"):
                 yield Label(printable(self.space.name), classes="head", markup=False)
@@ -98,9 +93,8 @@ class SharedLog(App[None]):
     async def on_mount(self) -> None:
         async with aclosing(self.engine.events()) as events:
             while True:
-                paths = (path for path in self.engine.paths(self.space.id) if path.path != "none")
-                names = " and ".join(sorted({self.space.name_of(path.device) for path in paths}))
-                there = f"●  {printable(names)}" if names else "○  nobody else"
+                here = {self.space.name_of(one.device) for one in self.engine.paths(self.space.id) if one.via != "none"}
+                there = f"●  {printable(' and '.join(sorted(here)))}" if here else "○  nobody else"
                 self.there.update(f"{self.author}  {there} here")
                 await anext(events)
 
@@ -119,6 +113,15 @@ class SharedLog(App[None]):
             async with self.writing.begin() as session:
                 await session.delete(await session.get_one(Entry, entry.id))
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool:
+        return action != "invite" or self.space.role == Role.OWNER
+
+    async def action_invite(self) -> None:
+        self.invitation.display ^= True
+        if self.invitation.display:
+            self.invitation.update(ticket := await self.space.invite(mode="auto"))
+            self.copy_to_clipboard(ticket)  # which not every terminal lets us
+
 
 def shown(entry: Entry) -> Content:
     return Content.assemble(
@@ -131,18 +134,17 @@ def shown(entry: Entry) -> Content:
 
 async def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--store", help="a file; by default it is where the platform keeps such things")
+    parser.add_argument("--store", type="sqlite:///{}".format, help="a file; else where the platform keeps such things")
     parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join a log")
     parser.add_argument("--name", default="Me", help="what the others call you")
-    parser.add_argument("--at", default="ws://127.0.0.1:8711", help="where the first device is found")
+    parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
     given = parser.parse_args()
-    store = f"sqlite:///{given.store}" if given.store else user_store("Shared log")
-    async with Engine.open(store) as engine:
+    async with Engine.open(given.store or user_store("Shared log")) as engine:
         with closing(Sessions(engine, Base)) as sessions:
             sessions.prepare()
-            log = await open_log(engine, given.ticket, given.name, given.at)
-            await SharedLog(engine, sessions, *log, given.name).run_async()
+            await SharedLog(engine, sessions, *await open_log(engine, given), given.name).run_async()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main())

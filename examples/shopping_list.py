@@ -3,21 +3,22 @@
     python examples/shopping_list.py ann.db --name Ann             # begins a list, and prints an invitation
     python examples/shopping_list.py ben.db lichen1... --name Ben  # joins it
 
-Click a box to tick it off; + and - change how many, Delete takes away. The notes are one text that all write.
-"""
+Click a box to tick it off; + and - change how many, Delete takes away. The notes are one text that all write."""
 
 from __future__ import annotations
 
 import argparse
 import tkinter
+from contextlib import suppress
 from functools import partial
+from textwrap import TextWrapper
 from tkinter import font, ttk
 
 from lichen import Role, Text
-from lichen.blocking import Document, Engine, Space, timeout
+from lichen.blocking import Document, Engine, Space
 from lichen_adapters.orm import Synced, synced_counter
 from lichen_adapters.orm.blocking import Sessions
-from lichen_adapters.tk import Polling, SyncedText, TreeRows
+from lichen_adapters.tk import Polling, SyncedText, TreeRows, quit_on_interrupt
 from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -38,15 +39,14 @@ class Item(Synced, Base):
 def open_list(engine: Engine, ticket: str, name: str, address: str) -> tuple[Space, Document]:
     """The list's space and its notes: those of the ticket, those of before, or new ones."""
     engine.connect_remembered()
-    with timeout(60):
-        if not ticket and not engine.spaces:
-            engine.create_space("Shopping", member_name=name).create({"title": "Notes", "body": Text("")})
-        space = engine.join(ticket, name=name) if ticket else engine.spaces[0]
-        with engine.events() as events:
-            while not (found := [info for info in space.documents() if info.title == "Notes"]):
-                next(events)
+    if not ticket and not engine.spaces:
+        engine.create_space("Shopping", member_name=name)
+    space = engine.join(ticket, name=name) if ticket else engine.spaces[0]
+    with engine.events() as events:
+        while not (found := [info for info in space.documents() if info.title == "Notes"]):
+            space.create({"title": "Notes", "body": Text("")}) if space.role == Role.OWNER else next(events)
     if space.role == Role.OWNER:
-        engine.listen(address)
+        engine.listen(address or f"ws://127.0.0.1:{10_000 + int.from_bytes(space.id) % 20_000}")  # always the same
         print(space.invite(mode="auto"), flush=True)
     return space, space.document(found[0].id)
 
@@ -58,31 +58,30 @@ class Window:
         self.sessions, self.space, self.engine, self.name = sessions, space, notes.engine, name
         paint(root)
         root.title(f"{space.name} - {name}")
-        root.geometry("640x420")
+        root.minsize(600, 400)
         left, right = ttk.Frame(root, padding=(24, 20, 12, 8)), ttk.Frame(root, padding=(12, 20, 24, 8))
         for column, (frame, head) in enumerate(((left, space.name), (right, "Notes"))):
             ttk.Label(frame, text=head, font=("DejaVu Sans", 16, "bold")).pack(anchor="w", pady=(0, 10))
-            frame.grid(row=0, column=column, sticky="nsew")
+            frame.grid(row=0, column=3 * column, columnspan=3 - column, sticky="nsew")
         self.tree = ttk.Treeview(left, name="items", columns=("count",), show="tree", selectmode="browse", height=1)
-        self.tree.column("count", width=56, stretch=False, anchor="e")
+        self.tree.column("count", width=44, stretch=False, anchor="e")
         self.tree.tag_configure("done", foreground=FADED)
         self.tree.pack(fill="both", expand=True)
         self.entry = ttk.Entry(left, name="what", font="TkDefaultFont")
         self.entry.pack(side="left", fill="x", expand=True, ipady=4, pady=(10, 0))
         ttk.Button(left, text="Add", width=5, command=self.add).pack(side="left", padx=(8, 0), pady=(10, 0))
-        self.text = tkinter.Text(right, name="notes", width=24, height=1, wrap="word", relief="flat", padx=12, pady=10)
+        self.text = tkinter.Text(right, name="notes", width=16, height=1, wrap="word", relief="flat", padx=12, pady=10)
         self.text.configure(font="TkDefaultFont", foreground=INK, highlightbackground=LINE, highlightcolor=ACCENT)
         self.text.pack(fill="both", expand=True)
         self.status = ttk.Label(root, name="status", padding=(24, 4, 24, 14))
-        self.status.grid(row=1, column=0, columnspan=2, sticky="w")
+        self.status.grid(row=1, column=0, columnspan=5, sticky="w")
         root.rowconfigure(0, weight=1)
-        root.columnconfigure((0, 1), weight=1, uniform="half")
+        root.columnconfigure((0, 1, 2, 3, 4), weight=1, uniform="fifth")
         self.entry.bind("<Return>", lambda _: self.add())
         self.tree.bind("<Button-1>", lambda event: self.tick(self.tree.identify_row(event.y)))
         for key, by in {"plus": 1, "minus": -1, "Delete": None}.items():
             self.tree.bind(f"<{key}>", partial(self.change, by))
         self.entry.focus()
-
         deliver = Polling(root)  # all that lichen tells comes on Tk's thread
         self.rows = TreeRows(self.tree, sessions, select(Item).order_by(Item.done, Item.what), self.shown, deliver)
         self.notes = SyncedText(self.text, notes, ("body",), deliver)
@@ -90,9 +89,11 @@ class Window:
         self.tell_who_is_there()
 
     def shown(self, item: Item) -> dict[str, object]:
-        count = f"× {item.count}" if item.count != 1 else ""
         box, tags = ("☑", ("done",)) if item.done else ("☐", ())
-        return {"text": f" {box}   {item.what}", "values": (count,), "tags": tags}
+        text, fold = f" {box}   {item.what}", TextWrapper(50, subsequent_indent=" " * 7, max_lines=2, placeholder="…")
+        while any(font.nametofont("TkDefaultFont").measure(line) > 260 for line in fold.wrap(text)):
+            fold.width -= 1
+        return {"text": fold.fill(text), "values": (f"× {item.count}" if item.count != 1 else "",), "tags": tags}
 
     def tell_who_is_there(self) -> None:
         there = {self.space.name_of(path.device) for path in self.engine.paths(self.space.id) if path.path != "none"}
@@ -122,10 +123,9 @@ class Window:
 def paint(root: tkinter.Tk) -> None:
     root.configure(background=PAPER)
     font.nametofont("TkDefaultFont").configure(family="DejaVu Sans", size=11)
-    style = ttk.Style(root)
-    style.theme_use("clam")
+    (style := ttk.Style(root)).theme_use("clam")
     style.configure(".", background=PAPER, foreground=INK, bordercolor=LINE, lightcolor=LINE, darkcolor=LINE)
-    style.configure("Treeview", rowheight=34, fieldbackground="white", background="white", indent=0)
+    style.configure("Treeview", rowheight=44, fieldbackground="white", background="white", indent=0)
     style.layout("Treeview.Item", [("Treeitem.padding", {"children": [("Treeitem.text", {"sticky": "nswe"})]})])
     style.map("Treeview", background=[("selected", "#e6f2ef")], foreground=[])
     style.configure("TButton", background=ACCENT, foreground="white", padding=(10, 6), borderwidth=0)
@@ -134,14 +134,15 @@ def paint(root: tkinter.Tk) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("store", help="the file of this device")
+    parser.add_argument("store", type="sqlite:///{}".format, help="the file of this device")
     parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join a list")
     parser.add_argument("--name", default="Me", help="what the others call you")
-    parser.add_argument("--at", default="ws://127.0.0.1:8710", help="where the first device is found")
+    parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
     given = parser.parse_intermixed_args()
-    with Engine.open(f"sqlite:///{given.store}") as engine, Sessions(engine, Base) as sessions:
+    with suppress(KeyboardInterrupt), Engine.open(given.store) as engine, Sessions(engine, Base) as sessions:
         sessions.prepare()
         Window(root := tkinter.Tk(), sessions, *open_list(engine, given.ticket, given.name, given.at), given.name)
+        quit_on_interrupt(root)
         root.mainloop()
 
 

@@ -125,8 +125,9 @@ class Bound {
 
   take(message) {
     this.read();
-    const { opened, changed, taken, refused } = message;
-    if (opened) this.open(opened, message.writable);
+    const { opened, changed, taken, refused, writable } = message;
+    if (writable !== undefined) this.lock(!writable);
+    if (opened) this.open(opened);
     else if (changed) this.remote(changed);
     else if (taken) this.landed(this.flying);
     else if (refused) {
@@ -142,8 +143,7 @@ class Bound {
     this.tell();
   }
 
-  open({ text, steps, taken }, writable) {
-    this.lock(!writable);
+  open({ text, steps, taken }) {
     this.connected = true;
     this.over = false;
     if (steps) {

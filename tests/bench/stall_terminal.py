@@ -65,12 +65,16 @@ async def gaps(until: Callable[[], bool]) -> list[float]:
 
 async def main() -> None:
     """Join, show, and measure."""
-    _, what, store, ticket, document, count, how = sys.argv[1:]
+    _, what, store, ticket, url, document, count, how = sys.argv[1:]
+    key = DocId(bytes.fromhex(document))
+    async with Engine.open(store, passphrase="benchmark") as engine:
+        await (await engine.join(ticket, name="B")).document(key, wait_s=60)
+    say(away=True)
+    await asyncio.to_thread(sys.stdin.readline)
     async with Engine.open(store, passphrase="benchmark") as engine:
         sessions = Sessions(engine, Base)
         await asyncio.to_thread(sessions.prepare)
-        space = await engine.join(ticket, name="B")
-        note = await space.document(DocId(bytes.fromhex(document)), wait_s=60)
+        note = await engine.document(key)
         app = Terminal(what, sessions, note)
         async with app.run_test(size=(100, 40)):
             ends = time.perf_counter() + 1
@@ -78,8 +82,8 @@ async def main() -> None:
             wanted = app.shown + int(count)
             if how == "steady":
                 steady()
-            say(ready=True)
             began = time.perf_counter()
+            await engine.connect(url)
             busy = await gaps(lambda: app.shown >= wanted)
             seconds = time.perf_counter() - began
             say(longest=busy[-1], p99=busy[len(busy) * 99 // 100], beats=len(busy), seconds=seconds, quiet=quiet[-1])

@@ -1,8 +1,8 @@
-"""A window that is measured for how long it stalls: `stall_window.py TOOLKIT WHAT STORE TICKET DOCUMENT COUNT HOW`.
+"""A window that is measured for how long it stalls: `stall_window.py TOOLKIT WHAT STORE TICKET URL DOCUMENT COUNT HOW`.
 
-TOOLKIT is `qt` or `tk`, WHAT `text` or `rows`; HOW is `steady` for a program that calls that. It joins, shows, says
-that it is ready, and then, while what another process writes comes in, how long the longest gaps between the beats of
-a timer of one millisecond were, as one object a line.
+TOOLKIT is `qt` or `tk`, WHAT `text` or `rows`; HOW is `steady` for a program that calls that. It joins, goes away, and
+says so. At a line on standard input it comes back to URL, where COUNT edits wait, and says how long the longest gaps
+between the beats of a timer of one millisecond were until it shows them all.
 """
 
 from __future__ import annotations
@@ -150,11 +150,15 @@ class TkWindow:
 
 def main() -> None:
     """Join, show, and measure."""
-    toolkit, what, store, ticket, document, count, how = sys.argv[1:]
+    toolkit, what, store, ticket, url, document, count, how = sys.argv[1:]
+    key = DocId(bytes.fromhex(document))
+    with Engine.open(store, passphrase="benchmark") as engine:
+        engine.join(ticket, name="B").document(key, wait_s=60)
+    say(away=True)
+    sys.stdin.readline()
     with Engine.open(store, passphrase="benchmark") as engine, Sessions(engine, Base) as sessions:
         sessions.prepare()
-        space = engine.join(ticket, name="B")
-        note = space.document(DocId(bytes.fromhex(document)), wait_s=60)
+        note = engine.document(key)
         window = (QtWindow if toolkit == "qt" else TkWindow)(what, sessions, note)
         begin = window.shown
         window.run(lambda: True)
@@ -164,9 +168,9 @@ def main() -> None:
         window.beats.gaps.clear()
         if how == "steady":
             steady()
-        say(ready=True)
         wanted = begin + int(count)
         began = time.perf_counter()
+        engine.connect(url)
         window.run(lambda: window.shown >= wanted)
         seconds = time.perf_counter() - began
         gaps = sorted(window.beats.gaps)

@@ -1,10 +1,10 @@
-"""How long a window stalls while it shows what another process writes: the longest gap between two beats of a timer.
+"""How long a window stalls while it merges what another device wrote: the longest gap between two beats of a timer.
 
 Rows: {workload, library, n, median, p99, unit, limit}; the unit is milliseconds, one value a run: `median` is that of
 the runs, `p99` the worst of them. `n` is the number of runs.
 
-- gui-stall-qt-text, and so for tk and textual: 10,000 edits of another process, each its own change, at random places
-  of the text that is shown, sealed and sent as fast as that goes.
+- gui-stall-qt-text, and so for tk and textual: 10,000 edits, each its own change, at random places of the text that is
+  shown. They were made while the window's device was away, and come as fast as they are sent and taken.
 - gui-stall-qt-rows, and so for the others: 10,000 rows, at random places of the list that is shown.
 
 `-steady`: the same in a program that calls `lichen.blocking.steady`.
@@ -13,14 +13,17 @@ the runs, `p99` the worst of them. `n` is the number of runs.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from lichen import Text
+from lichen.testing.display import Display
 from lichen_adapters.orm import Sessions
 from stall_models import Base, Line
 from two_devices import first_device, process
@@ -34,17 +37,34 @@ HOW = {"": "as it is", "-steady": "steady"}
 
 
 def rows(quick: bool, only: str | None = None) -> Iterator[dict[str, Any]]:
-    """Every row; some minutes. Tk's need a display."""
+    """Every row; some minutes. Tk's need Xvfb, or a display of their own."""
     count, runs = (QUICK_COUNT, QUICK_RUNS) if quick else (COUNT, RUNS)
     for toolkit in SCRIPTS:
         for what in ("text", "rows"):
             for name, how in HOW.items():
                 workload = f"gui-stall-{toolkit}-{what}{name}"
                 if only is None or workload.startswith(only):
-                    found = [asyncio.run(_measure(toolkit, what, how, count)) for _ in range(runs)]
+                    with _display(toolkit):
+                        found = [asyncio.run(_measure(toolkit, what, how, count)) for _ in range(runs)]
                     times = [one["longest"] * 1e3 for one in found]
                     took = sorted(one["seconds"] for one in found)[len(found) // 2]
                     yield measured(workload, times, "ms", f"{count} in {took:.1f} s")
+
+
+@contextmanager
+def _display(toolkit: str) -> Iterator[None]:
+    """A display for a toolkit that needs one, where there is none."""
+    if toolkit != "tk" or "DISPLAY" in os.environ:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="lichen-bench-") as name:
+        shown = Display(Path(name))
+        os.environ["DISPLAY"] = shown.name
+        try:
+            yield
+        finally:
+            del os.environ["DISPLAY"]
+            shown.close()
 
 
 async def _measure(toolkit: str, what: str, how: str, count: int) -> dict[str, Any]:
@@ -57,14 +77,18 @@ async def _measure(toolkit: str, what: str, how: str, count: int) -> dict[str, A
             sessions = Sessions(engine, Base)
             await asyncio.to_thread(sessions.prepare)
             ticket = await space.invite(mode="auto", expires=timedelta(hours=1), hints=[str(listener)])
-            arguments = (toolkit, what, f"sqlite:///{folder / 'b.db'}", ticket, note.id.hex(), str(count), how)
+            store = f"sqlite:///{folder / 'b.db'}"
+            arguments = (toolkit, what, store, ticket, listener, note.id.hex(), str(count), how)
             async with process(str(Path(__file__).with_name(SCRIPTS[toolkit])), *arguments) as peer:
-                assert (await peer.line(READY_S))["ready"]
+                assert (await peer.line(READY_S))["away"]
                 rng = random.Random(1)
                 if what == "text":
                     await _type(note, rng, count)
                 else:
                     await asyncio.to_thread(_add, sessions, space, rng, count)
+                await note.settled()
+                assert peer.process.stdin is not None
+                peer.process.stdin.write(b"\n")
                 found = await peer.line(READY_S)
             sessions.close()
     return found

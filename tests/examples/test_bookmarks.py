@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import os
 import shutil
 import signal
 import socket
@@ -12,54 +11,55 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+from examples_running import EXAMPLES, PICTURES, is_short
+from lichen import Engine
 from playwright.async_api import Browser, Page, async_playwright
 
-TOP = Path(__file__).parents[2]
-EXAMPLE = TOP / "examples" / "bookmarks.py"
-PICTURES = os.environ.get("PICTURES", "")
 SIZE = {"width": 610, "height": 470}
 LIST = "[...document.querySelectorAll('li')].map((item) => item.innerText.replaceAll('\\n', ' '))"
 
 
-@asynccontextmanager
-async def program(folder: Path, *arguments: str) -> AsyncIterator[list[str]]:
-    """The example in a process of its own: what it prints until its page can be opened; ended as by Ctrl-C."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = (sys.executable, "-W", "error", str(EXAMPLE), *arguments, "--port", str(port))
+async def begin(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
+    """The example in a process of its own."""
+    command = (sys.executable, "-W", "error", str(EXAMPLES / "bookmarks.py"), *arguments)
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=pipe, stderr=pipe)
-    assert process.stdout is not None
-    assert process.stderr is not None
+    return await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=pipe, stderr=pipe)
+
+
+async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
+    """What it returned when it has ended, and what it said of errors."""
     try:
-        said = [""]
-        while not said[-1].startswith("http"):
-            said.append((await process.stdout.readline()).decode().strip())
-            assert said[-1], (await process.stderr.read()).decode()
-        await _answers(port)
-        yield said
-        process.send_signal(signal.SIGINT)
         async with asyncio.timeout(20):
             _, errors = await process.communicate()
-        assert (process.returncode, errors) in ((0, b""), (-signal.SIGINT, b""))
+        return process.returncode, errors.decode()
     finally:
         if process.returncode is None:
             process.kill()
             await process.communicate()
 
 
-async def _answers(port: int) -> None:
-    """Until the server takes connections: soon after it has printed its address."""
-    while True:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            await asyncio.sleep(0.01)
-        else:
-            writer.close()
-            return
+@asynccontextmanager
+async def program(folder: Path, *arguments: str) -> AsyncIterator[list[str]]:
+    """The example: what it prints until its page can be opened; ended as by Ctrl-C."""
+    process = await begin(folder, *arguments, "--port", "0")
+    try:
+        said = [""]
+        while not said[-1].startswith("http"):
+            assert process.stdout is not None
+            said.append((await process.stdout.readline()).decode().strip())
+            assert said[-1], await ended(process)
+        host, port = urlsplit(said[-1]).netloc.split(":")
+        socket.create_connection((host, int(port))).close()  # what is printed can be opened
+        yield said[1:]
+        process.send_signal(signal.SIGINT)
+        assert await ended(process) == (0, "")
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
 
 
 async def opened(browser: Browser, address: str) -> Page:
@@ -107,11 +107,13 @@ async def test_two_people_keep_bookmarks_together(tmp_path: Path) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         first = program(tmp_path, "ann.db", "--name", "Ann", "--at", "ws://127.0.0.1:0")
-        async with first as (_, ticket, at_ann), program(tmp_path, "ben.db", ticket, "--name", "Ben") as (*_, at_ben):
+        async with first as (ticket, at_ann), program(tmp_path, "ben.db", ticket, "--name", "Ben") as (*_, at_ben):
             ann, ben = await opened(browser, at_ann), await opened(browser, at_ben)
             await _use(ann, ben)
             if PICTURES:
-                await picture(browser, TOP / PICTURES / "bookmarks.png", ann, ben)
+                await picture(browser, EXAMPLES.parent / PICTURES / "bookmarks.png", ann, ben)
+            await _narrow(ann)
+        await _away(ann)
         async with program(tmp_path, "ben.db", "--name", "Ben") as (*_, at_ben):
             again = await opened(browser, at_ben)
             await shows(again, *ITEMS)
@@ -166,5 +168,48 @@ async def _insert(page: Page, *words: str) -> None:
         await page.keyboard.insert_text(word)
 
 
+async def _narrow(page: Page) -> None:
+    """On a phone the notes are below the list, and nothing is wider than the page."""
+    await page.set_viewport_size({"width": 390, "height": 844})
+    assert await page.evaluate("document.documentElement.scrollWidth") == 390
+    above, below = [await page.locator(one).bounding_box() for one in ("ul", "textarea")]
+    assert above is not None
+    assert below is not None
+    assert above["y"] + above["height"] < below["y"]
+    assert (above["x"], above["width"]) == (below["x"], below["width"])
+    assert above["width"] > 300
+
+
+async def _away(page: Page) -> None:
+    """The program has ended: the page says so, and that nothing was done."""
+    await page.wait_for_function("document.querySelector('#state').textContent.includes('is not running')")
+    await page.click("li:has-text('Python') [title=Star]")
+    await page.wait_for_function("document.querySelector('p').textContent.includes('does not answer')")
+
+
+async def test_ctrl_c_ends_a_join_and_nothing_is_half_made(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(30)
+        port = silent.getsockname()[1]
+        async with Engine.open(f"sqlite:///{tmp_path / 'ann.db'}") as ann:
+            space = await ann.create_space("Bookmarks")
+            ticket = await space.invite(mode="auto", hints=[f"ws://127.0.0.1:{port}"])
+        joining = await begin(tmp_path, "ben.db", ticket, "--port", "0")
+        with (await asyncio.to_thread(silent.accept))[0]:  # it is joining
+            joining.send_signal(signal.SIGINT)
+            assert await ended(joining) == (0, "")
+    async with Engine.open(f"sqlite:///{tmp_path / 'ben.db'}") as ben:
+        assert ben.spaces == []
+
+
+async def test_a_port_that_is_taken_is_told_in_a_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, errors = await ended(await begin(tmp_path, "ann.db", "--port", str(taken.getsockname()[1])))
+    assert code == 1
+    assert errors.count("\n") == 1
+    assert "choose another with --port" in errors
+
+
 def test_the_example_is_short_enough_to_begin_with() -> None:
-    assert 50 <= EXAMPLE.read_text().count("\n") <= 150
+    assert is_short("bookmarks.py")
+    assert is_short("bookmarks.html")

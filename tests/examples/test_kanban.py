@@ -2,63 +2,12 @@
 
 from __future__ import annotations
 
-import ast
-import json
-import os
 import signal
 import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
-from typing import Any
 
+from examples_running import EXAMPLES, PICTURES, Instance, is_short, running
 from lichen.testing.display import Display
-
-TOP = Path(__file__).parents[2]
-EXAMPLE = TOP / "examples" / "kanban.py"
-DRIVER = Path(__file__).parent / "drive_qt.py"
-PICTURES = os.environ.get("PICTURES", "")
-
-
-class App:
-    """One window of the example, in a process of its own."""
-
-    def __init__(self, folder: Path, platform: str, *arguments: str) -> None:
-        command = [sys.executable, "-W", "error", str(DRIVER), str(EXAMPLE), *arguments]
-        shown = {**os.environ, "QT_QPA_PLATFORM": platform, "QT_LOGGING_RULES": "*.debug=false;qt.qpa.*=false"}
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(
-            command, cwd=folder, env=shown, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1
-        )
-
-    def line(self) -> str:
-        """The next that it prints."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, self.process.communicate()[1]
-        return line.strip()
-
-    def do(self, expression: str) -> Any:
-        """What an expression gives in its window."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{expression}\n")
-        return json.loads(self.line().removeprefix("= "))
-
-    def until(self, expression: str, wanted: object) -> None:
-        """Until an expression gives this."""
-        ends = time.monotonic() + 20
-        while (found := self.do(expression)) != wanted:
-            assert time.monotonic() < ends, f"{found!r} is not {wanted!r}"
-
-    def close(self) -> None:
-        """Close its window: it ends by itself, and says nothing of an error."""
-        _, errors = self.process.communicate(timeout=30)
-        assert (self.process.returncode, errors.replace("This plugin does not support propagateSizeHints()\n", "")) == (
-            0,
-            "",
-        )
-
 
 STAGES = "[titles(find('Stage', stage)) for stage in range(3)]"
 NOTES = "find('QPlainTextEdit').toPlainText()"
@@ -68,64 +17,56 @@ LONG = "Ask everybody on the street who has a wheelbarrow or two to spare on Sat
 
 
 def test_two_people_keep_one_board(tmp_path: Path, display: Display) -> None:
-    apps: list[App] = []
-
-    def begin(*arguments: str, platform: str = "xcb" if PICTURES else "offscreen") -> App:
-        apps.append(App(tmp_path, platform, *arguments))
-        return apps[-1]
-
+    quiet = {"QT_LOGGING_RULES": "*.debug=false;qt.qpa.*=false"}
+    unseen = {**quiet, "QT_QPA_PLATFORM": "xcb" if PICTURES else "offscreen"}
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    try:
-        ann = begin("ann.db", "--name", "Ann", "--at", f"ws://127.0.0.1:{port}", platform="xcb")
+    with running("drive_qt.py", "kanban.py", tmp_path) as begin:
+        ann = begin("ann.db", "--name", "Ann", "--at", f"ws://127.0.0.1:{port}", **quiet, QT_QPA_PLATFORM="xcb")
         ticket = ann.line()
-        ben = begin("ben.db", ticket, "--name", "Ben")
+        ben = begin("ben.db", ticket, "--name", "Ben", **unseen)
         ann.until(STATUS, "Ann   ●   Ben here")
         ben.until(STATUS, "Ben   ●   Ann here")
-        for app, top in zip(apps, (0, 400), strict=True):
+        for app, top in ((ann, 0), (ben, 400)):
             app.do(f"window.setGeometry(0, {top}, 1240, 400)")
         _use(ann, ben)
         if PICTURES:
-            display.picture(TOP / PICTURES / "kanban.png")
+            for app in (ann, ben):
+                app.do("window.repaint()")
+            display.picture(EXAMPLES.parent / PICTURES / "kanban.png")
         _stay_chosen(ann, ben)
         ann.close()
         ben.do("click(find('Stage', 0), 0)")
         ben.do("press(find('Stage', 0), 'Right')")
         last = [["Prune the apple tree"], [LONG, "Water the beans"], ["Dig the pond", "Sweep"]]
         ben.until(STAGES, last)
-        ben.process.send_signal(signal.SIGINT)
-        assert ben.process.wait(30) == 0
-        ben.close()
+        ben.interrupt(signal.SIGINT)
         with socket.create_server(("127.0.0.1", port)) as silent:
             silent.settimeout(30)
-            cleo = begin("cleo.db", "--name", "Cleo", ticket)
+            cleo = begin("cleo.db", "--name", "Cleo", ticket, **unseen)
             with silent.accept()[0]:  # it is joining
-                cleo.process.send_signal(signal.SIGINT)
-                assert cleo.process.wait(30) != 0
-                assert "KeyboardInterrupt" in cleo.process.communicate()[1]
-        again = begin("ben.db", "--name", "Ben")
+                cleo.interrupt(signal.SIGINT)
+        again = begin("ben.db", "--name", "Ben", **unseen)
         again.until(STAGES, last)
         again.close()
-    finally:
-        for app in apps:
-            app.process.kill()
-            app.process.communicate()
 
 
-def _stay_chosen(ann: App, ben: App) -> None:
+def _stay_chosen(ann: Instance, ben: Instance) -> None:
     """A card that is moved by another is still the one that one writes in, until it is off the board."""
     for app in (ann, ben):
         app.do("click(find('Stage', 0), 0)")
         assert app.do(CHOSEN) == [["Order seeds"], [], []]
     ben.do("type_in(find('QPlainTextEdit'), 'Leek')")
-    ann.do("press(find('Stage', 0), 'Right', 'Right')")
+    ann.do("press(find('Stage', 0), 'Right')")
+    assert ann.do("window.focusWidget().stage") == 1, "the focus goes with the card"
+    ann.do("press(window.focusWidget(), 'Right')")
     for app in (ann, ben):
         app.until(CHOSEN, [[], [], ["Order seeds"]])
         app.until(STAGES, [["Prune the apple tree"], ["Water the beans"], ["Dig the pond", "Order seeds", "Sweep"]])
     ben.do("type_in(find('QPlainTextEdit'), ' and kale')")
     for app in (ann, ben):
         app.until(NOTES, "Leek and kale")
-    ann.do("press(find('Stage', 0), 'Right')")
+    ann.do("press(window.focusWidget(), 'Right')")
     for app in (ann, ben):
         app.until(STAGES, [["Prune the apple tree"], ["Water the beans"], ["Dig the pond", "Sweep"]])
         assert app.do(CHOSEN) == [[], [], []]
@@ -140,7 +81,7 @@ def _stay_chosen(ann: App, ben: App) -> None:
     assert not ben.do("find('Stage').horizontalScrollBar().isVisible()")
 
 
-def _use(ann: App, ben: App) -> None:
+def _use(ann: Instance, ben: Instance) -> None:
     for app, cards in (
         (ann, ("Water the beans", "Sweep", "Order seeds")),
         (ben, ("Prune the apple tree", "Dig the pond")),
@@ -166,7 +107,7 @@ def _use(ann: App, ben: App) -> None:
     _write(ann, ben)
 
 
-def _write(ann: App, ben: App) -> None:
+def _write(ann: Instance, ben: Instance) -> None:
     """Both write the notes of one card, one of them in the middle of what the other goes on with."""
     ann.do("type_in(find('QPlainTextEdit'), 'Each evening, 5 l.')")
     ben.until(NOTES, "Each evening, 5 l.")
@@ -187,6 +128,4 @@ def _write(ann: App, ben: App) -> None:
 
 
 def test_the_example_is_short_enough_to_begin_with() -> None:
-    source = EXAMPLE.read_text()
-    assert 50 <= source.count("\n") <= 150
-    ast.parse(source)
+    assert is_short("kanban.py")

@@ -2,66 +2,20 @@
 
 from __future__ import annotations
 
-import ast
-import json
-import os
 import re
-import subprocess
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-TOP = Path(__file__).parents[2]
-EXAMPLE = TOP / "examples" / "shared_log.py"
-DRIVER = Path(__file__).parent / "drive_textual.py"
-PICTURES = os.environ.get("PICTURES", "")
-
-
-class Terminal:
-    """One run of the example, in a process of its own."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        command = [sys.executable, "-W", "error", str(DRIVER), str(EXAMPLE), *arguments]
-        pipe = subprocess.PIPE
-        homes = {**os.environ, "XDG_DATA_HOME": str(folder)}
-        self.process = subprocess.Popen(
-            command, cwd=folder, env=homes, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1
-        )
-
-    def line(self) -> str:
-        """The next that it prints."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, self.process.communicate()[1]
-        return line.strip()
-
-    def do(self, expression: str) -> Any:
-        """What an expression gives in it."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{expression}\n")
-        return json.loads(self.line().removeprefix("= "))
-
-    def until(self, expression: str, wanted: object) -> None:
-        """Until an expression gives this."""
-        ends = time.monotonic() + 20
-        while (found := self.do(expression)) != wanted:
-            assert time.monotonic() < ends, f"{found!r} is not {wanted!r}"
-
-    def close(self) -> None:
-        """Quit: it ends by itself, and says nothing of an error."""
-        _, errors = self.process.communicate(timeout=30)
-        assert (self.process.returncode, errors) == (0, "")
-
+from examples_running import EXAMPLES, PICTURES, Instance, is_short, running
 
 ENTRIES = "[f'{row.who}{\" *\" if row.starred else \"\"}: {row.what}' for row in find('entries').rows]"
 PINNED = "find('pinned').text"
+INVITATION = "str(find('invitation').content)"
 
 
 def test_a_crew_keeps_one_log(tmp_path: Path) -> None:
-    terminals: list[Terminal] = []
-    try:
-        ann, ben = _begin(terminals, tmp_path)
+    with running("drive_textual.py", "shared_log.py", tmp_path) as begin:
+        ann, ben = _begin(begin, tmp_path)
         _log(ann, ben)
         _pin(ann, ben)
         _picture(ann, tmp_path)
@@ -70,28 +24,28 @@ def test_a_crew_keeps_one_log(tmp_path: Path) -> None:
         ben.do("type_in('what', 'Alone')")
         ben.do("press('what', 'enter')")
         ben.close()
-        again = Terminal(tmp_path, "--store", "ben.db", "--name", "Ben")
-        terminals.append(again)
+        again = begin("--store", "ben.db", "--name", "Ben")
         again.until(f"{ENTRIES}[-1:]", ["Ben: Alone"])
         assert again.do(PINNED).startswith("Ann: bridge")
         again.close()
-    finally:
-        for terminal in terminals:
-            terminal.process.kill()
-            terminal.process.communicate()
 
 
-def _begin(terminals: list[Terminal], folder: Path) -> tuple[Terminal, Terminal]:
-    terminals.append(Terminal(folder, "--name", "Ann", "--at", "ws://127.0.0.1:0"))
-    ticket = terminals[0].line()
-    terminals.append(Terminal(folder, "--store", "ben.db", ticket, "--name", "Ben"))
-    ann, ben = terminals
+def _begin(begin: Callable[..., Instance], folder: Path) -> tuple[Instance, Instance]:
+    ann = begin("--name", "Ann", "--at", "ws://127.0.0.1:0", XDG_DATA_HOME=str(folder))
+    ann.do("press('what', 'f2')")
+    ann.until(f"{INVITATION}.startswith('lichen1')", True)
+    ticket = ann.do(INVITATION)
+    assert ann.do("[find('invitation').display, app.clipboard]") == [True, ticket]
+    ben = begin("--store", "ben.db", ticket, "--name", "Ben")
     ann.until("str(find('there').content)", "Ann  ●  Ben here")
     ben.until("str(find('there').content)", "Ben  ●  Ann here")
+    for terminal in (ann, ben):  # it goes from Ann's; Ben invites nobody
+        terminal.do("press('what', 'f2')")
+        assert not terminal.do("find('invitation').display")
     return ann, ben
 
 
-def _log(ann: Terminal, ben: Terminal) -> None:
+def _log(ann: Instance, ben: Instance) -> None:
     said = [
         (ann, "Ann: Left the harbour, wind south-west 4"),
         (ben, "Ben: Fixed the starboard lamp 💡"),
@@ -115,7 +69,7 @@ def _log(ann: Terminal, ben: Terminal) -> None:
     assert ann.do("find('entries').highlighted") == 2
 
 
-def _pin(ann: Terminal, ben: Terminal) -> None:
+def _pin(ann: Instance, ben: Instance) -> None:
     """Both write the pinned text, one of them in the middle of what the other goes on with."""
     ann.do("type_in('pinned', 'Ann: bridge until 02:00\\n')")
     ben.until(PINNED, "Ann: bridge until 02:00\n")
@@ -135,17 +89,15 @@ def _pin(ann: Terminal, ben: Terminal) -> None:
         terminal.until(PINNED, both)
 
 
-def _picture(ann: Terminal, folder: Path) -> None:
+def _picture(ann: Instance, folder: Path) -> None:
     ann.do("press('what')")
     ann.do(f"picture({str(folder / 'shared-log.svg')!r})")
     picture = (folder / "shared-log.svg").read_text()
     assert "Fixed&#160;the&#160;starboard" in picture
     if PICTURES:  # without the font that it would load from elsewhere
         picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL).replace("Fira Code,", "")
-        (TOP / PICTURES / "shared-log.svg").write_text(picture)
+        (EXAMPLES.parent / PICTURES / "shared-log.svg").write_text(picture)
 
 
 def test_the_example_is_short_enough_to_begin_with() -> None:
-    source = EXAMPLE.read_text()
-    assert 50 <= source.count("\n") <= 150
-    ast.parse(source)
+    assert is_short("shared_log.py")

@@ -2,94 +2,67 @@
 
 from __future__ import annotations
 
-import ast
-import json
-import os
-import subprocess
-import sys
-import time
+import signal
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+from examples_running import EXAMPLES, PICTURES, Instance, is_short, running
+from lichen.blocking import Engine
 from lichen.testing.display import Display
-
-TOP = Path(__file__).parents[2]
-EXAMPLE = TOP / "examples" / "shopping_list.py"
-DRIVER = Path(__file__).parent / "drive_tk.py"
-PICTURES = os.environ.get("PICTURES", "")
-
-
-class App:
-    """One window of the example, in a process of its own."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        command = [sys.executable, "-W", "error", str(DRIVER), str(EXAMPLE), *arguments]
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, cwd=folder, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1)
-
-    def line(self) -> str:
-        """The next that it prints."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, self.process.communicate()[1]
-        return line.strip()
-
-    def do(self, expression: str) -> Any:
-        """What an expression gives in its window."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(f"{expression}\n")
-        return json.loads(self.line().removeprefix("= "))
-
-    def until(self, expression: str, wanted: object) -> None:
-        """Until an expression gives this."""
-        ends = time.monotonic() + 20
-        while (found := self.do(expression)) != wanted:
-            assert time.monotonic() < ends, f"{found!r} is not {wanted!r}"
-
-    def close(self) -> None:
-        """Close its window: it ends by itself, and says nothing of an error."""
-        _, errors = self.process.communicate(timeout=30)
-        assert (self.process.returncode, errors) == (0, "")
-
+from lichen.wire.ticket import Ticket
 
 ITEMS = "[find('items').item(one, 'text') for one in find('items').get_children()]"
 COUNTS = "[find('items').set(one, 'count') for one in find('items').get_children()]"
 NOTES = "find('notes').get('1.0', 'end-1c')"
 
 
+LONG = "The bread with the seeds on top that the bakery at the bridge has on Saturdays"
+
+
 def test_two_people_keep_one_list(tmp_path: Path, display: Display) -> None:
-    apps: list[App] = []
-    try:
-        ann, ben = _begin(apps, tmp_path)
+    with running("drive_tk.py", "shopping_list.py", tmp_path) as begin:
+        ann, ben = _begin(begin, tmp_path)
         _use(ann, ben)
         if PICTURES:
-            display.picture(TOP / PICTURES / "shopping-list.png", height=420)
+            display.picture(EXAMPLES.parent / PICTURES / "shopping-list.png", height=420)
+        _add_what_is_long(ben)
         ann.close()
         ben.do("click('items', 0)")
-        ben.close()
-        again = App(tmp_path, "ben.db", "--name", "Ben")
-        apps.append(again)
+        ben.interrupt(signal.SIGINT)
+        again = begin("ben.db", "--name", "Ben")
         again.until(ITEMS, [" ☐   Oat milk", " ☐   Tomatoes", " ☑   Bread", " ☑   Coffee"])
         again.close()
-    finally:
-        for app in apps:
-            app.process.kill()
-            app.process.communicate()
 
 
-def _begin(apps: list[App], folder: Path) -> tuple[App, App]:
-    apps.append(App(folder, "ann.db", "--name", "Ann", "--at", "ws://127.0.0.1:0"))
-    ticket = apps[0].line()
-    apps.append(App(folder, "ben.db", ticket, "--name", "Ben"))
-    for app, place in zip(apps, ("600x400+10+10", "600x400+630+10"), strict=True):
+def _begin(begin: Callable[..., Instance], folder: Path) -> tuple[Instance, Instance]:
+    with Engine.open(f"sqlite:///{folder / 'ann.db'}") as engine:  # Ann's program was killed here
+        space = engine.create_space("Shopping", member_name="Ann").id
+    ann = begin("ann.db", "--name", "Ann")
+    ticket = ann.line()
+    assert Ticket.parse(ticket).hints == (f"ws://127.0.0.1:{10_000 + int.from_bytes(space) % 20_000}",)
+    ben = begin("ben.db", ticket, "--name", "Ben")
+    for app, place in ((ann, "600x400+10+10"), (ben, "600x400+630+10")):
         app.do(f"root.geometry('{place}')")
-    ann, ben = apps
     ann.until("find('status')['text']", "Ann   ●   Ben here")
     ben.until("find('status')['text']", "Ben   ●   Ann here")
     return ann, ben
 
 
-def _use(ann: App, ben: App) -> None:
+def _add_what_is_long(ben: Instance) -> None:
+    """It is shown in two lines, the last of which says that there is more."""
+    ben.do(f"type_in('what', {LONG!r})")
+    ben.do("press('what', '<Return>')")
+    shown = f"next(text for text in {ITEMS} if 'bread' in text)"
+    ben.until(f"any('bread' in text for text in {ITEMS})", True)
+    first, second = ben.do(shown).split("\n")
+    assert LONG.startswith(f"{first[5:]} {second.strip()[:-1]}")
+    assert second.endswith("…")
+    ben.do(f"find('items').selection_set(find('items').get_children()[{ITEMS}.index({shown})])")
+    ben.do("press('items', '<Delete>')")
+    ben.until(f"any('bread' in text for text in {ITEMS})", False)
+
+
+def _use(ann: Instance, ben: Instance) -> None:
     for app, items in ((ann, ("Oat milk", "Bread", "Tomatoes")), (ben, ("Coffee", "Candles"))):
         for item in items:
             app.do(f"type_in('what', {item!r})")
@@ -114,7 +87,7 @@ def _use(ann: App, ben: App) -> None:
     _write(ann, ben)
 
 
-def _write(ann: App, ben: App) -> None:
+def _write(ann: Instance, ben: Instance) -> None:
     """Both write the notes, one of them in the middle of what the other goes on with."""
     ann.do("type_in('notes', 'Dinner for six on Friday.')")
     ben.until(NOTES, "Dinner for six on Friday.")
@@ -134,6 +107,4 @@ def _write(ann: App, ben: App) -> None:
 
 
 def test_the_example_is_short_enough_to_begin_with() -> None:
-    source = EXAMPLE.read_text()
-    assert 50 <= source.count("\n") <= 150
-    ast.parse(source)
+    assert is_short("shopping_list.py")

@@ -10,6 +10,7 @@ import aiortc.rtcsctptransport
 import pytest
 from lichen.errors import ConfigError, LinkBroken, Unreachable
 from lichen.testing.channels import CHECKS, Check
+from lichen.testing.waiting import until
 from lichen.transport import Channel, SignalledTransport
 from lichen_transports import rtc_library
 from lichen_transports.datachannel import DataChannelLimits
@@ -70,9 +71,7 @@ def mailboxes() -> tuple[Mailbox, Mailbox]:
 async def local() -> AsyncIterator[WebRtcTransport]:
     """A transport over loopback only, that leaves no task behind."""
     yield WebRtcTransport(loopback=True, limits=WebRtcLimits(resend_s=0.1))
-    async with asyncio.timeout(5):
-        while asyncio.all_tasks() - {asyncio.current_task()}:
-            await asyncio.sleep(0.01)
+    await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
 
 
 async def open_pair(through: WebRtcTransport, message_bytes: int = SIZE) -> tuple[Channel, Channel]:
@@ -170,8 +169,7 @@ async def test_a_newer_offer_replaces_one_that_was_given_up(local: WebRtcTranspo
     here, there = mailboxes()
     answering = asyncio.create_task(local.connect(there, offers=False, message_bytes=SIZE))
     first = asyncio.create_task(local.connect(Deaf(here, mute=True), offers=True, message_bytes=SIZE))
-    while not there.sent:
-        await asyncio.sleep(0.01)
+    await until(lambda: there.sent)
     first.cancel()
     await asyncio.gather(first, return_exceptions=True)
     a = await local.connect(here, offers=True, message_bytes=SIZE)
@@ -186,8 +184,7 @@ async def test_a_goodbye_ends_the_other_sides_attempt(local: WebRtcTransport) ->
     here, there = mailboxes()
     answering = asyncio.create_task(local.connect(there, offers=False, message_bytes=SIZE))
     offering = asyncio.create_task(local.connect(Deaf(here), offers=True, message_bytes=SIZE))
-    while not there.sent:
-        await asyncio.sleep(0.01)
+    await until(lambda: there.sent)
     offering.cancel()
     with pytest.raises(Unreachable):
         await answering

@@ -7,12 +7,13 @@ import socket
 import ssl
 import struct
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from lichen.errors import ConfigError, LinkBroken, LinkClosed, Unreachable
 from lichen.testing.channels import CHECKS, Check, check_peer_death
+from lichen.testing.waiting import until
 from lichen.transport import Channel, Listener, Transport
 from lichen_transports.websocket import WebSocketLimits, WebSocketTransport, transport
 from websockets.asyncio.client import connect
@@ -107,8 +108,9 @@ async def test_a_path_and_options_of_the_dialled_address_reach_a_proxy() -> None
     ],
 )
 async def test_an_unreadable_address_is_a_config_error(url: str) -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(ConfigError) as raised:
         await transport.dial(url, message_bytes=SIZE)
+    assert raised.value.hint
 
 
 async def test_nobody_there_is_unreachable_with_a_hint() -> None:
@@ -281,7 +283,7 @@ async def test_garbage_leaves_no_trace(garbage: bytes, caplog: pytest.LogCapture
     await _accepted_that_answers(listener, good)
     await good.close()
     await listener.close()
-    await _until(lambda: len(asyncio.all_tasks() - before) == 0)
+    await until(lambda: asyncio.all_tasks() <= before)
     assert [record for record in caplog.records if record.exc_info or record.levelno > logging.INFO] == []
 
 
@@ -296,12 +298,6 @@ async def _accepted_that_answers(listener: Listener, good: Channel) -> None:
             return
         except LinkBroken:
             await accepted.close()
-
-
-async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_stranger_who_says_nothing_is_dropped() -> None:
@@ -429,8 +425,9 @@ async def test_clear_spoken_to_a_tls_port_is_unreachable(
 async def test_a_tls_listener_needs_a_readable_certificate(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="certificate"):
         await transport.listen("wss://127.0.0.1:0", message_bytes=SIZE)
-    with pytest.raises(ConfigError, match="cannot read"):
+    with pytest.raises(ConfigError, match="cannot read") as raised:
         await transport.listen(f"wss://127.0.0.1:0?cert={tmp_path}/none.pem", message_bytes=SIZE)
+    assert raised.value.hint
 
 
 async def test_a_cancelled_close_still_drops_the_connection(listeners: list[Listener]) -> None:

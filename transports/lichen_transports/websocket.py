@@ -70,10 +70,9 @@ class _Address:
 class WebSocketChannel:
     """One end of a WebSocket. One task at a time may receive; any number may send."""
 
-    def __init__(self, connection: Connection, remote: str, message_bytes: int, limits: WebSocketLimits) -> None:
+    def __init__(self, connection: Connection, remote: str, limits: WebSocketLimits) -> None:
         self._connection = connection
         self._remote = remote
-        self._message_bytes = message_bytes
         self._close_s = limits.close_s
         self._closed = False
 
@@ -206,7 +205,7 @@ class WebSocketListener:
         if self._closed or len(self._waiting) >= self._limits.backlog:
             await connection.close(CloseCode.TRY_AGAIN_LATER)
             return
-        self._waiting.append(WebSocketChannel(connection, _name_of(connection), self._message_bytes, self._limits))
+        self._waiting.append(WebSocketChannel(connection, _name_of(connection), self._limits))
         self._arrived.set()
         await connection.wait_closed()
 
@@ -235,7 +234,7 @@ class WebSocketTransport:
         if not address.host or address.port == 0:
             raise ConfigError(f"{url!r} names no host and port to dial", hint="write ws://HOST:PORT")
         connection = await self._connect(address, message_bytes)
-        channel = WebSocketChannel(connection, address.url, message_bytes, self._limits)
+        channel = WebSocketChannel(connection, address.url, self._limits)
         if connection.subprotocol != SUBPROTOCOL:
             await channel.close()
             raise _unreachable(address, "a WebSocket answered, but not one of lichen")
@@ -286,7 +285,10 @@ class WebSocketTransport:
         try:
             tls.load_cert_chain(address.options["cert"], address.options.get("key"))
         except OSError as error:
-            raise ConfigError(f"cannot read the certificate {address.options['cert']!r}: {error}") from error
+            raise ConfigError(
+                f"cannot read the certificate {address.options['cert']!r}: {error}",
+                hint="write wss://HOST:PORT?cert=FILE&key=FILE, with files in PEM that this user may read",
+            ) from error
         return tls
 
 
@@ -328,7 +330,7 @@ def _check_host(parts: SplitResult) -> None:
     try:
         (parts.hostname or "").encode("idna")
     except UnicodeError as error:
-        raise ConfigError(f"not a host name: {parts.hostname!r}") from error
+        raise ConfigError(f"not a host name: {parts.hostname!r}", hint="write ws://HOST:PORT") from error
 
 
 def _name_of(connection: Connection) -> str:

@@ -16,6 +16,8 @@ PAGES = 64
 """Most pages that listen at once."""
 WAITING = 1_024
 """Changes of a text that may wait for a slow page; above, it is let go, and comes back to the newest state."""
+UNSEEN = 16_384
+"""Changes of a text that a page may hold back while its input method composes; above, it is let go as a slow one is."""
 SLOW_S = 20.0
 """Longest time that a page may take to read one message."""
 LAST_S = 60.0

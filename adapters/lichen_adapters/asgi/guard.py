@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from lichen.errors import ConfigError
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
-from starlette.responses import HTMLResponse, JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from lichen_adapters.asgi.bounds import REFUSED
@@ -148,8 +148,12 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, why: str) -> None:
     if scope["type"] == "websocket":  # before it is accepted: the server answers 403
         await send({"type": "websocket.close", "code": REFUSED, "reason": why})
         return
-    error = {"type": "Forbidden", "message": why, "hint": HINT}
-    await JSONResponse({"error": error}, 403)(scope, receive, send)
+    answer: Response
+    if "text/html" in Headers(scope=scope).get("accept", ""):
+        answer = HTMLResponse(f"<!doctype html><title>Not here</title><p>Not here: {why}.<p>{HINT.capitalize()}.", 403)
+    else:
+        answer = JSONResponse({"error": {"type": "Forbidden", "message": why, "hint": HINT}}, 403)
+    await answer(scope, receive, send)
 
 
 async def _ask_for_token(scope: Scope, receive: Receive, send: Send) -> None:

@@ -21,9 +21,9 @@ from lichen.errors import AccessDenied, LichenError, LimitExceeded
 from lichen.runtime.document import Applied
 from lichen_crdt import ChangeInfo, CrdtError, Patch
 
-from lichen_adapters.asgi.bounds import DELTA_STEPS, TEXT_CHARACTERS, WAITING
+from lichen_adapters.asgi.bounds import DELTA_STEPS, TEXT_CHARACTERS, UNSEEN, WAITING
 from lichen_adapters.asgi.errors import BadFrame, TooSlow, described
-from lichen_adapters.text.delta import Delta, changed, delta_of, splices
+from lichen_adapters.text.delta import Delta, changed, delta_of, size, splices
 from lichen_adapters.text.editing import Edit, Held
 from lichen_adapters.text.place import TextPlace
 
@@ -47,6 +47,7 @@ class PageText:
     """One text of a document, for one page."""
 
     def __init__(self, note: Document, path: Sequence[str], known: Known, secret: bytes) -> None:
+        self.space = note.space
         self._note = note
         self._place = TextPlace(note, path)
         self._known = known
@@ -58,6 +59,8 @@ class PageText:
         """In what waits."""
         self._something = asyncio.Event()
         self._text = ""
+        self._writable: bool | None = None
+        """As the page was told; nothing yet."""
         self._heads: tuple[bytes, ...] = ()
         self._number = 0
         """Of the page's last edit."""
@@ -92,15 +95,22 @@ class PageText:
         self._text, self._heads = str(self._place.text()), self._note.heads
         if len(self._text) > TEXT_CHARACTERS:
             raise LimitExceeded(f"a text of {len(self._text)} characters is too long for a page")
+        self._writable = self._may_write()
         self._put({"opened": self._opening(), "writable": self._writable})
         return self._note.listen(self._applied)
 
     def _refuse_slow(self) -> None:
-        if len(self._waiting) > WAITING or self._characters > 2 * TEXT_CHARACTERS:
+        unseen, characters = self._held.waits
+        if len(self._waiting) > WAITING or unseen > UNSEEN or max(characters, self._characters) > 2 * TEXT_CHARACTERS:
             raise TooSlow("a page reads more slowly than its text changes")
 
-    @property
-    def _writable(self) -> bool:
+    def access_changed(self) -> None:
+        """Who may do what in its space may be other; a page that is affected is told."""
+        if self._writable is not None and self._writable != self._may_write():
+            self._writable = not self._writable
+            self._put({"writable": self._writable})
+
+    def _may_write(self) -> bool:
         try:
             self._note.change()
         except AccessDenied:
@@ -229,7 +239,7 @@ def _size(message: Message) -> int:
     opened = message.get("opened", {})
     deltas = (message.get("changed", ()), *opened.get("steps", ()))
     text: str = message.get("text") or opened.get("text") or ""
-    return len(text) + sum(len(step) if isinstance(step, str) else 8 for delta in deltas for step in delta)
+    return len(text) + sum(map(size, deltas))
 
 
 def _growth(delta: Delta) -> int:

@@ -8,8 +8,10 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Seque
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from lichen import Document, Engine
+from lichen.api.events import Event, SpaceChanged
 from lichen.errors import LimitExceeded
 from sqlalchemy import Executable
 from starlette.requests import Request
@@ -56,6 +58,7 @@ class Pages:
         self.texts: Served[FindText] = Served("text", may_wait=True)
         self._count = 0
         self._ending = asyncio.Event()
+        self._shown: WeakSet[PageText] = WeakSet()
         self._serving: dict[str, asyncio.Task[Any]] = {}
         """Which task serves a text of a page, by the page's name for it."""
 
@@ -134,7 +137,17 @@ class Pages:
         note, path = await place if inspect.isawaitable(place) else place
         if note.failure is not None:  # what the application holds is of no more use, as after a full disk
             note = await self._program.engine.document(note.id)
-        return PageText(note, path, known, self._program.engine.derive_secret("lichen.asgi edits"))
+        shown = PageText(note, path, known, self._program.engine.derive_secret("lichen.asgi edits"))
+        self._shown.add(shown)
+        return shown
+
+    async def watch(self, events: AsyncGenerator[Event, None]) -> None:
+        """Have pages told where this device gains or loses the right to write, until cancelled or the engine closes."""
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, SpaceChanged):
+                    for text in [text for text in self._shown if text.space == event.space]:
+                        text.access_changed()
 
     async def alone(self, client: str) -> None:
         """As `Source.alone`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
@@ -90,6 +90,7 @@ class Lichen:
             self._here = await self._open_sessions(engine, stack)
             stack.callback(self._forget)
             self._pages.begin()
+            await stack.enter_async_context(_beside(self._pages.watch(engine.events())))
             stack.enter_context(heard_first(self._pages.end))
             stack.callback(self._pages.end)
             yield engine
@@ -218,6 +219,17 @@ class Lichen:
         """
         self._pages.texts.add(function)
         return function
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Work that goes on for as long as the block does."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
 
 
 def _of_base(sessions: S | None) -> S:

@@ -67,16 +67,18 @@ def difference(
     Keys differ from each other. What need not move does not: the longest ascending subsequence stays (Schensted 1961).
     """
     was = {key: position for position, key in enumerate(before)}
-    stay = {key for key in after if key in was}
-    movers = _movers([key for key in after if key in was], was)
+    now = set(after)
+    stay = now & was.keys()
+    kept = [key for key in after if key in was]
+    movers = set() if kept == [key for key in before if key in now] else _movers(kept, was)
     if len(movers) * len(stay) > MOST_STEPS:
         stay -= movers
         movers = set()
     removed = tuple(position for position in reversed(range(len(before))) if before[position] not in stay)
-    moved = _moves([key for key in before if key in stay], [key for key in after if key in stay], movers)
+    moved = _moves([key for key in before if key in stay], [key for key in kept if key in stay], movers)
     added = tuple((position, rows[position]) for position, key in enumerate(after) if key not in stay)
-    kept = tuple((position, rows[position]) for position in changed if after[position] in stay)
-    return Difference(removed, moved, added, kept)
+    others = tuple((position, rows[position]) for position in changed if after[position] in stay)
+    return Difference(removed, moved, added, others)
 
 
 def _movers(kept: Sequence[Hashable], was: dict[Hashable, int]) -> set[Hashable]:

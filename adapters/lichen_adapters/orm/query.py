@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Column, Executable, Result, Select, TextClause, bindparam, inspect
+from sqlalchemy import Column, Executable, Result, Select, TextClause, bindparam, inspect, type_coerce
 from sqlalchemy import Engine as Database
 from sqlalchemy.engine import Row
-from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.exc import ArgumentError, CompileError, InvalidRequestError
 from sqlalchemy.orm import Session
+from sqlalchemy.types import NullType
 
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.feed import Changes, Feed, both
@@ -25,6 +26,10 @@ log = logging.getLogger("lichen.orm")
 
 MOST_CHECKED = 100
 """Changed rows that are looked at one by one; for more the statement is run."""
+LEAST_KEPT = 200
+"""Where a result has so many rows, those that did not change are not loaded again."""
+MOST_LOADED = 500
+"""Rows that are loaded by their keys; for more all are loaded."""
 
 
 class Factory(Protocol):
@@ -58,6 +63,8 @@ class Query:
         self._key: Column[Any] | None = None if self._table is None else next(iter(self._table.primary_key))
         self._check = None if self._key is None else self._checking(self._key)
         self._with_key = statement if self._key is None else self._adding_key()
+        self._keys_alone = None if self._key is None else self._only_key()
+        """What gives the keys of the rows, in order; None where that is not known."""
         self._wake: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._pending: Changes | None = None
@@ -67,6 +74,7 @@ class Query:
         self._reads = Reads()
         self._unique = False
         self._keys: list[Hashable] = []
+        """As hexadecimal texts where they are UUIDs, whose hashes are made in Python."""
         self._known: frozenset[Hashable] = frozenset()
         self._rows: Rows[Any] | None = None
         self.unlikely = False
@@ -105,10 +113,11 @@ class Query:
                 if pending is None and not self._due:
                     self._idle = True
                     return None
-            if not self._due and pending is not None and not self._shows(self._reads.touched(pending)):
+            touched = None if self._due or pending is None else self._reads.touched(pending)
+            if touched is not None and not self._shows(touched):
                 continue
             before = self._rows
-            rows = self._rerun()
+            rows = self._rerun(self._only(touched))
             if before is None or rows.difference:
                 return rows
 
@@ -117,10 +126,10 @@ class Query:
         with self._lock:
             self._due = self._idle = True
 
-    def _rerun(self) -> Rows[Any]:
+    def _rerun(self, touched: set[uuid.UUID] | None) -> Rows[Any]:
         self._due = True
         try:
-            rows = self._run()
+            rows = self._run(touched)
         except BaseException:
             self._idle = True
             raise
@@ -133,10 +142,14 @@ class Query:
 
     def _unlikely(self, touched: Mapping[str, set[uuid.UUID] | None]) -> bool:
         """Whether only rows have changed that are not in the result, and depend on no others."""
-        if self._table is None or touched.keys() != {self._table.name} or self._reads.times[self._table.name] != 1:
-            return False
-        keys = touched[self._table.name]
-        return keys is not None and len(keys) <= MOST_CHECKED and keys.isdisjoint(self._known)
+        keys = self._only(touched)
+        return keys is not None and len(keys) <= MOST_CHECKED and self._known.isdisjoint(key.hex for key in keys)
+
+    def _only(self, touched: Mapping[str, set[uuid.UUID] | None] | None) -> set[uuid.UUID] | None:
+        """The keys of all rows of the result that may be others now, or may have come; None where that is not known."""
+        if touched is None or self._table is None or touched.keys() != {self._table.name}:
+            return None
+        return touched[self._table.name] if self._reads.times[self._table.name] == 1 else None
 
     def _matches(self, touched: Mapping[str, set[uuid.UUID] | None]) -> bool:
         """Whether any of these rows matches now."""
@@ -154,24 +167,33 @@ class Query:
         assert isinstance(self._statement, Select)
         return self._statement.add_columns(*self._columns())
 
+    def _only_key(self) -> Select[Any]:
+        assert isinstance(self._statement, Select)
+        return self._statement.with_only_columns(*self._columns())
+
     def _columns(self) -> list[Any]:
-        """The key, as an attribute of the class where the statement has one, which may be a part of its table."""
+        """The key, as an attribute of the class where the statement has one, which may be a part of its table; as the
+        driver gives it.
+        """
         assert isinstance(self._statement, Select)
         entity = self._statement.column_descriptions[0]["entity"]
-        return [self._key if entity is None else inspect(entity).get_property_by_column(self._key).class_attribute]
+        key = self._key if entity is None else inspect(entity).get_property_by_column(self._key).class_attribute
+        return [type_coerce(key, NullType()).label("lichen_key")]
 
-    def _run(self) -> Rows[Any]:
+    def _run(self, touched: set[uuid.UUID] | None) -> Rows[Any]:
         with self._sessions() as session:
+            part = None if touched is None else self._fetch_part(session, touched)
             found = Reads()
             found.add(whole(self._given))
             with reading(session.connection(), found):
-                keys, rows = self._fetch(session)
+                keys, rows = part or self._fetch(session)
             session.expunge_all()
         if self._rows is None:
             self._refuse_unknown(found)
         self.runs += 1
-        with self._lock:
-            self._reads = found
+        if part is None:
+            with self._lock:
+                self._reads = found
         changed = self._keep_unchanged(keys, rows)
         differ = difference(self._keys, keys, rows, changed)
         self._keys, self._known = keys, frozenset(keys)
@@ -183,7 +205,7 @@ class Query:
         old = dict(zip(self._keys, self._rows or (), strict=True))
         changed = []
         for position, key in enumerate(keys):
-            if key in old:
+            if key in old and old[key] is not rows[position]:
                 if same(old[key], rows[position]):
                     rows[position] = old[key]
                 else:
@@ -207,16 +229,55 @@ class Query:
         self._unique = True  # rows of a collection that is loaded by a join
         return self._fetched(session)
 
+    def _fetch_part(self, session: Session, touched: set[uuid.UUID]) -> tuple[list[Hashable], list[Any]] | None:
+        """As `_fetch`, where of many rows only a few can be others than before; None where it is another case.
+
+        Rows that did not change must come in the same order as before: else their order is not wholly of the statement.
+        """
+        if self._keys_alone is None or len(self._keys) < LEAST_KEPT:
+            return None
+        old = dict(zip(self._keys, self._rows or (), strict=True))
+        changed = {key.hex for key in touched}
+        try:
+            keys: list[Hashable] = [_plain(key) for key in session.scalars(self._keys_alone)]
+        except (ArgumentError, CompileError, InvalidRequestError):  # it is sorted by, or has options for, what it gives
+            self._keys_alone = None
+            return None
+        present = set(keys)
+        if [key for key in keys if key in old and key not in changed] != [
+            key for key in self._keys if key in present and key not in changed
+        ]:
+            self._keys_alone = None
+            return None
+        wanted = [key for key in keys if key in changed or key not in old]
+        if len(wanted) > MOST_LOADED:
+            return None
+        loaded = self._load(session, wanted)
+        if len(loaded) < len(wanted):  # some went meanwhile
+            return None
+        return keys, [loaded[key] if key in loaded else old[key] for key in keys]
+
+    def _load(self, session: Session, wanted: list[Hashable]) -> dict[Hashable, Any]:
+        if not wanted:
+            return {}
+        assert isinstance(self._with_key, Select)
+        assert self._key is not None
+        query = self._with_key.order_by(None).limit(None).where(self._key.in_([uuid.UUID(str(key)) for key in wanted]))
+        return dict(zip(*self._with_keys(session, query), strict=True))
+
     def _fetched(self, session: Session) -> tuple[list[Hashable], list[Any]]:
         statement = self._statement
         if self._key is None:
             result = self._executed(session, statement)
             rows: list[Any] = list(result.all() if self._as_rows(result) else result.scalars().all())
             return _told_apart(_key_of(row) for row in rows), rows
-        with_keys = self._executed(session, self._with_key)
+        return self._with_keys(session, self._with_key)
+
+    def _with_keys(self, session: Session, statement: Executable) -> tuple[list[Hashable], list[Any]]:
+        with_keys = self._executed(session, statement)
         frozen = with_keys.freeze()
         count = len(with_keys.keys()) - 1
-        keys: list[Hashable] = [row[-1] for row in frozen()]
+        keys: list[Hashable] = [_plain(row[-1]) for row in frozen()]
         rows = list(frozen().scalars().all() if count == 1 else frozen().columns(*range(count)).all())
         return keys, rows
 
@@ -226,6 +287,11 @@ class Query:
 
     def _as_rows(self, result: Result[Any]) -> bool:
         return isinstance(self._statement, TextClause) or len(result.keys()) > 1
+
+
+def _plain(key: Any) -> str:
+    """A UUID as a driver gives it, as 32 hexadecimal digits."""
+    return key.hex if isinstance(key, uuid.UUID) else str(key).replace("-", "")
 
 
 def _key_of(row: Any) -> Hashable:

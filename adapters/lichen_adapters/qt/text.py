@@ -83,7 +83,7 @@ class SyncedText(QObject):
             raise
         self._document.setProperty(BOUND, True)
         self._document.contentsChange.connect(self._contents_changed)
-        self._document.destroyed.connect(self._editor_gone)
+        self._document.destroyed.connect(self._document_gone)
         editor.destroyed.connect(self._editor_gone)
         editor.installEventFilter(self)
 
@@ -110,6 +110,12 @@ class SyncedText(QObject):
         if not self._gone:
             self._gone = True
             self.binding.close()
+
+    def _document_gone(self) -> None:
+        if not self._gone:
+            self._editor_gone()
+            what = "a text editor was given another QTextDocument: what is typed there is not shared"
+            self._tell(EngineMisuse(what, hint="bind it again, or close() before setDocument()"))
 
     # From the user
 

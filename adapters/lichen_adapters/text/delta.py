@@ -83,6 +83,11 @@ def delta_of(parts: Iterable[Splice]) -> Delta:
     return made[0] if made else NOTHING
 
 
+def size(delta: Delta) -> int:
+    """About how many characters a delta takes."""
+    return sum(len(step) if isinstance(step, str) else 8 for step in delta)
+
+
 def changed(text: str, delta: Delta) -> str:
     """The text after a delta."""
     pieces: list[str] = []

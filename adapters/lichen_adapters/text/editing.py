@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lichen_adapters.text.delta import NOTHING, Delta, Splice, compose, splices, transform
+from lichen_adapters.text.delta import NOTHING, Delta, Splice, compose, size, splices, transform
 from lichen_adapters.text.delta import changed as changed_text
 
 
@@ -81,6 +81,13 @@ class Held:
     version: int = 0
     _log: deque[tuple[int, Delta]] = field(default_factory=deque)
     """What the widget may not have seen."""
+    _characters: int = 0
+    """In that."""
+
+    @property
+    def waits(self) -> tuple[int, int]:
+        """How many changes the widget may not have seen, and about how many characters these have."""
+        return len(self._log), self._characters
 
     def changed(self, delta: Delta, seen: int) -> int:
         """The document has changed, and not by the widget; its version now. Nothing that is sent from now on, or is on
@@ -89,6 +96,7 @@ class Held:
         self._forget(seen)
         self.version += 1
         self._log.append((self.version, delta))
+        self._characters += size(delta)
         return self.version
 
     def rebased(self, edit: Edit) -> Delta:
@@ -105,7 +113,7 @@ class Held:
 
     def _forget(self, seen: int) -> None:
         while self._log and self._log[0][0] <= seen:
-            self._log.popleft()
+            self._characters -= size(self._log.popleft()[1])
 
 
 def difference(before: str, after: str) -> Splice:

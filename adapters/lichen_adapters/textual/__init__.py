@@ -6,10 +6,10 @@ extra `lichen[textual]`. How to use it: `docs/howto/textual.md`.
 
 from __future__ import annotations
 
-try:
-    import textual as _  # noqa: F401
-except ImportError as error:
-    raise ImportError("lichen_adapters.textual needs Textual: pip install 'lichen[textual]'", name="textual") from error
+from importlib.util import find_spec
+
+if find_spec("textual") is None:
+    raise ImportError("lichen_adapters.textual needs Textual: pip install 'lichen[textual]'", name="textual")
 
 from lichen_adapters.textual.option_list import LiveOption as LiveOption
 from lichen_adapters.textual.option_list import LiveOptionList as LiveOptionList

@@ -10,11 +10,11 @@ import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 
+from lichen.core.space import SpaceState
 from lichen.errors import ConfigError
 from lichen.ids import DeviceKey, DocId, MemberId, SpaceId
 from lichen.runtime.document import OpenDocument
 from lichen.wire.changeset import doc_id
-from lichen.wire.operation import Operation
 
 CARD_NONCE = bytes(16)
 NAME_CHARACTERS = 64
@@ -22,9 +22,10 @@ NAME_CHARACTERS = 64
 MOST_MEMBERS = 65_536
 
 
-def card_id(genesis: Operation) -> DocId:
-    """The id of a space's card."""
-    return _card_id(genesis.space, genesis.author)
+def card_of(state: SpaceState) -> DocId | None:
+    """The id of a space's card; None while it is not known here who began the space."""
+    genesis = state.log.genesis
+    return None if genesis is None else _card_id(genesis.space, genesis.author)
 
 
 @lru_cache(maxsize=1024)  # it is asked for at every edit

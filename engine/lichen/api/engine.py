@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from lichen_crdt import Value
 
-from lichen.api.cards import CARD_NONCE, Cards, card_id, checked_name
+from lichen.api.cards import CARD_NONCE, Cards, card_of, checked_name
 from lichen.api.document import Document
 from lichen.api.events import (
     CaughtUp,
@@ -122,10 +122,10 @@ class Engine:
         self._documents.seal(await asyncio.wrap_future(self.store.write(rows.documents_to_seal)))
 
     async def _load_card(self, space: SpaceId) -> None:
-        genesis = self.state_of(space).log.genesis
-        if genesis is not None:
+        card = card_of(self.state_of(space))
+        if card is not None:
             with contextlib.suppress(NotFound):
-                self.cards.read(await self._documents.get(card_id(genesis)))
+                self.cards.read(await self._documents.get(card))
 
     async def _close(self) -> None:
         with contextlib.suppress(TimeoutError, LichenError):
@@ -173,7 +173,7 @@ class Engine:
         """What this device knows of a space. Raises `NotFound`."""
         state = self._node.state.spaces.get(space_id)
         if state is None:
-            raise NotFound(f"space {space_id.hex()} is not on this device")
+            raise NotFound(f"space {space_id.hex()} is not on this device", hint="join it with a ticket: Engine.join")
         return state
 
     def may_write(self, space_id: SpaceId) -> bool:
@@ -197,8 +197,7 @@ class Engine:
 
     async def list_documents(self, space_id: SpaceId) -> list[DocumentInfo]:
         """What a space holds, most recently changed first; without its card."""
-        genesis = self.state_of(space_id).log.genesis
-        card = None if genesis is None else card_id(genesis)
+        card = card_of(self.state_of(space_id))
         listed = await asyncio.wrap_future(self.store.write(lambda conn: rows.list_documents(conn, space_id)))
         infos = [DocumentInfo(row.doc, row.title, row.changed_ms, row.heads) for row in listed if row.doc != card]
         return sorted(infos, key=lambda info: (-info.changed_ms, info.id))
@@ -239,7 +238,9 @@ class Engine:
     async def create_document(self, space_id: SpaceId, content: Mapping[str, Value]) -> Document:
         """A new document in a space. Content that cannot be in a document is refused, and makes none."""
         if not self.may_write(space_id):
-            raise AccessDenied(f"this device may not write in space {space_id.hex()[:12]}")
+            raise AccessDenied(
+                f"this device may not write in space {space_id.hex()[:12]}", hint="ask an admin of the space"
+            )
         opened, created = self._documents.draft(space_id, os.urandom(16), content, _now_ms())
         await asyncio.wrap_future(self.store.write(lambda conn: rows.create_document(conn, created)))
         self.state_of(space_id)  # raises when the space has left meanwhile, and the document with it
@@ -266,11 +267,10 @@ class Engine:
         """
         name = checked_name(name, "a member")
         state = self.state_of(space_id)
-        member = state.log.member_of(self.device)
-        if state.log.genesis is None or member is None:
-            raise NotFound(f"this device is not in space {space_id.hex()[:12]} yet")
-        card = Document(self, await self._documents.get(card_id(state.log.genesis)))
-        async with card.change("name") as crdt:
+        card, member = card_of(state), state.log.member_of(self.device)
+        if card is None or member is None:
+            raise NotFound(f"this device is not in space {space_id.hex()[:12]} yet", hint="join it first: Engine.join")
+        async with (await self.document(card)).change("name") as crdt:
             crdt["members"][member.hex()] = name
 
     async def join(self, ticket: str, *, name: str = "", timeout_s: float | None = None) -> Space:
@@ -298,8 +298,8 @@ class Engine:
         return self.space(space_id)
 
     def _card_here(self, space_id: SpaceId) -> bool:
-        genesis = self.state_of(space_id).log.genesis
-        return genesis is not None and self._holds(space_id, card_id(genesis))
+        card = card_of(self.state_of(space_id))
+        return card is not None and self._holds(space_id, card)
 
     async def leave(self, space_id: SpaceId) -> None:
         """Take a space off this device: its documents, and what applications made of them, go.
@@ -491,20 +491,16 @@ class Engine:
 
     def changed_asleep(self, space: SpaceId, doc: DocId) -> bool:
         """A document that is not in memory has been changed by others."""
-        if self._is_card(space, doc):
+        if doc == card_of(self.state_of(space)):
             return False
         self._publish(DocumentChanged(space, doc, False, (), ()))
         return True
-
-    def _is_card(self, space: SpaceId, doc: DocId) -> bool:
-        genesis = self.state_of(space).log.genesis
-        return genesis is not None and doc == card_id(genesis)
 
     def changed(self, document: OpenDocument, applied: Applied) -> None:
         """A document has changed."""
         if not self.holds(document.space):
             return
-        if self._is_card(document.space, document.id):
+        if document.id == card_of(self.state_of(document.space)):
             self.cards.read(document)
             self._publish(SpaceChanged(document.space))
             return

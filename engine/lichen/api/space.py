@@ -99,7 +99,9 @@ class Space:
         await self._engine.wait_for_document(self.id, doc, wait_s)
         found = await self._engine.document(doc)
         if found.space != self.id:
-            raise NotFound(f"document {doc.hex()} is not in space {self.id.hex()[:12]}")
+            raise NotFound(
+                f"document {doc.hex()} is not in space {self.id.hex()[:12]}", hint="ask its own space, or the engine"
+            )
         return found
 
     async def leave(self) -> None:

@@ -91,7 +91,7 @@ class Events(Generic[T]):
         try:
             begun.result()
         except CancelledError:
-            raise EngineMisuse("the engine was closed meanwhile") from None
+            raise EngineMisuse("the engine was closed meanwhile", hint="end what waits for events before it") from None
 
     def __iter__(self) -> Self:
         """Wait for one after the other: `for event in events`."""

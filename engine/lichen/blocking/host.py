@@ -128,7 +128,7 @@ class Host(Generic[T_co]):
             )
 
     def _is_closed(self) -> EngineMisuse:
-        return EngineMisuse(f"{self._what} is closed")
+        return EngineMisuse(f"{self._what} is closed", hint="use it inside its `with` block, before close()")
 
     def close(self) -> None:
         """Leave the context manager, and wait for that; idempotent. What others still wait for is cancelled.

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hashlib
 import json
-import resource
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,13 +38,18 @@ async def follow(store: str, ticket: str, document: str, path: str) -> dict[str,
         }
 
 
-def peak_rss() -> int:
-    """The most memory this process has held, in bytes."""
+def peak_rss() -> int | None:
+    """The most memory this process has held, in bytes; None on Windows, where Python does not tell."""
     with contextlib.suppress(OSError):  # where there is /proc, its figure is not inherited from the parent process
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    found: int | None = None
+    if sys.platform != "win32":
+        import resource
+
+        found = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return found
 
 
 async def when_here(engine: Engine, doc: DocId) -> Document:

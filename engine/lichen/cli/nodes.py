@@ -71,13 +71,15 @@ async def interruptible() -> AsyncIterator[asyncio.Event]:
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield stop
-    finally:
+    with contextlib.ExitStack() as stack:
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
+            try:
+                loop.add_signal_handler(number, stop.set)
+                stack.callback(loop.remove_signal_handler, number)
+            except NotImplementedError:  # Windows has no signal handlers on the loop
+                before = signal.signal(number, lambda *_: loop.call_soon_threadsafe(stop.set))
+                stack.callback(signal.signal, number, before)
+        yield stop
 
 
 def invite(

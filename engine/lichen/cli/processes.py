@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import signal
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -74,7 +73,7 @@ class Process:
         """End it as a power cut would."""
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGKILL)
+                self._process.kill()
             await self._process.communicate()
 
     async def stop(self) -> None:

@@ -143,7 +143,10 @@ class Documents:
             sessions = [self._session, *self._other_sessions]
             stored = await asyncio.wrap_future(self._store.write(lambda conn: rows.load_document(conn, doc, sessions)))
             if stored is None:
-                raise NotFound(f"document {doc.hex()} is not on this device")
+                raise NotFound(
+                    f"document {doc.hex()} is not on this device",
+                    hint="it may still come: Space.document waits with wait_s",
+                )
             document = await self._build(stored)
             if not self._host.holds(stored.space):
                 raise NotFound(f"document {doc.hex()} has left this device with its space")

@@ -24,7 +24,7 @@ from lichen.core.links import LinkState
 from lichen.core.node import Node
 from lichen.errors import StoreError
 from lichen.ids import DeviceKey, DocId, SpaceId
-from lichen.runtime import checking, rows
+from lichen.runtime import catch_up_rows, checking, rows
 from lichen.runtime.link import Handshaken, Link, Tap
 from lichen.store import Store
 from lichen.transport import Channel
@@ -220,11 +220,12 @@ class Driver:
             case do.StoreMail():
                 self._store_mail(effect)
             case do.ReadCursor():
-                self._ask(lambda conn: rows.read_cursor(conn, effect), effect.link)
+                self._ask(lambda conn: catch_up_rows.read_cursor(conn, effect), effect.link)
             case do.ReadSets():
-                self._ask(lambda conn: rows.read_sets(conn, effect, self.limits))
+                self._ask(lambda conn: catch_up_rows.read_sets(conn, effect, self.limits))
             case do.ReadPosition():
-                self._ask(lambda conn: rows.read_position(conn, effect), failed=happened.PositionNotRead(effect.space))
+                not_read = happened.PositionNotRead(effect.space)
+                self._ask(lambda conn: catch_up_rows.read_position(conn, effect), failed=not_read)
             case do.ReadMail():
                 self._ask(lambda conn: rows.take_mail(conn, effect))
 
@@ -238,7 +239,7 @@ class Driver:
         def job(conn: Connection) -> happened.Event:
             if self._losses != losses:
                 raise StoreError("change sets before it could not be stored")
-            return rows.store_cursor(conn, effect)
+            return catch_up_rows.store_cursor(conn, effect)
 
         self._ask(job, effect.link)
 
@@ -318,14 +319,15 @@ class Driver:
 
     async def _read_catch_up(self, effect: do.ReadCatchUp) -> None:
         """Batch by batch, waiting for its link to have room."""
-        numbers, position = await asyncio.wrap_future(self.store.write(lambda conn: rows.plan_catch_up(conn, effect)))
-        batches = rows.batches(numbers, self.limits.catch_up_batch_bytes)
+        planned = self.store.write(lambda conn: catch_up_rows.plan_catch_up(conn, effect))
+        numbers, position = await asyncio.wrap_future(planned)
+        batches = catch_up_rows.batches(numbers, self.limits.catch_up_batch_bytes)
         for index, batch in enumerate(batches):
             link = self.links.get(effect.link)
             if link is None:
                 return
             await link.room()
-            bodies = await asyncio.wrap_future(self.store.read(partial(rows.bodies, numbers=batch)))
+            bodies = await asyncio.wrap_future(self.store.read(partial(catch_up_rows.bodies, numbers=batch)))
             done = index == len(batches) - 1
             self.feed(happened.CatchUpRead(effect.link, effect.space, bodies, position, done))
         if not batches:

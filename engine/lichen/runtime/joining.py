@@ -93,9 +93,11 @@ class Joining:
         if mode != "auto":
             raise ConfigError(f"there is no ticket mode {mode!r}", hint='use mode="auto"')
         if not 0 < expires.total_seconds() <= MOST_DAYS * 86_400:
-            raise ConfigError(f"a ticket is good for at most {MOST_DAYS} days, and more than none")
+            raise ConfigError(
+                f"a ticket cannot be good for {expires}", hint=f"give it some time, {MOST_DAYS} days at most"
+            )
         if not 1 <= uses <= MOST_USES:
-            raise ConfigError(f"a ticket may be used 1 to {MOST_USES} times")
+            raise ConfigError(f"a ticket cannot be used {uses} times", hint=f"give it 1 to {MOST_USES} uses")
         own = space.log.role_of(self._identity.device)
         if own is None or own < Role.ADMIN:
             raise AccessDenied("only admins and owners of a space invite", hint="ask one of them")

@@ -86,14 +86,15 @@ def _known(row: change_sets.KnownRow) -> tuple[SetId, KnownSet]:
         DeviceKey(row.author),
         Session(row.session),
         row.seq,
-        tuple(OpId(head) for head in _ids(row.access)),
-        tuple(SetId(dep) for dep in _ids(row.deps)),
+        tuple(OpId(head) for head in ids_of(row.access)),
+        tuple(SetId(dep) for dep in ids_of(row.deps)),
         row.tip,
         row.last_hash,
     )
 
 
-def _ids(joined: bytes) -> list[bytes]:
+def ids_of(joined: bytes) -> list[bytes]:
+    """The ids that a column holds, one after the other."""
     return [joined[start : start + 32] for start in range(0, len(joined), 32)]
 
 
@@ -172,73 +173,9 @@ def save_sealed(conn: Connection, change_set: ChangeSet, last_hash: bytes, chang
     documents.put_session(conn, header.doc, documents.SessionRow(header.session, None, header.seq, change_set.id))
 
 
-def read_sets(conn: Connection, effect: do.ReadSets, limits: Limits) -> happened.SetsRead:
-    """Single sets by id, ancestors first, as many as one batch of a catch-up may hold."""
-    found = change_sets.by_ids(conn, effect.ids, limits.catch_up_batch_bytes)
-    return happened.SetsRead(effect.link, effect.space, tuple(found))
-
-
-def read_position(conn: Connection, effect: do.ReadPosition) -> happened.PositionRead:
-    """The newest position in a space."""
-    return happened.PositionRead(effect.space, change_sets.last_num(conn, effect.space))
-
-
-def plan_catch_up(conn: Connection, effect: do.ReadCatchUp) -> tuple[list[tuple[int, int]], int]:
-    """What to send to a peer: `(position, bytes)` of each set after `since` outside the past of the sample, and the
-    newest position.
-
-    Positions are a topological order, so one pass from the newest down finds every ancestor of the sample.
-    """
-    rows = change_sets.scan(conn, effect.space, effect.since)
-    held: set[bytes] = set(effect.sample)
-    wanted: list[tuple[int, int]] = []
-    for row in reversed(rows):
-        num, set_id, deps, size = row
-        if set_id in held:
-            held.update(_ids(deps))
-        else:
-            wanted.append((num, size))
-    wanted.reverse()
-    return wanted, rows[-1][0] if rows else max(effect.since, change_sets.last_num(conn, effect.space))
-
-
-def batches(numbers: Sequence[tuple[int, int]], most_bytes: int) -> list[list[int]]:
-    """The positions in batches of about this many bytes."""
-    found: list[list[int]] = []
-    size = most_bytes
-    for number, length in numbers:
-        if size + length > most_bytes:
-            found.append([])
-            size = 0
-        found[-1].append(number)
-        size += length
-    return found
-
-
-def bodies(conn: Connection, numbers: Sequence[int]) -> tuple[bytes, ...]:
-    """The sets at these positions, in their order."""
-    return tuple(change_sets.bodies(conn, numbers))
-
-
 def count_sets(conn: Connection, doc: DocId) -> int:
     """How many change sets of a document are here."""
     return change_sets.count(conn, doc)
-
-
-# Cursors
-
-
-def read_cursor(conn: Connection, effect: do.ReadCursor) -> happened.CursorRead:
-    """How far a peer's store was read."""
-    held = node.cursor(conn, effect.peer, effect.space)
-    store, position = held if held is not None else (b"", 0)
-    return happened.CursorRead(effect.link, effect.space, store, position)
-
-
-def store_cursor(conn: Connection, effect: do.StoreCursor) -> happened.CursorStored:
-    """Everything of a peer up to a position is here."""
-    node.set_cursor(conn, effect.peer, effect.space, effect.store, effect.position)
-    return happened.CursorStored(effect.link, effect.space, effect.position)
 
 
 # Documents
@@ -407,7 +344,7 @@ class ListedDocument:
 def list_documents(conn: Connection, space: SpaceId) -> list[ListedDocument]:
     """The documents of a space."""
     return [
-        ListedDocument(DocId(row.doc), row.title, row.changed_ms, tuple(_ids(row.heads)))
+        ListedDocument(DocId(row.doc), row.title, row.changed_ms, tuple(ids_of(row.heads)))
         for row in documents.list_documents(conn, space)
     ]
 

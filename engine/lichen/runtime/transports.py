@@ -30,7 +30,9 @@ def transport_for(url: str) -> Transport:
     scheme = urlsplit(url).scheme
     found = find(scheme)
     if not isinstance(found, Transport):
-        raise ConfigError(f"{scheme}: addresses can be neither dialled nor listened at")
+        raise ConfigError(
+            f"{scheme}: addresses can be neither dialled nor listened at", hint="addresses look like ws://host:port"
+        )
     return found
 
 
@@ -38,7 +40,7 @@ def signalled(scheme: str) -> SignalledTransport:
     """The transport of a scheme whose channels are negotiated over another link."""
     found = find(scheme)
     if not hasattr(found, "connect"):
-        raise ConfigError(f"{scheme}: paths are not negotiated")
+        raise ConfigError(f"{scheme}: paths are not negotiated over other links", hint="use webrtc")
     return cast(SignalledTransport, found)
 
 

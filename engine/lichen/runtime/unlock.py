@@ -7,23 +7,22 @@ Beside `notes.db` lie `notes.db.key`, the key file (see `lichen.crypto.passphras
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from urllib.parse import unquote
 
 from lichen.config import DEFAULT_LIMITS, Limits
 from lichen.crypto.passphrase import FILE_BYTES, KEY_BYTES, SALT_BYTES, is_plain, plain_key, unwrap_key, wrap_key
-from lichen.errors import ConfigError, NotFound, StoreDamaged, StoreError, StoreFull, StoreLocked, StoreReadOnly
+from lichen.errors import ConfigError, NotFound, StoreDamaged, StoreError, StoreFull, StoreReadOnly
+from lichen.runtime.locking import KEPT_FROM_OTHERS, PRIVATE, StoreLock
 from lichen.runtime.unlock_postgres import is_postgres, open_postgres
 from lichen.store import Store
 from lichen.store.backend import Durability
 
 SCHEME = "sqlite:///"
-PRIVATE = 0o600
-"""The mode of every file made here."""
 PLAIN_SQLITE = b"SQLite format 3\x00"
 """How an unencrypted SQLite file begins; a SQLCipher file begins with a random salt."""
 
@@ -83,11 +82,11 @@ def open_store(
     with _told(path):
         if create:
             path.parent.mkdir(parents=True, exist_ok=True)
-        lock = _Lock(path)
+        lock = StoreLock(path)
     try:
         with _told(path):
             key = _key(path, passphrase)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE))
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | KEPT_FROM_OTHERS, PRIVATE))
         return Store.open(path, key, durability=durability, limits=limits, closed=lock.release)
     except BaseException:
         lock.release()
@@ -102,50 +101,6 @@ def _check_is_there(path: Path) -> None:
         if not path.stat().st_size:
             what = f"the store {path} is empty: it was cut short, or its making was"
             raise StoreDamaged(what, hint="restore it from a backup, or make a new one with: lichen init")
-
-
-class _Lock:
-    """The lock file of a store, held by this process: it holds the process id, and is removed when it is released."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = Path(f"{path}.lock")
-        self._handle = self._take(path)
-        with suppress(OSError):  # the lock holds without the process id too, where the disk is full
-            os.ftruncate(self._handle, 0)
-            os.pwrite(self._handle, f"{os.getpid()}\n".encode(), 0)
-
-    def _take(self, path: Path) -> int:
-        while True:
-            handle = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, PRIVATE)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if self._is_current(handle):
-                    return handle
-            except BlockingIOError:
-                raise _in_use(path, handle) from None
-            except BaseException:
-                os.close(handle)
-                raise
-            os.close(handle)  # who held it before removed it between our two calls
-
-    def _is_current(self, handle: int) -> bool:
-        try:
-            return os.path.samestat(os.fstat(handle), self._file.stat())
-        except FileNotFoundError:
-            return False
-
-    def release(self) -> None:
-        """Let others use the store."""
-        with suppress(OSError):
-            self._file.unlink()
-        os.close(self._handle)
-
-
-def _in_use(path: Path, handle: int) -> StoreLocked:
-    holder = os.pread(handle, 32, 0).decode("ascii", errors="replace").strip() or "unknown"
-    os.close(handle)
-    hint = "close that program, or use another store"
-    return StoreLocked(f"the store {path} is in use by process {holder}", hint=hint)
 
 
 def _key(path: Path, passphrase: str | None) -> bytes:
@@ -170,7 +125,7 @@ def _write_durably(file: Path, content: bytes) -> None:
     temporary = Path(f"{file}.new")
     temporary.unlink(missing_ok=True)
     try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE), "wb") as opened:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | KEPT_FROM_OTHERS, PRIVATE), "wb") as opened:
             opened.write(content)
             opened.flush()
             os.fsync(opened.fileno())
@@ -178,11 +133,12 @@ def _write_durably(file: Path, content: bytes) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(file.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    if sys.platform != "win32":  # which has no such call
+        folder = os.open(file.parent, os.O_RDONLY | KEPT_FROM_OTHERS)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 @contextmanager

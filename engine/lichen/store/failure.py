@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from pathlib import Path
@@ -95,7 +96,6 @@ def _read_only(what: str) -> Failure:
 
 def _free_bytes(path: Path) -> int:
     try:
-        found = os.statvfs(path.parent)
+        return shutil.disk_usage(path.parent).free
     except OSError:
         return FULL_BELOW_BYTES
-    return found.f_bavail * found.f_frsize

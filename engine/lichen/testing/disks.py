@@ -6,12 +6,13 @@ import errno
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-ROOT = os.geteuid() == 0
+ROOT = sys.platform != "win32" and os.geteuid() == 0
 
 
 def _run(*command: str) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
-import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -98,7 +98,9 @@ class PostgresServer:
         engine.dispose()
 
     def _own(self, folder: Path) -> None:
-        if os.geteuid() == 0:
+        if sys.platform != "win32" and os.geteuid() == 0:
+            import pwd
+
             user = pwd.getpwnam("postgres")
             os.chown(folder, user.pw_uid, user.pw_gid)
 
@@ -118,7 +120,7 @@ class PostgresServer:
 
 def _user() -> str | None:
     """Who runs it: this user, or where that is root, whom it refuses, another."""
-    return "postgres" if os.geteuid() == 0 else None
+    return "postgres" if sys.platform != "win32" and os.geteuid() == 0 else None
 
 
 def _program(name: str) -> str:

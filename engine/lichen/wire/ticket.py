@@ -58,7 +58,8 @@ class Ticket:
             body = writer.done()
             _decode(body)
         except (ValueError, ProtocolError) as error:
-            raise TicketError(f"this ticket cannot be written: {error}") from error
+            hint = f"give at most {HINTS} addresses, each of at most {HINT_BYTES} bytes"
+            raise TicketError(f"this ticket cannot be written: {error}", hint=hint) from error
         return PREFIX + base32.to_text(body, domains.TICKET_TEXT)
 
     @classmethod

@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from lichen import Document, Role, Text
+from lichen.testing.waiting import until
 from lichen_adapters.asgi import Lichen
 from lichen_adapters.orm import Synced, synced_counter, synced_text
 from sqlalchemy import Select, select
@@ -135,8 +136,7 @@ async def served(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on", timeout_graceful_shutdown=5))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
-        while not server.started and not serving.done():
-            await asyncio.sleep(0.01)
+        await until(lambda: server.started or serving.done())
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         server.should_exit = True

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from lichen import Document, Engine, Text
 from lichen.api.document import Transaction
 from lichen.errors import AccessDenied
+from lichen.testing.waiting import until
 from lichen_adapters.asgi.pages import Pages
 from lichen_adapters.text.delta import Delta, Splice, changed, compose, delta_of, transform
 from lichen_crdt import to_utf16, utf16_length
@@ -104,18 +105,22 @@ class World:
             if not line.page.open:
                 await line.open()
         try:
-            async with asyncio.timeout(20):
-                while not all(line.page.saved and not line.page.sent for line in self.lines) or any(
-                    line.page.value.replace("\u2063", "\r") != str(self.note.doc["body"]) for line in self.lines
-                ):
-                    for line in self.lines:
-                        while line.to_program() or await line.to_page():
-                            pass
-                    await asyncio.sleep(0.001)
+            await until(self._at_rest)
         except TimeoutError:
             shown = [(line.page.value, line.page.saved, line.page.open, line.socket.closed) for line in self.lines]
             raise AssertionError(f"not one text: {shown}, and {self.note.doc['body']!s}") from None
         return str(self.note.doc["body"])
+
+    async def _at_rest(self) -> bool:
+        """Let all through; whether nothing is left, and all show the same."""
+        for line in self.lines:
+            while line.to_program() or await line.to_page():
+                pass
+        text = str(self.note.doc["body"])
+        return all(
+            line.page.saved and not line.page.sent and line.page.value.replace("\u2063", "\r") == text
+            for line in self.lines
+        )
 
 
 class Program:
@@ -215,9 +220,7 @@ async def test_an_edit_that_came_before_the_end_is_made(program: Program) -> Non
                 line.socket.coming.put_nowait('{"do": "end", "id": 1}')
             for _ in range(50):
                 await asyncio.sleep(0)
-        async with asyncio.timeout(20):
-            while program.pages._serving:
-                await asyncio.sleep(0)
+        await until(lambda: not program.pages._serving)
         assert str(world.note.doc["body"]) == "oat " + START
         await line.end()
 
@@ -239,7 +242,7 @@ def deltas(draw: st.DrawFn, text: str) -> Delta:
 async def test_the_module_does_the_same_with_deltas_as_the_program(program: Program) -> None:
     cases: list[tuple[str, Delta, Delta, Delta]] = []
 
-    @settings(max_examples=300, deadline=None, database=None)
+    @settings(max_examples=300, database=None)
     @given(st.data())
     def gather(data: st.DataObject) -> None:
         text = data.draw(texts)

@@ -6,13 +6,14 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from asgi_page import NodePage, node_page
 from asgi_server import ask, told
 from lichen import Engine
+from lichen.testing.waiting import until
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
@@ -153,9 +154,9 @@ async def _send(page: NodePage, socket: ClientConnection) -> None:
             await socket.send(json.dumps(page.sent.popleft()))
 
 
-async def _send_until(page: NodePage, socket: ClientConnection, done: object) -> None:
-    assert callable(done)
-    async with asyncio.timeout(20):
-        while not done():
-            await _send(page, socket)
-            await asyncio.sleep(0.001)
+async def _send_until(page: NodePage, socket: ClientConnection, done: Callable[[], bool]) -> None:
+    async def sent() -> bool:
+        await _send(page, socket)
+        return done()
+
+    await until(sent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import urlencode
 
@@ -92,6 +93,14 @@ async def test_without_the_token_a_page_is_refused(cookie: str) -> None:
         4403,
         "this page was opened without the program's token",
     )
+
+
+async def test_a_person_reads_a_refusal_as_a_page_and_a_program_as_json() -> None:
+    page = await ask({"host": HOST, "accept": "text/html,application/xhtml+xml"})
+    assert (page["status"], b"open the address" in page["body"].lower()) == (403, True)
+    assert dict(page["headers"])[b"content-type"].startswith(b"text/html")
+    answer = await ask({"host": HOST, "accept": "*/*"})
+    assert (answer["status"], json.loads(answer["body"])["error"]["type"]) == (403, "Forbidden")
 
 
 async def test_no_key_is_of_use_in_the_place_of_another() -> None:

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import signal
 import sys
 from pathlib import Path
 
 import pytest
+from guides import parts
 from playwright.async_api import Browser
 from playwright.async_api import Error as PlaywrightError
-
-PAGE = Path(__file__).parents[3] / "docs" / "howto" / "asgi.md"
-
-
-def parts(kind: str) -> str:
-    return "\n\n".join(re.findall(rf"```{kind}\n(.*?)```", PAGE.read_text(), re.DOTALL))
 
 
 @pytest.mark.browser
 async def test_the_program_of_the_page_runs(tmp_path: Path, browser: Browser) -> None:
-    program = parts("python")
+    program = parts("asgi.md")
     assert program.count("8000") == 1
     program = program.replace("8000", "8765").replace("uvicorn.run(app", "uvicorn.run(app, port=8765")
     (tmp_path / "tasks.py").write_text(program)
-    (tmp_path / "page.html").write_text(parts("html"))
+    (tmp_path / "page.html").write_text(parts("asgi.md", "html"))
     pipe = asyncio.subprocess.PIPE
     command = (sys.executable, "-W", "error", "tasks.py")
     process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stdout=pipe, stderr=pipe)

@@ -95,6 +95,15 @@ async def test_a_text_that_is_over_can_be_edited_no_more(page: NodePage) -> None
     assert not page.read_only, "it may be there again when the program is"
 
 
+async def test_a_right_that_is_lost_locks_the_textarea_until_it_is_gained(page: NodePage) -> None:
+    await tell(page, writable=False, heads=[], version=0)
+    assert page.read_only
+    await tell(page, changed=["oat "], heads=[], version=1)
+    assert (page.value, page.read_only) == ("oat milk", True)
+    await tell(page, writable=True, heads=[], version=1)
+    assert not page.read_only
+
+
 async def test_a_mistake_in_a_callback_stops_nothing_of_the_module(page: NodePage) -> None:
     await page.do("close")
     await page.do("close")

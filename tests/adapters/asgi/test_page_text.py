@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from lichen import Document, Engine, Role, Text
 from lichen.errors import LimitExceeded, NotFound, StoreFull
+from lichen.testing.waiting import until
 from lichen_adapters.asgi import page_text
 from lichen_adapters.asgi.errors import BadFrame, TooSlow
 from lichen_adapters.asgi.page_text import Known, PageText
@@ -75,10 +76,11 @@ async def test_an_edit_is_moved_past_what_the_page_had_not_seen(note: Document) 
 async def test_a_page_hears_of_nothing_that_is_not_on_disk(note: Document, monkeypatch: pytest.MonkeyPatch) -> None:
     page = Page(note)
     await page.told()
-    disk = asyncio.Event()
+    asked, disk = list[Document](), asyncio.Event()
     saved = type(note).saved
 
     async def slowly(note: Document) -> None:
+        asked.append(note)
         await disk.wait()
         await saved(note)
 
@@ -86,7 +88,7 @@ async def test_a_page_hears_of_nothing_that_is_not_on_disk(note: Document, monke
     with note.change() as doc:
         doc["body"].append("!")
     waiting = asyncio.create_task(page.told())
-    await asyncio.sleep(0.05)
+    await until(lambda: asked or waiting.done())
     assert not waiting.done()
     disk.set()
     assert (await waiting)["changed"] == (4, "!")
@@ -189,6 +191,20 @@ async def test_a_page_that_does_not_read_is_let_go(note: Document, monkeypatch: 
     assert "y" not in str(note.doc["body"])
 
 
+async def test_a_page_that_holds_back_more_than_can_be_kept_for_it_is_let_go(
+    note: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_text, "UNSEEN", 3)
+    page = Page(note)
+    await page.told()
+    for _ in range(3):
+        await write(note, "x")
+        await page.told()
+    await write(note, "x")
+    with pytest.raises(TooSlow):
+        await page.told()
+
+
 async def test_what_a_page_has_seen_is_forgotten(note: Document) -> None:
     page = Page(note)
     await page.told()
@@ -196,7 +212,9 @@ async def test_what_a_page_has_seen_is_forgotten(note: Document) -> None:
         await write(note, "x")
         await page.told()
         page.text.saw(version)
-    assert len(page.text._held._log) <= 2
+    count, characters = page.text._held.waits
+    assert count <= 2
+    assert 0 <= characters < 40
     await page.close()
 
 
@@ -234,6 +252,20 @@ async def test_a_reader_s_page_takes_nothing(tmp_path: Path, note: Document) -> 
         refused = await page.told()
         assert (refused["text"], refused["error"]["type"]) == ("milk", "AccessDenied")
         await page.close()
+
+
+async def test_a_right_that_is_lost_or_gained_is_told(note: Document, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Page(note)
+    page.text.access_changed()
+    await page.told()
+    monkeypatch.setattr(note._engine, "may_write", lambda _space: False)
+    page.text.access_changed()
+    page.text.access_changed()
+    assert await page.told() == {"writable": False, "version": 0}
+    monkeypatch.undo()
+    page.text.access_changed()
+    assert await page.told() == {"writable": True, "version": 0}
+    await page.close()
 
 
 async def test_a_document_that_can_be_saved_no_longer_ends_its_page(note: Document) -> None:

@@ -14,6 +14,7 @@ import pytest
 from asgi_server import Base, Program, Task, running, served
 from fastapi import FastAPI, HTTPException
 from lichen.errors import ConfigError, EngineMisuse, NotFound, StoreFull, StoreLocked
+from lichen.testing.waiting import until
 from lichen_adapters.asgi import Lichen, events, pages
 from lichen_adapters.asgi.fastapi import session_of
 from sqlalchemy import Select, select
@@ -221,8 +222,7 @@ async def test_events_are_refused_in_words_and_bounded(program: Program, monkeyp
     await event(reader)
     assert (await ask(program, "/lichen/live/tasks")).status == 429
     writer.close()
-    while program.lichen._pages._count:
-        await asyncio.sleep(0)  # the server learns that the page is gone
+    await until(lambda: program.lichen._pages._count == 0)  # the server learns that the page is gone
 
 
 async def test_a_stream_without_news_says_that_it_is_there(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from asgi_server import Program, ask, told
+from lichen.api.events import SpaceChanged
 from lichen.errors import StoreFull
 from lichen_adapters.asgi import bounds, pages, socket
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
@@ -174,6 +175,18 @@ async def test_a_page_comes_back_to_a_text_after_its_document_could_not_be_saved
         assert (await told(page))["opened"]["text"] == "milk"
         await ask(page, "edit", 1, number=1, seen=0, delta=["oat "])
         assert (await told(page))["taken"] == 1
+
+
+async def test_pages_are_told_when_this_device_may_write_no_longer(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = program.lichen.engine
+    async with program.socket() as page:
+        await ask(page, "text", 1, **CLIENT)
+        assert (await told(page))["writable"] is True
+        monkeypatch.setattr(engine, "may_write", lambda _space: False)
+        engine._publish(SpaceChanged(engine.spaces[0].id))
+        assert (await told(page))["writable"] is False
 
 
 async def test_foreign_pages_are_refused_and_those_without_a_token_told_so(program: Program) -> None:

@@ -33,6 +33,7 @@ ALSO = (
     "test_history",
     "test_inheritance",
     "test_joining",
+    "test_joining_apart",
     "test_live",
     "test_many_rows",
     "test_past",

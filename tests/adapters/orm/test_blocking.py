@@ -11,6 +11,7 @@ import pytest
 from lichen.blocking import Engine, Inbox, Space, timeout
 from lichen_adapters.orm import Rows, SessionMisuse, Synced, synced_counter, synced_text
 from lichen_adapters.orm.blocking import Sessions, call_live, live
+from lichen_adapters.orm.sessions import READERS
 from sqlalchemy import select
 from sqlalchemy.orm import DeclarativeBase, Mapped
 
@@ -172,19 +173,15 @@ def test_a_callback_that_is_a_generator_function_shares_its_thread(sessions: Ses
 def test_a_live_query_that_was_about_to_run_when_sessions_were_closed_says_nothing(
     sessions: Sessions, space: Space, caplog: pytest.LogCaptureFixture
 ) -> None:
-    inbox, hold = Inbox(), threading.Event()
+    inbox, closed = Inbox(), threading.Event()
     call_live(sessions, TITLES, lambda _: None, deliver=inbox)
     call = inbox._calls.get(timeout=20)
-    for _ in range(sessions.readers._max_workers):  # type: ignore[attr-defined]  # of the pool that it is
-        sessions.readers.submit(hold.wait)
+    sessions.feed.listen(lambda _: None, closed.set)
+    for _ in range(READERS):
+        sessions.readers.submit(closed.wait)
     add(sessions, space, "Milk")
     call()
-    closing = threading.Thread(target=sessions.close)
-    closing.start()
-    while not sessions.feed.closed:
-        time.sleep(0)
-    hold.set()
-    closing.join()
+    sessions.close()
     assert caplog.text == ""
 
 

@@ -2,71 +2,24 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lichen_adapters.orm import (
-    AsyncSessions,
-    DocId,
-    Joined,
-    MappingError,
-    Synced,
-    conflicts,
-    driver,
-    synced_association,
-)
-from lichen_adapters.orm.plan import Plan
+from lichen_adapters.orm import AsyncSessions, Joined, conflicts, driver
 from orm_devices import SPACE, Device, exchange
 from orm_models import Draft, Topic, User, user_topic
-from sqlalchemy import Column, ForeignKey, Table, UniqueConstraint, delete, insert, select, update
+from orm_topics import add, joined, level_pair, topics, users
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[tuple[Device, Device]]:
-    one, other = Device(tmp_path, "one"), Device(tmp_path, "other")
-    yield one, other
-    exchange(one, other)
-    assert one.rows() == other.rows()
-    for device in (one, other):
-        device.stop()
-
-
-def add(device: Device, name: str, *users: str, hue: str | None = None) -> uuid.UUID:
-    """A topic, with users that have it in both ways."""
-    with device.sessions.begin(SPACE) as session:
-        topic = Topic(name=name, hue=hue)
-        session.add(topic)
-        session.add_all(User(name=user, topic=topic, topics=[topic]) for user in users)
-        session.flush()
-        return topic.id
-
-
-def topics(device: Device) -> dict[uuid.UUID, str | None]:
-    with device.sessions() as session:
-        return {topic.id: topic.name for topic in session.scalars(select(Topic))}
-
-
-def users(device: Device) -> dict[str, tuple[uuid.UUID | None, list[uuid.UUID]]]:
-    """What users point at, by their names."""
-    with device.sessions() as session:
-        found = session.scalars(select(User))
-        return {user.name: (user.topic_id, [one.id for one in user.topics]) for user in found}
-
-
-def joined(pair: tuple[Device, Device]) -> tuple[uuid.UUID, uuid.UUID]:
-    """Two topics of one name, on both devices: the one that is seen, and the other."""
-    one, other = pair
-    both = {add(one, "todo", "ann", hue="red"), add(other, "todo", "ben", hue="blue")}
-    exchange(one, other)
-    (seen,) = topics(one)
-    (hidden,) = both - {seen}
-    return seen, hidden
+    with level_pair(tmp_path) as both:
+        yield both
 
 
 def test_two_rows_of_one_name_are_one_and_what_points_at_either_points_at_it(pair: tuple[Device, Device]) -> None:
@@ -113,51 +66,6 @@ def test_what_is_deleted_is_all_that_are_one(pair: tuple[Device, Device], core: 
     for device in pair:
         assert topics(device) == {}
         assert device.joined() == {}
-
-
-def test_one_that_was_renamed_or_deleted_by_who_did_not_know_the_other_leaves_that_as_it_was(
-    pair: tuple[Device, Device],
-) -> None:
-    one, other = pair
-    first, second = add(one, "todo", "ann"), add(other, "todo", "ben")
-    third, fourth = add(one, "b", "cid"), add(other, "b", "dan")
-    with one.sessions.begin() as session:
-        session.execute(update(User).where(User.name == "ann").values(fullname="Ann"))
-    other.take_from(one)
-    other.check()
-    with one.sessions.begin() as session:
-        session.execute(update(Topic).where(Topic.id == first).values(name="done"))
-        session.execute(delete(Topic).where(Topic.id == third))
-    exchange(one, other)
-    for device in pair:
-        assert topics(device) == {first: "done", second: "todo", fourth: "b"}
-        found = users(device)
-        assert found["ann"] == (first, [first])
-        assert found["ben"] == (second, [second])
-        assert found["dan"] == (fourth, [fourth])
-
-
-def test_a_row_that_was_joined_can_be_made_one_of_its_own(pair: tuple[Device, Device]) -> None:
-    seen, hidden = joined(pair)
-    for device in pair:  # what points at the other in its document goes on doing so
-        with device.sessions.begin() as session:
-            session.execute(update(User).values(stars=User.stars + 1))
-    exchange(*pair)
-    before = users(pair[0])
-    with pair[0].sessions.begin() as session:
-        (conflict,) = conflicts(session)
-        assert isinstance(conflict, Joined)
-        with pytest.raises(IntegrityError), session.begin_nested():
-            conflict.separate()
-        assert conflict.separate(name="other").id == hidden
-    exchange(*pair)
-    for device in pair:
-        assert topics(device) == {seen: "todo", hidden: "other"}
-        after = users(device)
-        assert after != before
-        assert sorted(after.values()) == sorted([(seen, [seen]), (hidden, [hidden])])
-        with device.sessions() as session:
-            assert conflicts(session) == []
 
 
 def test_an_association_is_taken_out_whichever_of_them_it_was_made_with(pair: tuple[Device, Device]) -> None:
@@ -252,19 +160,6 @@ def test_what_has_both_has_one(pair: tuple[Device, Device]) -> None:
         assert users(device) == {"ann": (None, [seen])}
 
 
-def test_one_that_is_not_seen_is_deleted_by_who_did_not_know_the_other(pair: tuple[Device, Device]) -> None:
-    one, other = pair
-    first, second = add(one, "todo", "ann"), add(other, "todo", "ben")
-    one.take_from(other)
-    assert list(one.joined()) == [("topic", second)]
-    with other.sessions.begin() as session:
-        session.execute(delete(Topic))
-    one.take_from(other)
-    one.check()
-    assert one.joined() == {}
-    assert topics(one) == {first: "todo"}
-
-
 def test_a_commit_that_fails_joins_and_parts_nothing(
     pair: tuple[Device, Device], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -284,164 +179,6 @@ def test_a_commit_that_fails_joins_and_parts_nothing(
     with pair[0].sessions.begin() as session:
         session.execute(update(User).values(topic_id=hidden))
     assert {topic for topic, _ in users(pair[0]).values()} == {seen}
-
-
-def test_one_that_is_held_keeps_its_name_whatever_column_did_not_fit(pair: tuple[Device, Device]) -> None:
-    one, other = pair
-    topic = add(one, "todo", "ann")
-    one.edit(topic, lambda document: document.update(pins=20))
-    assert one.held() == {("topic", topic)}
-    with pytest.raises(IntegrityError):
-        add(one, "todo")
-    later = add(other, "todo", "ben")
-    exchange(one, other)
-    for device in pair:
-        assert topics(device) == {}
-        assert device.joined() == {("topic", later): topic}
-
-
-def test_one_cannot_be_made_its_own_under_the_name_of_one_that_is_held(pair: tuple[Device, Device]) -> None:
-    seen, _ = joined(pair)
-    pair[0].edit(seen, lambda document: document.update(pins=20))
-    with pair[0].sessions() as session:
-        (conflict,) = (one for one in conflicts(session) if isinstance(one, Joined))
-        conflict.separate()
-        with pytest.raises(IntegrityError, match=r"topic\.name"):
-            session.commit()
-    pair[0].check()
-
-
-def test_one_that_gets_the_name_of_an_older_one_leaves_those_that_were_seen_as_it(tmp_path: Path) -> None:
-    devices = [Device(tmp_path, str(number)) for number in range(3)]
-    oldest, seen, hidden = add(devices[2], "b"), add(devices[0], "a", "ann"), add(devices[1], "a", "ben")
-    exchange(*devices[:2])
-    assert devices[0].joined() == {("topic", hidden): seen}
-    devices[0].edit(seen, lambda document: document.update(name="b"))
-    exchange(*devices)
-    exchange(*devices)
-    for device in devices:
-        assert topics(device) == {oldest: "b", hidden: "a"}
-        assert users(device) == {"ann": (oldest, [oldest]), "ben": (hidden, [hidden])}
-        device.stop()
-
-
-def test_what_is_made_its_own_can_be_pointed_at_at_once(pair: tuple[Device, Device]) -> None:
-    seen, hidden = joined(pair)
-    with pair[0].sessions.begin(SPACE) as session:
-        (conflict,) = conflicts(session)
-        assert isinstance(conflict, Joined)
-        topic = conflict.separate(name="other")
-        for user in session.scalars(select(User)):
-            user.topic, user.topics = topic, [topic]
-        session.add(User(name="cid", topic=topic, topics=[topic]))
-        session.get_one(Topic, seen).under = topic
-    exchange(*pair)
-    for device in pair:
-        assert topics(device) == {seen: "todo", hidden: "other"}
-        assert set(map(str, users(device).values())) == {str((hidden, [hidden]))}
-        with device.sessions() as session:
-            assert session.get_one(Topic, seen).under_id == hidden
-
-
-def test_rows_without_sync_that_cannot_follow_stop_no_merge(tmp_path: Path) -> None:
-    devices = [Device(tmp_path, str(number)) for number in range(2)]
-    one, other = devices
-    first, second = add(one, "todo"), add(other, "todo")
-    one.edit(first, lambda document: document.update(pins=20))  # it is held
-    with other.sessions.begin(SPACE) as session:
-        session.add(Draft(words="about", topic_id=second))
-        session.add(User(name="ann"))
-    other.take_from(one)
-    one.take_from(other)
-    assert list(users(one)) == ["ann"]
-    assert other.joined() == {("topic", second): first}
-    for device in devices:
-        device.stop()
-
-
-def test_one_that_must_stay_when_it_is_deleted_hides_no_other(tmp_path: Path) -> None:
-    """A row without sync points at it: it is held, and has no key any more."""
-    devices = [Device(tmp_path, str(number)) for number in range(3)]
-    one, other, third = devices
-    first = add(one, "todo", "ann")
-    third.take_from(one)
-    second = add(other, "todo", "ben")
-    exchange(one, other)
-    assert topics(one) == {first: "todo"}
-    with one.sessions.begin() as session:
-        session.add(Draft(words="about", topic_id=first))
-    with third.sessions.begin() as session:
-        session.execute(delete(Topic))
-    one.take_from(third)
-    other.take_from(third)
-    other.check()
-    assert one.held() == {("topic", first)}
-    assert topics(one) == {first: "todo", second: "todo"}
-    assert one.joined() == other.joined() == {}
-    assert users(one)["ben"] == users(other)["ben"] == (second, [second])
-    with pytest.raises(IntegrityError):
-        add(one, "todo")
-    third.edit(first, lambda document: document.__delitem__("@deleted"))
-    one.take_from(third)
-    one.check()
-    assert topics(one) == {first: "todo"}
-    for device in devices:
-        device.stop()
-
-
-def test_a_part_that_moves_still_points_at_what_it_was_made_to_point_at(tmp_path: Path) -> None:
-    class Own(DeclarativeBase):
-        pass
-
-    class Label(Synced, Own, clash="join"):
-        __tablename__ = "label"
-        name: Mapped[str] = mapped_column(unique=True)
-
-    class Page(Synced, Own):
-        __tablename__ = "page"
-        name: Mapped[str]
-
-    class Line(Synced, Own, part_of="page_id"):
-        __tablename__ = "line"
-        page_id: Mapped[DocId] = mapped_column(ForeignKey("page.id", ondelete="CASCADE"))
-        label_id: Mapped[DocId | None] = mapped_column(ForeignKey("label.id"))
-
-    line_label = synced_association(
-        Table(
-            "line_label",
-            Own.metadata,
-            Column("line_id", ForeignKey("line.id", ondelete="CASCADE"), primary_key=True),
-            Column("label_id", ForeignKey("label.id"), primary_key=True),
-        ),
-        owner="line_id",
-    )
-    one, other = devices = [Device(tmp_path, name, Own) for name in ("one", "other")]
-    with one.sessions.begin(SPACE) as session:
-        session.add(Label(name="todo"))
-    with other.sessions.begin(SPACE) as session:
-        page, to, label = Page(name="from"), Page(name="to"), Label(name="todo")
-        session.add_all([page, to, label])
-        session.flush()
-        line = Line(page_id=page.id, label_id=label.id)
-        session.add(line)
-        session.flush()
-        session.execute(insert(line_label).values(line_id=line.id, label_id=label.id))
-        to_id, label_id = to.id, label.id
-    exchange(*devices)
-    assert other.joined().keys() == {("label", label_id)}
-    with one.sessions.begin() as session:
-        session.scalars(select(Line)).one().page_id = to_id
-    exchange(*devices)
-    with other.sessions.begin() as session:
-        (conflict,) = conflicts(session)
-        assert isinstance(conflict, Joined)
-        conflict.separate(name="done")
-    exchange(*devices)
-    for device in devices:
-        with device.sessions() as session:
-            assert session.scalars(select(Line)).one().label_id == label_id
-            assert session.scalars(select(line_label.c.label_id)).all() == [label_id]
-        device.stop()
 
 
 def test_rows_without_sync_follow_too(pair: tuple[Device, Device]) -> None:
@@ -479,82 +216,3 @@ def test_what_was_joined_is_so_after_a_restart(pair: tuple[Device, Device]) -> N
     pair[0].start()
     pair[0].check()
     assert pair[0].joined() == {("topic", hidden): seen}
-
-
-def test_what_cannot_be_joined_is_refused_when_the_class_is_made() -> None:
-    class Base(DeclarativeBase):
-        pass
-
-    with pytest.raises(MappingError, match="it has 0"):
-
-        class NoKey(Synced, Base, clash="join"):
-            __tablename__ = "no_key"
-            name: Mapped[str]
-
-    with pytest.raises(MappingError, match="it has 2"):
-
-        class TwoKeys(Synced, Base, clash="join"):
-            __tablename__ = "two_keys"
-            __table_args__ = (UniqueConstraint("name", "size"),)
-            name: Mapped[str] = mapped_column(unique=True)
-            size: Mapped[int]
-
-    with pytest.raises(MappingError, match="fraction"):
-
-        class Fraction(Synced, Base, clash="join"):
-            __tablename__ = "fraction"
-            size: Mapped[float] = mapped_column(unique=True)
-
-    with pytest.raises(MappingError, match="neither"):
-
-        class Other(Synced, Base, clash="merge"):  # type: ignore[arg-type]  # it is refused
-            __tablename__ = "other"
-            name: Mapped[str] = mapped_column(unique=True)
-
-    class Tag(Synced, Base, clash="join"):
-        __tablename__ = "tag"
-        name: Mapped[str] = mapped_column(unique=True)
-
-    with pytest.raises(MappingError, match="only documents"):
-
-        class Part(Synced, Base, part_of="tag_id", clash="join"):
-            __tablename__ = "part"
-            name: Mapped[str] = mapped_column(unique=True)
-            tag_id: Mapped[DocId] = mapped_column(ForeignKey("tag.id"))
-
-
-def test_what_cannot_be_joined_is_refused_when_all_tables_are_known() -> None:
-    class Base(DeclarativeBase):
-        pass
-
-    class Tag(Synced, Base, clash="join"):
-        __tablename__ = "tag"
-        name: Mapped[str] = mapped_column(unique=True)
-
-    class Use(Synced, Base):
-        __tablename__ = "use"
-        __table_args__ = (UniqueConstraint("place", "tag_id"),)
-        place: Mapped[str]
-        tag_id: Mapped[DocId] = mapped_column(ForeignKey("tag.id"))
-
-    with pytest.raises(MappingError, match="unique key of use"):
-        Plan(Base.metadata)
-
-    class Another(DeclarativeBase):
-        pass
-
-    class Label(Synced, Another, clash="join"):
-        __tablename__ = "label"
-        name: Mapped[str] = mapped_column(unique=True)
-
-    synced_association(
-        Table(
-            "label_label",
-            Another.metadata,
-            Column("one_id", ForeignKey("label.id"), primary_key=True),
-            Column("other_id", ForeignKey("label.id"), primary_key=True),
-        ),
-        owner="one_id",
-    )
-    with pytest.raises(MappingError, match="own others"):
-        Plan(Another.metadata)

@@ -19,7 +19,7 @@ from lichen_adapters.orm.query import Query
 from orm_devices import SPACE, Device
 from orm_models import Address, Draft, User
 from sqlalchemy import Executable, Select, column, event, func, inspect, literal_column, select, table, text, update
-from sqlalchemy.orm import aliased, joinedload, selectinload
+from sqlalchemy.orm import aliased, joinedload, load_only, selectinload
 from test_devices import Work
 
 
@@ -179,6 +179,64 @@ def test_of_columns_alone_the_keys_are_known_and_not_shown(device: Device) -> No
     one = query(device, select(User.name).order_by(User.name))
     change(device, "b", name="z")
     assert one.next() == ("a", "z")
+
+
+@pytest.fixture
+def loaded() -> Iterator[list[str]]:
+    """The names of the users that are loaded."""
+    names: list[str] = []
+
+    def note(user: User, _: object) -> None:
+        names.append(user.name)
+
+    event.listen(User, "load", note)
+    yield names
+    event.remove(User, "load", note)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+def test_of_many_rows_only_those_are_loaded_again_that_changed(device: Device, loaded: list[str]) -> None:
+    add(device, *(f"{number:03}" for number in range(250)))
+    made = query(device, select(User).where(User.stars < 5).order_by(User.name))
+    before = made._rows or ()
+    loaded.clear()
+    change(device, "007", stars=1)
+    change(device, "100", stars=9)
+    add(device, "0070")
+    del loaded[:]
+    rows = made.next()
+    assert (rows, sorted(loaded)) == (made._rows, ["007", "0070"])
+    assert rows is not None
+    assert _names(rows) == sorted({user.name for user in before} - {"100"} | {"0070"})
+    assert rows.difference.apply(before) == list(rows)
+    assert [rows[7].stars, rows[6] is before[6], rows[9] is before[8]] == [1, True, True]
+    assert inspect(rows[7]).detached
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize(
+    "statement",
+    [
+        select(User.name.label("shown"), User.stars).order_by("shown"),
+        select(User).options(load_only(User.name)).order_by(User.name),
+        select(User).options(selectinload(User.addresses)).order_by(User.name.desc()),
+        select(User),
+        select(User).order_by(User.active),
+        select(User).order_by(func.coalesce(User.bio, User.name)).limit(2),
+    ],
+)
+def test_whatever_keys_alone_would_give_the_rows_are_those_of_the_statement(
+    device: Device, monkeypatch: pytest.MonkeyPatch, statement: Select[Any]
+) -> None:
+    monkeypatch.setattr("lichen_adapters.orm.query.LEAST_KEPT", 1)
+    add(device, *"dbca")
+    made = query(device, statement)
+    for whose, values in (("b", {"stars": 1}), ("c", {"name": "e"}), ("a", {"active": False}), ("d", {"bio": "a"})):
+        change(device, whose, **values)
+        made.next()
+        shown, fresh = made._rows or (), query(device, statement)._rows or ()
+        assert len(shown) == len(fresh)
+        assert all(map(same, shown, fresh))
 
 
 def test_what_is_committed_while_it_runs_is_not_missed(device: Device) -> None:
@@ -409,7 +467,8 @@ class Watched(Work):
                 assert all(same(*pair) for pair in zip(fresh, shown, strict=True))
 
 
-def test_after_any_work_the_rows_are_those_of_a_fresh_select() -> None:
+def test_after_any_work_the_rows_are_those_of_a_fresh_select(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lichen_adapters.orm.query.LEAST_KEPT", 1)
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
     run_state_machine_as_test(  # type: ignore[no-untyped-call]  # Hypothesis has no types for it
         Watched, settings=settings(max_examples=10, stateful_step_count=20, suppress_health_check=quiet)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import gc
 import os
-import time
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
-from lichen.blocking import Engine, timeout
-from PySide6.QtCore import QCoreApplication, QEvent, qInstallMessageHandler
+from lichen.blocking import Document
+from PySide6.QtCore import QEvent, qInstallMessageHandler
 from PySide6.QtWidgets import QApplication, QWidget
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from qt_pad import KINDS, Pad
 
 
 @pytest.fixture(scope="session")
@@ -44,22 +48,7 @@ def window(application: QApplication) -> Iterator[QWidget]:
     made.deleteLater()
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    with timeout(100), Engine.open(f"sqlite:///{tmp_path}/notes.db") as opened:
-        yield opened
-
-
-def until(holds: Callable[[], object]) -> None:
-    """Let Qt go on until something holds."""
-    ends = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < ends
-        QCoreApplication.processEvents()
-
-
-def go_on(seconds: float = 0.1) -> None:
-    """Let Qt go on for so long."""
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        QCoreApplication.processEvents()
+@pytest.fixture(params=KINDS, ids=lambda kind: kind.__name__)
+def pad(request: pytest.FixtureRequest, window: QWidget, note: Document) -> Pad:
+    """Both kinds of editors, which had a text of their own."""
+    return Pad(window, note, request.param("what was there before", window))

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
-PAGE = Path(__file__).parents[3] / "docs" / "howto" / "qt.md"
+from guides import parts
 
 
 def test_the_program_of_the_page_runs_to_its_end_again_and_again(tmp_path: Path) -> None:
-    program = "".join(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL))
-    command = [sys.executable, "-W", "error", "-c", program]
+    command = [sys.executable, "-W", "error", "-c", parts("qt.md")]
     shown = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
     for _ in range(3):
         ran = subprocess.run(command, check=False, cwd=tmp_path, env=shown, capture_output=True, text=True, timeout=60)

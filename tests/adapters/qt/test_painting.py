@@ -7,8 +7,7 @@ import sys
 from lichen_adapters.qt import paint_at_once
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtWidgets import QTableView, QWidget
-
-from .conftest import go_on
+from turns import go_on
 
 NOWHERE = QModelIndex()
 

@@ -14,8 +14,7 @@ from lichen.errors import EngineMisuse
 from lichen_adapters.qt import Peer, Queued, SpaceSignals
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QWidget
-
-from .conftest import go_on, until
+from turns import go_on, until
 
 
 def test_who_comes_what_they_show_and_that_they_go_is_told(window: QWidget, engine: Engine, tmp_path: Path) -> None:

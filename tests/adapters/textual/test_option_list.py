@@ -8,29 +8,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+import tasks
 from lichen import Engine
-from lichen_adapters.orm import SessionMisuse, Sessions, Synced
+from lichen_adapters.orm import SessionMisuse, Sessions
 from lichen_adapters.textual import LiveOptionList
 from showing import Showing, until
-from sqlalchemy import Select, select, text
-from sqlalchemy.orm import DeclarativeBase, Mapped
+from sqlalchemy import select, text
+from tasks import TASKS, Base, Task
 from textual.content import Content
 from textual.pilot import Pilot
 from textual.visual import VisualType
 from textual.widgets import OptionList
-
-
-class Base(DeclarativeBase):
-    pass
-
-
-class Task(Synced, Base):
-    __tablename__ = "task"
-    title: Mapped[str]
-    rank: Mapped[int]
-
-
-BY_RANK: Select[tuple[Task]] = select(Task).order_by(Task.rank)
 
 
 class Watching(Showing):
@@ -70,13 +58,8 @@ async def sessions(engine: Engine) -> AsyncIterator[Sessions]:
 
 
 async def write(sessions: Sessions, work: Callable[[dict[str, Task]], list[Task]]) -> None:
-    """Change the tasks of before, by title, and add those that come back: on a thread, as for another program's."""
-
-    def run() -> None:
-        with sessions.begin(sessions._engine.spaces[0]) as session:
-            session.add_all(work({task.title: task for task in session.scalars(select(Task))}))
-
-    await asyncio.to_thread(run)
+    """As `tasks.write`, on a thread of its own."""
+    await asyncio.to_thread(tasks.write, sessions, work)
 
 
 def titles(shown: LiveOptionList[Task]) -> list[str]:
@@ -88,7 +71,7 @@ async def list_of(
     sessions: Sessions, names: str, prompt: Callable[[Task], VisualType] = lambda task: task.title
 ) -> AsyncIterator[tuple[LiveOptionList[Task], Pilot[None], Watching]]:
     await write(sessions, lambda _: [Task(title=name, rank=10 * rank) for rank, name in enumerate(names)])
-    app = Watching(lambda: LiveOptionList(sessions, BY_RANK, prompt))
+    app = Watching(lambda: LiveOptionList(sessions, TASKS, prompt))
     async with app.run_test() as pilot:
         shown = app.query_one(LiveOptionList)
         await until(pilot, lambda: len(shown.rows) == len(names))
@@ -184,7 +167,7 @@ async def test_a_list_that_goes_before_it_is_shown_follows_nothing(sessions: Ses
     async with list_of(sessions, "ab") as (shown, pilot, app):
         await shown.remove()
         for _ in range(3):
-            brief = LiveOptionList(sessions, BY_RANK, lambda task: task.title)
+            brief = LiveOptionList(sessions, TASKS, lambda task: task.title)
             mounting = app.mount(brief)
             await brief.remove()
             await mounting
@@ -212,7 +195,7 @@ async def test_many_rows_are_prepared_in_steps_with_the_programs_other_work_in_b
 
     await write(sessions, lambda _: [Task(title=f"number {number}", rank=number) for number in range(2_000)])
     turns = set[int]()
-    app = Watching(lambda: LiveOptionList(sessions, BY_RANK, prompt))
+    app = Watching(lambda: LiveOptionList(sessions, TASKS, prompt))
     async with app.run_test() as pilot:
         shown = app.query_one(LiveOptionList)
         while not shown.rows:

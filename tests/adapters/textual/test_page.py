@@ -10,7 +10,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-PAGE = Path(__file__).parents[3] / "docs" / "howto" / "textual.md"
+from guides import parts
 
 
 class Terminal:
@@ -47,7 +47,7 @@ class Terminal:
 
 
 def test_the_program_of_the_page_runs_in_a_terminal_and_keeps_what_was_typed(tmp_path: Path) -> None:
-    program = "".join(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL))
+    program = parts("textual.md")
     terminals: list[Terminal] = []
     try:
         terminals.append(first := Terminal(program, tmp_path))

@@ -7,28 +7,15 @@ import threading
 import time
 import tkinter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from tkinter import ttk
 
 import pytest
-from lichen import Role, Text
-from lichen.blocking import Document, Engine, timeout
+from lichen.blocking import Document
 from lichen.testing.display import Display
-from lichen_adapters.orm import Synced
 from lichen_adapters.orm.blocking import Sessions
 from lichen_adapters.tk import Polling, SyncedText, TreeRows
 from sqlalchemy import select
-from sqlalchemy.orm import DeclarativeBase, Mapped
-
-
-class Base(DeclarativeBase):
-    pass
-
-
-class Task(Synced, Base):
-    __tablename__ = "task"
-    title: Mapped[str]
-    rank: Mapped[int]
+from tasks import TASKS, Task, write
 
 
 @pytest.fixture(scope="session")
@@ -46,12 +33,6 @@ def root(tk: tkinter.Tk) -> Iterator[tkinter.Toplevel]:
     yield made
     made.update()
     made.destroy()
-
-
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[Engine]:
-    with timeout(100), Engine.open(f"sqlite:///{tmp_path}/notes.db") as opened:
-        yield opened
 
 
 def until(root: tkinter.Misc, holds: Callable[[], object]) -> None:
@@ -99,27 +80,11 @@ def test_they_end_with_their_widget(root: tkinter.Toplevel) -> None:
 # Rows
 
 
-def write(sessions: Sessions, work: Callable[[dict[str, Task]], list[Task]]) -> None:
-    """Change the tasks of before, by title, and add those that come back."""
-    with sessions.begin(sessions._blocking.spaces[0]) as session:
-        session.add_all(work({task.title: task for task in session.scalars(select(Task))}))
-
-
-@pytest.fixture
-def sessions(engine: Engine) -> Iterator[Sessions]:
-    engine.create_space("Work")
-    with Sessions(engine, Base) as made:
-        made.prepare()
-        write(made, lambda _: [Task(title=title, rank=rank) for rank, title in enumerate("abcde")])
-        yield made
-
-
 @pytest.fixture
 def shown(root: tkinter.Toplevel, sessions: Sessions) -> tuple[ttk.Treeview, TreeRows[Task]]:
     tree = ttk.Treeview(root, columns=("rank",))
     tree.pack()
-    tasks = select(Task).order_by(Task.rank)
-    rows = TreeRows(tree, sessions, tasks, lambda task: {"text": task.title, "values": (task.rank,)}, Polling(root))
+    rows = TreeRows(tree, sessions, TASKS, lambda task: {"text": task.title, "values": (task.rank,)}, Polling(root))
     until(root, lambda: titles(tree) == list("abcde"))
     return tree, rows
 
@@ -142,8 +107,7 @@ def test_rows_come_move_change_and_go_and_all_others_stay_the_items_they_are(
         return [Task(title="new", rank=1)]
 
     write(sessions, work)
-    until(root, lambda: set(titles(tree)) == {"d", "a", "b", "new", "c", "E"})
-    assert titles(tree)[0] == "d"
+    until(root, lambda: titles(tree) == ["d", "a", "b", "new", "c", "E"])
     now = dict(zip(titles(tree), tree.get_children(), strict=True))
     assert [now[title] for title in "abcdE"] == [items[title] for title in "abcde"]
     assert str(tree.item(now["d"], "values")[0]) == "-1"
@@ -168,7 +132,7 @@ def test_a_row_that_cannot_be_shown_is_an_empty_item_and_the_others_are_right(
     def item(task: Task) -> dict[str, object]:
         return {"text": 1 // 0 if task.title == "c" else task.title}
 
-    TreeRows(tree, sessions, select(Task).order_by(Task.rank), item, Polling(root))
+    TreeRows(tree, sessions, TASKS, item, Polling(root))
     until(root, lambda: titles(tree) == ["a", "b", "", "d", "e"])
     assert "a row could not be shown" in caplog.text
 
@@ -216,11 +180,6 @@ class Pad:
         """Widget and document show the same."""
         until(self.widget, lambda: self.synced.binding.saved and self.text == str(self.note.doc["body"]))
         assert self.text == self.synced.binding.text
-
-
-@pytest.fixture
-def note(engine: Engine) -> Document:
-    return engine.create_space("Family").create({"body": Text("oat 😀 milk\nbread"), "n": 0})
 
 
 def test_what_keys_do_is_in_the_document(root: tkinter.Toplevel, note: Document) -> None:
@@ -325,15 +284,10 @@ def test_a_text_that_is_closed_or_gone_lets_both_sides_go(
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-def test_what_a_reader_types_gives_way_and_is_told(root: tkinter.Toplevel, engine: Engine, tmp_path: Path) -> None:
-    space = engine.create_space("Family")
-    note = space.create({"body": Text("milk")})
-    engine.listen(f"memory://{tmp_path.name}")
-    with Engine.open(f"sqlite:///{tmp_path}/reader.db") as reader:
-        theirs = reader.join(space.invite(mode="auto", role=Role.READER)).document(note.id, wait_s=20)
-        widget, refused = tkinter.Text(root), list[BaseException]()
-        SyncedText(widget, theirs, ("body",), Polling(root), refused=refused.append)
-        widget.insert("end", " and eggs")
-        until(root, lambda: refused)
-        assert widget.get("1.0", "end-1c") == "milk"
-        widget.destroy()
+def test_what_a_reader_types_gives_way_and_is_told(root: tkinter.Toplevel, readers_note: Document) -> None:
+    widget, refused = tkinter.Text(root), list[BaseException]()
+    SyncedText(widget, readers_note, ("body",), Polling(root), refused=refused.append)
+    widget.insert("end", " and eggs")
+    until(root, lambda: refused)
+    assert widget.get("1.0", "end-1c") == "milk"
+    widget.destroy()

@@ -17,7 +17,9 @@ from typing import Any, Protocol
 import pytest
 from lichen import Engine, Text
 from lichen.testing.display import Display
+from lichen.testing.waiting import until
 from together_page import typing_page
+from together_person import MARKS
 
 HERE = Path(__file__).parent
 EDITS = 500
@@ -86,14 +88,20 @@ async def test_two_people_type_in_windows_of_two_toolkits(
         for which, toolkit in enumerate(toolkits):
             ticket = await space.invite(mode="auto", hints=[address])
             pair.append(await windows.enter_async_context(window(toolkit, tmp_path / f"{which}.db", ticket, which)))
-        async with asyncio.timeout(100):
-            while True:
-                shown = [await one.tell() for one in pair]
-                texts = {str(note.doc["body"]), *(one["text"] for one in shown)}
-                if len(texts) == 1 and all(one["done"] for one in shown):
-                    break
-                await asyncio.sleep(0.05)
-    (text,) = texts
+        async with asyncio.timeout(100), contextlib.aclosing(note.events()) as events:
+            for one in pair:
+                await one.tell()
+            while not set(MARKS) <= set(str(note.doc["body"])):
+                await anext(events)
+        shown: list[dict[str, Any]] = []
+
+        async def level() -> bool:
+            shown[:] = [await one.tell() for one in pair]
+            texts = {str(note.doc["body"]), *(one["text"] for one in shown)}
+            return len(texts) == 1 and all(one["done"] for one in shown)
+
+        await until(level)
+    text = shown[0]["text"]
     expected = Counter(BEGUN) + Counter(shown[0]["balance"]) + Counter(shown[1]["balance"])
     assert Counter(text) == expected, "no character is lost or doubled"
     assert all(one["here"] for one in shown), "the cursors are where they were left"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -13,15 +12,14 @@ from typing import Any
 
 import uvicorn
 from lichen import Document
+from lichen.testing.browser import chromium
 from lichen_adapters.asgi import Lichen
 from lichen_crdt import from_utf16, utf16_length
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse
 from starlette.routing import Route
 from together_person import Person
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
 
 SHOWN = """<!doctype html><meta charset="utf-8"><title>Notes</title><textarea id="notes"></textarea>
 <script type="module">
@@ -90,14 +88,10 @@ async def typing_page(store: Path, ticket: str, which: int, edits: int) -> Async
         listening = socket.create_server(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=5))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
-        async with async_playwright() as playwright:
-            chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-            assert chromium, "Chromium is needed: make setup installs it where apt is"
-            browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        async with chromium() as browser:
             page = await browser.new_page()
             await page.goto(lichen.address(f"http://127.0.0.1:{listening.getsockname()[1]}"))
             await page.wait_for_function("document.title === 'saved'")
             yield TypingPage(page, which, edits)
-            await browser.close()
         server.should_exit = True
         await serving

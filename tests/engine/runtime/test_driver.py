@@ -13,7 +13,7 @@ from lichen import Engine
 from lichen.core.effects import ReadPosition, StoreCursor, StoreSets
 from lichen.errors import StoreError
 from lichen.ids import DeviceKey
-from lichen.runtime import rows
+from lichen.runtime import catch_up_rows, rows
 from lichen.runtime.link import Link
 from lichen.store import node
 from lichen.testing.waiting import until
@@ -46,7 +46,7 @@ async def test_a_link_whose_store_failed_is_followed_by_one_that_brings_everythi
         doc["body"].insert(0, "while nobody listened")
     await until(lambda: not any(state.unreported for state in writer._node.state.spaces.values()))
     failed: list[str] = []
-    monkeypatch.setattr(rows, job, failing(getattr(rows, job), failed))
+    monkeypatch.setattr(catch_up_rows, job, failing(getattr(catch_up_rows, job), failed))
     await bob.connect(joined.address)
     async with asyncio.timeout(20):
         await until(lambda: len(failed) == 2 and copy.heads == note.heads and bob.up_to_date)
@@ -60,7 +60,7 @@ async def test_a_position_that_could_not_be_read_is_told_later(joined: Joined, m
     alice, bob, note, space = joined.alice, joined.bob, joined.note, joined.space
     await until(lambda: bob.up_to_date and not any(s.unreported for s in alice._node.state.spaces.values()))
     failed: list[str] = []
-    monkeypatch.setattr(rows, "read_position", failing(rows.read_position, failed, 4))
+    monkeypatch.setattr(catch_up_rows, "read_position", failing(catch_up_rows.read_position, failed, 4))
     async with note.change() as doc:
         doc["body"].insert(0, "live")
     (link,) = alice._driver.links
@@ -77,7 +77,7 @@ async def test_no_peer_is_told_a_position_before_it_is_sent_what_stands_there(
     alice, note, copy, space = joined.alice, joined.note, joined.copy, joined.space
     await note.settled()
     ask = ReadPosition(space.id)
-    before = await asyncio.wrap_future(alice.store.read(lambda conn: rows.read_position(conn, ask)))
+    before = await asyncio.wrap_future(alice.store.read(lambda conn: catch_up_rows.read_position(conn, ask)))
     write_soon, sent = alice.write_soon, list[Message]()
 
     def write_and_ask(job: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None]) -> None:

@@ -13,7 +13,7 @@ from lichen.config import Limits
 from lichen.ids import DocId
 from lichen.runtime import freshening
 from lichen.store import documents
-from lichen.testing.waiting import PAUSE_S, until
+from lichen.testing.waiting import until
 from sqlalchemy import Connection
 
 from .conftest import Joined
@@ -27,9 +27,11 @@ async def shown(space: Space) -> Shown:
 
 async def listed(space: Space, wanted: Shown) -> None:
     """Return when a list shows these so; of one that is loaded for it nothing tells when that is written."""
-    async with asyncio.timeout(20):
-        while not wanted.items() <= (await shown(space)).items():
-            await asyncio.sleep(PAUSE_S)
+
+    async def holds() -> bool:
+        return wanted.items() <= (await shown(space)).items()
+
+    await until(holds)
 
 
 async def test_what_comes_is_listed_and_not_loaded(joined: Joined) -> None:

@@ -127,8 +127,8 @@ def page() -> HTMLResponse:
 def main() -> None:
     try:
         listening = socket.create_server(("127.0.0.1", given.port))
-    except OSError as error:
-        sys.exit(f"the page cannot be at port {given.port}: {error.strerror}: choose another with --port")
+    except (OSError, OverflowError) as error:
+        sys.exit(f"the page cannot be at port {given.port}: {error}: choose another with --port")
     with listening:
         app.state.address = f"http://127.0.0.1:{listening.getsockname()[1]}"
         try:

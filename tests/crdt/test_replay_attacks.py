@@ -174,6 +174,10 @@ ATTACKS: dict[str, Change] = {
     "empty string in a text": into(BODY, at(2), string("")),
     "number in a text": into(BODY, at(2), integer(7)),
     "counter in a text": into(BODY, at(2), counter(7)),
+    "counter in a text, and an increment of it": of(
+        Op(SET, obj=BODY, key=at(2), insert=True, value=counter(7)),
+        Op(INCREMENT, obj=BODY, key=at(19, MALLORY), value=integer(1), pred=(at(19, MALLORY),)),
+    ),
     "bytes in a text": into(BODY, at(2), (7, b"\xff")),
     "write on a character": of(Op(obj=BODY, key=at(2), value=string("X"), pred=(at(2),))),
     "block in a text": into(BODY, at(2), (0, b""), MAKE_MAP),

@@ -159,7 +159,7 @@ impl Run {
                 Ok(false)
             }
             Err(error) => {
-                // The change may be in the document all the same: its patches are read after it is.
+                // The change may be in the document all the same.
                 self.heads.get_or_insert(heads);
                 Err(error)
             }
@@ -176,10 +176,15 @@ pub fn replay(document: &mut Document, incoming: &Incoming, report: &mut Report)
     let mut made = Vec::new();
     let outcome = replay::replay(document, &incoming.change, Some(&mut made))?;
     if matches!(outcome, Outcome::Done) {
-        report.replayed += 1;
         let marked = mend::marked(std::slice::from_ref(incoming));
-        let doc = document.idle()?;
-        guard(|| patches::read(doc, versions::step(doc, &before, made, &marked)?, &mut report.seen))?;
+        let (doc, shown) = (document.idle()?, report.seen.len());
+        if guard(|| patches::read(doc, versions::step(doc, &before, made, &marked)?, &mut report.seen))
+            .is_err()
+        {
+            report.seen.truncate(shown);
+            return Ok(Outcome::Mismatch);
+        }
+        report.replayed += 1;
     }
     Ok(outcome)
 }

@@ -111,8 +111,10 @@ impl<'a> Player<'a, '_> {
 
     fn write(&mut self, op: &Op, obj: &ObjId, prop: Prop) -> Step<()> {
         match &op.action {
-            // The log of a transaction gives such a character no marks.
-            OpType::Put(_) if self.tx.object_type(obj)? == ObjType::Text => return Err(Stop::Impossible),
+            // The log of a transaction gives such a character no marks, and cannot tell of a counter in a text.
+            OpType::Put(_) | OpType::Increment(_) if self.tx.object_type(obj)? == ObjType::Text => {
+                return Err(Stop::Impossible)
+            }
             OpType::Put(value) => self.tx.put(obj, prop, value.clone())?,
             OpType::Make(ObjType::Table) => return Err(Stop::Impossible),
             OpType::Make(kind) => {

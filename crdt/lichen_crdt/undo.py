@@ -14,7 +14,7 @@ from typing import Literal
 from lichen_crdt import _native
 from lichen_crdt.changes import MAX_OPERATIONS, inspect
 from lichen_crdt.document import Document
-from lichen_crdt.errors import TransactionOpen
+from lichen_crdt.errors import ActorReused, DocumentBusy, InvalidChange, TransactionOpen
 from lichen_crdt.history import HistoryEntry, read
 from lichen_crdt.patches import Patch
 from lichen_crdt.undo_inverse import Inverse
@@ -135,8 +135,14 @@ class Undo:
         end = first + MAX_OPERATIONS
         stands = runs((at - first, old) for at, old in inverse.stands if first <= at < end)
         message = Record(record.kind, record.taken, stands).write(made.label)
+        heads = self._heads if first == 0 else (made.changes[-1][0],)
         data = _native.build(self._core, start, time, message, inverse.ops[first:end])
-        patches = self._document.apply_changes([data], strict=True)
+        try:
+            patches = self._document.apply_changes([data], strict=True)
+        except (ActorReused, InvalidChange) as error:
+            if self._document.heads == heads:
+                raise
+            raise DocumentBusy("another thread wrote to the document while an undo was made: try it again") from error
         change = (inspect(data).hash, data)
         return Undone(made.label, (*made.changes, change), (*made.patches, *patches))
 

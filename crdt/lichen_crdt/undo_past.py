@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lichen_crdt import _native
 from lichen_crdt.counter import Counter
-from lichen_crdt.errors import DocumentBusy
+from lichen_crdt.errors import CrdtError, DocumentBusy
 from lichen_crdt.history import HistoryEntry
 from lichen_crdt.undo_record import Id
 from lichen_crdt.undo_stacks import Ledger, UndoStep
@@ -65,6 +65,7 @@ class Past:
         self.at_place: dict[Place, list[Operation]] = {}
         self._contents: dict[tuple[Id | None, When], dict[Id, tuple[str | None, str | None, Any]]] = {}
         self._elements: dict[Id | None, dict[Id | None, Id]] = {}
+        self._kinds: dict[Id, str | None] = {}
         self._read({entry.hash: entry for entry in entries}, [*base])
 
     def _read(self, entries: dict[bytes, HistoryEntry], base: list[bytes]) -> None:
@@ -116,7 +117,7 @@ class Past:
             at, holder = ahead.pop()
             if not self.after(at) and (holder is None or _native.is_reachable(self.core, holder)):
                 found.append(at)
-            newer = [op for op in self.ledger.stands.get(at, ()) if op in self.ops]
+            newer = [op for op in self._stand_ins(at) if op in self.ops]
             ahead += [(op, self.ops[op].obj) for op in reversed(newer)]
         return found
 
@@ -131,7 +132,7 @@ class Past:
             if _native.is_reachable(self.core, copy):
                 found.append(copy)
             else:
-                ahead += self.ledger.stands.get(copy, ())
+                ahead += self._stand_ins(copy)
         return max(found, default=obj)
 
     def elements(self, copy: Id | None) -> dict[Id | None, Id]:
@@ -154,7 +155,25 @@ class Past:
         at: Id | None = op_id
         while at is not None:
             yield at
-            at = self.ledger.origin.get(at)
+            older = self.ledger.origin.get(at)
+            at = older if older is not None and self._can_stand_for(at, older) else None
+
+    def _stand_ins(self, op_id: Id) -> list[Id]:
+        return [newer for newer in self.ledger.stands.get(op_id, ()) if self._can_stand_for(newer, op_id)]
+
+    def _can_stand_for(self, newer: Id, older: Id) -> bool:
+        """Whether both are values, and of one kind: a stranger's record may say anything."""
+        op = self.ops.get(newer)
+        return (op is None or op.action in WRITES) and self._kind(newer) == self._kind(older)
+
+    def _kind(self, op_id: Id) -> str | None:
+        """The kind of the object that an operation made, None if it made none."""
+        if op_id not in self._kinds:
+            try:
+                self._kinds[op_id] = _native.object_of(self.core, op_id).kind
+            except CrdtError:
+                self._kinds[op_id] = None
+        return self._kinds[op_id]
 
     def writer(self, op_id: Id) -> bytes:
         """Who wrote a value first."""

@@ -26,6 +26,7 @@ APART = {
     "explanation/paths.md",
     "howto/asgi.md",
     "howto/qt.md",
+    "howto/rows-in-postgresql.md",
     "howto/textual.md",
     "howto/tk.md",
     "tutorial/two-devices.md",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from sqlalchemy import Connection, create_engine, make_url, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 DYING = Path(__file__).parent / "dying.py"
+GUIDE = Path(__file__).parents[3] / "docs" / "howto" / "rows-in-postgresql.md"
 
 
 @pytest.fixture
@@ -271,6 +273,19 @@ def test_kill_9_between_any_two_statements_leaves_rows_and_documents_in_agreemen
         users = session.scalars(select(User)).all()
         found = len(users), sum(user.stars for user in users)
     assert found in [((committed + 1) // 2, committed // 2) for committed in (told, told + 1)]
+
+
+def test_the_guide_runs(postgres_url: str) -> None:
+    (program,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"DATABASE_URL": postgres_url},
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "note" in ran.stdout  # which the trigger names
 
 
 def test_errors_of_the_store_are_typed(device: Device) -> None:

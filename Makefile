@@ -48,8 +48,8 @@ test: setup ## Run the whole test suite (ARGS="tests/engine -k word" for a part;
 props: setup ## Random replicas hold the promises of lichen_crdt (EXAMPLES=n SEED=n, else a random seed)
 	EXAMPLES=$(EXAMPLES) SEED=$(or $(SEED),random) $(BIN)/pytest -q -s --timeout 0 tests/crdt/test_properties.py
 
-orm: setup ## Random devices hold the promises of the ORM adapter (EXAMPLES=n SEED=n, else a random seed)
-	EXAMPLES=$(EXAMPLES) SEED=$(or $(SEED),random) $(BIN)/pytest -q -s --timeout 0 tests/adapters/orm/test_devices.py
+orm: setup ## Random devices hold the promises of the ORM adapter (EXAMPLES=n SEED=n, else a random seed; DEVICES=n, else 4)
+	EXAMPLES=$(EXAMPLES) SEED=$(or $(SEED),random) DEVICES=$(or $(DEVICES),4) $(BIN)/pytest -q -s --timeout 0 tests/adapters/orm/test_devices.py
 
 examples: setup ## Run the desktop examples without a screen, two of each, and write their pictures into the docs
 	PICTURES=docs/pictures $(BIN)/pytest -q tests/examples

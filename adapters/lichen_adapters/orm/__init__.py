@@ -38,6 +38,7 @@ from lichen_adapters.orm.conflicts import Dispute as Dispute
 from lichen_adapters.orm.conflicts import EditedDeletion as EditedDeletion
 from lichen_adapters.orm.conflicts import HeldRow as HeldRow
 from lichen_adapters.orm.conflicts import Joined as Joined
+from lichen_adapters.orm.conflicts import Repaired as Repaired
 from lichen_adapters.orm.conflicts import Side as Side
 from lichen_adapters.orm.conflicts import conflicts as conflicts
 from lichen_adapters.orm.errors import AdoptionError as AdoptionError
@@ -84,6 +85,7 @@ __all__ = [
     "MappingError",
     "Merged",
     "Misfit",
+    "Repaired",
     "Report",
     "Rows",
     "SearchTooLong",

@@ -107,11 +107,11 @@ class Capture:
         return written
 
     def _release(self, work: Mapping[uuid.UUID, Work]) -> None:
-        """A row that was held is in its table now, or is deleted by this transaction."""
+        """A row that was held, or repaired, is in its table as it is in its document now, or deleted."""
         held = self._projector.held
         for doc, what in work.items():
             for planned, touched in what.rows.items():
-                for key in touched if held.any(self._conn, planned) else ():
+                for key in touched if held.notes(self._conn, planned) else ():
                     held.release(self._conn, planned, key, doc)
 
     def _review(self, work: Mapping[uuid.UUID, Work]) -> None:
@@ -163,6 +163,11 @@ class Capture:
         fetched, owner, above = self._rows[planned], planned.owner, planned.above
         if owner is None or above is None:
             return {key: {key: True} for key in what.keys}
+        if alone := [key for key, row in fetched.items() if row[owner.name] is None]:
+            raise SessionMisuse(
+                f"row {alone[0]} of {planned.name} has no {owner.name}, but is part of what that points at",
+                hint="give it an owner, or delete it; what may be without one is no part: leave out part_of",
+            )
         if above.owner is None:
             return {
                 key: {doc: key in fetched and fetched[key][owner.name] == doc for doc in what.owners[key]}
@@ -265,7 +270,11 @@ class Capture:
 
     def _complete(self, planned: SyncedTable) -> bool:
         space_of = functools.partial(self._space_of_row, planned)
-        return complete(self._conn, planned, self._rows[planned], space_of, self._now_ms)
+        docs, rows = self._docs[planned], self._rows[planned]
+        here = {
+            key: row for key, row in rows.items() if any(docs[key].values())
+        }  # others are shown as they lie elsewhere
+        return complete(self._conn, planned, here, space_of, self._now_ms)
 
     def _contested(self, planned: SyncedTable) -> bool:
         joined = planned.joins and self._joins.of(self._conn, planned)

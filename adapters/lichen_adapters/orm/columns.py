@@ -6,9 +6,8 @@ from enum import Enum
 from typing import Any, Literal
 
 from sqlalchemy import JSON, Dialect, Text, TypeDecorator
+from sqlalchemy.ext.mutable import MutableList, MutableSet
 from sqlalchemy.orm import MappedColumn, mapped_column
-
-from lichen_adapters.orm.tracking import TrackedList, TrackedSet
 
 KIND = "lichen.kind"
 """Where a column has its kind, in `Column.info`."""
@@ -38,7 +37,7 @@ class Kind(Enum):
 class SetOf(TypeDecorator[set[Any]]):
     """A set of strings or numbers in a JSON column, which holds it as a sorted array."""
 
-    impl = JSON
+    impl = JSON(none_as_null=True)
     cache_ok = True
 
     def process_bind_param(self, value: set[Any] | None, dialect: Dialect) -> list[Any] | None:
@@ -70,21 +69,27 @@ def synced_counter(**options: Any) -> MappedColumn[Any]:  # Any: as above
 
 
 def synced_set(**options: Any) -> MappedColumn[Any]:  # Any: as above
-    """A set of strings or whole numbers that merges by element."""
-    options.setdefault("default", set)
-    return _column(Kind.SET, TrackedSet.as_mutable(SetOf()), options)
+    """A set of strings or whole numbers that merges by element. In dataclasses it takes `default_factory=set`."""
+    _default(options, set)
+    return _column(Kind.SET, MutableSet.as_mutable(SetOf()), options)
 
 
 def synced_list(**options: Any) -> MappedColumn[Any]:  # Any: as above
-    """A list of plain values that merges by item."""
-    options.setdefault("default", list)
-    return _column(Kind.LIST, TrackedList.as_mutable(JSON()), options)
+    """A list of plain values that merges by item. In dataclasses it takes `default_factory=list`."""
+    _default(options, list)
+    return _column(Kind.LIST, MutableList.as_mutable(JSON(none_as_null=True)), options)
 
 
 def local_column(**options: Any) -> MappedColumn[Any]:  # Any: as above
     """A column that never leaves the device. It is null, or has its default, in rows that come from others."""
     options["info"] = {**(options.get("info") or {}), KIND: Kind.LOCAL}
     return mapped_column(**options)
+
+
+def _default(options: dict[str, Any], made: type) -> None:
+    """What a row holds that was given nothing. A dataclass has a `default_factory` beside it."""
+    if "default" not in options:
+        options.setdefault("insert_default", made)
 
 
 def _column(kind: Kind, column_type: Any, options: dict[str, Any]) -> MappedColumn[Any]:

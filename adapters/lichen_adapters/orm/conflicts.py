@@ -21,11 +21,12 @@ from sqlalchemy.orm import Session, class_mapper
 from lichen_adapters.orm.clash import Clashes
 from lichen_adapters.orm.disputes import disputed
 from lichen_adapters.orm.errors import Misfit
-from lichen_adapters.orm.held import held_rows
+from lichen_adapters.orm.held import held_rows, repaired_rows
 from lichen_adapters.orm.joins import joined_rows
+from lichen_adapters.orm.objects import attribute_of
 from lichen_adapters.orm.plan import DELETED, SyncedTable
-from lichen_adapters.orm.projection import content_of
-from lichen_adapters.orm.restoring import fitting, put, read_document, restore, sessions_of, settle
+from lichen_adapters.orm.projection import content_of, fitting
+from lichen_adapters.orm.restoring import accept, put, read_document, restore, sessions_of, settle
 from lichen_adapters.orm.unique_keys import CLASH
 from lichen_adapters.orm.writers import devices_of
 
@@ -117,6 +118,31 @@ class HeldRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Repaired:
+    """The database does not take a row as its document has it, and shows it as its class puts it right."""
+
+    row: Any  # an object of the application's
+    """The row as it is shown."""
+    reason: str
+    """In the database's words, or in those of the column that it does not fit."""
+    values: Mapping[str, Any]
+    """Its attributes as the document has them, without those that do not fit their columns."""
+    document: uuid.UUID = field(repr=False)
+    """The document in which the row lies."""
+    session: Session = field(repr=False)
+
+    def resolve(self, **values: Any) -> None:
+        """Write the row into its document as it is shown, or with other values."""
+        for name, value in values.items():
+            setattr(self.row, name, value)
+        accept(self.session, type(self.row), self.row.id, self.document)
+
+    def remove(self) -> None:
+        """Delete the row."""
+        self.session.delete(self.row)
+
+
+@dataclass(frozen=True, slots=True)
 class EditedDeletion:
     """One device deleted a row, and another that did not know of it edited it: it is deleted."""
 
@@ -158,17 +184,17 @@ class Joined:
         return put(self.session, self.cls, self.id, values, self.id)
 
 
-Conflict = Clash | Dispute | EditedDeletion | HeldRow | Joined
+Conflict = Clash | Dispute | EditedDeletion | HeldRow | Joined | Repaired
 
 
 def conflicts(session: Session) -> list[Conflict]:
     """Everything that merges left to people, in all spaces. Raises `SessionMisuse` for a session of another kind."""
-    return [*_clashes(session), *_held(session), *_disputes(session), *_joined(session)]
+    return [*_clashes(session), *_held(session), *_repaired(session), *_disputes(session), *_joined(session)]
 
 
 def _attributes(cls: type[Any], columns: Mapping[str, Any]) -> dict[str, Any]:
     mapper = class_mapper(cls)
-    return {mapper.get_property_by_column(mapper.local_table.c[name]).key: value for name, value in columns.items()}
+    return {attribute_of(mapper, mapper.local_table.c[name]): value for name, value in columns.items()}
 
 
 def _clashes(session: Session) -> list[Clash]:
@@ -200,6 +226,20 @@ def _held(session: Session) -> list[HeldRow]:
             found.append(
                 HeldRow(cls, row.id, row.reason, _attributes(cls, fitting(planned, content)), row.doc, session)
             )
+    return found
+
+
+def _repaired(session: Session) -> list[Repaired]:
+    sessions = sessions_of(session)
+    conn = session.connection()
+    found = []
+    for noted in conn.execute(select(repaired_rows)).all():
+        planned = sessions.plan.tables.get(noted.table_name)
+        content = None if planned is None else content_of(read_document(conn, noted.doc), planned, noted.id)
+        if planned is not None and content is not None:
+            cls = sessions.classes[planned.table]
+            values = _attributes(cls, fitting(planned, content))
+            found.append(Repaired(session.get(cls, noted.id), noted.reason, values, noted.doc, session))
     return found
 
 

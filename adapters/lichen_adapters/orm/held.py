@@ -24,18 +24,28 @@ held_rows = Table(
     Column("claim", LargeBinary),
 )
 
+repaired_rows = Table(
+    "lichen_repaired_rows",
+    metadata,
+    Column("table_name", String, primary_key=True),
+    Column("id", Uuid, primary_key=True),
+    Column("doc", Uuid, primary_key=True),
+    Column("reason", Text, nullable=False),
+)
+"""Rows that are in their tables, but not as their documents have them: their class has put them right."""
+
 
 class Held:
     """The held rows. Which tables have some is kept in memory, since hardly ever one has."""
 
     def __init__(self) -> None:
-        self._tables: set[str] | None = None
+        self._tables: dict[Table, set[str]] = {}
 
-    def _known(self, conn: Connection) -> set[str]:
-        """The tables that have, or had lately, held rows."""
-        if self._tables is None:
-            self._tables = set(conn.scalars(select(held_rows.c.table_name).distinct()))
-        return self._tables
+    def _known(self, conn: Connection, noted: Table = held_rows) -> set[str]:
+        """The tables that have, or had lately, held rows, or repaired ones."""
+        if noted not in self._tables:
+            self._tables[noted] = set(conn.scalars(select(noted.c.table_name).distinct()))
+        return self._tables[noted]
 
     def holds(self, conn: Connection, planned: SyncedTable, key: uuid.UUID) -> bool:
         """Whether a row is held."""
@@ -83,7 +93,19 @@ class Held:
         return set(conn.scalars(select(c.doc).where(c.table_name == planned.name, c.id == key)))
 
     def release(self, conn: Connection, planned: SyncedTable, key: uuid.UUID, doc: uuid.UUID) -> None:
-        """It is in its table, or gone from this document."""
-        if self.any(conn, planned):
-            c = held_rows.c
-            conn.execute(delete(held_rows).where(c.table_name == planned.name, c.id == key, c.doc == doc))
+        """It is in its table as its document has it, or gone from this document."""
+        for noted in (held_rows, repaired_rows):
+            if planned.name in self._known(conn, noted):
+                c = noted.c
+                conn.execute(delete(noted).where(c.table_name == planned.name, c.id == key, c.doc == doc))
+
+    def notes(self, conn: Connection, planned: SyncedTable) -> bool:
+        """Whether a table has held or repaired rows, or had lately."""
+        return any(planned.name in self._known(conn, noted) for noted in (held_rows, repaired_rows))
+
+    def repaired(self, conn: Connection, place: Place, doc: uuid.UUID, reason: str) -> None:
+        """Note a row that is in its table as its class has put it right."""
+        planned, key = place
+        self.release(conn, planned, key, doc)
+        self._known(conn, repaired_rows).add(planned.name)
+        conn.execute(insert(repaired_rows).values(table_name=planned.name, id=key, doc=doc, reason=reason))

@@ -111,8 +111,9 @@ class _Teller:
         if root is None:
             return None
         places = places_of(document.diff(entry.deps, (entry.hash,)))
-        named = self._named(stale(root, self._doc, places), wanted)
-        if not named:
+        what = stale(root, self._doc, places)
+        named = self._named(what, wanted)
+        if not named and (wanted is not None or not self._is_named(what)):
             return None
         before = document.at(entry.deps)
         was, now = self._is_there(before), self._is_there(after)
@@ -128,6 +129,10 @@ class _Teller:
         base, key = self._places[0]
         content = content_of(then, base, key)
         return _begun(then, base, key) and content is not None and not content.get(DELETED)
+
+    def _is_named(self, what: Stale) -> bool:
+        """Whether a change may have changed the object, if only that it is there."""
+        return what.everything or any(place in what.rows for place in self._places)
 
     def _named(self, what: Stale, wanted: str | None) -> dict[tuple[SyncedTable, str], str]:
         """The attributes that a change may have changed; none where it leaves alone what is wanted."""

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from lichen_adapters.orm.clash import Clashes
 from lichen_adapters.orm.disputes import disputed
 from lichen_adapters.orm.errors import SessionMisuse
-from lichen_adapters.orm.held import held_rows
+from lichen_adapters.orm.held import held_rows, repaired_rows
 from lichen_adapters.orm.joins import joined_rows
 from lichen_adapters.orm.plan import Plan, SyncedTable
 from lichen_adapters.orm.rows import CHUNK, delete_rows
@@ -32,8 +32,8 @@ def delete_documents(conn: Connection, plan: Plan, clashes: Clashes, docs: Seque
             if planned.owner is None:
                 there = select(planned.table.c.id).where(planned.table.c.id.in_(names))
                 _delete(conn, clashes, planned, list(conn.scalars(there)), keeping=keeping)
-        conn.execute(delete(held_rows).where(held_rows.c.doc.in_(names)))
-        conn.execute(delete(disputed).where(disputed.c.doc.in_(names)))
+        for noted in (held_rows, repaired_rows, disputed):
+            conn.execute(delete(noted).where(noted.c.doc.in_(names)))
         conn.execute(delete(joined_rows).where(joined_rows.c.id.in_(names)))
 
 

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 from lichen_crdt import Counter, List, Map, Text
 from lichen_crdt.views import plain
-from sqlalchemy import JSON, Column
+from sqlalchemy import JSON, Column, Integer
 
 from lichen_adapters.orm.columns import KIND, Kind, SetOf
 from lichen_adapters.orm.difference import update_list, update_map
-from lichen_adapters.orm.errors import Misfit
+from lichen_adapters.orm.errors import MappingError, Misfit
 from lichen_adapters.orm.scalars import Scalar, scalar_of
 
 
@@ -63,13 +63,13 @@ class TextMerging:
         """The minimal edit."""
         if not isinstance(there, Text):
             return False
-        if str(there) != value:
+        if str(there) != _of(str, value):
             target.text(name).update(value)
         return True
 
     def new(self, value: Any) -> Any:
         """A text."""
-        return Text(value)
+        return Text(_of(str, value))
 
     def read(self, there: Any) -> Any:
         """A string."""
@@ -85,13 +85,13 @@ class CounterMerging:
         """The difference."""
         if not isinstance(there, Counter):
             return False
-        if there.value != value:
+        if there.value != _of(int, value):
             target.counter(name).increment(value - there.value)
         return True
 
     def new(self, value: Any) -> Any:
         """A counter."""
-        return Counter(value)
+        return Counter(_of(int, value))
 
     def read(self, there: Any) -> Any:
         """A whole number."""
@@ -150,6 +150,14 @@ class DataMerging:
 class ListMerging(DataMerging):
     """Plain data that is a list."""
 
+    def update(self, target: Map, name: str, there: Any, value: Any) -> bool:
+        """The fewest writes."""
+        return super().update(target, name, there, _of(list, value))
+
+    def new(self, value: Any) -> Any:
+        """A list."""
+        return _of(list, value)
+
     def read(self, there: Any) -> Any:
         """A list."""
         if not isinstance(there, list | List):
@@ -179,24 +187,37 @@ class SyncedColumn:
     def of(cls, column: Column[Any]) -> SyncedColumn:
         """How a column merges. Raises `MappingError` when it cannot."""
         kind = kind_of(column)
+        if kind is Kind.COUNTER and not isinstance(column.type, Integer):
+            raise MappingError(
+                f"column {column} is a counter of type {column.type!r}, but counts whole numbers",
+                hint="annotate it with `Mapped[int]`",
+            )
         merging = _MERGINGS.get(kind) or (DataMerging() if kind is Kind.LOCAL else ScalarMerging(scalar_of(column)))
         return cls(column.name, kind, column, merging)
 
     def write(self, target: Map, content: Mapping[str, Any], value: Any) -> dict[str, Any]:
         """Make a map of a document hold a value of a row; returns what is still to be assigned to its keys.
 
-        `content` is what the map holds, apart from it (`to_py(typed=True)`).
+        `content` is what the map holds, apart from it (`to_py(typed=True)`). Raises `Misfit`.
         """
         there = content.get(self.name)
         if value is None:
             return {} if there is None and self.name in content else {self.name: None}
-        if there is None or not self.merging.update(target, self.name, there, value):
-            return {self.name: self.merging.new(value)}
-        return {}
+        try:
+            held = there is not None and self.merging.update(target, self.name, there, value)
+        except Misfit as misfit:
+            raise self._named(misfit) from misfit
+        return {} if held else {self.name: self.new(value)}
 
     def new(self, value: Any) -> Any:
-        """What stands for a value in a map that is new."""
-        return None if value is None else self.merging.new(value)
+        """What stands for a value in a map that is new. Raises `Misfit`."""
+        try:
+            return None if value is None else self.merging.new(value)
+        except Misfit as misfit:
+            raise self._named(misfit) from misfit
+
+    def _named(self, misfit: Misfit) -> Misfit:
+        return Misfit(f"{self.name}: {misfit}")
 
     def read(self, source: Mapping[str, Any]) -> Any:
         """The value for a row, of a map of a document or of what one holds. Raises `Misfit`."""
@@ -206,7 +227,7 @@ class SyncedColumn:
         try:
             return self.merging.read(there)
         except Misfit as misfit:
-            raise Misfit(f"{self.name}: {misfit}") from misfit
+            raise self._named(misfit) from misfit
 
 
 def kind_of(column: Column[Any]) -> Kind:
@@ -215,6 +236,13 @@ def kind_of(column: Column[Any]) -> Kind:
     return said or (
         Kind.SET if isinstance(column.type, SetOf) else Kind.JSON if isinstance(column.type, JSON) else Kind.SCALAR
     )
+
+
+def _of(kind: type, value: Any) -> Any:
+    """A value of a row, which must be of this type. SQLite keeps any value in most columns."""
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise Misfit(f"{value!r} is no {kind.__name__}")
+    return value
 
 
 def _element(value: Any) -> str:
@@ -227,7 +255,7 @@ def _element(value: Any) -> str:
 def _of_element(key: str) -> Any:
     try:
         value = json.loads(key)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if type(value) not in (str, int):
         raise Misfit(f"{key!r} is no element of a set")

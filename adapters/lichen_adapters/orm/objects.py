@@ -1,18 +1,38 @@
-"""Mapped objects beside each other: whether two of them hold the same."""
+"""Mapped objects: their attributes and columns, and whether two of them hold the same."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+from lichen.errors import ConfigError
+from sqlalchemy import ColumnElement
 from sqlalchemy.engine import Row
-from sqlalchemy.orm import InstanceState
+from sqlalchemy.orm import InstanceState, Mapper
+from sqlalchemy.orm.exc import UnmappedColumnError
 
 
 def state_of(value: Any) -> InstanceState[Any] | None:
     """The state of a mapped object; None for any other value."""
     found = getattr(value, "_sa_instance_state", None)
     return found if isinstance(found, InstanceState) else None
+
+
+def attribute_of(mapper: Mapper[Any], column: ColumnElement[Any]) -> str:
+    """The attribute for a column of a class, or of one that inherits from it in the same table."""
+    for one in mapper.self_and_descendants:
+        with suppress(UnmappedColumnError):
+            return one.get_property_by_column(column).key
+    raise UnmappedColumnError(f"column {column} is mapped by no class")
+
+
+def column_of(mapper: Mapper[Any], attribute: str) -> ColumnElement[Any]:
+    """The column of an attribute, of a class or of one that inherits from it. Raises `ConfigError`."""
+    for one in mapper.self_and_descendants:
+        if attribute in one.column_attrs:
+            return one.column_attrs[attribute].columns[0]
+    raise ConfigError(f"{mapper.class_.__name__} has no column {attribute!r}", hint="name attributes that are columns")
 
 
 def same(one: Any, other: Any) -> bool:

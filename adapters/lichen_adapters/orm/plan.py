@@ -24,8 +24,8 @@ from sqlalchemy.schema import CreateTable
 from lichen_adapters.orm.columns import Kind
 from lichen_adapters.orm.errors import MappingError
 from lichen_adapters.orm.merging import ScalarMerging, SyncedColumn
-from lichen_adapters.orm.synced import OTHER, OWNER, SYNCED
-from lichen_adapters.orm.unique_keys import JOIN, OURS, UNIQUE
+from lichen_adapters.orm.synced import OTHER, OWNER, REPAIR, SYNCED, name_of
+from lichen_adapters.orm.unique_keys import JOIN, OURS, UNIQUE, refuse_late
 
 TABLE = "@table"
 DELETED = "@deleted"
@@ -73,6 +73,11 @@ class SyncedTable:
     def joins(self) -> bool:
         """Whether rows with one key are one row."""
         return bool(self.table.info.get(JOIN))
+
+    @property
+    def repairs(self) -> bool:
+        """Whether rows that the database does not take are put right."""
+        return REPAIR in self.table.info
 
     @property
     def claiming(self) -> set[str]:
@@ -157,6 +162,8 @@ class Plan:
         owner = table.columns.get(table.info.get(OWNER, ""))
         above = None if owner is None else self._above(owner, (*below, table))
         other = table.columns.get(table.info.get(OTHER, ""))
+        if other is None:
+            refuse_late(table)
         columns = {} if other is not None else _columns(table, owner if above is None or above.owner is None else None)
         unique = table.info.get(UNIQUE, ())
         plain = all(isinstance(column.merging, ScalarMerging) for column in columns.values())
@@ -187,7 +194,8 @@ class Plan:
             points = sorted(
                 (column.name, key.target_fullname) for column in planned.table.c for key in column.foreign_keys
             )
-            digest.update(repr((planned.name, kinds, owner, sorted(planned.unique), planned.joins, points)).encode())
+            joins = (planned.joins, name_of(planned.table.info[REPAIR][1])) if planned.repairs else planned.joins
+            digest.update(repr((planned.name, kinds, owner, sorted(planned.unique), joins, points)).encode())
         return digest.digest()
 
     def __iter__(self) -> Iterator[SyncedTable]:

@@ -166,6 +166,16 @@ def read_row(planned: SyncedTable, source: Content, fixed: Row) -> Row:
     return row
 
 
+def fitting(planned: SyncedTable, source: Content) -> Row:
+    """The columns of a row that a map holds and that fit."""
+    found = {}
+    for name, column in planned.columns.items():
+        with suppress(Misfit):
+            if name in source:
+                found[name] = column.read(source)
+    return found
+
+
 def begun(source: Content) -> int:
     """When a row was begun, in ms since 1970; 0 where that is not said."""
     there = source.get(BEGUN)

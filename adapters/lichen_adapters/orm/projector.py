@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 
 from lichen_crdt import Document
 from sqlalchemy import Connection, delete
-from sqlalchemy.exc import DataError, IntegrityError, StatementError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
 
 from lichen_adapters.orm.batch import Batch, Write
 from lichen_adapters.orm.claims import Claim
 from lichen_adapters.orm.clash import Clashes, claim_in
 from lichen_adapters.orm.disputes import Disputes, disputed
 from lichen_adapters.orm.errors import Misfit
-from lichen_adapters.orm.held import Held, held_rows
+from lichen_adapters.orm.held import Held, held_rows, repaired_rows
 from lichen_adapters.orm.joining import Joining
 from lichen_adapters.orm.joins import Joins
 from lichen_adapters.orm.leaving import delete_documents
@@ -39,6 +40,7 @@ from lichen_adapters.orm.projection import (
     stale,
     with_beneath,
 )
+from lichen_adapters.orm.repairs import repaired
 from lichen_adapters.orm.rows import delete_rows, home_of, links_of, put_row, rows_of, write_links
 from lichen_adapters.orm.savepoints import attempt
 
@@ -182,7 +184,7 @@ class Projector:
         """Nothing is noted of rows that models no more have, or no more join."""
         joining = {planned.name for planned in self.plan if planned.joins}
         self.joins.forget_others(conn, joining)
-        for noted in (held_rows, disputed):
+        for noted in (held_rows, repaired_rows, disputed):
             conn.execute(delete(noted).where(noted.c.table_name.not_in({*self.plan.tables})))
 
     def rebuild(self, conn: Connection, doc: uuid.UUID) -> bool:
@@ -259,7 +261,7 @@ class Projector:
         the others are held.
         """
         planned, key = place
-        if columns is not None and self.held.holds(conn, planned, key):
+        if columns is not None and (planned.repairs or self.held.holds(conn, planned, key)):
             columns = None
         if planned.owner is None or columns is not None:
             self._show(conn, doc, place, source, columns, there=there)
@@ -344,7 +346,7 @@ class Projector:
             return
         there = there if columns is None else True
         known = there is not None and (planned.owner is None or columns is not None)
-        if row is not None and known and not planned.unique and not self.held.any(conn, planned):
+        if row is not None and known and not (planned.unique or planned.repairs or self.held.any(conn, planned)):
             self._batch.add(conn, Write(doc, place, not there, row))
         else:
             self._batch.settle(conn, doc)
@@ -370,9 +372,9 @@ class Projector:
                     claimed = {} if claim is None else self.clashes.columns(conn, place, claim)
                     put_row(conn, place, row | claimed, there=there)
         except StatementError as error:
-            if error.orig is not None and not isinstance(error, IntegrityError | DataError):
-                raise
-            self._hold(conn, doc, place, str(error.orig or error), claim)
+            if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | DataError):
+                raise  # it has nothing to do with the row
+            self._hold(conn, doc, place, str(error.orig or error), claim, live=row is not None)
         else:
             self.held.release(conn, planned, key, doc)
 
@@ -383,13 +385,33 @@ class Projector:
         if not planned.alone and self.held.holds(conn, planned, key):
             self.rebuild(conn, write.doc)
 
-    def _hold(self, conn: Connection, doc: uuid.UUID, place: Place, reason: str, claim: Claim | None) -> None:
+    def _hold(
+        self, conn: Connection, doc: uuid.UUID, place: Place, reason: str, claim: Claim | None, *, live: bool = True
+    ) -> None:
+        """Hold a row, unless it lives and its class puts it right."""
+        if live and self._repair(conn, doc, place, claim):
+            self.held.repaired(conn, place, doc, reason)
+            return
         try:
             with attempt(conn):
                 delete_rows(conn, place[0], [place[1]])
         except IntegrityError:  # a table without sync points at it: it stays as it was, but in nobody's way
             self.clashes.disclaim(conn, place)
         self.held.hold(conn, place, doc, reason, claim)
+
+    def _repair(self, conn: Connection, doc: uuid.UUID, place: Place, claim: Claim | None) -> bool:
+        """Write a row as its class puts it right; whether that did."""
+        planned, key = place
+        document = self._memory.kept(conn, doc) if planned.repairs else None
+        content = None if document is None else content_of(content_of_kept(document), planned, key)
+        row = None if content is None else repaired(planned, doc, key, content)
+        if row is None:
+            return False
+        claimed = {} if claim is None else self.clashes.columns(conn, place, claim)
+        with suppress(StatementError), attempt(conn):
+            put_row(conn, place, self.joins.seen(conn, planned, row) | claimed, there=None)
+            return True
+        return False
 
     def _claim(self, conn: Connection, doc: uuid.UUID, planned: SyncedTable, source: Content) -> Claim | None:
         """What a row claims as its document has it; None when that does not fit."""

@@ -10,14 +10,16 @@ from collections.abc import Iterable
 from typing import Any
 
 from lichen_crdt import Document
+from lichen_crdt import inspect as inspect_change
 from sqlalchemy import Column, Connection, inspect, select
 from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.attributes import set_committed_value
+from sqlalchemy.sql.elements import ClauseElement
 
 from lichen_adapters.orm.columns import Kind
 from lichen_adapters.orm.merging import SyncedColumn, kind_of
 from lichen_adapters.orm.synced import Synced
-from lichen_adapters.orm.tracking import TrackedList, TrackedSet, loaded
+from lichen_adapters.orm.tracking import loaded, note
 
 NOTHING: dict[Kind, Any] = {Kind.TEXT: "", Kind.COUNTER: 0, Kind.SET: frozenset(), Kind.LIST: []}
 """What stands for a value that is null, in columns that merge."""
@@ -48,33 +50,44 @@ def rebase(session: Session, conn: Connection) -> None:
 
 
 def _changed(state: InstanceState[Any]) -> Iterable[tuple[str, SyncedColumn, Any, Any]]:
-    """The changed attributes that merge: key, column, what was loaded, and what is to be written."""
+    """The changed attributes that merge: key, column, what was loaded, and what is to be written.
+
+    Without those of which it is not known what was loaded, and those that the database is to compute: these are written
+    as they are.
+    """
+    held = loaded(state)
     for attribute in state.mapper.column_attrs:
         if attribute.key not in state.committed_state:
             continue
         history = state.attrs[attribute.key].history
-        if not history.added:
+        if not history.added or _is_sql(history.added[0]) or (attribute.key not in held and not history.deleted):
             continue
         first = attribute.columns[0]
         if not isinstance(first, Column) or first.computed is not None or first.primary_key:
             continue
         if kind_of(first) in (Kind.SCALAR, Kind.LOCAL):
             continue
-        column = SyncedColumn.of(first)
-        before = loaded(history.deleted[0] if history.deleted else history.added[0])  # changed in place, it is the same
-        yield attribute.key, column, before, history.added[0]
+        (before,) = [held[attribute.key]] if attribute.key in held else history.deleted or [None]
+        yield attribute.key, SyncedColumn.of(first), before, history.added[0]
+
+
+def _is_sql(value: Any) -> bool:
+    """Whether an attribute was given an expression, such as `Note.stars + 1`, that takes the row as it is then."""
+    return isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")
 
 
 def flushed(session: Session) -> None:
     """What a flush has written is what its rows hold."""
     for instance in (*session.new, *session.dirty):
-        for value in inspect(instance).dict.values():
-            if isinstance(value, TrackedSet | TrackedList):
-                value.flushed()
+        if isinstance(instance, Synced):
+            note(inspect(instance))
 
 
-def rebased(column: SyncedColumn, before: Any, new: Any, now: Any) -> Any:
-    """What becomes of a value that is to be `new` where it was `before`, and is something else now."""
+def rebased(column: SyncedColumn, before: Any, new: Any, now: Any, *, over: bool = True) -> Any:
+    """What becomes of a value that is to be `new` where it was `before`, and is something else now.
+
+    Where both wrote one key or item of JSON, the new value stands `over` that of now, or beneath.
+    """
     if before is None:
         before = NOTHING.get(column.kind)  # both began what was not there: neither is to overwrite the other
     if before is None or new is None or now is None:
@@ -83,20 +96,25 @@ def rebased(column: SyncedColumn, before: Any, new: Any, now: Any) -> Any:
         return now + (new - before)
     if column.kind is Kind.SET:
         return (now | (new - before)) - (before - new)
-    return _merged(column, before, new, now)
+    return _merged(column, before, now, new) if over else _merged(column, before, new, now)
 
 
-def _merged(column: SyncedColumn, before: Any, new: Any, now: Any) -> Any:
+def _merged(column: SyncedColumn, before: Any, beneath: Any, over: Any) -> Any:
     """Merge two values as documents do: both as edits of what was loaded, made at the same time."""
-    ours = Document()
-    _write(ours, column, before)
-    theirs = ours.fork()
-    _write(ours, column, new)
-    _write(theirs, column, now)
-    ours.merge(theirs)
-    return column.read(ours)
+    one = Document()
+    _write(one, column, before)
+    other = one.fork()
+    operations = _write(one, column, beneath)
+    if column.kind is not Kind.TEXT:
+        with other.change():
+            other["@later"] = [None] * operations  # of two values of one key, that of the later operation wins
+    _write(other, column, over)
+    one.merge(other)
+    return column.read(one)
 
 
-def _write(document: Document, column: SyncedColumn, value: Any) -> None:
-    with document.change():
+def _write(document: Document, column: SyncedColumn, value: Any) -> int:
+    """Make a document hold a value; returns by how many operations."""
+    with document.change() as made:
         document.update(column.write(document, document.to_py(typed=True), value))
+    return sum(inspect_change(change).operations for _, change in made.changes)

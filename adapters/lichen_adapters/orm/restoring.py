@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 from lichen.errors import NotFound
@@ -15,10 +14,20 @@ from sqlalchemy import Connection, insert, select
 from sqlalchemy.orm import Session, class_mapper
 
 from lichen_adapters.orm.disputes import disputed
-from lichen_adapters.orm.errors import Misfit, SessionMisuse
+from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.held import held_rows
+from lichen_adapters.orm.objects import column_of
 from lichen_adapters.orm.plan import DELETED, SyncedTable
-from lichen_adapters.orm.projection import Content, Place, begun, content_of, contents, fixed, owner_of, root_of
+from lichen_adapters.orm.projection import (
+    Place,
+    begun,
+    content_of,
+    contents,
+    fitting,
+    fixed,
+    owner_of,
+    root_of,
+)
 from lichen_adapters.orm.rows import update_row
 from lichen_adapters.orm.sessions import SESSIONS, Sessions
 from lichen_adapters.orm.transactions import WRITING
@@ -99,6 +108,11 @@ def settle(session: Session, cls: type[Any], row: uuid.UUID, doc: uuid.UUID, col
     conn.info[WRITING].told.settled.add((planned, row, column))
 
 
+def accept(session: Session, cls: type[Any], row: uuid.UUID, doc: uuid.UUID) -> None:
+    """Have the commit write a row into its document as its table has it."""
+    _touch(session.connection(), planned_of(session, cls), row, doc)
+
+
 def _touch(conn: Connection, planned: SyncedTable, row: uuid.UUID, doc: uuid.UUID) -> None:
     content = content_of(read_document(conn, doc), planned, row)
     owner = None if content is None or planned.owner is None else owner_of((planned, row), doc, content)
@@ -113,7 +127,7 @@ def put(session: Session, cls: type[Any], row: uuid.UUID, values: Mapping[str, A
     if content is None:
         raise NotFound(f"row {row} of {planned.name} is not in its document")
     mapper = class_mapper(cls)
-    given = {mapper.attrs[name].columns[0].name: value for name, value in values.items()}
+    given = {column_of(mapper, name).name: value for name, value in values.items()}
     whole = fitting(planned, content) | given | fixed(planned, doc, row)
     if planned.unique:
         whole |= {BEGUN: begun(content), SPACE: sessions_of(session).memory.space(conn, doc)}
@@ -124,13 +138,3 @@ def put(session: Session, cls: type[Any], row: uuid.UUID, values: Mapping[str, A
         update_row(conn, (planned, row), whole)
         _touch(conn, planned, row, doc)
     return session.get(cls, row, populate_existing=True)
-
-
-def fitting(planned: SyncedTable, content: Content) -> dict[str, Any]:
-    """The columns of a row that fit."""
-    found = {}
-    for name, column in planned.columns.items():
-        with suppress(Misfit):
-            if name in content:
-                found[name] = column.read(content)
-    return found

@@ -21,6 +21,7 @@ from lichen_adapters.orm import (
     held,
     postgres_triggers,
     search_index,
+    tracking,
 )
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.feed import Feed
@@ -59,6 +60,7 @@ class Sessions:
         associations.refuse_undeclared(base.registry)
         for mapper in base.registry.mappers:
             check_references(mapper)
+        tracking.remember(base.registry)
         self.plan = Plan(base.metadata)
         postgres_triggers.declare(base.metadata)
         self.memory = Memory(engine.device, engine.expect_writer)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, ClassVar, Literal
 
-from sqlalchemy import Column, Connection, Table, Uuid, event
+from sqlalchemy import JSON, Column, Connection, Table, Uuid, event
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.exc import NoReferenceError
 from sqlalchemy.orm import Mapped, MappedAsDataclass, Mapper, mapped_column
@@ -16,7 +17,7 @@ from sqlalchemy.types import NullType
 from lichen_adapters.orm import search_index, unique_keys
 from lichen_adapters.orm.columns import KIND, Kind
 from lichen_adapters.orm.errors import MappingError, SessionMisuse
-from lichen_adapters.orm.merging import SyncedColumn
+from lichen_adapters.orm.merging import SyncedColumn, kind_of
 
 DocId = uuid.UUID
 """The id of a document, and of a row that is one or lies in one."""
@@ -27,8 +28,13 @@ OTHER = "lichen.other"
 """Where the table of an association has the column that points at the other end, in `Table.info`."""
 SYNCED = "lichen.synced"
 """What marks a table as synced, in `Table.info`."""
+REPAIR = "lichen.repair"
+"""Where a table has the mapper of its class and what that puts rows right with, in `Table.info`."""
 NEW_ID = "lichen.new_id"
 """Where a connection of ours has what makes ids, in `Connection.info`."""
+
+Repair = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Given all synced attributes of a row as its document has them, None where one does not fit: those to be changed."""
 
 
 def _new_id(context: DefaultExecutionContext) -> DocId:
@@ -54,15 +60,25 @@ class Synced:
     row is flushed. Of rows to which several devices give one unique key, one stands and the others are flagged; with
     `clash="join"` they are one row instead (`class Tag(Synced, Base, clash="join")`). Raises `MappingError` when the
     class is made, for what cannot be synced.
+
+    `repair` puts rows right that merged into what the database does not take, which are held otherwise: it gets the
+    attributes of a row, and returns those that are to be others, but for those of unique keys. It must be a function of
+    what it gets, and have another name when it comes to decide otherwise.
     """
 
     __lichen_part_of__: ClassVar[str | None] = None
     __lichen_clash__: ClassVar[Literal["flag", "join"]] = "flag"
+    __lichen_repair__: ClassVar[Repair | None] = None
 
     id: Mapped[DocId] = mapped_column(Uuid(), primary_key=True, default=_new_id, sort_order=-100)
 
     def __init_subclass__(
-        cls, *, part_of: str | None = None, clash: Literal["flag", "join"] | None = None, **options: Any
+        cls,
+        *,
+        part_of: str | None = None,
+        clash: Literal["flag", "join"] | None = None,
+        repair: Repair | None = None,
+        **options: Any,
     ) -> None:
         if part_of is not None:
             cls.__lichen_part_of__ = part_of
@@ -72,6 +88,10 @@ class Synced:
             )
         if clash is not None:
             cls.__lichen_clash__ = clash
+        if repair is not None:
+            if not callable(repair):
+                raise MappingError(f"repair={repair!r} of {cls.__name__} is no function", hint="see `Synced`")
+            cls.__lichen_repair__ = staticmethod(repair)
         super().__init_subclass__(**options)
 
 
@@ -105,7 +125,7 @@ def _check(mapper: Mapper[Any], cls: type[Synced]) -> None:
     if not inherited:
         _check_key(table, cls.__name__, joined=joined)
     _check_columns(table)
-    check_references(mapper)
+    _load_before_assignment(mapper)
     search_index.declare(table)
     if any(constraint.initially for constraint in table.foreign_key_constraints):
         raise MappingError(
@@ -121,6 +141,8 @@ def _check(mapper: Mapper[Any], cls: type[Synced]) -> None:
     unique_keys.claim(table, inherited=inherited, join=join)
     if not inherited:
         table.info[SYNCED] = cls.__name__
+    check_references(mapper)
+    _declare_repair(mapper, table, cls, inherited=inherited)
     if joined:
         table.info[OWNER] = "id"
     elif not inherited and cls.__lichen_part_of__ is not None:
@@ -130,10 +152,23 @@ def _check(mapper: Mapper[Any], cls: type[Synced]) -> None:
             constraint.ddl_if(callable_=_leads_to_no_document)
 
 
+def _declare_repair(mapper: Mapper[Any], table: Table, cls: type[Synced], *, inherited: bool) -> None:
+    if "__lichen_repair__" not in vars(cls):
+        return
+    if inherited:
+        raise MappingError(f"{cls.__name__}, in the table of its base, has a repair", hint="declare it in the base")
+    table.info[REPAIR] = mapper, cls.__lichen_repair__
+
+
+def name_of(repair: Repair) -> str:
+    """What tells one function from another."""
+    return f"{repair.__module__}.{getattr(repair, '__qualname__', type(repair).__qualname__)}"
+
+
 def _check_key(table: Table, name: str, *, joined: bool) -> None:
     keys = [column.name for column in table.primary_key]
     key = table.c.get("id")
-    made = key is not None and (len(key.foreign_keys) == 1 if joined else key.default is not None)
+    made = key is not None and (len(key.foreign_keys) == 1 if joined else getattr(key.default, "arg", None) is _new_id)
     if keys != ["id"] or key is None or not isinstance(key.type, Uuid) or not made:
         hint = "remove its own primary key: two devices would give the same numbers to different rows"
         if joined:
@@ -183,9 +218,26 @@ def _check_columns(table: Table) -> None:
                 f"column {column} has another key than its name in the database",
                 hint="give the attribute of the class another name, and no `key` to the column",
             )
+        if isinstance(column.type, JSON) and column.nullable:
+            _null_as_null(column.type)
         unknown = column.foreign_keys and isinstance(column.type, NullType)  # it will have its target's type
         if column is not table.c.id and not unknown and column.computed is None:
             SyncedColumn.of(column)
+
+
+def _null_as_null(data: JSON) -> None:
+    """Have None be NULL in the database, on every device: SQLAlchemy knows the null of JSON too, documents only one."""
+    for one in (data, *data._variant_mapping.values()):  # noqa: SLF001  # types for other databases
+        if isinstance(one, JSON):
+            one.none_as_null = True
+
+
+def _load_before_assignment(mapper: Mapper[Any]) -> None:
+    """Have what an assignment replaces loaded, where it is JSON: a flush must know it."""
+    for column in mapper.columns:
+        if isinstance(column, Column) and kind_of(column) is Kind.JSON:
+            attribute: Any = mapper.get_property_by_column(column)
+            attribute.active_history = True
 
 
 @event.listens_for(Synced, "before_insert", propagate=True)

@@ -11,11 +11,12 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from lichen.errors import StoreLocked
 from lichen.ids import SpaceId
 from lichen.runtime.rows import WrittenDocument
 from lichen.store.documents import get_document
@@ -24,6 +25,7 @@ from lichen.store.membership import holds_space
 from lichen.wire.changeset import doc_id
 from sqlalchemy import Connection, Dialect, MetaData, Table, event
 from sqlalchemy import Engine as Database
+from sqlalchemy.engine.interfaces import Compiled
 from sqlalchemy.orm import Session, SessionTransaction, object_mapper
 from sqlalchemy.pool import PoolResetState
 
@@ -127,7 +129,7 @@ class Transactions:
         journal.opened(dbapi)
         record.info[WRITING] = writing = Writing(watch_of(dialect, self._feed), journal)
         record.info[NEW_ID] = lambda table: self._new_id(writing, table)
-        record.info[SPACE_OF] = lambda conn, table, values: self._space_of_new(writing, conn, table, values)
+        record.info[SPACE_OF] = partial(self._space_of_new, writing)
 
     def _new_id(self, writing: Writing, table: Table) -> uuid.UUID:
         if OWNER in table.info:
@@ -140,11 +142,13 @@ class Transactions:
         return made
 
     def _space_of_new(
-        self, writing: Writing, conn: Connection, table: Table, values: Mapping[str, Any]
+        self, writing: Writing, conn: Connection, table: Table, value_of: Callable[[str], Any]
     ) -> SpaceId | None:
-        owner = values.get(table.info.get(OWNER, ""))
+        if OWNER not in table.info:
+            return writing.space
+        owner = value_of(table.info[OWNER])
         if not isinstance(owner, uuid.UUID):
-            return None if OWNER in table.info else writing.space
+            return None
         begun = writing.told.begun.get(owner)
         if begun is not None:
             return begun.space
@@ -200,7 +204,7 @@ class Transactions:
     ) -> None:
         reads.note(conn, context.compiled)
         writing: Writing = conn.info[WRITING]
-        if not statement.lstrip().upper().startswith(_READS):
+        if not statement.lstrip().upper().startswith(_READS) or _locks(context.compiled):
             self._begin_writing(conn, writing)
         elif not writing.begun:
             _dbapi(conn).execute(self._engine.store.backend.begin_read)
@@ -216,7 +220,14 @@ class Transactions:
             try:
                 writing.journal.begin(dbapi, backend.begin_write)
             except Exception as error:
-                raise backend.failure(error).error from error
+                failure = backend.failure(error).error
+                sqlite = conn.dialect.name == "sqlite"
+                if sqlite and isinstance(failure, StoreLocked) and writing.begun:  # no other program has the file
+                    failure = SessionMisuse(
+                        "this session writes while rows that it reads in parts are still to come, of an older state",
+                        hint="fetch them all first, without yield_per, or write in another session",
+                    )
+                raise failure from error
             writing.begun = True
             writing.watch.begun(dbapi)
             if writing.space is not None and not holds_space(conn, writing.space):
@@ -295,6 +306,13 @@ class Transactions:
                 writing.watch.rolled_back()
             self._projector.ended(committed=committed)
             loan.give_back()
+
+
+def _locks(compiled: Compiled | None) -> bool:
+    """Whether a statement is a `select` that locks what it reads, for the writes that follow it."""
+    statement = None if compiled is None else compiled.statement
+    # SQLAlchemy has no public way to ask a statement for this.
+    return getattr(statement, "_for_update_arg", None) is not None
 
 
 def _dbapi(conn: Connection) -> Any:

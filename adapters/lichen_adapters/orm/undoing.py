@@ -245,4 +245,4 @@ def _undone(column: SyncedColumn, was: Any, made: Any, now: Any) -> Any:
     if column.kind is Kind.SCALAR:
         return now  # it was overwritten
     was = NOTHING.get(column.kind) if was is None else was
-    return now if None in (was, made, now) else rebased(column, made, was, now)
+    return now if None in (was, made, now) else rebased(column, made, was, now, over=False)

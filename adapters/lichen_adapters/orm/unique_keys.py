@@ -7,6 +7,7 @@ this needs are in the table, and not mapped: a `select` of objects does not fetc
 
 from __future__ import annotations
 
+import functools
 import re
 import time
 from typing import Any
@@ -90,6 +91,17 @@ def claim(table: Table, *, inherited: bool, join: bool = False) -> None:
     table.info[JOIN] = join
 
 
+def refuse_late(table: Table) -> None:
+    """Raises `MappingError` for a unique key that a table got after its class was made: no merge would keep it."""
+    constraints = [one for one in table.constraints if isinstance(one, UniqueConstraint)]
+    indexes = [index for index in table.indexes if index.unique and SPACE not in index.columns]
+    for name in [*(one.name for one in constraints), *(one.name for one in indexes)]:
+        raise MappingError(
+            f"the unique key {name or 'without a name'} of table {table.name} was declared after its class",
+            hint="declare it in the class: by unique=True, or in __table_args__",
+        )
+
+
 def explain(context: ExceptionContext) -> None:
     """Say in words which key another row has, where the database names the column of the space. A `handle_error`."""
     error = context.sqlalchemy_exception
@@ -135,6 +147,17 @@ def _index(table: Table, name: str, names: tuple[str, ...]) -> None:
 def _space_of_new(context: DefaultExecutionContext) -> bytes | None:
     """The space of a new row; None for one whose statement does not say enough: the commit adds it."""
     table: Table = context.compiled.statement.table  # type: ignore[union-attr]  # an insert has been compiled
-    parameters = context.get_current_parameters()  # type: ignore[no-untyped-call]  # SQLAlchemy's own is untyped
     conn = context.root_connection
-    return conn.info[SPACE_OF](conn, table, parameters)  # type: ignore[no-any-return]  # it holds anything
+    value_of = functools.partial(_value_of, context)
+    return conn.info[SPACE_OF](conn, table, value_of)  # type: ignore[no-any-return]  # it holds anything
+
+
+def _value_of(context: DefaultExecutionContext, name: str) -> Any:
+    """What a new row has in a column, as far as its statement says.
+
+    SQLAlchemy's `get_current_parameters` fails for several rows of values where columns are named by attributes.
+    """
+    parameters: Any = context.current_parameters
+    column: Any = context.current_column
+    further = getattr(column, "_is_multiparam_column", False)  # it stands for one of a further row
+    return parameters.get(f"{name}_m{column.index + 1 if further else 0}", parameters.get(name))

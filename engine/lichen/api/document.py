@@ -158,6 +158,7 @@ class Document:
 
     async def saved(self) -> None:
         """Return when every transaction ended so far is on disk. Raises `StoreError` when that failed."""
+        self._engine.refuse_borrower()
         await self._opened.saved()
 
     async def look(self, look: Callable[[CrdtDocument], T]) -> T:
@@ -244,5 +245,6 @@ class Document:
 
     async def settled(self) -> None:
         """Return when everything here is saved, sealed and applied."""
+        self._engine.refuse_borrower()
         await asyncio.sleep(0)
         await self._opened.settled()

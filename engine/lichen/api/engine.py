@@ -386,6 +386,7 @@ class Engine:
 
     async def settled(self) -> None:
         """Return when everything in memory is saved, sealed and applied."""
+        self.refuse_borrower()
         await self._documents.settle()
 
     # Events

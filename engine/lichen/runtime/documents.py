@@ -112,6 +112,7 @@ class Documents:
         if document is not None and document.failure is None:
             self._use(document)
             return document
+        self._host.refuse_borrower()  # to load it may be to write
         loading = self._loading.get(doc)
         if loading is None:
             loading = self._begin_loading(doc, document)

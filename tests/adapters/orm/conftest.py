@@ -38,7 +38,10 @@ ALSO = (
     "test_many_rows",
     "test_past",
     "test_preparing",
+    "test_repairs",
     "test_tracker",
+    "test_tracking",
+    "test_types",
     "test_undo",
 )
 """Modules that take the same code on either; `LICHEN_POSTGRES=all` runs them on both too."""

@@ -1,6 +1,7 @@
-"""A device in PostgreSQL that is killed just before its n-th statement. Started by `test_postgres.py`.
+"""A device that is killed just before the n-th statement of its sessions. Started by tests beside this.
 
-Usage: dying.py URL N. It says `committed` after each transaction that was acknowledged.
+Usage: dying.py URL N, or PATH N for SQLite, where statements of triggers and of the driver count too. It says
+`committed` after each transaction that was acknowledged.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from lichen.ids import DeviceKey, Session
@@ -28,8 +30,11 @@ class Host:
 
     device = DeviceKey(hashlib.sha256(b"dying").digest())
 
-    def __init__(self, url: str) -> None:
-        self.store = Store(PostgresDatabase(make_url(url), lambda wrapped: (KEY, wrapped or b"wrapped")))
+    def __init__(self, where: str) -> None:
+        if "://" in where:
+            self.store = Store(PostgresDatabase(make_url(where), lambda wrapped: (KEY, wrapped or b"wrapped")))
+        else:
+            self.store = Store.open(Path(where), KEY)
 
     def expect_writer(self, session: Session) -> None:
         """Nothing is sealed here."""
@@ -52,8 +57,12 @@ def main() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         left -= 1
 
-    event.listen(sessions.database, "before_cursor_execute", count)
-    event.listen(sessions.database, "commit", count, insert=True)
+    if sessions.database.dialect.name == "sqlite":
+        sessions.database.dispose()
+        event.listen(sessions.database, "connect", lambda dbapi, _: dbapi.set_trace_callback(count))
+    else:
+        event.listen(sessions.database, "before_cursor_execute", count)
+        event.listen(sessions.database, "commit", count, insert=True)
     while True:
         with sessions.begin(SPACE) as session:
             session.add(User(name="ann", addresses=[Address(email="a@b")], marks=[Tag(name=f"tag {left}")]))

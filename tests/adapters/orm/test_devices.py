@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, seed, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from lichen.errors import NotFound
 from lichen_adapters.orm import (
+    AsyncSessions,
     Clash,
     Commit,
     Dispute,
@@ -25,9 +29,11 @@ from lichen_adapters.orm import (
     Joined,
     Misfit,
     conflicts,
+    journal_sqlite,
     last_commit,
     undo,
 )
+from lichen_adapters.orm.plan import SyncedTable
 from orm_devices import SPACE, Device
 from orm_models import Address, Draft, Mood, Tag, Topic, User, Visit, Word, user_tag, user_topic
 from sqlalchemy import delete, insert, select, text, update
@@ -37,7 +43,7 @@ from sqlalchemy.orm import Session
 EXAMPLES = int(os.environ.get("EXAMPLES") or 15)
 GIVEN = os.environ.get("SEED") or "1"  # the suite begins with the same examples each time; `make orm` takes others
 SEED = secrets.randbelow(2**32) if GIVEN == "random" else int(GIVEN)
-DEVICES = 3
+DEVICES = int(os.environ.get("DEVICES") or 3)
 who = st.integers(0, DEVICES - 1)
 which = st.integers(0, 5)
 names = st.sampled_from("abc")
@@ -370,6 +376,22 @@ class Work(RuleBasedStateMachine):
             if now["bio"] is not None:
                 assert sorted(wrote["bio"]) == sorted(now["bio"] + "z")
 
+    @rule(number=who, user=which, by=st.integers(1, 3), on_a_loop=st.booleans())
+    def change_at_once(self, number: int, user: int, by: int, on_a_loop: bool) -> None:
+        """Two threads, or two tasks of an event loop, change one row."""
+        device = self.devices[number]
+        with device.sessions() as session:
+            if (found := self.pick(session, user)) is None:
+                return
+            name, stars, steps = found.id, found.stars, len(found.steps)
+        if on_a_loop:
+            asyncio.run(change_in_tasks(device, name, by))
+        else:
+            with ThreadPoolExecutor(2) as threads:
+                list(threads.map(lambda _: change(device, name, by), range(2)))
+        now = device.rows()["user_account", name]
+        assert (now["stars"], len(now["steps"])) == (stars + 2 * by, steps + 2)
+
     @rule(one=who, other=which)
     def hear(self, one: int, other: int) -> None:
         if one != other % DEVICES:
@@ -430,9 +452,44 @@ class Work(RuleBasedStateMachine):
         assert all(device.rows() == self.devices[0].rows() for device in self.devices)
 
 
+def change(device: Device, name: uuid.UUID, by: int) -> None:
+    with device.sessions.begin() as session:
+        user = session.get_one(User, name)
+        user.stars += by
+        user.steps.append(by)
+
+
+async def change_in_tasks(device: Device, name: uuid.UUID, by: int) -> None:
+    sessions = AsyncSessions(device.sessions)
+
+    async def one() -> None:
+        async with sessions.begin() as session:
+            user = await session.get_one(User, name)
+            user.stars += by
+            user.steps.append(by)
+
+    await asyncio.gather(one(), one())
+    await sessions.close()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("event", ["INSERT", "UPDATE"])
+def test_with_one_trigger_missing_they_are_not(monkeypatch: pytest.MonkeyPatch, event: str) -> None:
+    made = journal_sqlite._triggers
+
+    def but_one(planned: SyncedTable) -> Iterable[tuple[str, str]]:
+        gone = f" AFTER {event}" if planned.name == "user_account" else "nothing"
+        return ((name, ddl) for name, ddl in made(planned) if gone not in ddl)
+
+    monkeypatch.setattr(journal_sqlite, "_triggers", but_one)
+    given = settings(max_examples=30, phases=[Phase.generate], report_multiple_bugs=False, database=None, deadline=None)
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(seed(1)(Work), settings=given)  # type: ignore[no-untyped-call]  # it has no types
+
+
 def test_rows_are_what_documents_say_after_any_work(database: str) -> None:
     quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
     examples = EXAMPLES if database == "sqlite" else max(1, EXAMPLES // 5)  # each makes a database for each device
     given = settings(max_examples=examples, stateful_step_count=25, suppress_health_check=quiet, database=None)
-    print(f"make orm EXAMPLES={EXAMPLES} SEED={SEED}")
+    print(f"make orm EXAMPLES={EXAMPLES} SEED={SEED} DEVICES={DEVICES}")
     run_state_machine_as_test(seed(SEED)(Work), settings=given)  # type: ignore[no-untyped-call]  # it has no types

@@ -178,13 +178,16 @@ async def test_the_engine_awaited_inside_a_written_session_is_an_error_and_no_de
         space = await engine.create_space("Family")
         note = await space.create({"body": Text("milk")})
         with sessions.begin(space) as session:
-            session.add(User(name="ann"))
+            session.add(user := User(name="ann"))
             session.flush()
             with pytest.raises(StoreError, match="has written and not ended"):
                 await space.create({"body": Text("eggs")})
             with pytest.raises(StoreError, match="has written and not ended"):
                 async with note.change() as crdt:
                     crdt["body"].append(" and eggs")
+            for waiting in (note.saved, note.settled, engine.settled, lambda: sessions.document(user)):
+                with pytest.raises(StoreError, match="has written and not ended"):
+                    await waiting()
         await note.saved()
         assert shown(sessions) == [("ann", None, 0, [])]
         assert str(note.doc["body"]) == "milk and eggs"
@@ -210,7 +213,7 @@ async def test_documents_that_are_no_rows_are_left_alone(tmp_path: Path) -> None
 
 
 WRITER = """
-import asyncio, sys
+import asyncio, os, signal, sys
 sys.path.insert(0, sys.argv[2])
 from lichen import Engine
 from lichen_adapters.orm import Sessions
@@ -221,7 +224,14 @@ async def main():
         sessions = Sessions(engine, Base)
         sessions.prepare()
         space = engine.spaces[0] if engine.spaces else await engine.create_space("Family")
-        number = 0
+        number, publish = 0, engine.written_elsewhere
+
+        def published(written):
+            if str(number) in sys.argv[3:]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            publish(written)
+
+        engine.written_elsewhere = published
         while True:
             with sessions.begin(space) as session:
                 session.add(User(name=f"user{number}", addresses=[Address(email="a@b")]))
@@ -244,6 +254,19 @@ async def test_what_was_committed_before_a_kill_is_there_and_is_sealed(tmp_path:
     async with device(tmp_path / "a.db") as (engine, sessions):
         names = {name for name, *_ in shown(sessions)}
         assert names >= {f"user{number}" for number in range(acknowledged + 1)}
+        with sessions() as session:
+            docs = [DocId(user.id.bytes) for user in session.scalars(select(User))]
+        for doc in docs:
+            await (await engine.document(doc)).settled()
+            assert await engine.count_sets(doc) == 1
+
+
+async def test_what_was_committed_and_not_published_before_a_kill_is_sealed(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WRITER, str(tmp_path / "a.db"), str(Path(__file__).parent), "2"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (-signal.SIGKILL, "0\n1\n"), done.stderr
+    async with device(tmp_path / "a.db") as (engine, sessions):
+        assert [name for name, *_ in shown(sessions)] == ["user0", "user1", "user2"]
         with sessions() as session:
             docs = [DocId(user.id.bytes) for user in session.scalars(select(User))]
         for doc in docs:

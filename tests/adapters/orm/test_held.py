@@ -64,6 +64,29 @@ def test_a_value_of_another_program_that_does_not_fit_holds_the_row(pair: tuple[
     one.check()
 
 
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("age", 1 << 63),
+        ("balance", "sNaN"),
+        ("tags", {"[" * 100_000: True}),
+        ("name", 7),
+        ("stars", "many"),
+    ],
+)
+def test_no_value_that_a_member_may_write_stops_a_merge(
+    pair: tuple[Device, Device, uuid.UUID], column: str, value: object
+) -> None:
+    one, other, name = pair
+    with one.sessions.begin(SPACE) as session:
+        session.add(User(name="ben"))
+    one.edit(name, lambda document: document.update({column: value}))
+    other.take_from(one)
+    for device in (one, other):
+        assert ("user_account", name) in device.held()
+        assert [row["name"] for (table, _), row in device.rows().items() if table == "user_account"] == ["ben"]
+
+
 def test_a_row_that_a_table_without_sync_points_at_stays_when_it_is_deleted_elsewhere(
     pair: tuple[Device, Device, uuid.UUID],
 ) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from lichen.errors import ConfigError, NotFound
-from lichen_adapters.orm import AsyncSessions, SessionMisuse, history, restore
+from lichen_adapters.orm import AsyncSessions, SessionMisuse, Synced, history, restore
 from orm_devices import SPACE, Device
 from orm_models import Address, Draft, User
 from sqlalchemy import select, update
+from sqlalchemy.orm import DeclarativeBase
 
 
 @pytest.fixture
@@ -94,6 +95,25 @@ def test_edits_of_other_programs_that_fit_no_column_and_have_no_time_are_told(pa
     with one.sessions() as session:
         newest = history(session, User, row=user.id)[0]
     assert (newest.happened, newest.values, newest.time, newest.device) == ("changed", {"name": "eve"}, None, None)
+
+
+def test_a_row_of_nothing_but_its_id_has_one_too(tmp_path: Path) -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Marker(Synced, Base):
+        __tablename__ = "marker"
+
+    device = Device(tmp_path, "device", Base)
+    with device.sessions.begin(SPACE) as session:
+        session.add(Marker())
+    with device.sessions.begin() as session:
+        marker = session.scalars(select(Marker)).one()
+        session.delete(marker)
+    with device.sessions() as session:
+        told = [(edit.happened, edit.values) for edit in history(session, Marker, row=marker.id)]
+    assert told == [("deleted", {}), ("created", {})]
+    device.stop()
 
 
 def test_what_has_no_history_is_refused(pair: tuple[Device, Device]) -> None:

@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import pytest
+from lichen.errors import ConfigError
 from lichen_adapters.orm import (
+    Dispute,
     DocId,
     EditedDeletion,
+    HeldRow,
     Kind,
     MappingError,
     Synced,
     SyncedDataclass,
     conflicts,
     synced_counter,
+    synced_list,
+    synced_set,
     synced_text,
 )
 from lichen_adapters.orm.plan import Plan
@@ -137,6 +142,8 @@ class Box(SyncedDataclass, Base, kw_only=True):
     label: Mapped[str]
     items: Mapped[list[Item]] = relationship(default_factory=list, cascade="all, delete-orphan")
     count: Mapped[int] = synced_counter()
+    colours: Mapped[set[str]] = synced_set(default_factory=set)
+    steps: Mapped[list[Any]] = synced_list(default_factory=list)
 
 
 class Item(SyncedDataclass, Base, part_of="box_id", kw_only=True):
@@ -383,3 +390,35 @@ def test_an_object_over_joined_tables_that_one_deleted_and_another_edited_return
             assert conflicts(session) == []
             (note,) = session.scalars(select(Doctor)).one().notes
             assert (type(note), note.due) == (Reminder, due)
+
+
+def test_columns_of_a_subclass_in_the_table_of_its_base_are_named_in_conflicts(pair: tuple[Device, Device]) -> None:
+    one, other = pair
+    with one.sessions.begin(SPACE) as session:
+        doctor = Doctor(name="ann", field="eyes")
+        session.add(doctor)
+        session.flush()
+        name = doctor.id
+    other.take_from(one)
+    for device, field in ((one, "ears"), (other, "feet")):
+        with device.sessions.begin() as session:
+            session.get_one(Doctor, name).field = field
+    other.take_from(one)
+    with other.sessions.begin() as session:
+        (conflict,) = conflicts(session)
+        assert isinstance(conflict, Dispute)
+        assert (conflict.column, {side.value for side in conflict.sides}) == ("field", {"ears", "feet"})
+        conflict.resolve("hands")
+    other.edit(name, lambda document: document.map(f"@person/{name.hex}").update(visits="many"))
+    with other.sessions.begin() as session:
+        (held,) = conflicts(session)
+        assert isinstance(held, HeldRow)
+        assert held.values["field"] == "hands"
+        with pytest.raises(ConfigError, match="Person has no column 'fields'"):
+            held.resolve(fields="x")
+        held.resolve(field="skin", visits=2)
+    one.take_from(other)
+    for device in pair:
+        with device.sessions() as session:
+            found = session.get_one(Doctor, name)
+            assert (found.field, found.visits) == ("skin", 2)

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
-from lichen_adapters.orm import DocId, MappingError, Sessions, Synced, local_column, synced_text
+from lichen_adapters.orm import DocId, MappingError, Sessions, Synced, local_column, synced_counter, synced_text
 from lichen_adapters.orm.plan import Plan
 from sqlalchemy import ForeignKey, Integer, Interval, LargeBinary, String, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -52,6 +52,12 @@ def test_a_reference_that_is_declared_as_a_number_is_refused(base: Any) -> None:
             __tablename__ = "draft"
             note_id: Mapped[Any] = mapped_column(Integer, ForeignKey("note.id"))
 
+    with pytest.raises(MappingError, match=r"Page\.next_id points"):
+
+        class Page(Synced, base):
+            __tablename__ = "page"
+            next_id: Mapped[int | None] = mapped_column(ForeignKey("page.id"))
+
 
 def test_a_reference_to_a_class_that_comes_later_is_refused_when_sessions_are_made(base: Any) -> None:
     class Draft(base):
@@ -80,6 +86,22 @@ def test_a_key_that_is_no_document_id_is_refused(base: Any) -> None:
         class Note(Synced, base):
             __tablename__ = "note"
             id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+
+
+def test_an_id_that_the_class_makes_itself_is_refused(base: Any) -> None:
+    with pytest.raises(MappingError, match="the key of the synced class Note is id, not the `id` of the mixin"):
+
+        class Note(Synced, base):
+            __tablename__ = "note"
+            id: Mapped[DocId] = mapped_column(primary_key=True, default=uuid.uuid4)
+
+
+def test_a_counter_of_anything_but_whole_numbers_is_refused(base: Any) -> None:
+    with pytest.raises(MappingError, match=r"column note\.stars is a counter of type Double\(\)"):
+
+        class Note(Synced, base):
+            __tablename__ = "note"
+            stars: Mapped[float] = synced_counter()
 
 
 def test_a_type_that_cannot_merge_is_refused_unless_it_stays_here(base: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lichen_adapters.orm import DocId, MappingError, Synced
+from lichen_adapters.orm import DocId, MappingError, SessionMisuse, Synced
 from lichen_adapters.orm.plan import Plan
 from lichen_crdt import Document
 from orm_devices import OTHER_SPACE, SPACE, Device
@@ -180,6 +180,30 @@ def test_a_part_without_cascade_in_the_database_goes_with_its_owner(tmp_path: Pa
         assert [table for table, _ in device.rows()] == ["note"]
         device.check()
         device.stop()
+
+
+def test_a_part_without_an_owner_is_refused(tmp_path: Path) -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Note(Synced, Base):
+        __tablename__ = "note"
+
+    class Line(Synced, Base, part_of="note_id"):
+        __tablename__ = "line"
+        note_id: Mapped[DocId | None] = mapped_column(ForeignKey("note.id"))
+
+    class Word(Synced, Base, part_of="line_id"):
+        __tablename__ = "word"
+        line_id: Mapped[DocId | None] = mapped_column(ForeignKey("line.id"))
+
+    device = Device(tmp_path, "device", Base)
+    for alone in (Line(), Word()):
+        wrong = pytest.raises(SessionMisuse, match="but is part of what that points at")
+        with wrong, device.sessions.begin(SPACE) as session:
+            session.add(alone)
+    assert device.rows() == {}
+    device.stop()
 
 
 def test_rows_of_a_table_that_would_be_parts_of_themselves_are_refused() -> None:

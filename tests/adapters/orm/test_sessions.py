@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +20,8 @@ from orm_models import Address, Base, Draft, User
 from sqlalchemy import create_engine, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
+
+DYING = Path(__file__).parent / "dying.py"
 
 
 @pytest.fixture
@@ -190,6 +195,64 @@ def test_what_a_savepoint_takes_back_is_in_no_document(device: Device) -> None:
     device.check()
 
 
+def test_a_select_that_locks_takes_the_turn_and_reads_the_newest(device: Device) -> None:
+    add(device, "ann")
+    with device.sessions() as one, device.sessions() as other:
+        user = one.scalars(select(User)).one()
+        device.edit(user.id, lambda document: document.update(name="eve"))
+        assert one.get(User, user.id, with_for_update=True, populate_existing=True) is user
+        assert user.name == "eve"
+        with pytest.raises(StoreError, match="has written and not ended"):
+            other.execute(update(User).values(name="other"))
+        user.name += "!"
+        one.commit()
+    assert names(device) == ["eve!"]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_who_writes_while_it_reads_in_parts_what_is_old_by_now_is_told_so(device: Device) -> None:
+    for name in ("ann", "ben", "eve"):
+        add(device, name)
+    with device.sessions() as session:
+        users = session.scalars(select(User).order_by(User.name).execution_options(yield_per=1))
+        next(users).name = "anna"
+        session.flush()
+        next(users).name = "benn"
+        session.commit()
+    assert names(device) == ["anna", "benn", "eve"]
+    with device.sessions() as session:
+        users = session.scalars(select(User).order_by(User.name).execution_options(yield_per=1))
+        user = next(users)
+        device.edit(user.id, lambda document: document.update(fullname="Anna"))
+        user.name = "lost"
+        with pytest.raises(SessionMisuse, match="while rows that it reads in parts are still to come"):
+            session.flush()
+    assert names(device) == ["anna", "benn", "eve"]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # for the other see test_postgres.py
+@pytest.mark.parametrize("statements", [0, 2, 30, 62, 90])
+def test_kill_9_between_any_two_statements_leaves_rows_and_documents_in_agreement(
+    device: Device, statements: int
+) -> None:
+    device.stop()
+    path = f"{Path(__file__).parent}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    done = subprocess.run(
+        [sys.executable, str(DYING), str(device._path), str(statements)],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": path},
+    )
+    assert done.returncode == -9, done.stderr
+    device.start()
+    device.check()
+    told = done.stdout.count(b"committed")
+    with device.sessions() as session:
+        users = session.scalars(select(User)).all()
+        found = len(users), sum(user.stars for user in users)
+    assert found in [((committed + 1) // 2, committed // 2) for committed in (told, told + 1)]
+
+
 def test_a_value_that_cannot_merge_stops_the_commit(device: Device) -> None:
     add(device, "ann")
     with device.sessions(SPACE) as session:
@@ -198,6 +261,17 @@ def test_a_value_that_cannot_merge_stops_the_commit(device: Device) -> None:
         with pytest.raises(Misfit, match="holds strings and whole numbers"):
             session.commit()
     assert names(device) == ["ann"]
+    device.check()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # the other refuses it by itself
+@pytest.mark.parametrize("wrong", ["fullname = x'00'", "stars = 'many'", "bio = x'00'", "steps = '{}'"])
+def test_a_value_of_another_type_which_sqlite_takes_stops_the_commit(device: Device, wrong: str) -> None:
+    add(device, "ann")
+    before = device.rows()
+    with pytest.raises(Misfit, match=f"{wrong.partition(' ')[0]}: .* is no "), device.sessions.begin() as session:
+        session.execute(text(f"UPDATE user_account SET {wrong}"))
+    assert device.rows() == before
     device.check()
 
 

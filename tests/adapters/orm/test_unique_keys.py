@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from lichen.ids import SpaceId
-from lichen_adapters.orm import DocId, MappingError, Synced, synced_text
+from lichen_adapters.orm import DocId, HeldRow, MappingError, Synced, conflicts, synced_text
+from lichen_adapters.orm.plan import Plan
 from lichen_adapters.orm.unique_keys import CLASH
 from lichen_adapters.orm.unique_keys import SPACE as COLUMN_OF_SPACE
 from orm_devices import OTHER_SPACE, SPACE, Device, exchange
@@ -192,6 +193,25 @@ def test_an_upsert_finds_the_row_that_stands(pair: tuple[Device, Device]) -> Non
     exchange(one, other)
 
 
+def test_an_upsert_of_several_rows_finds_those_that_stand(pair: tuple[Device, Device]) -> None:
+    """As SQLAlchemy's guide to the ORM has it: a list of values, columns that are named by attributes."""
+    one, other = pair
+    dialect = postgresql if Device.server is not None else sqlite
+    with one.sessions.begin(SPACE) as session:
+        for size in (1, 2):
+            tags = dialect.insert(Tag).values([{"name": "a", "size": size}, {"name": "b", "size": size + 2}])
+            whole = tags.on_conflict_do_update(index_elements=[Tag.name], set_={"size": tags.excluded.size})
+            found = session.scalars(whole.returning(Tag), execution_options={"populate_existing": True}).all()
+            assert sorted(tag.size for tag in found) == [size, size + 2]
+        owner = found[0]
+        for _ in range(2):
+            words = dialect.insert(Word).values([{"letters": one, "tag_id": owner.id} for one in "xy"])
+            session.execute(words.on_conflict_do_nothing(index_elements=[Word.letters]))
+        assert sorted(session.scalars(select(Word.letters))) == ["x", "y"]
+    other.take_from(one)
+    assert other.rows() == one.rows()
+
+
 def test_a_row_that_a_plain_statement_wrote_has_its_key_from_the_commit_on(pair: tuple[Device, Device]) -> None:
     one, other = pair
     tag = add(one, "todo", "a")
@@ -210,6 +230,26 @@ def test_a_row_that_a_plain_statement_wrote_has_its_key_from_the_commit_on(pair:
     exchange(one, other)
     with other.sessions() as session:
         assert session.scalar(select(func.count()).select_from(Word)) == 2
+
+
+def test_a_copy_of_a_part_that_two_devices_moved_apart_is_removed(pair: tuple[Device, Device]) -> None:
+    one, other = pair
+    for name, letters in (("a", ["x"]), ("b", []), ("c", [])):
+        add(one, name, *letters)
+    other.take_from(one)
+    for device, name in ((one, "b"), (other, "c")):
+        with device.sessions.begin() as session:
+            tag = session.scalars(select(Tag).where(Tag.name == name)).one()
+            session.scalars(select(Word)).one().tag = tag
+    exchange(one, other)
+    with one.sessions.begin() as session:
+        (conflict,) = conflicts(session)
+        assert isinstance(conflict, HeldRow)
+        conflict.remove()
+    other.take_from(one)
+    for device in pair:
+        assert device.held() == set()
+        assert [row["letters"] for (table, _), row in device.rows().items() if table == "word"] == ["x"]
 
 
 def test_the_flags_are_the_same_after_a_restart(pair: tuple[Device, Device]) -> None:
@@ -240,3 +280,17 @@ def test_a_unique_key_that_cannot_be_decided_after_a_merge_is_refused(kind: str)
                 "condition": (Index("ix", "word", unique=True, sqlite_where=text("word > 'b'")),),
                 "set": (UniqueConstraint("body", "word"),),
             }.get(kind, ())
+
+
+def test_a_unique_key_that_is_declared_after_its_class_is_refused() -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Note(Synced, Base):
+        __tablename__ = "note"
+        title: Mapped[str]
+
+    Plan(Base.metadata)
+    Index("titles", Note.title, unique=True)
+    with pytest.raises(MappingError, match="the unique key titles of table note was declared after its class"):
+        Plan(Base.metadata)

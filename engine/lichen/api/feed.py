@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from lichen.errors import LimitExceeded
@@ -40,9 +41,16 @@ class Feed(Generic[T]):
         self._closed = True
         self._something.set()
 
-    async def items(self, done: Callable[[], object]) -> AsyncGenerator[T, None]:
-        """Iterate until closed; `done` is called when the reader stops."""
+    def items(self, done: Callable[[], object]) -> AsyncGenerator[T, None]:
+        """Iterate until closed; `done` is called when the reader stops, also one that never began."""
+        items = self._items(done)
+        with suppress(StopIteration):  # it has come to its first yield: from here on its end is the end of its block
+            items.asend(None).send(None)
+        return items
+
+    async def _items(self, done: Callable[[], object]) -> AsyncGenerator[T, None]:
         try:
+            yield  # type: ignore[misc]  # to nobody
             while True:
                 while self._waiting:
                     yield self._waiting.popleft()

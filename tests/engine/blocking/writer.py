@@ -43,7 +43,8 @@ def raise_in_a_callback(_engine: object, note: object) -> None:
 
 def leave_a_block_open(_engine: object, note: object) -> None:
     """The interpreter ends within a block."""
-    note.change().__enter__()["n"] = -1  # type: ignore[attr-defined]  # a block that nobody ends
+    block = note.change()  # type: ignore[attr-defined]  # a note
+    block.__enter__()["n"] = -1
     sys.exit(3)
 
 

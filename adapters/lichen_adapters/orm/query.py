@@ -176,13 +176,14 @@ class Query:
         driver gives it.
         """
         assert isinstance(self._statement, Select)
-        entity = self._statement.column_descriptions[0]["entity"]
+        entity = self._statement.column_descriptions[0].get("entity")  # none where only tables are named
         key = self._key if entity is None else inspect(entity).get_property_by_column(self._key).class_attribute
         return [type_coerce(key, NullType()).label("lichen_key")]
 
     def _run(self, touched: set[uuid.UUID] | None) -> Rows[Any]:
         with self._sessions() as session:
             part = None if touched is None else self._fetch_part(session, touched)
+            session.expunge_all()  # what was loaded in vain would not be loaded again
             found = Reads()
             found.add(whole(self._given))
             with reading(session.connection(), found):
@@ -252,8 +253,10 @@ class Query:
         wanted = [key for key in keys if key in changed or key not in old]
         if len(wanted) > MOST_LOADED:
             return None
-        loaded = self._load(session, wanted)
-        if len(loaded) < len(wanted):  # some went meanwhile
+        more = Reads()
+        with reading(session.connection(), more):
+            loaded = self._load(session, wanted)
+        if len(loaded) < len(wanted) or not self._reads.cover(more):  # some went meanwhile, or led to other tables
             return None
         return keys, [loaded[key] if key in loaded else old[key] for key in keys]
 

@@ -10,17 +10,31 @@ from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Column, ColumnClause, Connection, Executable, Select, Table, TextClause, TextualSelect, Uuid
+from sqlalchemy import (
+    Column,
+    ColumnClause,
+    Connection,
+    Executable,
+    Select,
+    Table,
+    TextClause,
+    TextualSelect,
+    Uuid,
+    inspect,
+)
 from sqlalchemy.engine.interfaces import Compiled
 from sqlalchemy.sql import visitors
 from sqlalchemy.sql.elements import ClauseElement, Over
 from sqlalchemy.sql.functions import Function, FunctionElement
 from sqlalchemy.sql.selectable import FromClause, SelectBase, TableClause
+from sqlalchemy.sql.visitors import ExternallyTraversible
 
 from lichen_adapters.orm.feed import Changes
 
 _OF_ONE_ROW = frozenset(["abs", "coalesce", "ifnull", "instr", "length", "lower", "replace", "round", "trim", "upper"])
 """Functions that are known to be no aggregates."""
+_NO_TEXT = frozenset(["*", "1"])
+"""What SQLAlchemy writes itself, in `count(*)` and in `EXISTS (SELECT 1 ...)`."""
 
 
 @dataclass(slots=True)
@@ -38,6 +52,14 @@ class Reads:
             known = self.columns.setdefault(table, set())
             self.columns[table] = None if known is None or columns is None else known | columns
         self.times.update(other.times)
+
+    def cover(self, other: Reads) -> bool:
+        """Whether these are read too, with all of their columns, and in as many places."""
+        for table, columns in other.columns.items():
+            known = self.columns.get(table, set())
+            if known is not None and (columns is None or not columns <= known):
+                return False
+        return other.times <= self.times
 
     def touched(self, changes: Changes) -> dict[str, set[uuid.UUID] | None]:
         """Of each table that is read the rows whose change may show; None where that may be any row."""
@@ -110,7 +132,7 @@ def is_textual(statement: Executable) -> bool:
     """Whether a part of a statement is text, of which it is not known what it reads."""
     return any(
         isinstance(one, TextClause | TextualSelect)
-        or (isinstance(one, ColumnClause) and one.is_literal and one.name != "*")
+        or (isinstance(one, ColumnClause) and one.is_literal and one.name not in _NO_TEXT)
         for one in visitors.iterate(statement)  # type: ignore[arg-type]  # what is executed is such an element
     )
 
@@ -135,7 +157,15 @@ def keyed_table(statement: Executable) -> Table | None:
                 return None
         elif isinstance(element, FromClause | SelectBase) and not (element is statement or isinstance(element, Table)):
             return None  # another table has been seen among the froms, or the same is counted when it is read
-    return froms[0]
+    return None if any(isinstance(element, Over) for element in _computed(statement)) else froms[0]
+
+
+def _computed(statement: Select[Any]) -> Iterator[ExternallyTraversible]:
+    """What the classes of a statement give beside their columns, as by `column_property`."""
+    for found in statement.column_descriptions:
+        mapper = inspect(found["type"], raiseerr=False) if found.get("entity") is found["expr"] else None
+        for attribute in [] if mapper is None else mapper.column_attrs:
+            yield from visitors.iterate(attribute.expression)
 
 
 def _of_one_row(element: Over[Any] | FunctionElement[Any]) -> bool:

@@ -108,6 +108,8 @@ async def test_unchanged_rows_keep_their_object_and_all_are_detached(device: Dev
         (select(Address).options(joinedload(Address.user).load_only(User.bio)), {"bio": "b"}, {"stars": 1}),
         (select(Address).options(selectinload(Address.user)), {"stars": 1}, None),
         (select(User.name).union(select(User.bio)), {"bio": "b"}, {"stars": 1}),
+        (select(Address.email).where(Address.user.has(User.active)), {"active": False}, {"bio": "b"}),
+        (select(User.__table__.c.name), {"name": "ann2"}, {"stars": 1}),
     ],
 )
 def test_it_is_run_when_what_it_reads_is_touched_and_only_then(

@@ -1,0 +1,65 @@
+"""Live queries of classes that load others along, or compute: of them too only changed rows are loaded again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from lichen_adapters.orm import DocId, Rows, Synced
+from orm_devices import SPACE, Device
+from sqlalchemy import ForeignKey, func, select, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship
+from test_live import query
+
+
+class Shelves(DeclarativeBase):
+    """Classes that load others along, and compute."""
+
+
+class Shelf(Synced, Shelves):
+    __tablename__ = "shelf"
+    name: Mapped[str]
+
+
+class Book(Synced, Shelves):
+    __tablename__ = "book"
+    name: Mapped[str]
+    pages: Mapped[int] = mapped_column(default=0)
+    shelf_id: Mapped[DocId | None] = mapped_column(ForeignKey("shelf.id"))
+    shelf: Mapped[Shelf | None] = relationship(lazy="selectin")
+
+
+class Ranked(Book):
+    __mapper_args__: ClassVar = {
+        "properties": {"rank": column_property(func.row_number().over(order_by=Book.__table__.c.pages))}
+    }
+
+
+@pytest.fixture
+def shelves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Device]:
+    monkeypatch.setattr("lichen_adapters.orm.query.LEAST_KEPT", 1)
+    made = Device(tmp_path, "shelves", Shelves)
+    with made.sessions.begin(SPACE) as session:
+        session.add_all([Book(name="a", pages=1), Book(name="b", pages=2), Shelf(name="old")])
+    yield made
+    made.stop()
+
+
+def test_a_row_that_leads_to_another_table_only_later_is_level_with_that_too(shelves: Device) -> None:
+    made = query(shelves, select(Book).order_by(Book.name))
+    for work, shown in (
+        (update(Book).where(Book.name == "a").values(shelf_id=select(Shelf.id).scalar_subquery()), "old"),
+        (update(Shelf).values(name="new"), "new"),
+    ):
+        with shelves.sessions.begin() as session:
+            session.execute(work)
+        assert (made.next() or Rows())[0].shelf.name == shown
+
+
+def test_a_class_that_computes_over_all_rows_is_loaded_with_all(shelves: Device) -> None:
+    made = query(shelves, select(Ranked).order_by(Ranked.name))
+    with shelves.sessions.begin() as session:
+        session.execute(update(Book).where(Book.name == "a").values(pages=3))
+    assert [book.rank for book in made.next() or ()] == [2, 1]

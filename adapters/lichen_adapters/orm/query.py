@@ -30,6 +30,10 @@ LEAST_KEPT = 200
 """Where a result has so many rows, those that did not change are not loaded again."""
 MOST_LOADED = 500
 """Rows that are loaded by their keys; for more all are loaded."""
+MOST_ASTRAY = 10
+"""So often in a row the keys alone may come in another order before they are asked for no more: once it may be since
+something was committed of which nobody was told yet.
+"""
 
 
 class Factory(Protocol):
@@ -65,6 +69,7 @@ class Query:
         self._with_key = statement if self._key is None else self._adding_key()
         self._keys_alone = None if self._key is None else self._only_key()
         """What gives the keys of the rows, in order; None where that is not known."""
+        self._astray = 0
         self._wake: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._pending: Changes | None = None
@@ -248,8 +253,11 @@ class Query:
         if [key for key in keys if key in old and key not in changed] != [
             key for key in self._keys if key in present and key not in changed
         ]:
-            self._keys_alone = None
+            self._astray += 1
+            if self._astray == MOST_ASTRAY:
+                self._keys_alone = None
             return None
+        self._astray = 0
         wanted = [key for key in keys if key in changed or key not in old]
         if len(wanted) > MOST_LOADED:
             return None

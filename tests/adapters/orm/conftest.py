@@ -35,6 +35,7 @@ ALSO = (
     "test_joining",
     "test_joining_apart",
     "test_live",
+    "test_live_classes",
     "test_many_rows",
     "test_past",
     "test_preparing",

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 import pytest
 from lichen_adapters.orm import DocId, Rows, Synced
+from lichen_adapters.orm.feed import Changes
 from orm_devices import SPACE, Device
-from sqlalchemy import ForeignKey, func, select, update
+from sqlalchemy import ForeignKey, event, func, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship
 from test_live import query
 
@@ -63,3 +64,28 @@ def test_a_class_that_computes_over_all_rows_is_loaded_with_all(shelves: Device)
     with shelves.sessions.begin() as session:
         session.execute(update(Book).where(Book.name == "a").values(pages=3))
     assert [book.rank for book in made.next() or ()] == [2, 1]
+
+
+def test_what_was_not_told_yet_does_not_have_all_rows_loaded_from_then_on(
+    shelves: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shelves.sessions.begin(SPACE) as session:
+        session.add(Book(name="c"))
+    made, untold = query(shelves, select(Book).order_by(Book.name)), list[Changes]()
+    feed = shelves.sessions.feed
+
+    def rename(before: str, after: str) -> list[str]:
+        with shelves.sessions.begin() as session:
+            session.execute(update(Book).where(Book.name == before).values(name=after))
+        return [book.name for book in made.next() or ()]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(feed, "tell", untold.append)
+        assert rename("a", "x") == []
+    assert rename("c", "d") == ["b", "d", "x"]
+    feed.tell(untold[0])
+    assert made.next() is None
+    loaded: list[str] = []
+    event.listen(Book, "load", lambda book, _: loaded.append(book.name))
+    assert rename("b", "e") == ["d", "e", "x"]
+    assert loaded == ["e"]

@@ -17,7 +17,7 @@ from itertools import pairwise
 from typing import Any
 
 from lichen import Document
-from lichen.errors import AccessDenied, LichenError, LimitExceeded
+from lichen.errors import AccessDenied, LichenError, LimitExceeded, NotFound
 from lichen.runtime.document import Applied
 from lichen_crdt import ChangeInfo, CrdtError, Patch
 
@@ -106,9 +106,10 @@ class PageText:
 
     def access_changed(self) -> None:
         """Who may do what in its space may be other; a page that is affected is told."""
-        if self._writable is not None and self._writable != self._may_write():
-            self._writable = not self._writable
-            self._put({"writable": self._writable})
+        with suppress(NotFound):  # the space has left, which ends the page's text
+            if self._writable is not None and self._writable != self._may_write():
+                self._writable = not self._writable
+                self._put({"writable": self._writable})
 
     def _may_write(self) -> bool:
         try:

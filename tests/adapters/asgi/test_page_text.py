@@ -268,6 +268,16 @@ async def test_a_right_that_is_lost_or_gained_is_told(note: Document, monkeypatc
     await page.close()
 
 
+async def test_a_space_that_leaves_is_told_as_that_and_stops_nobody_who_watches_rights(note: Document) -> None:
+    page = Page(note)
+    await page.told()
+    await note._engine.leave(note.space)
+    page.text.access_changed()
+    with pytest.raises(NotFound, match="has left"):
+        await page.told()
+    await page.close()
+
+
 async def test_a_document_that_can_be_saved_no_longer_ends_its_page(note: Document) -> None:
     page = Page(note)
     await page.told()

@@ -174,7 +174,7 @@ def _of_one_row(element: Over[Any] | FunctionElement[Any]) -> bool:
 
 def _is_keyed(table: Table) -> bool:
     keys = list(table.primary_key)
-    return len(keys) == 1 and isinstance(keys[0].type, Uuid)
+    return len(keys) == 1 and isinstance(keys[0].type, Uuid) and keys[0].type.as_uuid
 
 
 def names_of(reads: Iterable[Any]) -> list[str]:

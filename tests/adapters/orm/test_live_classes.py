@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +11,7 @@ import pytest
 from lichen_adapters.orm import DocId, Rows, Synced
 from lichen_adapters.orm.feed import Changes
 from orm_devices import SPACE, Device
-from sqlalchemy import ForeignKey, event, func, select, update
+from sqlalchemy import ForeignKey, Uuid, event, func, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship
 from test_live import query
 
@@ -36,6 +37,14 @@ class Ranked(Book):
     __mapper_args__: ClassVar = {
         "properties": {"rank": column_property(func.row_number().over(order_by=Book.__table__.c.pages))}
     }
+
+
+class Visit(Shelves):
+    """Not synced, and its key is a text."""
+
+    __tablename__ = "visit"
+    id: Mapped[str] = mapped_column(Uuid(as_uuid=False), primary_key=True, default=lambda: str(uuid.uuid4()))
+    why: Mapped[str]
 
 
 @pytest.fixture
@@ -64,6 +73,18 @@ def test_a_class_that_computes_over_all_rows_is_loaded_with_all(shelves: Device)
     with shelves.sessions.begin() as session:
         session.execute(update(Book).where(Book.name == "a").values(pages=3))
     assert [book.rank for book in made.next() or ()] == [2, 1]
+
+
+def test_keys_may_be_texts_of_uuids(shelves: Device) -> None:
+    made = query(shelves, select(Visit).where(Visit.why < "c").order_by(Visit.why))
+    for why, shown in (("b", ["b"]), ("d", None), ("a", ["a", "b"])):
+        with shelves.sessions.begin() as session:
+            session.add(Visit(why=why))
+        rows = made.next()
+        assert (rows and [visit.why for visit in rows]) == shown
+    with shelves.sessions.begin() as session:
+        session.execute(update(Visit).where(Visit.why == "b").values(why="c"))
+    assert [visit.why for visit in made.next() or ()] == ["a"]
 
 
 def test_what_was_not_told_yet_does_not_have_all_rows_loaded_from_then_on(

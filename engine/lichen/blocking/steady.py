@@ -38,4 +38,5 @@ def _give_way() -> None:
     for thread in threading.enumerate():
         if thread.native_id is not None and thread.native_id != own:
             with suppress(ProcessLookupError):  # it has ended meanwhile
-                os.setpriority(os.PRIO_PROCESS, thread.native_id, priority)
+                if os.getpriority(os.PRIO_PROCESS, thread.native_id) < priority:  # else not all may change it
+                    os.setpriority(os.PRIO_PROCESS, thread.native_id, priority)

@@ -13,11 +13,16 @@ from lichen.blocking import Engine, steady
 
 with Engine.open(sys.argv[1]) as engine:
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    idle = threading.Thread(target=(end := threading.Event()).wait, daemon=True)
+    idle.start()
+    os.setpriority(os.PRIO_PROCESS, idle.native_id, 19)
     steady()
     steady()
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
-    others = [one for one in threading.enumerate() if one is not threading.current_thread()]
+    others = [one for one in threading.enumerate() if one not in (idle, threading.current_thread())]
     assert {os.getpriority(os.PRIO_PROCESS, one.native_id) for one in others} == {before + 5}, others
+    assert os.getpriority(os.PRIO_PROCESS, idle.native_id) == 19, "it gave way more before"
+    end.set()
     engine.create_space("Family").create({"title": "Notes"})
     assert gc.get_freeze_count() > 10_000 and sys.getswitchinterval() < 0.001
 """

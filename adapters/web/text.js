@@ -62,6 +62,7 @@ class Bound {
     const reset = ({ target }) => target === area.form && (area.defaultValue = area.value);
     for (const root of [window, area.getRootNode()]) on(root, "reset", reset);
     on(window, "beforeunload", (event) => this.saved || event.preventDefault(), this.saving);
+    area.autocomplete = "off"; // or a browser that goes back to the page puts back what stood there, as if it was typed
     area.value = "";
     this.lock(true);
     this.end = follow(url, this);

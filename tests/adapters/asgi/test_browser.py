@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from asgi_server import Program, running, served
+from asgi_server import PAGE, Program, running, served
 from playwright.async_api import Browser, BrowserContext, Page
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, StreamingResponse
 from starlette.routing import Route
 
 pytestmark = pytest.mark.browser
@@ -56,6 +57,35 @@ async def write(program: Program, at: int, removed: int, inserted: str) -> None:
     assert program.note is not None
     async with program.note.change() as doc:
         doc.text("body").splice(at, removed, inserted)
+
+
+async def test_what_a_browser_puts_back_into_a_page_is_not_taken_for_typing(browser: Browser, program: Program) -> None:
+    rest = asyncio.Event()
+
+    async def parts() -> AsyncIterator[str]:
+        yield PAGE.replace('type="module"', 'type="module" async')
+        await rest.wait()
+        yield "<p id=rest>"
+
+    @program.app.get("/slow")
+    def slow() -> StreamingResponse:
+        return StreamingResponse(parts(), media_type="text/html", headers={"Cache-Control": "no-store"})
+
+    page = await opened(browser, program)
+    rest.set()
+    await page.goto(f"{program.url}/slow")
+    await page.type("#notes", "oat ")
+    assert await saved(page) == "oat milk"
+    await page.goto("about:blank")
+    rest.clear()
+    await write(program, 0, 4, "")
+    await page.go_back(wait_until="commit")
+    await shows(page, "milk")
+    rest.set()
+    await page.wait_for_load_state()
+    await page.press("#notes", "Control+End")
+    await page.keyboard.type("!")
+    assert await saved(page) == program.body == "milk!"
 
 
 async def test_a_page_shows_rows_and_a_text_that_is_edited_on_both_sides(browser: Browser, program: Program) -> None:

@@ -43,7 +43,8 @@ class Bound {
     if (bound.has(area)) throw new Error("this textarea is bound already: close() it first");
     bound.add(area);
     Object.assign(this, { area, what, onError: guarded(onError), onState: guarded(onState) });
-    const on = (target, kind, call, until = this.typing) => target.addEventListener(kind, call, { signal: until.signal });
+    const on = (target, kind, call, { signal } = this.typing, capture = false) =>
+      target.addEventListener(kind, call, { signal, capture });
     on(area, "input", () => this.read());
     on(area, "compositionstart", () => (this.composing = true));
     on(area, "compositionend", () => this.composed());
@@ -60,7 +61,7 @@ class Bound {
     });
     // the form's reset comes after its event, and would empty the area for everybody
     const reset = ({ target }) => target === area.form && (area.defaultValue = area.value);
-    for (const root of [window, area.getRootNode()]) on(root, "reset", reset);
+    for (const root of [window, area.getRootNode()]) on(root, "reset", reset, this.typing, true);
     on(window, "beforeunload", (event) => this.saved || event.preventDefault(), this.saving);
     area.autocomplete = "off"; // or a browser that goes back to the page puts back what stood there, as if it was typed
     area.value = "";

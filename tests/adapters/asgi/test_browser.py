@@ -124,6 +124,7 @@ async def test_a_form_that_is_reset_leaves_its_text_alone(browser: Browser, prog
         const [form, area] = [document.createElement("form"), document.querySelector("#notes")];
         area.replaceWith(form);
         form.append(area);
+        form.onreset = (event) => event.stopPropagation();
         form.reset();
     }""")
     assert await page.input_value("#notes") == "milk"

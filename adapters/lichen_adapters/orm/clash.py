@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, bindparam, select, update
+from sqlalchemy import Connection, RowMapping, Select, and_, bindparam, or_, select, update
 
 from lichen_adapters.orm.claims import Claim, Key, keys_of
 from lichen_adapters.orm.errors import Misfit
@@ -71,6 +71,15 @@ class Clashes:
                 keys.setdefault(claim.space, set()).update(claim.keys)
         for space, shared in keys.items():
             self._settle(conn, planned, space, shared)
+        self._let_stand(conn, planned)
+
+    def _let_stand(self, conn: Connection, planned: SyncedTable) -> None:
+        """What has lost its last key to a null claims nothing, and stands back for nobody."""
+        c = planned.table.c
+        if all(any(c[name].nullable for name in names) for names in planned.unique):
+            keyless = and_(*(or_(*(c[name].is_(None) for name in names)) for names in planned.unique))
+            chosen = update(planned.table).where(c[CLASH], keyless)
+            conn.execute(chosen.values(kept(planned.table) | {CLASH: False}))
 
     def losers(self, conn: Connection, planned: SyncedTable, rows: Iterable[uuid.UUID]) -> list[uuid.UUID]:
         """Those of these rows that stand back, or are about to be joined to another."""

@@ -97,6 +97,29 @@ def test_a_row_stands_again_when_the_one_in_its_way_is_renamed_or_deleted(pair: 
         assert device.flagged() == set()
 
 
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_row_without_a_key_stands_back_for_nobody(tmp_path: Path, merged: bool) -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Book(Synced, Base):
+        __tablename__ = "book"
+        isbn: Mapped[str | None] = mapped_column(unique=True)
+
+    one, other = (Device(tmp_path, name, Base) for name in ("one", "other"))
+    for device in (one, other):
+        with device.sessions.begin(SPACE) as session:
+            session.add(Book(isbn="978"))
+    exchange(one, other)
+    ((_, back),) = one.flagged()
+    with (other if merged else one).sessions.begin() as session:
+        session.get_one(Book, back).isbn = None
+    exchange(one, other)
+    assert one.flagged() == other.flagged() == set()
+    for device in (one, other):
+        device.stop()
+
+
 def test_a_row_that_is_held_keeps_its_key(pair: tuple[Device, Device]) -> None:
     one, other = pair
     first, second = add(one, "todo"), add(other, "todo")

@@ -7,7 +7,7 @@ import random
 import pytest
 from crdt_branching import check_fork
 from crdt_forge import DELETE, MAKE_TEXT, SET, Change, Op, string
-from lichen_crdt import Counter, Document, MissingDependencies, Text, TextPatch, apply_patches, inspect
+from lichen_crdt import Counter, Document, ListDelete, MissingDependencies, Text, TextPatch, apply_patches, inspect
 from test_applying import ALICE, BOB, SIZE, concurrent, scribble
 
 Heads = tuple[bytes, ...]
@@ -148,6 +148,21 @@ def test_a_fork_has_the_past_of_its_heads_and_no_more() -> None:
             check_fork(doc, (one.hash, other.hash))
     check_fork(doc, ())
     check_fork(doc, doc.heads * 2)
+
+
+def test_a_difference_back_to_before_a_marked_text_takes_it_away() -> None:
+    doc = Document(actor=ALICE)
+    with doc.change():
+        doc["items"] = [1]
+    before = doc.heads
+    with doc.change():
+        doc["items"].append([Text("ab")])
+        doc["items"][1][0].mark(0, 1, "bold", True)
+    assert doc.diff(doc.heads, before) == [ListDelete(("items",), 1, 1)]
+    assert apply_patches(doc.to_py(rich=True), doc.diff(doc.heads, ()), rich=True) == {}
+    with doc.change():
+        doc["items"][1][0] = 2
+    check(doc, doc.heads, before)
 
 
 def test_a_fork_of_a_long_document_at_its_beginning() -> None:

@@ -13,7 +13,7 @@ use automerge::marks::Mark;
 use automerge::{Automerge, ChangeHash, ObjId, ObjType, Patch, PatchAction, Prop, ReadDoc, Value, ValueRef};
 
 use crate::elements::object;
-use crate::error::Result;
+use crate::error::{guard, Result};
 use crate::incoming::Incoming;
 use crate::patches::read_marks;
 use crate::spans::{self, places, Marks};
@@ -158,6 +158,14 @@ fn created(made: &[Patch]) -> HashSet<ObjId> {
 
 /// Where an object is, None if it does not show.
 pub fn path(doc: &Automerge, obj: &ObjId, at: &At) -> Result<Option<Vec<(ObjId, Prop)>>> {
+    match at.heads() {
+        None => visible_path(doc, obj, at),
+        // The crate panics where the list that an object lies in was not there yet.
+        Some(_) => Ok(guard(|| visible_path(doc, obj, at)).unwrap_or(None)),
+    }
+}
+
+fn visible_path(doc: &Automerge, obj: &ObjId, at: &At) -> Result<Option<Vec<(ObjId, Prop)>>> {
     let mut path = Vec::new();
     for parent in at.parents(doc, obj)? {
         if !parent.visible {

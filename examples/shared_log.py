@@ -106,12 +106,14 @@ class SharedLog(App[None]):
 
     async def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         async with self.writing.begin() as session:
-            (await session.get_one(Entry, self.query_one(LiveOptionList).row(event.option).id)).starred ^= True
+            if entry := await session.get(Entry, self.query_one(LiveOptionList).row(event.option).id):
+                entry.starred ^= True
 
     async def action_take_away(self) -> None:
-        if entry := self.query_one(LiveOptionList).highlighted_row:
+        if row := self.query_one(LiveOptionList).highlighted_row:
             async with self.writing.begin() as session:
-                await session.delete(await session.get_one(Entry, entry.id))
+                if entry := await session.get(Entry, row.id):  # else another device was faster
+                    await session.delete(entry)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool:
         return action != "invite" or self.space.role == Role.OWNER

@@ -35,6 +35,12 @@ def column_of(mapper: Mapper[Any], attribute: str) -> ColumnElement[Any]:
     raise ConfigError(f"{mapper.class_.__name__} has no column {attribute!r}", hint="name attributes that are columns")
 
 
+def was_used(row: Any) -> bool:
+    """Whether an object that was detached may not be as it was loaded: a session has had it, or it was written to."""
+    state = state_of(row)
+    return state is not None and (state.expired or state.modified)
+
+
 def same(one: Any, other: Any) -> bool:
     """Whether two rows hold the same: what is loaded of their objects, and of the objects that are loaded with them."""
     return _same(one, other, set())

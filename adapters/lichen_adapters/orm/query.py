@@ -19,7 +19,7 @@ from sqlalchemy.types import NullType
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.feed import Changes, Feed, both
 from lichen_adapters.orm.listing import Rows, difference
-from lichen_adapters.orm.objects import same, state_of
+from lichen_adapters.orm.objects import same, state_of, was_used
 from lichen_adapters.orm.reads import Reads, is_textual, keyed_table, names_of, reading, whole
 
 log = logging.getLogger("lichen.orm")
@@ -258,7 +258,7 @@ class Query:
                 self._keys_alone = None
             return None
         self._astray = 0
-        wanted = [key for key in keys if key in changed or key not in old]
+        wanted = [key for key in keys if key in changed or key not in old or was_used(old[key])]
         if len(wanted) > MOST_LOADED:
             return None
         more = Reads()

@@ -16,7 +16,7 @@ from typing import ClassVar
 from lichen import Document, Engine, Role, Space, Text, user_store
 from lichen_adapters.orm import AsyncSessions, Sessions, Synced
 from lichen_adapters.textual import LiveOptionList, SyncedTextArea, printable
-from sqlalchemy import select
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from textual import work
 from textual.app import App, ComposeResult
@@ -25,8 +25,7 @@ from textual.content import Content
 from textual.widgets import Footer, Input, Label, OptionList
 
 
-class Base(DeclarativeBase):
-    pass
+class Base(DeclarativeBase): ...
 
 
 class Entry(Synced, Base):
@@ -106,14 +105,13 @@ class SharedLog(App[None]):
 
     async def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         async with self.writing.begin() as session:
-            if entry := await session.get(Entry, self.query_one(LiveOptionList).row(event.option).id):
-                entry.starred ^= True
+            row = self.query_one(LiveOptionList).row(event.option)
+            await session.execute(update(Entry).where(Entry.id == row.id).values(starred=~Entry.starred))
 
     async def action_take_away(self) -> None:
         if row := self.query_one(LiveOptionList).highlighted_row:
             async with self.writing.begin() as session:
-                if entry := await session.get(Entry, row.id):  # else another device was faster
-                    await session.delete(entry)
+                await session.execute(delete(Entry).where(Entry.id == row.id))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool:
         return action != "invite" or self.space.role == Role.OWNER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import random
@@ -89,7 +90,14 @@ def test_ctrl_c_while_a_call_waits_cancels_it_and_the_engine_goes_on(open_engine
     engine = open_engine()
     note = engine.create_space("Family").create({"n": 0})
     main = threading.get_ident()
-    engine.call_soon(lambda: signal.pthread_kill(main, signal.SIGINT))
+
+    def interrupt() -> None:
+        if engine.asynchronous._feeds:  # it waits for events
+            signal.pthread_kill(main, signal.SIGINT)
+        else:
+            asyncio.get_running_loop().call_soon(interrupt)
+
+    engine.call_soon(interrupt)
     with pytest.raises(KeyboardInterrupt):
         engine.wait_for_document(note.space, b"x" * 16, 60)  # type: ignore[arg-type]  # an id of none
     with note.change() as doc:

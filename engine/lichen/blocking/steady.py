@@ -28,15 +28,14 @@ def steady() -> None:
     gc.freeze()
     gc.set_threshold(YOUNG, TIMES, RARELY)
     sys.setswitchinterval(SWITCH_S)
+    _give_way(threading.get_native_id())
+
+
+def _give_way(own: int) -> None:
     if sys.platform == "linux":
-        _give_way()
-
-
-def _give_way() -> None:
-    own = threading.get_native_id()
-    priority = min(os.getpriority(os.PRIO_PROCESS, own) + NICE, 19)
-    for thread in threading.enumerate():
-        if thread.native_id is not None and thread.native_id != own:
-            with suppress(ProcessLookupError):  # it has ended meanwhile
-                if os.getpriority(os.PRIO_PROCESS, thread.native_id) < priority:  # else not all may change it
-                    os.setpriority(os.PRIO_PROCESS, thread.native_id, priority)
+        priority = min(os.getpriority(os.PRIO_PROCESS, own) + NICE, 19)
+        for thread in threading.enumerate():
+            if thread.native_id is not None and thread.native_id != own:
+                with suppress(ProcessLookupError):  # it has ended meanwhile
+                    if os.getpriority(os.PRIO_PROCESS, thread.native_id) < priority:  # else not all may change it
+                        os.setpriority(os.PRIO_PROCESS, thread.native_id, priority)

@@ -6,10 +6,10 @@ It needs the extra `asgi`. How to use it: `docs/howto/asgi.md`.
 
 from __future__ import annotations
 
-try:
-    import starlette as _  # noqa: F401
-except ImportError as error:
-    raise ImportError("lichen_adapters.asgi needs Starlette: pip install 'lichen[asgi]'", name="starlette") from error
+from importlib.util import find_spec
+
+if find_spec("starlette") is None:
+    raise ImportError("lichen_adapters.asgi needs Starlette: pip install 'lichen[asgi]'", name="starlette")
 
 from lichen_adapters.asgi.errors import answer as answer
 from lichen_adapters.asgi.guard import Guard as Guard

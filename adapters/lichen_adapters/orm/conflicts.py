@@ -7,14 +7,14 @@ somebody may want to look at. Each is settled within the session, by its commit.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from lichen.ids import DeviceKey
 from lichen_crdt import Map
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Row, Table, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, class_mapper
 
@@ -212,49 +212,39 @@ def _clashes(session: Session) -> list[Clash]:
     return found
 
 
-def _held(session: Session) -> list[HeldRow]:
-    sessions = sessions_of(session)
-    conn = session.connection()
-    found = []
-    rows = conn.execute(select(held_rows)).all()
-    whole = {row.doc for row in rows if row.id == row.doc}
-    for row in rows:
+def _noted(session: Session, notes: Table, doc: str = "doc") -> Iterator[tuple[Row[Any], type[Any], dict[str, Any]]]:
+    """What is noted of rows, with the class of each, and its values in the document that the column `doc` names."""
+    sessions, conn = sessions_of(session), session.connection()
+    for row in conn.execute(select(notes)).all():
         planned = sessions.plan.tables.get(row.table_name)
-        content = None if planned is None else content_of(read_document(conn, row.doc), planned, row.id)
-        if planned is not None and content is not None and (row.id == row.doc or row.doc not in whole):
+        content = None if planned is None else content_of(read_document(conn, getattr(row, doc)), planned, row.id)
+        if planned is not None and content is not None:
             cls = sessions.classes[planned.table]
-            found.append(
-                HeldRow(cls, row.id, row.reason, _attributes(cls, fitting(planned, content)), row.doc, session)
-            )
-    return found
+            yield row, cls, _attributes(cls, fitting(planned, content))
+
+
+def _held(session: Session) -> list[HeldRow]:
+    of_whole = select(held_rows.c.doc).where(held_rows.c.id == held_rows.c.doc)
+    whole = set(session.connection().scalars(of_whole))
+    return [
+        HeldRow(cls, row.id, row.reason, values, row.doc, session)
+        for row, cls, values in _noted(session, held_rows)
+        if row.id == row.doc or row.doc not in whole
+    ]
 
 
 def _repaired(session: Session) -> list[Repaired]:
-    sessions = sessions_of(session)
-    conn = session.connection()
-    found = []
-    for noted in conn.execute(select(repaired_rows)).all():
-        planned = sessions.plan.tables.get(noted.table_name)
-        content = None if planned is None else content_of(read_document(conn, noted.doc), planned, noted.id)
-        if planned is not None and content is not None:
-            cls = sessions.classes[planned.table]
-            values = _attributes(cls, fitting(planned, content))
-            found.append(Repaired(session.get(cls, noted.id), noted.reason, values, noted.doc, session))
-    return found
+    return [
+        Repaired(session.get(cls, row.id), row.reason, values, row.doc, session)
+        for row, cls, values in _noted(session, repaired_rows)
+    ]
 
 
 def _joined(session: Session) -> list[Joined]:
-    sessions = sessions_of(session)
-    conn = session.connection()
-    found = []
-    for row in conn.execute(select(joined_rows)).all():
-        planned = sessions.plan.tables.get(row.table_name)
-        content = None if planned is None else content_of(read_document(conn, row.id), planned, row.id)
-        if planned is not None and content is not None:
-            cls = sessions.classes[planned.table]
-            values = _attributes(cls, fitting(planned, content))
-            found.append(Joined(session.get(cls, row.seen_as), cls, row.id, values, session))
-    return found
+    return [
+        Joined(session.get(cls, row.seen_as), cls, row.id, values, session)
+        for row, cls, values in _noted(session, joined_rows, doc="id")
+    ]
 
 
 def _disputes(session: Session) -> list[Dispute | EditedDeletion]:

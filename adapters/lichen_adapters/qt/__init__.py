@@ -5,10 +5,10 @@ It needs the extra `lichen[qt]`, which is PySide6. How to use it: `docs/howto/qt
 
 from __future__ import annotations
 
-try:
-    import PySide6 as _  # noqa: F401
-except ImportError as error:
-    raise ImportError("lichen_adapters.qt needs PySide6: pip install 'lichen[qt]'", name="PySide6") from error
+from importlib.util import find_spec
+
+if find_spec("PySide6") is None:
+    raise ImportError("lichen_adapters.qt needs PySide6: pip install 'lichen[qt]'", name="PySide6")
 
 from lichen_adapters.qt.following import ROW as ROW
 from lichen_adapters.qt.following import Column as Column

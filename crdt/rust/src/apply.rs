@@ -26,6 +26,10 @@ pub const HELD_CHANGES: usize = 128;
 /// Most operations that are replayed while holding a larger document: some milliseconds.
 const HELD_OPERATIONS: u64 = 256;
 
+/// Operations of a document that the crate's own way goes over in the time of one replay, and that a copy takes with it.
+const APPLIED: u64 = 70;
+const COPIED: u64 = 1_250;
+
 /// How changes are to be applied.
 #[derive(Clone, Copy)]
 pub struct How {
@@ -195,8 +199,10 @@ pub fn replay(document: &mut Document, incoming: &Incoming, report: &mut Report)
 /// invalid the document must be built again: so batches are replayed only as long as none did.
 pub fn can_begin(document: &mut Document, changes: &[Incoming]) -> Result<bool> {
     let trusted = changes.len() == 1 || !document.trust.is_careful();
-    let most = 8 + document.idle()?.stats().num_ops / 70;
-    let Some(first) = changes.first().filter(|_| trusted && (changes.len() as u64) < most) else {
+    let operations = document.idle()?.stats().num_ops;
+    let first_ones = changes.iter().filter(|incoming| incoming.change.seq() == 1).count() as u64;
+    let cost = changes.len() as u64 + first_ones * (operations / COPIED);
+    let Some(first) = changes.first().filter(|_| trusted && cost < 8 + operations / APPLIED) else {
         return Ok(false);
     };
     is_next(document, &first.change)

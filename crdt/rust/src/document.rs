@@ -54,7 +54,7 @@ pub enum State {
 /// An open transaction.
 pub struct Writing {
     pub open: Open,
-    before: Vec<ChangeHash>,
+    before: Before,
     /// Of the first change that it makes; those that follow share actor, time and message.
     heading: Heading,
     /// The first edit, if it was one that is understood.
@@ -62,6 +62,28 @@ pub struct Writing {
     done: Vec<Done>,
     /// The texts that were marked.
     marked: BTreeSet<ObjId>,
+}
+
+/// The document as it was before a transaction.
+struct Before {
+    heads: Vec<ChangeHash>,
+    kept: Option<Box<Automerge>>,
+}
+
+impl Before {
+    /// Where the first transaction of an actor comes to nothing, the crate (0.12.0) takes the actor out of the document,
+    /// but not out of its index of marks, whose ids from then on are those of others: so a copy is put in its place.
+    fn new(doc: &Automerge, seq: u64) -> Self {
+        Before { heads: doc.get_heads(), kept: (seq == 1).then(|| Box::new(doc.clone())) }
+    }
+
+    /// Take back what was committed since.
+    fn restore(self, doc: &Automerge, actor: ActorId) -> Result<Automerge> {
+        match self.kept {
+            Some(kept) => Ok(*kept),
+            None => Ok(cut::fork_at(doc, &self.heads)?.with_actor(actor)),
+        }
+    }
 }
 
 /// Run an expression on the document for reading, in a transaction or not.
@@ -228,7 +250,7 @@ impl Document {
         let State::Idle(doc) = std::mem::replace(&mut self.state, State::Damaged) else {
             return Err(damaged());
         };
-        let before = doc.get_heads();
+        let before = Before::new(&doc, heading.seq);
         let log = if patches { PatchLog::active() } else { PatchLog::inactive() };
         let open = Open::new(doc, log)?;
         let (done, marked) = (Vec::new(), BTreeSet::new());
@@ -255,16 +277,20 @@ impl Document {
 
     /// End the transaction, or take it back when a change of it has more than `most` bytes.
     pub fn commit(&mut self, most: Option<usize>) -> Result<(Vec<Done>, Vec<Seen>)> {
-        let Writing { open, before, heading, keystroke, mut done, marked } = self.take_writing()?;
+        let Writing { open, mut before, heading, keystroke, mut done, marked } = self.take_writing()?;
         let (doc, mut log) = self.end(open, &heading, keystroke, &mut done)?;
+        if let Some(kept) = before.kept.take_if(|_| done.is_empty()) {
+            self.state = State::Idle(kept);
+            return Ok(Default::default());
+        }
         let largest = done.iter().map(|(_, bytes)| bytes.len()).max().unwrap_or(0);
         if let Some(most) = most.filter(|most| largest > *most) {
-            self.replace(cut::fork_at(&doc, &before)?.with_actor(heading.actor));
+            self.replace(before.restore(&doc, heading.actor)?);
             let why = format!("a change of {largest} bytes is larger than {most}: it was taken back");
             return Err(Error::Overflow(why));
         }
         let mut seen = Vec::new();
-        let made = versions::step(&doc, &before, doc.make_patches(&mut log), &marked);
+        let made = versions::step(&doc, &before.heads, doc.make_patches(&mut log), &marked);
         let read = made.and_then(|made| patches::read(&doc, made, &mut seen));
         self.state = State::Idle(doc);
         read?;
@@ -309,9 +335,9 @@ impl Document {
         self.hint.clear();
         self.mirror.forget();
         if done.is_empty() {
-            self.state = State::Idle(doc);
+            self.state = State::Idle(before.kept.unwrap_or(doc));
         } else {
-            self.replace(cut::fork_at(&doc, &before)?.with_actor(heading.actor));
+            self.replace(before.restore(&doc, heading.actor)?);
         }
         Ok(())
     }

@@ -102,6 +102,11 @@ impl Graph {
         Ok(())
     }
 
+    /// Whether an actor is named that has written nothing.
+    pub fn has_idle_actors(&self) -> bool {
+        self.by_actor.iter().any(Vec::is_empty)
+    }
+
     /// Take note that one operation refers to another, which must lie in its past.
     pub fn refer(&mut self, from: Id, to: Id) -> Result<()> {
         if to >= from {

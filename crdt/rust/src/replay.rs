@@ -44,6 +44,8 @@ pub fn replay(document: &mut Document, change: &Change, made: Option<&mut Vec<Pa
     }
     let mut hint = std::mem::take(&mut document.hint);
     let doc = document.idle()?;
+    // See `Before`: taking back the first transaction of an actor damages the document.
+    let kept = (change.seq() == 1).then(|| doc.clone());
     let own = doc.get_actor().clone();
     doc.set_actor(change.actor_id().clone());
     let done = guard(|| run(doc, change, &mut hint, made));
@@ -56,7 +58,12 @@ pub fn replay(document: &mut Document, change: &Change, made: Option<&mut Vec<Pa
             document.caret.forget();
             Ok(Outcome::Done)
         }
-        Ok(None) => Ok(Outcome::NotPossible),
+        Ok(None) => {
+            if let Some(kept) = kept {
+                document.state = State::Idle(Box::new(kept));
+            }
+            Ok(Outcome::NotPossible)
+        }
         Ok(Some(_)) | Err(_) => Ok(Outcome::Mismatch),
     }
 }

@@ -83,7 +83,7 @@ module: setup ## Build the module of web pages (adapters/web) into the adapter, 
 bench: setup ## Benchmarks (ARGS="NAME --json --quick")
 	@$(BIN)/python tests/bench/run.py $(ARGS)
 
-fuzz: setup ## Fuzz with hostile bytes (TARGET=load|apply|cursor|patch SECONDS=600)
+fuzz: setup ## Fuzz with hostile bytes (TARGET=load|apply|cursor|patch|branches|record|undo SECONDS=600)
 	@$(BIN)/python tests/fuzz/run.py $(TARGET) $(SECONDS)
 
 docs: setup ## Build the documentation into site/

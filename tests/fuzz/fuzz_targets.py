@@ -8,6 +8,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+import fuzz_above
 from crdt_format import Malformed, join, split
 from fuzz_mutations import mutate
 from fuzz_seeds import base_of, replicas
@@ -146,6 +147,8 @@ def _numbered(data: bytes) -> tuple[int, list[bytes]]:
 
 def fresh(target: str, rng: Random) -> bytes:
     """An honest input of a target."""
+    if target in fuzz_above.TARGETS:
+        return fuzz_above.FRESH[target](rng)
     number = rng.randrange(SEEDS)
     doc = replicas(number)[0]
     behind, changes = base_of(number)
@@ -161,9 +164,17 @@ def fresh(target: str, rng: Random) -> bytes:
 
 def mutated(target: str, data: bytes, rng: Random) -> bytes:
     """Another input of a target."""
+    if target in fuzz_above.TARGETS:
+        return fuzz_above.altered(target, data, rng)
     if target == "load":
         return mutate(data, rng)
     return data[:1] + mutate(data[1:], rng)
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {"load": load, "apply": apply, "cursor": cursor, "patch": patch}
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "load": load,
+    "apply": apply,
+    "cursor": cursor,
+    "patch": patch,
+    **fuzz_above.TARGETS,
+}

@@ -25,7 +25,7 @@ MOST_MEMORY_MB = 1024
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("target", choices=["load", "apply", "cursor", "patch"])
+    parser.add_argument("target", choices=["load", "apply", "cursor", "patch", "branches", "record", "undo"])
     parser.add_argument("seconds", type=int)
     parser.add_argument("--seed", type=int, default=0, help="0: of the clock")
     options = parser.parse_args()

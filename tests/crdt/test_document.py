@@ -7,28 +7,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from crdt_example import filled
 from lichen_crdt import (
-    Counter,
     Document,
     InvalidChange,
     InvalidDocument,
     MissingDependencies,
-    NoTransaction,
-    Text,
-    TransactionOpen,
     Unknown,
     inspect,
 )
-
-
-def filled() -> Document:
-    doc = Document(actor="01" * 16)
-    with doc.change("begin", time=7):
-        doc["title"] = "Groceries"
-        doc["body"] = Text("milk, eggs")
-        doc["votes"] = Counter(3)
-        doc["items"] = [1, {"deep": ["x", None]}, True]
-    return doc
 
 
 def test_nested_plain_data_goes_in_and_comes_out() -> None:
@@ -131,81 +118,6 @@ def test_a_list_is_a_mutable_sequence() -> None:
             items[index]
 
 
-def test_a_text_is_edited_in_code_points() -> None:
-    doc = Document()
-    with doc.change():
-        doc["body"] = Text("a🥚c")
-        body = doc.text("body")
-        body.insert(2, "b")
-        body.append("d")
-        body.delete(0)
-        body[-1] = "D"
-    assert body == "🥚bcD"
-    assert len(body) == 4
-    assert body[1:3] == "bc"
-    assert body.index_to_utf16(1) == 2
-    assert [body.utf16_to_index(i) for i in range(6)] == [0, 0, 1, 2, 3, 4]
-    assert (body.index_to_utf16(-1), body.utf16_to_index(-1), Text("🥚b").index_to_utf16(2)) == (4, 3, 3)
-    for wrong in (body.index_to_utf16, body.utf16_to_index, Text("abcde").index_to_utf16, Text("abcde").utf16_to_index):
-        for position in (6, -6):
-            with pytest.raises(IndexError):
-                wrong(position)
-
-
-def test_text_positions_out_of_range_change_nothing() -> None:
-    doc = filled()
-    body = doc.text("body")
-    for index, count in ((11, 0), (0, 11), (5, 6), (-11, 0)):
-        with pytest.raises(IndexError), doc.change():
-            body.splice(index, count, "x")
-    assert body == "milk, eggs"
-
-
-@pytest.mark.parametrize("inside", [True, False])
-def test_a_position_too_far_before_the_end_is_out_of_range(inside: bool) -> None:
-    doc = Document()
-    with doc.change():
-        doc["t"] = Text("abc")
-        text = doc.text("t") if inside else Text("abc")
-        del text[-1]
-        text[-2] = "x"
-        edits: list[Any] = [
-            lambda: text.__delitem__(-3),
-            lambda: text.__setitem__(-4, "y"),
-            lambda: text.splice(-3, 1),
-            *(lambda unit=unit: unit.splice(-3, 1) for unit in (text.utf16, text.utf8, text.graphemes)),
-        ]
-        for edit in edits:
-            with pytest.raises(IndexError):
-                edit()
-        with pytest.raises(TypeError):
-            text["a"] = "b"  # type: ignore[index]
-    assert text == "xb"
-
-
-def test_a_text_outside_a_document_is_edited_alike() -> None:
-    text = Text("milk")
-    text.append(", eggs")
-    text.delete(0, 2)
-    text[0] = "L"
-    assert text == "Lk, eggs"
-    assert text.replace("g", "G") == 2
-    assert str(text) == "Lk, eGGs"
-    with pytest.raises(IndexError):
-        text.insert(99, "x")
-
-
-def test_updating_a_text_keeps_what_others_insert() -> None:
-    doc = filled()
-    other = doc.fork()
-    with doc.change():
-        doc.text("body").update("milk, two eggs")
-    with other.change():
-        other.text("body").insert(0, "more ")
-    doc.merge(other)
-    assert doc["body"] == "more milk, two eggs"
-
-
 def test_concurrent_increments_add_up() -> None:
     doc = filled()
     other = doc.fork()
@@ -237,101 +149,6 @@ def test_concurrent_values_of_one_key_are_a_conflict() -> None:
     assert {conflict.actor for conflict in doc.conflicts("title")} == {doc.actor, other.actor}
     assert doc["title"] == doc.conflicts("title")[-1].value
     assert any(getattr(patch, "conflict", False) for patch in patches) or doc["title"] == "A"
-
-
-def test_an_exception_takes_the_transaction_back() -> None:
-    doc = filled()
-    before, heads = doc.save(), doc.heads
-    tx = doc.change()
-
-    def write_and_fail() -> None:
-        with tx:
-            doc["title"] = "other"
-            doc.text("body").append("!")
-            assert doc["title"] == "other"
-            raise LookupError
-
-    with pytest.raises(LookupError):
-        write_and_fail()
-    assert doc.save() == before
-    assert doc.heads == heads
-    assert tx.hash is None
-
-
-def test_a_transaction_that_writes_nothing_makes_no_change() -> None:
-    doc = filled()
-    heads = doc.heads
-    with doc.change() as tx:
-        pass
-    assert (tx.hash, tx.bytes, tx.changes) == (None, None, [])
-    assert doc.heads == heads
-
-
-def test_writing_outside_a_transaction_is_refused() -> None:
-    doc = filled()
-    with pytest.raises(NoTransaction):
-        doc["title"] = "x"
-    with pytest.raises(NoTransaction):
-        doc.text("body").append("x")
-
-
-def test_nesting_and_applying_inside_a_transaction_are_refused() -> None:
-    doc, other = filled(), Document()
-    with other.change() as tx:
-        other["x"] = 1
-    assert tx.bytes is not None
-    with doc.change():
-        for call in (doc.change().__enter__, doc.save, lambda: doc.apply_changes([tx.bytes or b""]), doc.fork):
-            with pytest.raises(TransactionOpen):
-                call()
-        doc["title"] = "still open"
-    assert doc["title"] == "still open"
-
-
-def test_a_change_says_who_when_and_why() -> None:
-    doc = Document(actor=b"\x05" * 16)
-    with doc.change("first", time=1_700_000_000) as tx:
-        doc["a"] = [1, 2]
-    assert tx.bytes is not None
-    info = inspect(tx.bytes)
-    assert info.actor == b"\x05" * 16
-    assert (info.seq, info.start_op, info.operations) == (1, 1, 3)
-    assert (info.deps, info.time, info.message) == ((), 1_700_000_000, "first")
-    assert info.hash == tx.hash == doc.heads[0]
-    assert info.size == len(tx.bytes)
-
-
-def test_a_transaction_beyond_the_limit_becomes_several_changes() -> None:
-    doc = filled()
-    with doc.change("big") as tx:
-        doc["body"] = Text("x" * 100_000)
-        doc.text("body").splice(10, 70_000, "y" * 70_000)
-        doc["rows"] = [{"n": n} for n in range(40_000)]
-    assert len(tx.changes) > 3
-    assert all(inspect(data).operations <= 65_536 for _, data in tx.changes)
-    assert doc["body"] == "x" * 10 + "y" * 70_000 + "x" * 29_990
-    assert len(doc["rows"]) == 40_000
-    other = filled()
-    other.apply_changes(reversed([data for _, data in tx.changes]))
-    assert other == doc
-
-
-def test_a_large_transaction_is_taken_back_whole() -> None:
-    doc = filled()
-    before = doc.save()
-
-    def write_and_fail() -> None:
-        with doc.change():
-            doc.text("body").append("x" * 70_000)
-            raise LookupError
-
-    with pytest.raises(LookupError):
-        write_and_fail()
-    assert doc.save() == before
-    assert doc.actor == b"\x01" * 16
-    with doc.change():
-        doc["title"] = "goes on"
-    assert Document.load(doc.save()) == doc
 
 
 def test_saves_load_and_append() -> None:
@@ -465,25 +282,3 @@ def test_a_fork_goes_its_own_way_until_merged() -> None:
     doc.merge(other)
     assert doc == other
     assert doc.heads == other.heads
-
-
-def test_cursors_stay_with_their_character() -> None:
-    doc = filled()
-    body = doc.text("body")
-    cursor, end = body.cursor(6), body.cursor(len(body))
-    with doc.change():
-        body.insert(0, "bread, ")
-    assert body[body.position(cursor) :] == "eggs"
-    with doc.change():
-        body.delete(body.position(cursor), 2)
-    assert body[body.position(cursor) :] == "gs"
-    assert body.position(end) == len(body)
-
-
-def test_a_cursor_before_moves_to_the_left() -> None:
-    doc = filled()
-    body = doc.text("body")
-    cursor = body.cursor(6, before=True)
-    with doc.change():
-        body.delete(6)
-    assert body.position(cursor) == 5

@@ -1,4 +1,4 @@
-"""What may go wrong around a transaction."""
+"""Transactions: what they make, what they refuse, and what may go wrong around them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,103 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from lichen_crdt import Document, NoTransaction, Text, TransactionError, TransactionOpen
+from crdt_example import filled
+from lichen_crdt import Document, NoTransaction, Text, TransactionError, TransactionOpen, inspect
+
+
+def test_an_exception_takes_the_transaction_back() -> None:
+    doc = filled()
+    before, heads = doc.save(), doc.heads
+    tx = doc.change()
+
+    def write_and_fail() -> None:
+        with tx:
+            doc["title"] = "other"
+            doc.text("body").append("!")
+            assert doc["title"] == "other"
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        write_and_fail()
+    assert doc.save() == before
+    assert doc.heads == heads
+    assert tx.hash is None
+
+
+def test_a_transaction_that_writes_nothing_makes_no_change() -> None:
+    doc = filled()
+    heads = doc.heads
+    with doc.change() as tx:
+        pass
+    assert (tx.hash, tx.bytes, tx.changes) == (None, None, [])
+    assert doc.heads == heads
+
+
+def test_writing_outside_a_transaction_is_refused() -> None:
+    doc = filled()
+    with pytest.raises(NoTransaction):
+        doc["title"] = "x"
+    with pytest.raises(NoTransaction):
+        doc.text("body").append("x")
+
+
+def test_nesting_and_applying_inside_a_transaction_are_refused() -> None:
+    doc, other = filled(), Document()
+    with other.change() as tx:
+        other["x"] = 1
+    assert tx.bytes is not None
+    with doc.change():
+        for call in (doc.change().__enter__, doc.save, lambda: doc.apply_changes([tx.bytes or b""]), doc.fork):
+            with pytest.raises(TransactionOpen):
+                call()
+        doc["title"] = "still open"
+    assert doc["title"] == "still open"
+
+
+def test_a_change_says_who_when_and_why() -> None:
+    doc = Document(actor=b"\x05" * 16)
+    with doc.change("first", time=1_700_000_000) as tx:
+        doc["a"] = [1, 2]
+    assert tx.bytes is not None
+    info = inspect(tx.bytes)
+    assert info.actor == b"\x05" * 16
+    assert (info.seq, info.start_op, info.operations) == (1, 1, 3)
+    assert (info.deps, info.time, info.message) == ((), 1_700_000_000, "first")
+    assert info.hash == tx.hash == doc.heads[0]
+    assert info.size == len(tx.bytes)
+
+
+def test_a_transaction_beyond_the_limit_becomes_several_changes() -> None:
+    doc = filled()
+    with doc.change("big") as tx:
+        doc["body"] = Text("x" * 100_000)
+        doc.text("body").splice(10, 70_000, "y" * 70_000)
+        doc["rows"] = [{"n": n} for n in range(40_000)]
+    assert len(tx.changes) > 3
+    assert all(inspect(data).operations <= 65_536 for _, data in tx.changes)
+    assert doc["body"] == "x" * 10 + "y" * 70_000 + "x" * 29_990
+    assert len(doc["rows"]) == 40_000
+    other = filled()
+    other.apply_changes(reversed([data for _, data in tx.changes]))
+    assert other == doc
+
+
+def test_a_large_transaction_is_taken_back_whole() -> None:
+    doc = filled()
+    before = doc.save()
+
+    def write_and_fail() -> None:
+        with doc.change():
+            doc.text("body").append("x" * 70_000)
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        write_and_fail()
+    assert doc.save() == before
+    assert doc.actor == b"\x01" * 16
+    with doc.change():
+        doc["title"] = "goes on"
+    assert Document.load(doc.save()) == doc
 
 
 def test_an_interrupt_takes_the_transaction_back() -> None:

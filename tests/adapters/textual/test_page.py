@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from guides import parts
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+TEXT_AREA = "\x1b[15;3H"
+"""Moves the cursor to where the text area of the page's program begins."""
 
 
 class Terminal:
@@ -28,8 +35,21 @@ class Terminal:
 
     def until(self, text: str) -> None:
         """Read what it draws, until it has drawn this."""
-        while text not in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.shown):
-            self.shown += os.read(self._ours, 1 << 16).decode(errors="replace")
+        self._until(lambda: text in ESCAPES.sub("", self.shown), f"{text!r} was not drawn")
+
+    def until_cursor_at(self, place: str) -> None:
+        """Read what it draws, until a drawing leaves the cursor there: in the widget that keys go to."""
+        self._until(lambda: self.shown.endswith(place), f"the cursor did not come to {place!r}")
+
+    def _until(self, holds: Callable[[], bool], failure: str) -> None:
+        ends = time.monotonic() + 30
+        while not holds():
+            ready, _, _ = select.select([self._ours], [], [], max(0.0, ends - time.monotonic()))
+            more = b""
+            with suppress(OSError):  # it has let go of its terminal
+                more = os.read(self._ours, 1 << 16) if ready else b""
+            assert more, f"{failure}, but:\n{ESCAPES.sub('', self.shown)}"
+            self.shown += more.decode(errors="replace")
 
     def press(self, keys: str) -> None:
         """Send keys."""
@@ -55,7 +75,7 @@ def test_the_program_of_the_page_runs_in_a_terminal_and_keeps_what_was_typed(tmp
         first.press("Water the plants\r")
         first.until("Water the plants")
         first.press("\t")
-        first.until("palette")  # the footer, for the text area
+        first.until_cursor_at(TEXT_AREA)  # what is pasted before would go into the input
         first.press("\x1b[200~and the dusty shelf\x1b[201~")  # pasted: keys that are on their way when it ends are lost
         first.until("and the dusty shelf")
         first.close()

@@ -40,7 +40,10 @@ with engine:
     root = tkinter.Tk()
     widget = tkinter.Text(root)
     widget.pack()
+    focused = tkinter.BooleanVar(root)
+    widget.bind("<FocusIn>", lambda _: focused.set(True))
     widget.focus_force()
+    root.wait_variable(focused)  # keys that come before would go nowhere
     deliver = Polling(root)
     window = Window(Pad(widget, note, deliver), root.after)
     window.listen(deliver, root.destroy)

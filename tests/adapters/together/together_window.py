@@ -84,7 +84,10 @@ class Window:
 
     def _go_on(self) -> None:
         if self._person.left:
-            place, piece = self._person.next(self._editor.text())
+            before = self._editor.text()
+            place, piece = self._person.next(before)
             self._editor.choose(place, place if piece else place + 1)
             self._editor.type(piece)
+            if self._editor.text() == before:
+                sys.exit(f"a key did not reach the window: {piece or 'backspace'!r} at {place}")
             self._later(PAUSE_MS, self._go_on)

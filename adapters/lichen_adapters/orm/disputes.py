@@ -9,12 +9,13 @@ import uuid
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from lichen_crdt import CrdtError, Document, Map, MapDelete, MapPut
+from lichen_crdt import CrdtError, Document, List, Map
+from lichen_crdt.views import plain
 from sqlalchemy import Column, Connection, String, Table, Uuid, delete, insert, select
 
 from lichen_adapters.orm.held import metadata
 from lichen_adapters.orm.plan import DELETED, SyncedTable
-from lichen_adapters.orm.projection import Place, content_of
+from lichen_adapters.orm.projection import Place, content_of, places_of
 
 HASH_BYTES = 32
 
@@ -82,37 +83,45 @@ class Disputes:
             self._known(conn).add(planned.name)
 
 
+def deletion_heads(deleted: Map) -> list[bytes] | None:
+    """The heads of the document that a deletion built on; None where a mark does not say it."""
+    heads = deleted.get(DELETED)
+    if not isinstance(heads, bytes) or len(heads) % HASH_BYTES:
+        return None
+    return [heads[at : at + HASH_BYTES] for at in range(0, len(heads), HASH_BYTES)]
+
+
 def edited_since_deletion(document: Document, deleted: Map, names: Collection[str] | None) -> bool:
     """Whether changes that do not know of a deletion edited what was deleted: these keys of the document, or all.
 
     `@deleted` holds the heads of the document that the deletion built on. A deletion marks what the row owns as
     deleted, and removes the keys of its associations. What was written and taken back is no edit.
     """
-    heads = deleted.get(DELETED)
-    if not isinstance(heads, bytes) or len(heads) % HASH_BYTES:
+    then = deletion_heads(deleted)
+    if then is None:
         return False
-    then = [heads[at : at + HASH_BYTES] for at in range(0, len(heads), HASH_BYTES)]
     try:
         patches, before = document.diff(then), document.at(then)
     except CrdtError:  # another program wrote it
         return False
-    for patch in patches:
-        place = [*patch.path, *([patch.key] if hasattr(patch, "key") else [])]
-        removed = isinstance(patch, MapDelete) and len(place) == 1
-        if place[-1] == DELETED or removed or not (names is None or place[0] in names):
-            continue
-        if not isinstance(patch, MapPut) or not _held(before, patch):
-            return True
-    return False
+    changed = {str(place[0]) for place in places_of(patches)} - {DELETED}
+    return any(_is_edited(before, document, name) for name in changed if names is None or name in names)
 
 
-def _held(before: Map, patch: MapPut) -> bool:
-    """Whether a map held already what is put there, as much in dispute."""
-    content: Any = before
-    for step in patch.path:
-        content = content.get(str(step)) if isinstance(content, Map) else None
-    if not isinstance(content, Map) or patch.key not in content:
-        return False
-    value = content[patch.key]
-    same = type(value) is type(patch.value) and value == patch.value
-    return bool(same) and patch.conflict == (len(content.conflicts(patch.key)) > 1)
+def _is_edited(before: Map, now: Map, name: str) -> bool:
+    """Whether a key at the root holds something else than it did; a row of an association that went is no edit."""
+    if name not in now:
+        return before.get(name) is not True
+    return name not in before or _shown(before, name) != _shown(now, name)
+
+
+def _shown(content: Map | List, place: Any) -> tuple[Any, bool]:  # Any: a key or an index
+    """What a place shows, at any depth, and whether something else was written there at the same time."""
+    value: Any = content[place]
+    if isinstance(value, Map):
+        value = {key: _shown(value, key) for key in value if key != DELETED}
+    elif isinstance(value, List):
+        value = [_shown(value, index) for index in range(len(value))]
+    else:
+        value = type(value), plain(value)
+    return value, len(content.conflicts(place)) > 1

@@ -128,7 +128,8 @@ class Projector:
         else:
             whole = [place for place in owners if what.rows[place] is None]
             self._write_links(conn, doc, links(root, doc, content, there), whole, what.links)
-            self._review(conn, doc, document, lying, what.rows)
+            linked: dict[Place, set[str] | None] = {link.owner: set() for link in what.links}
+            self._review(conn, doc, document, lying, linked | what.rows)
 
     def rejoin(
         self, conn: Connection, planned: SyncedTable, rows: Mapping[uuid.UUID, tuple[Claim | None, Claim | None]]

@@ -3,39 +3,42 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from lichen.errors import NotFound
 from lichen.runtime.building import build_crdt
 from lichen.store.documents import load_tail
-from lichen_crdt import Document
+from lichen_crdt import Document, Map
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.orm import Session, class_mapper
 
-from lichen_adapters.orm.disputes import disputed
+from lichen_adapters.orm.disputes import deletion_heads, disputed
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.held import held_rows
 from lichen_adapters.orm.objects import column_of
 from lichen_adapters.orm.plan import DELETED, SyncedTable
 from lichen_adapters.orm.projection import (
+    Link,
     Place,
     begun,
     content_of,
     contents,
     fitting,
     fixed,
+    links,
     owner_of,
     root_of,
 )
-from lichen_adapters.orm.rows import update_row
+from lichen_adapters.orm.rows import update_row, write_links
 from lichen_adapters.orm.sessions import SESSIONS, Sessions
 from lichen_adapters.orm.transactions import WRITING
 from lichen_adapters.orm.unique_keys import BEGUN, SPACE
 
 
 def restore(session: Session, cls: type[Any], row: uuid.UUID, *, document: uuid.UUID | None = None) -> Any:
-    """Bring a deleted row back, with the parts that were deleted with it; returns the object.
+    """Bring a deleted row back, with the parts and rows of associations that were deleted with it; returns the object.
 
     `document` is the row in whose document a part lies; it can be left out where an edit is in conflict with the
     deletion. Raises `NotFound`, and `IntegrityError` when it does not fit any more.
@@ -57,6 +60,9 @@ def restore(session: Session, cls: type[Any], row: uuid.UUID, *, document: uuid.
         if mine and there.get(DELETED) in (None, content.get(DELETED)):  # others may have added some
             put(session, classes[part.table], key, {}, doc)
             back.add(place)
+    then = _before_deletion(crdt, content)
+    lost = {} if then is None else links(root, doc, then, contents(root, doc, then))
+    _associate(session, [link for link in lost if link.owner in back and not _is_deleted(session, link)])
     return session.get(cls, row, populate_existing=True)
 
 
@@ -123,7 +129,8 @@ def put(session: Session, cls: type[Any], row: uuid.UUID, values: Mapping[str, A
     """Write a row into its table as its document has it, but for these attributes."""
     planned = planned_of(session, cls)
     conn = session.connection()
-    content = content_of(read_document(conn, doc), planned, row)
+    document = read_document(conn, doc)
+    content = content_of(document, planned, row)
     if content is None:
         raise NotFound(f"row {row} of {planned.name} is not in its document")
     mapper = class_mapper(cls)
@@ -134,7 +141,30 @@ def put(session: Session, cls: type[Any], row: uuid.UUID, values: Mapping[str, A
     table = planned.table
     if conn.scalar(select(table.c.id).where(table.c.id == row)) is None:
         session.execute(insert(table).values(whole))
+        root = root_of(sessions_of(session).plan, document)
+        if root is not None and planned.associations:
+            _associate(session, links(root, doc, document, {(planned, row): content}))
     else:
         update_row(conn, (planned, row), whole)
         _touch(conn, planned, row, doc)
     return session.get(cls, row, populate_existing=True)
+
+
+def _associate(session: Session, found: Iterable[Link]) -> None:
+    """Write rows of associations into their tables, where they are not there."""
+    conn = session.connection()
+    wanted = sessions_of(session).projector.joins.seen_links(conn, found)
+    write_links(conn, wanted, wanted)
+
+
+def _is_deleted(session: Session, link: Link) -> bool:
+    """Whether the other end of an association is a row that is deleted, and not just not here."""
+    with suppress(NotFound):
+        return bool(read_document(session.connection(), link.other).get(DELETED))
+    return False
+
+
+def _before_deletion(document: Document, deleted: Map) -> Map | None:
+    """The document as a deletion found it; None where that is not known."""
+    heads = deletion_heads(deleted)
+    return None if heads is None or document.missing(heads) else document.at(heads)

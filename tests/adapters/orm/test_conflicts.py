@@ -140,6 +140,43 @@ def test_a_row_that_one_deleted_and_another_edited_comes_back_with_the_edits(
             )
 
 
+def tags_of(device: Device) -> list[str]:
+    with device.sessions() as session:
+        return sorted(tag.name for user in session.scalars(select(User)) for tag in user.marks)
+
+
+@pytest.mark.parametrize("deleted_first", [True, False])
+def test_a_pair_that_others_added_to_a_deleted_row_is_an_edit_and_comes_back_with_those_it_had(
+    pair: tuple[Device, Device, uuid.UUID], deleted_first: bool
+) -> None:
+    one, other, ann = pair
+    with one.sessions.begin(SPACE) as session:
+        user = session.get_one(User, ann)
+        user.marks.extend([Tag(name="had"), Tag(name="gone")])
+        session.add(Tag(name="new"))
+    exchange(one, other)
+    with one.sessions.begin() as session:
+        user = session.get_one(User, ann)
+        user.marks.append(session.scalars(select(Tag).where(Tag.name == "new")).one())
+    with other.sessions.begin() as session:
+        session.delete(session.get_one(User, ann))
+    with other.sessions.begin() as session:
+        session.delete(session.scalars(select(Tag).where(Tag.name == "gone")).one())
+    exchange(*((one, other) if deleted_first else (other, one)))
+    for device in (one, other):
+        device.check()
+        assert [type(conflict) for conflict in found(device)] == [EditedDeletion]
+    with other.sessions() as session:
+        (conflict,) = conflicts(session)
+        assert isinstance(conflict, EditedDeletion)
+        assert sorted(tag.name for tag in conflict.restore().marks) == ["had", "new"]
+        session.commit()
+    exchange(one, other)
+    for device in (one, other):
+        device.check()
+        assert (tags_of(device), found(device)) == (["had", "new"], [])
+
+
 def test_an_edit_that_lost_is_one_that_the_deletion_did_not_know_of(pair: tuple[Device, Device, uuid.UUID]) -> None:
     one, other, ann = pair
     for name in ("x", "y", "z"):  # whose operations are more wins
@@ -167,6 +204,20 @@ def test_what_was_taken_back_is_no_edit_of_a_deleted_row(pair: tuple[Device, Dev
     one.take_from(other)
     assert [type(conflict) for conflict in found(one)] == [EditedDeletion]
     change(other, User, ann, name="ann")
+    exchange(one, other)
+    assert found(one) == found(other) == []
+
+
+def test_a_text_that_is_typed_anew_as_it_was_is_no_edit_of_a_deleted_row(
+    pair: tuple[Device, Device, uuid.UUID],
+) -> None:
+    one, other, ann = pair
+    change(one, User, ann, bio="hello", steps=[1, "two"])
+    exchange(one, other)
+    with one.sessions.begin() as session:
+        session.delete(session.scalars(select(User)).one())
+    change(other, User, ann, bio="", steps=[])
+    change(other, User, ann, bio="hello", steps=[1, "two"])
     exchange(one, other)
     assert found(one) == found(other) == []
 

@@ -32,7 +32,7 @@ async def begin(folder: Path, *arguments: str) -> asyncio.subprocess.Process:
 async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str]:
     """What it returned when it has ended, and what it said of errors."""
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             _, errors = await process.communicate()
         return process.returncode, errors.decode()
     finally:

@@ -192,6 +192,18 @@ async def test_a_text_that_is_gone_is_on_disk_and_lets_both_sides_go(
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+async def test_closing_waits_for_all_that_was_typed(note: Document) -> None:
+    async with shown(note) as (area, _):
+        async with note.change() as doc:
+            doc["n"] = 1
+            area.insert("milk ", (0, 0))
+            area.insert("oat ", (0, 0))  # goes to the document only when the one before is there
+            closing = asyncio.create_task(area.binding.close())
+            await asyncio.sleep(0)
+        await closing
+        assert str(note.doc["body"]).startswith("oat milk oat")
+
+
 async def test_what_a_reader_types_gives_way_and_is_told(
     engine: Engine, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

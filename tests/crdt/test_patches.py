@@ -128,6 +128,28 @@ def test_items_after_one_that_one_writer_deleted_and_another_wrote_anew_keep_the
     assert apply_patches(old, patches) == doc.to_py()
 
 
+def test_a_character_that_came_and_went_at_one_place_leaves_the_others_in_order() -> None:
+    ann = Document(actor=b"\x44" * 16)
+    with ann.change():
+        ann["body"] = Text("milk")
+    follower, ben, cleo = ann.fork(), ann.fork(actor=b"\x99" * 16), ann.fork(actor=b"\xcc" * 16)
+    with cleo.change():
+        cleo.text("body").insert(4, "lim")
+        cleo.text("body").delete(0, 3)
+    ann.merge(cleo)
+    for doc, characters in ((ann, 1), (ben, 3)):
+        with doc.change():
+            doc.text("body").delete(len(doc["body"]) - characters if doc is ben else 0, characters)
+    Undo(ann).undo()
+    undo = Undo(ben)
+    undo.undo()
+    undo.redo()
+    ann.merge(ben)
+    before = follower.to_py()
+    patches = follower.apply_changes(ann.changes(follower.heads), replay=False)
+    assert apply_patches(before, patches) == follower.to_py() == {"body": "klim"}
+
+
 def test_a_counter_that_shows_again_has_its_present_count() -> None:
     doc, follower = pair()
     other = doc.fork(actor=b"\xff" * 16)

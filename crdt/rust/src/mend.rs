@@ -32,24 +32,15 @@ pub fn marked(changes: &[Incoming]) -> BTreeSet<ObjId> {
     texts
 }
 
-/// The texts with marks in which changes write a character at the place of another.
-fn rewritten(doc: &Automerge, changes: &[Incoming]) -> Result<BTreeSet<ObjId>> {
-    let mut texts = BTreeSet::new();
-    for incoming in changes.iter().filter(|incoming| !incoming.adds_only()) {
-        for op in incoming.change.decode().operations {
-            if !op.insert && matches!((&op.action, &op.key), (OpType::Put(_), Key::Seq(_))) {
-                texts.insert(object(&op.obj));
-            }
-        }
-    }
-    texts.retain(|text| matches!(doc.object_type(text), Ok(ObjType::Text)));
-    let mut with_marks = BTreeSet::new();
-    for text in texts {
-        if !doc.marks(&text)?.is_empty() {
-            with_marks.insert(text);
-        }
-    }
-    Ok(with_marks)
+/// Whether changes write a character at the place of another, as an undo of a deletion does.
+pub fn rewrites(doc: &Automerge, changes: &[Incoming]) -> bool {
+    changes.iter().filter(|incoming| !incoming.adds_only()).any(|incoming| {
+        incoming.change.decode().operations.iter().any(|op| {
+            !op.insert
+                && matches!((&op.action, &op.key), (OpType::Put(_), Key::Seq(_)))
+                && matches!(doc.object_type(object(&op.obj)), Ok(ObjType::Text))
+        })
+    })
 }
 
 /// The patches of a step in which these texts were marked.
@@ -63,22 +54,6 @@ pub fn step(
         0 | 1 => Ok(made),
         _ => again(doc, &At::heads_of(before), &At::default(), made, marked),
     }
-}
-
-/// The patches of changes that the crate applied in its own way.
-pub fn batch(
-    doc: &Automerge,
-    before: &[ChangeHash],
-    made: Vec<Patch>,
-    changes: &[Incoming],
-) -> Result<Vec<Patch>> {
-    let mut rewritten = rewritten(doc, changes)?;
-    let mut marked = marked(changes);
-    if rewritten.is_empty() {
-        return step(doc, before, made, &marked);
-    }
-    marked.append(&mut rewritten);
-    again(doc, &At::heads_of(before), &At::default(), made, &marked)
 }
 
 /// The patches between two versions of a document: marks may differ in texts that are `touched`, or any if that is None.

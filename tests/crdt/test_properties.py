@@ -15,7 +15,7 @@ GIVEN = os.environ.get("SEED") or "1"  # the suite runs the same examples each t
 SEED = secrets.randbelow(2**32) if GIVEN == "random" else int(GIVEN)
 
 
-@pytest.mark.timeout(900)  # a failure takes minutes to become small
+@pytest.mark.timeout(900 + EXAMPLES // 5)  # a failure takes minutes to become small
 def test_replicas_keep_every_promise() -> None:
     print(f"make props EXAMPLES={EXAMPLES} SEED={SEED}")
     program = Path(__file__).with_name("crdt_properties.py")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lichen.api.space import Space as Space
     from lichen.errors import LichenError as LichenError
     from lichen.relay import Relay as Relay
+    from lichen.runtime.join_progress import JoinProgress as JoinProgress
     from lichen.wire.operation import Role as Role
 else:
     from importlib import import_module
@@ -25,6 +26,7 @@ else:
         "Counter": "lichen_crdt",
         "Document": "lichen.api.document",
         "Engine": "lichen.api.engine",
+        "JoinProgress": "lichen.runtime.join_progress",
         "LichenError": "lichen.errors",
         "Relay": "lichen.relay",
         "Role": "lichen.wire.operation",
@@ -43,4 +45,15 @@ else:
         return sorted({*globals(), *_HOMES})
 
 
-__all__ = ["Counter", "Document", "Engine", "LichenError", "Relay", "Role", "Space", "Text", "user_store"]
+__all__ = [
+    "Counter",
+    "Document",
+    "Engine",
+    "JoinProgress",
+    "LichenError",
+    "Relay",
+    "Role",
+    "Space",
+    "Text",
+    "user_store",
+]

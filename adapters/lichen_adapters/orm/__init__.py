@@ -48,6 +48,7 @@ from lichen_adapters.orm.errors import SessionMisuse as SessionMisuse
 from lichen_adapters.orm.feed import Changes as Changes
 from lichen_adapters.orm.history import Edit as Edit
 from lichen_adapters.orm.history import history as history
+from lichen_adapters.orm.in_space import in_space as in_space
 from lichen_adapters.orm.listing import Difference as Difference
 from lichen_adapters.orm.listing import Rows as Rows
 from lichen_adapters.orm.live import call_live as call_live
@@ -101,6 +102,7 @@ __all__ = [
     "check",
     "conflicts",
     "history",
+    "in_space",
     "last_commit",
     "live",
     "local_association",

@@ -44,6 +44,7 @@ from lichen.runtime.document import Applied, OpenDocument
 from lichen.runtime.documents import Documents
 from lichen.runtime.driver import Driver
 from lichen.runtime.epochs import author_epoch
+from lichen.runtime.join_progress import JoinProgress, telling
 from lichen.runtime.joining import Joining
 from lichen.runtime.leaving import leave
 from lichen.runtime.opening import open_for
@@ -162,7 +163,7 @@ class Engine:
 
     @property
     def spaces(self) -> list[Space]:
-        """Every space on this device."""
+        """Every space on this device, in the order in which they came to it."""
         return [Space(self, state) for state in self._node.state.spaces.values() if state.log.heads]
 
     def space(self, space_id: SpaceId) -> Space:
@@ -273,16 +274,47 @@ class Engine:
         async with (await self.document(card)).change("name") as crdt:
             crdt["members"][member.hex()] = name
 
-    async def join(self, ticket: str, *, name: str = "", timeout_s: float | None = None) -> Space:
+    async def open_space(
+        self,
+        new: str,
+        ticket: str = "",
+        *,
+        name: str = "",
+        own: bool = False,
+        timeout_s: float | None = None,
+        progress: Callable[[JoinProgress], object] | None = None,
+    ) -> Space:
+        """The space of a program that shows one: that of the ticket, joined as by `join`, whatever is here already.
+
+        Without a ticket it is the space that came to this device last, or with `own` the last of which this member is
+        an owner. Where there is none, it is a new one, called `new`. `name` is what this member calls itself. Raises
+        what `join` and `create_space` raise.
+        """
+        if ticket:
+            return await self.join(ticket, name=name, timeout_s=timeout_s, progress=progress)
+        found = [space for space in self.spaces if not own or space.role == Role.OWNER]
+        return found[-1] if found else await self.create_space(new, member_name=name)
+
+    async def join(
+        self,
+        ticket: str,
+        *,
+        name: str = "",
+        timeout_s: float | None = None,
+        progress: Callable[[JoinProgress], object] | None = None,
+    ) -> Space:
         """Join the space of a ticket: waits until its issuer has answered and the space's card is here.
 
-        A member has its space at once, and nobody need be there.
-
-        Raises `TicketError`, `ConfigError`, `LimitExceeded`, and `Unreachable` when nobody has answered after
-        `timeout_s` seconds.
+        A member has its space at once, and nobody need be there. While it waits, `progress` is called on the loop
+        every few seconds, with what can be shown as text. Raises `TicketError`, `ConfigError`, `LimitExceeded`, and
+        `Unreachable` when nobody has answered after `timeout_s` seconds.
         """
-        name = checked_name(name, "a member")
-        space_id = await self.joining.join(ticket, name, timeout_s or self.limits.join_s)
+        within_s = timeout_s or self.limits.join_s
+        async with telling(progress, lambda waited_s: self.joining.progress(waited_s, within_s)):
+            return await self._join(ticket, checked_name(name, "a member"), within_s)
+
+    async def _join(self, ticket: str, name: str, timeout_s: float) -> Space:
+        space_id = await self.joining.join(ticket, name, timeout_s)
         try:
             async with asyncio.timeout(self.limits.join_s), contextlib.aclosing(self.events()) as events:
                 while not self._card_here(space_id):

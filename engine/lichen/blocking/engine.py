@@ -21,6 +21,7 @@ from lichen.blocking.host import Host
 from lichen.blocking.space import Space
 from lichen.config import DEFAULT_LIMITS, Limits
 from lichen.ids import DeviceKey, DocId, SpaceId
+from lichen.runtime.join_progress import JoinProgress
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -124,7 +125,7 @@ class Engine:
 
     @property
     def spaces(self) -> list[Space]:
-        """Every space on this device."""
+        """Every space on this device, in the order in which they came to it."""
         return [Space(self, space) for space in self.call(lambda: self.asynchronous.spaces)]
 
     def space(self, space_id: SpaceId) -> Space:
@@ -172,13 +173,42 @@ class Engine:
         """
         self.run(self.asynchronous.name_member, space_id, name)
 
-    def join(self, ticket: str, *, name: str = "", timeout_s: float | None = None) -> Space:
+    def open_space(
+        self,
+        new: str,
+        ticket: str = "",
+        *,
+        name: str = "",
+        own: bool = False,
+        timeout_s: float | None = None,
+        progress: Callable[[JoinProgress], object] | None = None,
+    ) -> Space:
+        """The space of a program that shows one: that of the ticket, joined as by `join`, whatever is here already.
+
+        Without a ticket it is the space that came to this device last, or with `own` the last of which this member is
+        an owner. Where there is none, it is a new one, called `new`. `name` is what this member calls itself. Raises
+        what `join` and `create_space` raise.
+        """
+        opening = self.asynchronous.open_space
+        found = self.run(opening, new, ticket, name=name, own=own, timeout_s=timeout_s, progress=progress)
+        return Space(self, found)
+
+    def join(
+        self,
+        ticket: str,
+        *,
+        name: str = "",
+        timeout_s: float | None = None,
+        progress: Callable[[JoinProgress], object] | None = None,
+    ) -> Space:
         """Join the space of a ticket: waits until its issuer has answered and the space's card is here.
 
-        Raises `TicketError`, `ConfigError`, `LimitExceeded`, and `Unreachable` when nobody has answered after
-        `timeout_s` seconds.
+        While it waits, `progress` is called on the engine's thread every few seconds, with what can be shown as text;
+        it hands that on to another thread, and calls nothing of the engine. Raises `TicketError`, `ConfigError`,
+        `LimitExceeded`, and `Unreachable` when nobody has answered after `timeout_s` seconds.
         """
-        return Space(self, self.run(self.asynchronous.join, ticket, name=name, timeout_s=timeout_s))
+        joining = self.asynchronous.join
+        return Space(self, self.run(joining, ticket, name=name, timeout_s=timeout_s, progress=progress))
 
     def leave(self, space_id: SpaceId) -> None:
         """Take a space off this device: its documents, and what applications made of them, go.

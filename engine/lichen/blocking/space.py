@@ -83,6 +83,7 @@ class Space:
         """A ticket: one string that lets whoever has it join with `role`.
 
         With `mode="auto"` this device answers by itself, whenever it is there. `hints` are addresses to find it at;
-        by default those that it is connected to or listens at. Raises `AccessDenied`, `ConfigError`.
+        by default those that it is connected to or listens at: so connect or listen first. A ticket without any is
+        logged as a warning, unless `hints` say so. Raises `AccessDenied`, `ConfigError`.
         """
         return self._engine.run(self._space.invite, mode=mode, role=role, expires=expires, uses=uses, hints=hints)

@@ -29,6 +29,7 @@ from lichen.ids import DeviceKey, MemberId, SpaceId
 from lichen.runtime import rows, ticket_rows
 from lichen.runtime.connections import Connections
 from lichen.runtime.driver import Driver
+from lichen.runtime.join_progress import JoinProgress
 from lichen.wire.operation import Operation, Role
 from lichen.wire.ticket import Ticket
 
@@ -40,6 +41,10 @@ MOST_REPEATS = 3
 """After so many requests unheard a joiner begins anew: an issuer that was restarted has forgotten the conversation."""
 MOST_CONVERSATIONS = 256
 """Most conversations that an issuer keeps at once; the oldest is dropped, and its joiner starts anew."""
+NO_ADDRESS = (
+    "this ticket names no address, so who has it must know one: listen, or connect to a relay, before you invite; "
+    "or say where you are with hints="
+)
 MOST_DAYS = 366
 MOST_USES = 1_000
 
@@ -80,6 +85,8 @@ class Joining:
         """A new ticket as text. Raises `AccessDenied`, `ConfigError`."""
         self._check_invite(space, mode, role, expires, uses)
         where = list(hints) if hints is not None else [*self._connections.dialled, *self._connections.addresses]
+        if hints is None and not where:
+            log.warning("%s", NO_ADDRESS)
         ticket = Ticket(os.urandom(32), space.id, self._identity.device, tuple(where[:8]))
         text = ticket.encode()
         row = ticket_rows.new_ticket(ticket, role, uses, mode, int((time.time() + expires.total_seconds()) * 1000))
@@ -200,10 +207,26 @@ class Joining:
                 accepted = await self._converse(ticket, name)
                 await self._enter(ticket, accepted, urls)
         except TimeoutError:
-            raise Unreachable(
-                f"who issued the ticket did not answer within {timeout_s:g} s",
-                hint="the device that made the ticket must be online, or come online; then try again",
-            ) from None
+            raise self._unanswered(timeout_s) from None
+
+    def _unanswered(self, timeout_s: float) -> Unreachable:
+        dialled = self._connections.dialled.values()
+        away = [f"{one.address} ({one.error})" for one in dialled if one.state != "connected" and one.error]
+        if away and not self._linked():
+            return Unreachable(
+                f"nobody answered within {timeout_s:g} s at {', nor at '.join(away)}",
+                hint="the program of who invited you, or its relay, must be running there; then try again",
+            )
+        return Unreachable(
+            f"who issued the ticket did not answer within {timeout_s:g} s",
+            hint="the device that made the ticket must be online, or come online; then try again",
+        )
+
+    def progress(self, waited_s: int, timeout_s: float) -> JoinProgress:
+        """How a join stands that goes on."""
+        dialled = self._connections.dialled.values()
+        unreached = tuple(one.address for one in dialled if one.state != "connected")
+        return JoinProgress(waited_s, timeout_s, unreached, self._linked())
 
     def _dial(self, urls: Sequence[str]) -> list[str]:
         """Dial these, and return them: without addresses of a kind that this device does not know."""

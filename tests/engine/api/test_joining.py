@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from lichen import Engine, Relay, Text
+from lichen import Engine, JoinProgress, Relay, Text
 from lichen.errors import AccessDenied, ConfigError, StoreFull, TicketError, Unreachable
 from lichen.ids import DeviceKey
 from lichen.runtime import joining, ticket_rows
@@ -256,3 +256,41 @@ async def test_a_device_that_came_back_without_the_join_serves_the_joiner_once_i
         await until(lambda: bob.up_to_date)
         read = await space.document(note.id, wait_s=20)
         await until(lambda: str(read.doc["body"]) == "new begun")
+
+
+async def test_a_join_that_nobody_answers_tells_where_it_looks_and_then_where_nobody_was(devices: Devices) -> None:
+    ann, bob = await devices("ann", "bob")
+    space = await ann.create_space("Family")
+    ticket = await space.invite(mode="auto", hints=["memory://nobody"])
+    heard: list[JoinProgress] = []
+    with pytest.raises(Unreachable, match=r"nobody answered within 1\.5 s at memory://nobody") as raised:
+        await bob.join(ticket, timeout_s=1.5, progress=heard.append)
+    assert raised.value.hint
+    assert heard == [JoinProgress(1, 1.5, ("memory://nobody",), linked=False)]
+    assert str(heard[0]).startswith("looking for who invited you at memory://nobody: 1 of 1.5 s")
+
+
+async def test_a_program_shows_the_space_of_its_ticket_and_from_then_on_the_last_that_came(tmp_path: Path) -> None:
+    bob_db = f"sqlite:///{tmp_path}/bob.db"
+    async with Engine.open(f"sqlite:///{tmp_path}/ann.db") as ann:
+        await ann.listen("memory://last")
+        family = await ann.open_space("Shopping", name="Ann")
+        assert [member.name for member in family.members()] == ["Ann"]
+        ticket = await family.invite(mode="auto")
+        async with Engine.open(bob_db) as bob:
+            own = await bob.open_space("Shopping", name="Bob")
+            joined = await bob.open_space("Shopping", ticket, name="Bob", timeout_s=20)
+            assert (joined.id, bob.spaces[0].id) == (family.id, own.id)
+    async with Engine.open(bob_db) as bob:
+        assert (await bob.open_space("Shopping")).id == family.id
+        assert (await bob.open_space("Shopping", own=True)).id == own.id
+        assert len(bob.spaces) == 2
+
+
+async def test_a_ticket_that_names_no_address_is_warned_of(devices: Devices, caplog: pytest.LogCaptureFixture) -> None:
+    (ann,) = await devices("ann")
+    space = await ann.create_space("Family")
+    await space.invite(mode="auto", hints=[])
+    assert not caplog.records
+    await space.invite(mode="auto")
+    assert "names no address" in caplog.text

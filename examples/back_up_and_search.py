@@ -12,14 +12,16 @@ from __future__ import annotations
 import argparse
 import inspect
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from lichen import in_words
 from lichen.api.events import CaughtUp
-from lichen.blocking import Engine, timeout
-from lichen_adapters.orm import Synced, search, synced_text
+from lichen.blocking import Engine, Space, timeout
+from lichen_adapters.orm import Synced, in_space, search, synced_text
 from lichen_adapters.orm.blocking import Sessions
 from sqlalchemy import func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped
@@ -42,16 +44,24 @@ def opened(store: Path, *, create: bool = False) -> Iterator[tuple[Engine, Sessi
         yield engine, sessions
 
 
+def about(space: Space, engine: Engine) -> str:
+    """Which notes these are: a device that wrote before it joined has two kinds, of which the last that came show."""
+    whose = "your own, so far: join others' with an invitation" if len(space.members()) == 1 else "shared"
+    others = [one.name for one in engine.spaces if one.id != space.id]
+    return f"{space.name}, {whose}" + "".join(f"; also on this device, not shown: {name}" for name in others)
+
+
 def write(store: Path, title: str, body: str) -> None:
     with opened(store, create=True) as (engine, sessions):
-        space = engine.spaces[0] if engine.spaces else engine.create_space("Notes")
+        space = engine.open_space("Notes")
         with sessions.begin(space) as session:
             session.add(Note(title=title, body=body))
+        print("written into", about(space, engine))
 
 
 def share(store: Path, address: str = "") -> None:
     with opened(store) as (engine, _), suppress(KeyboardInterrupt):
-        own_port = 10_000 + int.from_bytes((space := engine.spaces[0]).id) % 20_000  # the same at every start
+        own_port = 10_000 + int.from_bytes((space := engine.open_space("Notes")).id) % 20_000  # the same at every start
         engine.listen(address or f"ws://127.0.0.1:{own_port}")
         print(space.invite(mode="auto"), flush=True)
         for event in engine.events():
@@ -59,12 +69,22 @@ def share(store: Path, address: str = "") -> None:
 
 
 def join(store: Path, ticket: str = "") -> None:
-    with opened(store, create=True) as (engine, _), timeout(60), engine.events() as events:
-        engine.join(ticket) if ticket else engine.connect_remembered()
-        while not isinstance(next(events), CaughtUp):
-            pass
-        while not engine.up_to_date:
-            next(events)
+    with opened(store, create=bool(ticket)) as (engine, sessions), engine.events() as events:
+        engine.connect_remembered()
+        space = engine.open_space("Notes", ticket, timeout_s=60, progress=print)
+        try:
+            with timeout(60):
+                while not isinstance(next(events), CaughtUp):
+                    pass
+                while not engine.up_to_date:
+                    next(events)
+        except TimeoutError:
+            sys.exit(
+                "nobody was there for a minute: the other device has to run `share`; then join again, without ticket"
+            )
+        with sessions() as session:
+            count = session.scalar(select(func.count()).select_from(Note).where(in_space(Note, space)))
+        print(count, "notes are in", about(space, engine))
 
 
 def back_up(store: Path, folder: str) -> None:
@@ -79,9 +99,12 @@ def back_up(store: Path, folder: str) -> None:
 
 
 def find(store: Path, words: str) -> None:
-    with opened(store) as (_, sessions), sessions() as session:
-        for note, excerpt in session.execute(search(Note, words, marks=("«", "»"))):
+    with opened(store) as (engine, sessions), sessions() as session:
+        space = engine.open_space("Notes")
+        found = session.execute(search(Note, words, marks=("«", "»")).where(in_space(Note, space))).all()
+        for note, excerpt in found:
             print(f"{note.title}: {excerpt}")
+        print("found", len(found), "in", about(space, engine), file=sys.stderr)
 
 
 COMMANDS = dict[str, Callable[..., None]](
@@ -98,4 +121,5 @@ if __name__ == "__main__":
         call = inspect.signature(COMMANDS[given.command]).bind(given.store, *given.words)
     except TypeError as error:
         parser.error(f"{given.command}: {error}")
-    COMMANDS[given.command](*call.args)
+    with in_words():
+        COMMANDS[given.command](*call.args)

@@ -13,7 +13,7 @@ import asyncio
 import socket
 import sys
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from html import escape
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,11 +22,11 @@ from uuid import UUID
 import uvicorn
 from fastapi import Body, FastAPI
 from fastapi.responses import HTMLResponse
-from lichen import Document, Engine, Role, Text
-from lichen.errors import ConfigError, LichenError, Unreachable
+from lichen import Document, Engine, LichenError, Role, Text, in_words
+from lichen.errors import ConfigError
 from lichen_adapters.asgi import Lichen
 from lichen_adapters.asgi.fastapi import session_of
-from lichen_adapters.orm import Synced, synced_counter
+from lichen_adapters.orm import Synced, in_space, synced_counter
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Mapped
@@ -48,6 +48,7 @@ parser.add_argument("store", help="the file of this device")
 parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join others")
 parser.add_argument("--name", default="Me", help="what the others call you")
 parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
+parser.add_argument("--own", action="store_true", help="show what this device began, if it joined others")
 parser.add_argument("--port", type=int, default=8000, help="of the page")
 given = parser.parse_args()
 
@@ -57,17 +58,11 @@ SessionOf = Annotated[AsyncSession, session_of(lichen)]
 
 async def begin() -> None:
     """Join with the ticket, or make what is missing, before there is a page: so Ctrl-C ends what is waited for."""
-    async with Engine.open(store) as engine, aclosing(engine.events()) as events:
+    async with Engine.open(store) as engine:
         await engine.connect_remembered()
-        if not given.ticket and not engine.spaces:
-            await engine.create_space("Bookmarks", member_name=given.name)
-        if given.ticket:
-            print("asking who invited you", flush=True)
-        space = await engine.join(given.ticket, name=given.name) if given.ticket else engine.spaces[0]
-        while not (found := [info.id for info in await space.documents() if info.title == "Notes"]):
-            owner = space.role == Role.OWNER
-            await (space.create({"title": "Notes", "body": Text("")}) if owner else anext(events))
-        app.state.space, app.state.notes_id = space.id, found[0]
+        space = await engine.open_space("Bookmarks", given.ticket, name=given.name, own=given.own, progress=print)
+        notes = await space.titled("Notes", {"body": Text("")})
+        app.state.space, app.state.notes_id = space.id, notes.id
 
 
 @asynccontextmanager
@@ -81,7 +76,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             try:
                 await engine.listen(given.at or f"ws://127.0.0.1:{own_port}")
                 print(await space.invite(mode="auto"), flush=True)
-            except Unreachable as error:  # the page is of use all the same
+            except LichenError as error:  # the page is of use all the same
                 print(f"nobody can join: {error}: choose another place with --at", flush=True)
         print(lichen.address(app.state.address), flush=True)
         yield
@@ -93,7 +88,8 @@ lichen.install(app)
 
 @lichen.query
 def bookmarks() -> Select[Any]:
-    return select(Bookmark).order_by(Bookmark.stars.desc(), Bookmark.title)
+    here = select(Bookmark).where(in_space(Bookmark, app.state.space))
+    return here.order_by(Bookmark.stars.desc(), Bookmark.title)
 
 
 @lichen.text
@@ -119,9 +115,13 @@ async def delete(key: UUID, session: SessionOf) -> None:
 
 
 @app.get("/")
-def page() -> HTMLResponse:
+async def page() -> HTMLResponse:
+    others = [space for space in lichen.engine.spaces if space.id != app.state.space]
+    about = [f"Also on this device: {space.name} (see --own)." for space in others]
+    if len(lichen.engine.space(app.state.space).members()) == 1:
+        about = ["Bookmarks of your own, so far. To join others', start with their invitation.", *about]
     text = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-    return HTMLResponse(text.replace("NAME", escape(given.name)))
+    return HTMLResponse(text.replace("NAME", escape(given.name)).replace("ABOUT", escape(" ".join(about))))
 
 
 def main() -> None:
@@ -129,15 +129,10 @@ def main() -> None:
         listening = socket.create_server(("127.0.0.1", given.port))
     except (OSError, OverflowError) as error:
         sys.exit(f"the page cannot be at port {given.port}: {error}: choose another with --port")
-    with listening:
+    with listening, in_words():
         app.state.address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        try:
-            asyncio.run(begin())
-            uvicorn.Server(uvicorn.Config(app, log_level="warning")).run([listening])
-        except LichenError as error:
-            sys.exit(f"{error}: {error.hint}")
-        except KeyboardInterrupt:
-            sys.exit()
+        asyncio.run(begin())
+        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run([listening])
 
 
 if __name__ == "__main__":

@@ -8,11 +8,10 @@ Drag cards, or move the chosen one with Left and Right: what is done, off the bo
 from __future__ import annotations
 
 import argparse
-from contextlib import suppress
 
-from lichen import Role
+from lichen import Role, in_words
 from lichen.blocking import Engine, Space, steady
-from lichen_adapters.orm import Synced, synced_text
+from lichen_adapters.orm import Synced, in_space, synced_text
 from lichen_adapters.orm.blocking import Sessions
 from lichen_adapters.qt import ROW, ListRows, Peer, Queued, SpaceSignals, SyncedText, paint_at_once, quit_on_interrupt
 from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPersistentModelIndex, Qt
@@ -28,8 +27,7 @@ QListView::item { background: white; border-radius: 8px; padding: 10px; margin: 
 QListView { background: #e9e4d8; outline: none; } QListView::item:selected { border-color: #1f7a6d; color: #2b2b28; }"""
 
 
-class Base(DeclarativeBase):
-    pass
+class Base(DeclarativeBase): ...
 
 
 class Card(Synced, Base):
@@ -50,8 +48,8 @@ class Stage(QListView):
     def __init__(self, board: Board, stage: int) -> None:
         super().__init__(wordWrap=True, resizeMode=self.ResizeMode.Adjust)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setDragDropMode(self.DragDropMode.DragDrop)
         self.board, self.stage = board, stage
+        self.setDragDropMode(self.DragDropMode.DragDrop)
         self.setModel(board.cards)
         self.setSelectionModel(board.chosen)
         self.setCurrentIndex(QModelIndex())  # or the focus would choose a card
@@ -71,8 +69,8 @@ class Board(QWidget):
 
     def __init__(self, engine: Engine, sessions: Sessions, space: Space, name: str) -> None:
         super().__init__(windowTitle=f"{space.name} - {name}", styleSheet=LOOKS, minimumHeight=380)
-        self.sessions, self.space, self.name, self.deliver = sessions, space, name, Queued(self)
-        cards = select(Card).where(Card.stage.between(0, len(STAGES) - 1)).order_by(Card.title, Card.id)
+        self.engine, self.sessions, self.space, self.name, self.deliver = engine, sessions, space, name, Queued(self)
+        cards = select(Card).where(in_space(Card, space), Card.stage < len(STAGES)).order_by(Card.title, Card.id)
         self.cards = Cards(sessions, cards, lambda card: card.title, self.deliver, parent=self)
         self.cards.rowsAboutToBeRemoved.connect(self.leave)  # before a view hears of it, which would choose the next
         self.chosen, self.notes = QItemSelectionModel(self.cards), list[SyncedText]()
@@ -89,10 +87,13 @@ class Board(QWidget):
         for changed in (self.cards.rowsInserted, self.cards.dataChanged):
             changed.connect(self.show_each_in_its_stage)
         SpaceSignals(engine, space, self.deliver, parent=self).peers_changed.connect(self.tell_who_is_there)
+        self.tell_who_is_there(())
 
     def tell_who_is_there(self, peers: tuple[Peer, ...]) -> None:
-        there = " and ".join(sorted(peer.name for peer in peers if peer.here))
-        self.status.setText(f"{self.name}   {'●' if there else '○'}   {there or 'nobody else'} here")
+        who = " and ".join(sorted(peer.name for peer in peers if peer.here))
+        own = ["A board of your own. To join another, start with its invitation."] * (len(self.space.members()) == 1)
+        more = [f"Also on this device: {one.name} (see --own)" for one in self.engine.spaces if one.id != self.space.id]
+        self.status.setText("\n".join([f"{self.name}   {'●○'[not who]}   {who or 'nobody else'} here", *own, *more]))
 
     def add(self) -> None:
         with self.sessions.begin(self.space) as session:
@@ -130,13 +131,12 @@ def main() -> None:
     parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join a board")
     parser.add_argument("--name", default="Me", help="what the others call you")
     parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
+    parser.add_argument("--own", action="store_true", help="show the board that this device began, if it joined others")
     given, application = parser.parse_intermixed_args(), QApplication([])
-    with suppress(KeyboardInterrupt), Engine.open(given.store) as engine, Sessions(engine, Base) as sessions:
+    with in_words(), Engine.open(given.store) as engine, Sessions(engine, Base) as sessions:
         sessions.prepare()
         engine.connect_remembered()
-        if not given.ticket and not engine.spaces:
-            engine.create_space("Garden", member_name=given.name)
-        space = engine.join(given.ticket, name=given.name, timeout_s=60) if given.ticket else engine.spaces[0]
+        space = engine.open_space("Garden", given.ticket, name=given.name, own=given.own, progress=print)
         if space.role == Role.OWNER:
             engine.listen(given.at or f"ws://127.0.0.1:{10_000 + int.from_bytes(space.id) % 20_000}")  # always the same
             print(space.invite(mode="auto"), flush=True)

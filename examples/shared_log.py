@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from contextlib import aclosing, closing, suppress
+from contextlib import aclosing, closing
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from lichen import Document, Engine, Role, Space, Text, user_store
-from lichen_adapters.orm import AsyncSessions, Sessions, Synced
+from lichen import Document, Engine, Role, Space, Text, in_words, user_store
+from lichen_adapters.orm import AsyncSessions, Sessions, Synced, in_space
 from lichen_adapters.textual import LiveOptionList, SyncedTextArea, printable
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -37,18 +37,13 @@ class Entry(Synced, Base):
 
 
 async def open_log(engine: Engine, given: argparse.Namespace) -> tuple[Space, Document]:
-    """The log's space and its pinned text: those of the ticket, those of before, or new ones."""
+    """The log's space and its pinned text: those of the ticket, those that came last, or new ones."""
     await engine.connect_remembered()
-    async with aclosing(engine.events()) as events:
-        if not given.ticket and not engine.spaces:
-            await engine.create_space("Night watch", member_name=given.name)
-        space = await engine.join(given.ticket, name=given.name) if given.ticket else engine.spaces[0]
-        while not (found := [info for info in await space.documents() if info.title == "Pinned"]):
-            await (space.create({"title": "Pinned", "body": Text("")}) if space.role == Role.OWNER else anext(events))
+    space = await engine.open_space("Night watch", given.ticket, name=given.name, own=given.own, progress=print)
     if space.role == Role.OWNER:
         own_port = 10_000 + int.from_bytes(space.id) % 20_000  # the same at every start
         await engine.listen(given.at or f"ws://127.0.0.1:{own_port}")
-    return space, await space.document(found[0].id)
+    return space, await space.titled("Pinned", {"body": Text("")})
 
 
 class SharedLog(App[None]):
@@ -59,7 +54,7 @@ class SharedLog(App[None]):
     Screen { background: $surface; } .head { text-style: bold; color: $primary; padding: 0 1; }
     LiveOptionList, SyncedTextArea, Input { border: round $panel-lighten-2; background: $surface; }
     LiveOptionList:focus, SyncedTextArea:focus, Input:focus { border: round $primary; background-tint: $surface; }
-    #there { height: 3; content-align: left middle; padding: 1 1; color: $text-muted; }
+    #there { width: 100%; height: auto; content-align: left middle; padding: 1 1; color: $text-muted; }
     #invitation { dock: top; display: none; width: 100%; } LiveOptionList, SyncedTextArea { height: 1fr; }
     """
     TITLE, AUTO_FOCUS = "The shared log", "Input"
@@ -68,16 +63,16 @@ class SharedLog(App[None]):
     def __init__(self, engine: Engine, sessions: Sessions, space: Space, pinned: Document, name: str) -> None:
         super().__init__()
         self.engine, self.sessions, self.space, self.pinned, self.author = engine, sessions, space, pinned, name
-        self.writing = AsyncSessions(sessions)
+        self.writing, self.theme = AsyncSessions(sessions), "nord"
         self.there, self.invitation = Label(id="there", markup=False), Label(id="invitation", markup=False)
-        self.theme = "nord"
 
     def compose(self) -> ComposeResult:
+        entries = select(Entry).where(in_space(Entry, self.space)).order_by(Entry.at, Entry.id)
         yield self.invitation
         with Horizontal():
             with Vertical(id="log"):
                 yield Label(printable(self.space.name), classes="head", markup=False)
-                yield LiveOptionList(self.sessions, select(Entry).order_by(Entry.at, Entry.id), shown, id="entries")
+                yield LiveOptionList(self.sessions, entries, shown, id="entries")
                 yield Input(placeholder="What happened?", id="what")
             with Vertical(id="side"):
                 yield Label("Pinned", classes="head")
@@ -94,7 +89,11 @@ class SharedLog(App[None]):
             while True:
                 here = {self.space.name_of(one.device) for one in self.engine.paths(self.space.id) if one.via != "none"}
                 there = f"●  {printable(' and '.join(sorted(here)))}" if here else "○  nobody else"
-                self.there.update(f"{self.author}  {there} here")
+                others = (one.name for one in self.engine.spaces if one.id != self.space.id)
+                more = [f"Also on this device: {printable(name)} (see --own)" for name in others]
+                if len(self.space.members()) == 1:
+                    more = ["A log of your own. To join another, start with its invitation.", *more]
+                self.there.update("\n".join([f"{self.author}  {there} here", *more]))
                 await anext(events)
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -138,6 +137,7 @@ async def main() -> None:
     parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join a log")
     parser.add_argument("--name", default="Me", help="what the others call you")
     parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
+    parser.add_argument("--own", action="store_true", help="show the log that this device began, if it joined others")
     given = parser.parse_args()
     async with Engine.open(given.store or user_store("Shared log")) as engine:
         with closing(Sessions(engine, Base)) as sessions:
@@ -146,5 +146,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
+    with in_words():
         asyncio.run(main())

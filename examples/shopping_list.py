@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import argparse
 import tkinter
-from contextlib import suppress
 from functools import partial
 from textwrap import TextWrapper
 from tkinter import font, ttk
 
-from lichen import Role, Text
+from lichen import Role, Text, in_words
 from lichen.blocking import Document, Engine, Space
-from lichen_adapters.orm import Synced, synced_counter
+from lichen_adapters.orm import Synced, in_space, synced_counter
 from lichen_adapters.orm.blocking import Sessions
 from lichen_adapters.tk import Polling, SyncedText, TreeRows, quit_on_interrupt
 from sqlalchemy import select
@@ -25,8 +24,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 PAPER, INK, FADED, ACCENT, LINE = "#f5f2eb", "#2b2b28", "#a09d94", "#1f7a6d", "#e4e0d5"
 
 
-class Base(DeclarativeBase):
-    pass
+class Base(DeclarativeBase): ...
 
 
 class Item(Synced, Base):
@@ -36,19 +34,14 @@ class Item(Synced, Base):
     count: Mapped[int] = synced_counter(default=1)
 
 
-def open_list(engine: Engine, ticket: str, name: str, address: str) -> tuple[Space, Document]:
-    """The list's space and its notes: those of the ticket, those of before, or new ones."""
+def open_list(engine: Engine, given: argparse.Namespace) -> tuple[Space, Document]:
+    """The list's space and its notes: those of the ticket, those that came last, or new ones."""
     engine.connect_remembered()
-    if not ticket and not engine.spaces:
-        engine.create_space("Shopping", member_name=name)
-    space = engine.join(ticket, name=name) if ticket else engine.spaces[0]
-    with engine.events() as events:
-        while not (found := [info for info in space.documents() if info.title == "Notes"]):
-            space.create({"title": "Notes", "body": Text("")}) if space.role == Role.OWNER else next(events)
+    space = engine.open_space("Shopping", given.ticket, name=given.name, own=given.own, progress=print)
     if space.role == Role.OWNER:
-        engine.listen(address or f"ws://127.0.0.1:{10_000 + int.from_bytes(space.id) % 20_000}")  # always the same
+        engine.listen(given.at or f"ws://127.0.0.1:{10_000 + int.from_bytes(space.id) % 20_000}")  # always the same
         print(space.invite(mode="auto"), flush=True)
-    return space, space.document(found[0].id)
+    return space, space.titled("Notes", {"body": Text("")})
 
 
 class Window:
@@ -83,7 +76,8 @@ class Window:
             self.tree.bind(f"<{key}>", partial(self.change, by))
         self.entry.focus()
         deliver = Polling(root)  # all that lichen tells comes on Tk's thread
-        self.rows = TreeRows(self.tree, sessions, select(Item).order_by(Item.done, Item.what), self.shown, deliver)
+        items = select(Item).where(in_space(Item, space)).order_by(Item.done, Item.what)
+        self.rows = TreeRows(self.tree, sessions, items, self.shown, deliver)
         self.notes = SyncedText(self.text, notes, ("body",), deliver)
         self.engine.events().call(lambda _: self.tell_who_is_there(), deliver)
         self.tell_who_is_there()
@@ -98,7 +92,11 @@ class Window:
     def tell_who_is_there(self) -> None:
         there = {self.space.name_of(path.device) for path in self.engine.paths(self.space.id) if path.path != "none"}
         names = f"●   {' and '.join(sorted(there))}" if there else "○   nobody else"
-        self.status.configure(text=f"{self.name}   {names} here", foreground=ACCENT if there else FADED)
+        more = [f"Also on this device: {one.name} (see --own)" for one in self.engine.spaces if one.id != self.space.id]
+        if len(self.space.members()) == 1:
+            more = ["A list of your own. To join another, start with its invitation.", *more]
+        text = "\n".join([f"{self.name}   {names} here", *more])
+        self.status.configure(text=text, foreground=ACCENT if there else FADED)
 
     def add(self) -> None:
         with self.sessions.begin(self.space) as session:
@@ -138,10 +136,11 @@ def main() -> None:
     parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join a list")
     parser.add_argument("--name", default="Me", help="what the others call you")
     parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
+    parser.add_argument("--own", action="store_true", help="show the list that this device began, if it joined others")
     given = parser.parse_intermixed_args()
-    with suppress(KeyboardInterrupt), Engine.open(given.store) as engine, Sessions(engine, Base) as sessions:
+    with in_words(), Engine.open(given.store) as engine, Sessions(engine, Base) as sessions:
         sessions.prepare()
-        Window(root := tkinter.Tk(), sessions, *open_list(engine, given.ticket, given.name, given.at), given.name)
+        Window(root := tkinter.Tk(), sessions, *open_list(engine, given), given.name)
         quit_on_interrupt(root)
         root.mainloop()
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lichen_crdt import Text as Text
 
     from lichen.api.document import Document as Document
+    from lichen.api.endings import in_words as in_words
     from lichen.api.engine import Engine as Engine
     from lichen.api.places import user_store as user_store
     from lichen.api.space import Space as Space
@@ -32,6 +33,7 @@ else:
         "Role": "lichen.wire.operation",
         "Space": "lichen.api.space",
         "Text": "lichen_crdt",
+        "in_words": "lichen.api.endings",
         "user_store": "lichen.api.places",
     }
 
@@ -55,5 +57,6 @@ __all__ = [
     "Role",
     "Space",
     "Text",
+    "in_words",
     "user_store",
 ]

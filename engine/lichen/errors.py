@@ -46,6 +46,11 @@ class LichenError(Exception):
         if hint:
             self.add_note(hint)
 
+    @property
+    def told(self) -> str:
+        """What happened and what to do, as a line for a person."""
+        return ": ".join(part for part in (str(self), self.hint) if part)
+
 
 class ConfigError(LichenError):
     """A setting or an argument is wrong."""

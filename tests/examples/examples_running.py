@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from lichen.blocking import Engine
+
 HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"
 PICTURES = os.environ.get("PICTURES", "")
@@ -31,7 +33,8 @@ class Instance:
     def line(self) -> str:
         """The next that it prints."""
         assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        while (line := self.process.stdout.readline()).startswith(("looking for", "waiting for")):
+            pass  # a join that takes more than a second says so
         assert line, self.process.communicate()[1]
         return line.strip()
 
@@ -79,6 +82,12 @@ def running(driver: str, example: str, folder: Path) -> Iterator[Callable[..., I
         for instance in begun:
             instance.process.kill()
             instance.process.communicate()
+
+
+def begin_another(store: Path, name: str) -> None:
+    """A device that has joined others begins something of its own."""
+    with Engine.open(f"sqlite:///{store}") as engine:
+        engine.create_space(name)
 
 
 def is_short(name: str) -> bool:

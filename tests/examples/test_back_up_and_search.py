@@ -22,11 +22,14 @@ def run(folder: Path, *arguments: str, code: int = 0) -> str:
 
 def test_two_people_share_notes_back_them_up_and_find_them(tmp_path: Path) -> None:
     run(tmp_path, "ann.db", "write", "Oat milk", "The market has it until noon.")
+    said = run(tmp_path, "ben.db", "write", "My mill", "It was begun before he joined.")
+    assert said == "written into Notes, your own, so far: join others' with an invitation\n"
     share = [*COMMAND, "ann.db", "share", "ws://127.0.0.1:0"]
     with subprocess.Popen(share, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as sharing:
         try:
             assert sharing.stdout is not None
-            run(tmp_path, "ben.db", "join", sharing.stdout.readline().strip())
+            joined = run(tmp_path, "ben.db", "join", sharing.stdout.readline().strip())
+            assert joined.endswith("1 notes are in Notes, shared; also on this device, not shown: Notes\n")
             run(tmp_path, "ben.db", "write", "Mills", "Ours closes in May 🌾")
             run(tmp_path, "ben.db", "join")
             sharing.send_signal(signal.SIGINT)
@@ -39,7 +42,7 @@ def test_two_people_share_notes_back_them_up_and_find_them(tmp_path: Path) -> No
     assert sorted(run(tmp_path, "ben.db", "find", "mil").splitlines()) == found
     assert run(tmp_path, "ann.db", "find", "closes may") == "Mills: Ours «closes» in «May» 🌾\n"
     said = run(tmp_path, "ben.db", "back-up", "backups")
-    (copy,) = re.fullmatch(r"2 notes are in (backups/ben .*/ben\.db)\n", said).groups()  # type: ignore[union-attr]  # else it fails
+    (copy,) = re.fullmatch(r"3 notes are in (backups/ben .*/ben\.db)\n", said).groups()  # type: ignore[union-attr]  # else it fails
     (tmp_path / "ben.db").unlink()
     assert run(tmp_path, copy, "find", "noon") == "Oat milk: The market has it until «noon».\n"
 

@@ -14,11 +14,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from examples_running import EXAMPLES, PICTURES, is_short
+from examples_running import EXAMPLES, PICTURES, begin_another, is_short
 from lichen import Engine
 from playwright.async_api import Browser, Page, async_playwright
 
 SIZE = {"width": 610, "height": 470}
+OWN = (
+    "Bookmarks of your own, so far. To join others', start with their invitation. "
+    "Also on this device: Bookmarks (see --own)."
+)
 LIST = "[...document.querySelectorAll('li')].map((item) => item.innerText.replaceAll('\\n', ' '))"
 
 
@@ -118,6 +122,12 @@ async def test_two_people_keep_bookmarks_together(tmp_path: Path) -> None:
             again = await opened(browser, at_ben)
             await shows(again, *ITEMS)
             assert (await again.input_value("textarea")).endswith("before Friday 🍵")
+            assert await again.inner_text("#about") == ""
+        await asyncio.to_thread(begin_another, tmp_path / "ben.db", "Mine")
+        async with program(tmp_path, "ben.db", "--name", "Ben") as (*_, at_ben):
+            another = await opened(browser, at_ben)
+            await shows(another)
+            assert await another.inner_text("#about") == OWN
         await browser.close()
 
 

@@ -6,12 +6,13 @@ import signal
 import socket
 from pathlib import Path
 
-from examples_running import EXAMPLES, PICTURES, Instance, is_short, running
+from examples_running import EXAMPLES, PICTURES, Instance, begin_another, is_short, running
 from lichen.testing.display import Display
 
 STAGES = "[titles(find('Stage', stage)) for stage in range(3)]"
 NOTES = "find('QPlainTextEdit').toPlainText()"
 STATUS = "window.status.text()"
+OWN = "A board of your own. To join another, start with its invitation."
 CHOSEN = "[[one.data() for one in shown(find('Stage', at)) if window.chosen.isSelected(one)] for at in range(3)]"
 LONG = "Ask everybody on the street who has a wheelbarrow or two to spare on Saturday"
 
@@ -49,6 +50,12 @@ def test_two_people_keep_one_board(tmp_path: Path, display: Display) -> None:
         again = begin("ben.db", "--name", "Ben", **unseen)
         again.until(STAGES, last)
         again.close()
+        begin_another(tmp_path / "ben.db", "Mine")
+        another = begin("ben.db", "--name", "Ben", **unseen)
+        assert another.line().startswith("lichen1")
+        another.until(f"{STATUS}.splitlines()[1:]", [OWN, "Also on this device: Garden (see --own)"])
+        another.until(STAGES, [[], [], []])
+        another.close()
 
 
 def _stay_chosen(ann: Instance, ben: Instance) -> None:

@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from examples_running import EXAMPLES, PICTURES, Instance, is_short, running
+from examples_running import EXAMPLES, PICTURES, Instance, begin_another, is_short, running
 
 ENTRIES = "[f'{row.who}{\" *\" if row.starred else \"\"}: {row.what}' for row in find('entries').rows]"
 PINNED = "find('pinned').text"
+OWN = "A log of your own. To join another, start with its invitation."
+HERE_TOO = "Also on this device: Night watch (see --own)"
 INVITATION = "str(find('invitation').content)"
 
 
@@ -28,6 +30,11 @@ def test_a_crew_keeps_one_log(tmp_path: Path) -> None:
         again.until(f"{ENTRIES}[-1:]", ["Ben: Alone"])
         assert again.do(PINNED).startswith("Ann: bridge")
         again.close()
+        begin_another(tmp_path / "ben.db", "Mine")
+        another = begin("--store", "ben.db", "--name", "Ben")
+        another.until("str(find('there').content).splitlines()[1:]", [OWN, HERE_TOO])
+        another.until(ENTRIES, [])
+        another.close()
 
 
 def _begin(begin: Callable[..., Instance], folder: Path) -> tuple[Instance, Instance]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
@@ -103,6 +104,19 @@ class Space:
                 f"document {doc.hex()} is not in space {self.id.hex()[:12]}", hint="ask its own space, or the engine"
             )
         return found
+
+    async def titled(self, title: str, new: Mapping[str, Value] | None = None) -> Document:
+        """The document with this title, of several that of the least id.
+
+        Where there is none, an owner of the space makes it, with what is in `new` too; others wait until it comes, so
+        that there are not two.
+        """
+        async with aclosing(self._engine.events()) as events:
+            while not (found := [info.id for info in await self.documents() if info.title == title]):
+                if self.role == Role.OWNER:
+                    return await self.create({"title": title, **(new or {})})
+                await anext(events)
+        return await self.document(min(found))
 
     async def leave(self) -> None:
         """Take it off this device, as `Engine.leave`."""

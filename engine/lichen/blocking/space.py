@@ -67,6 +67,14 @@ class Space:
         """
         return Document(self._engine, self._engine.run(self._space.document, doc, wait_s=wait_s))
 
+    def titled(self, title: str, new: Mapping[str, Value] | None = None) -> Document:
+        """The document with this title, of several that of the least id.
+
+        Where there is none, an owner of the space makes it, with what is in `new` too; others wait until it comes, so
+        that there are not two.
+        """
+        return Document(self._engine, self._engine.run(self._space.titled, title, new))
+
     def leave(self) -> None:
         """Take it off this device, as `Engine.leave`."""
         self._engine.run(self._space.leave)

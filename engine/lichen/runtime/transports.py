@@ -28,6 +28,8 @@ def find(scheme: str) -> object:
 def transport_for(url: str) -> Transport:
     """The transport that dials and listens at an address."""
     scheme = urlsplit(url).scheme
+    if not scheme:
+        raise ConfigError(f"{url[:100]!r} is no address", hint="addresses look like ws://host:port")
     found = find(scheme)
     if not isinstance(found, Transport):
         raise ConfigError(

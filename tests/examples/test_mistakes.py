@@ -1,0 +1,38 @@
+"""A person's mistake ends an example with one line that says what to do."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from examples_running import EXAMPLES, QT_SAYS
+from lichen.blocking import Engine
+from lichen.testing.display import Display
+
+BAD_TICKET = "lichen1nonsense"
+
+
+@pytest.mark.parametrize(
+    ("example", "arguments", "said"),
+    [
+        ("shopping_list.py", ("ann.db", BAD_TICKET), "ticket"),
+        ("kanban.py", ("ann.db", "--at", "nonsense"), "nonsense"),
+        ("shared_log.py", ("--store", "held.db"), "is in use"),
+        ("bookmarks.py", ("ann.db", BAD_TICKET, "--port", "0"), "ticket"),
+        ("back_up_and_search.py", ("ann.db", "find", "milk"), "ann.db"),
+    ],
+)
+def test_it_is_told_in_a_line(
+    example: str, arguments: tuple[str, ...], said: str, tmp_path: Path, display: Display
+) -> None:
+    assert display.name
+    command = [sys.executable, "-W", "error", str(EXAMPLES / example), *arguments]
+    around = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
+    with Engine.open(f"sqlite:///{tmp_path / 'held.db'}"):
+        ran = subprocess.run(command, cwd=tmp_path, env=around, capture_output=True, text=True, timeout=60, check=False)
+    errors = ran.stderr.replace(QT_SAYS, "")
+    assert (ran.returncode, errors.count("\n")) == (1, 1), errors
+    assert said in errors

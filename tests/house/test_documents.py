@@ -72,18 +72,6 @@ def test_the_pages_are_found() -> None:
     assert "lichen_crdt" in modules()
 
 
-@pytest.mark.parametrize("page", ["howto/asgi.md", "howto/textual.md"])
-async def test_the_devices_of_a_page_meet(page: str, tmp_path: Path) -> None:
-    (example,) = (example for example in examples(page) if "engine.join(" in example)
-    names: dict[str, object] = {"Engine": Engine}
-    exec(compile(example[example.index("async def invite") :], page, "exec", dont_inherit=True), names)
-    ann, ben = (Engine.open(f"sqlite:///{tmp_path / name}.db") for name in ("ann", "ben"))
-    async with ann as first, ben as second:
-        await first.create_space("Home")
-        await names["join"](second, await names["invite"](first))  # type: ignore[operator]
-        assert [space.name for space in second.spaces] == ["Home"]
-
-
 async def test_the_checks_of_a_channel_hold_for_the_memory_transport() -> None:
     names: dict[str, object] = {"open_my_pair": _memory_pair}
     (example,) = examples("explanation/paths.md")

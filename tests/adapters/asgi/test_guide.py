@@ -5,51 +5,66 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from guides import parts
-from playwright.async_api import Browser
-from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import Browser, Page
 
 
-@pytest.mark.browser
-async def test_the_program_of_the_page_runs(tmp_path: Path, browser: Browser) -> None:
-    program = parts("asgi.md")
-    assert program.count("8000") == 1
-    program = program.replace("8000", "8765").replace("uvicorn.run(app", "uvicorn.run(app, port=8765")
-    (tmp_path / "tasks.py").write_text(program)
-    (tmp_path / "page.html").write_text(parts("asgi.md", "html"))
+@asynccontextmanager
+async def program(folder: Path, *arguments: str) -> AsyncIterator[tuple[str, str]]:
+    """The program of the page: its invitation, and the address of its page; ended as by Ctrl-C."""
     pipe = asyncio.subprocess.PIPE
-    command = (sys.executable, "-W", "error", "tasks.py")
-    process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stdout=pipe, stderr=pipe)
+    command = (sys.executable, "-W", "error", "tasks.py", *arguments)
+    process = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=pipe, stderr=pipe)
     try:
         assert process.stdout is not None
-        address = (await process.stdout.readline()).decode().strip()
-        page = await browser.new_page()
-        page.set_default_timeout(20_000)
-        while True:  # the server takes connections soon after it has printed its address
-            try:
-                await page.goto(address)
-                break
-            except PlaywrightError as error:
-                if "ERR_CONNECTION_REFUSED" not in str(error):
-                    raise
-        await page.wait_for_selector("input")
-        for title in ("Water the plants", "Buy bread"):
-            await page.fill("input", title)
-            await page.click("button")
-            await page.wait_for_function("document.querySelector('input').value === ''")  # it was taken
-        await page.wait_for_function("document.querySelector('ul').innerText === 'Buy bread\\nWater the plants'")
-        await page.click("li:first-child")
-        await page.wait_for_function("document.querySelector('ul').innerText === 'Water the plants'")
-        await page.fill("textarea", "Twice a week.")
-        await page.wait_for_function("document.querySelector('p').textContent === 'saved'")
+        ticket, address = [(await process.stdout.readline()).decode().strip() for _ in range(2)]
+        assert address, await process.communicate()
+        yield ticket, address
         process.send_signal(signal.SIGINT)
         async with asyncio.timeout(20):
             _, errors = await process.communicate()
-        assert (process.returncode, errors) in ((0, b""), (-signal.SIGINT, b""))
+        assert (process.returncode, errors) == (0, b"")
     finally:
         if process.returncode is None:
             process.kill()
             await process.communicate()
+
+
+async def opened(browser: Browser, address: str) -> Page:
+    page = await browser.new_page()
+    page.set_default_timeout(20_000)
+    await page.goto(address)
+    await page.wait_for_function("document.querySelector('p').textContent === 'saved'")
+    return page
+
+
+async def enter(page: Page, text: str) -> None:
+    await page.fill("input", text)
+    await page.click("button")
+
+
+@pytest.mark.browser
+async def test_the_program_of_the_page_runs_and_a_second_device_joins_it(tmp_path: Path, browser: Browser) -> None:
+    (tmp_path / "tasks.py").write_text(parts("asgi.md"))
+    (tmp_path / "page.html").write_text(parts("asgi.md", "html"))
+    first, second = program(tmp_path, "tasks.db", "8765"), program(tmp_path, "ben.db", "8766")
+    async with first as (ticket, at_ann), second as (_, at_ben):
+        ann, ben = await opened(browser, at_ann), await opened(browser, at_ben)
+        for title in ("Water the plants", "Buy bread"):
+            await enter(ann, title)
+            await ann.wait_for_function("document.querySelector('input').value === ''")  # it was taken
+        await ann.wait_for_function("document.querySelector('ul').innerText === 'Buy bread\\nWater the plants'")
+        await ann.click("li:first-child")
+        await ann.wait_for_function("document.querySelector('ul').innerText === 'Water the plants'")
+        await ann.fill("textarea", "Twice a week.")
+        await ann.wait_for_function("document.querySelector('p').textContent === 'saved'")
+        await enter(ben, ticket[:50])
+        await ben.wait_for_function("document.querySelector('output').textContent.includes('ticket')")
+        await enter(ben, ticket)
+        await ben.wait_for_function("document.querySelector('ul').innerText === 'Water the plants'")
+        await ben.wait_for_function("document.querySelector('textarea').value === 'Twice a week.'")

@@ -35,12 +35,17 @@ def _where() -> str:
     return "" if frame is None else f", which began to write in {frame.f_code.co_filename}, line {frame.f_lineno},"
 
 
+def blocks(dbapi: Any) -> bool:
+    """Whether who uses a connection waits in its thread, and not in a coroutine."""
+    return not isinstance(dbapi, AdaptedConnection)
+
+
 def wait_for(dbapi: Any, loan: Loan) -> None:
     """Wait until a loan is granted: in a thread, or without holding up the event loop. Raises `StoreError`."""
-    if isinstance(dbapi, AdaptedConnection):
-        dbapi.run_async(lambda _: _granted(loan))
-    else:
+    if blocks(dbapi):
         loan.granted.result()
+    else:
+        dbapi.run_async(lambda _: _granted(loan))
 
 
 async def _granted(loan: Loan) -> None:

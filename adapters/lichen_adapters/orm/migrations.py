@@ -40,7 +40,7 @@ def migrating(sessions: Sessions) -> Iterator[Connection]:
     if sessions.prepared:
         raise SessionMisuse("sessions are in use already", hint="migrate before prepare()")
     store = sessions.store
-    engine, loan = store.backend.session_engine(), store.borrow("a migration")
+    engine, loan = store.backend.session_engine(), store.borrow("a migration", blocking=True)
     try:
         loan.granted.result()
         with engine.connect() as conn:

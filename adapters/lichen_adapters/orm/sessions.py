@@ -118,6 +118,7 @@ class Sessions:
                 self._follower.begun(conn)
             return work(conn)
 
+        self._engine.store.refuse_borrower(blocking=True)
         return self._engine.store.write(job).result()
 
     def _begin_preparing(self, conn: Connection) -> None:

@@ -238,7 +238,7 @@ class Transactions:
 
     def _borrow(self, dbapi: Any, writing: Writing) -> None:
         self.refuse_closed()
-        loan = self._engine.store.borrow(driver.borrower())
+        loan = self._engine.store.borrow(driver.borrower(), blocking=driver.blocks(dbapi))
         try:
             driver.wait_for(dbapi, loan)
             self.refuse_closed()

@@ -158,7 +158,7 @@ class Document:
 
     async def saved(self) -> None:
         """Return when every transaction ended so far is on disk. Raises `StoreError` when that failed."""
-        self._engine.refuse_borrower()
+        await self._engine.refuse_borrower()
         await self._opened.saved()
 
     async def look(self, look: Callable[[CrdtDocument], T]) -> T:
@@ -203,6 +203,8 @@ class Document:
 
     async def room(self, most_bytes: int) -> None:
         """Return when at most this many bytes of changes wait to be saved and sealed: a pace for who writes fast."""
+        if self._opened.unsealed_bytes > most_bytes:
+            await self._engine.refuse_borrower()
         await self._opened.room(most_bytes)
 
     def events(self) -> AsyncGenerator[Applied, None]:
@@ -245,6 +247,6 @@ class Document:
 
     async def settled(self) -> None:
         """Return when everything here is saved, sealed and applied."""
-        self._engine.refuse_borrower()
+        await self._engine.refuse_borrower()
         await asyncio.sleep(0)
         await self._opened.settled()

@@ -340,7 +340,7 @@ class Engine:
         nobody has fetched is lost. Raises `NotFound`; and what keeps a row from being deleted: then nothing is left.
         """
         self.state_of(space_id)
-        self.store.refuse_borrower()
+        await self.refuse_borrower()
         await self._documents.saved(space_id)
         self.state_of(space_id)
         self._leaving = asyncio.ensure_future(self._leave(space_id))
@@ -418,7 +418,7 @@ class Engine:
 
     async def settled(self) -> None:
         """Return when everything in memory is saved, sealed and applied."""
-        self.refuse_borrower()
+        await self.refuse_borrower()
         await self._documents.settle()
 
     # Events
@@ -493,9 +493,12 @@ class Engine:
         """Whether a space is on this device, and not being left."""
         return space in self._node.state.spaces
 
-    def refuse_borrower(self) -> None:
-        """Raises `StoreError` when whoever calls would wait for ever, since it holds up every write itself."""
-        self.store.refuse_borrower()
+    async def refuse_borrower(self) -> None:
+        """Raises `StoreError` when whoever calls would wait for ever, since it holds up every write itself.
+
+        What it has begun waits until it has ended, for some seconds.
+        """
+        await self.store.refuse_within()
 
     def write_soon(self, job: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None]) -> None:
         """Queue a job for the writer thread."""

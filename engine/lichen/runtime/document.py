@@ -65,7 +65,7 @@ class Host(Protocol):
     def holds(self, space: SpaceId) -> bool:
         """Whether a space is on this device, and not being left."""
 
-    def refuse_borrower(self) -> None:
+    async def refuse_borrower(self) -> None:
         """Raises `StoreError` when whoever calls would wait for ever, since it holds up every write itself."""
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None] | None:
@@ -140,6 +140,8 @@ class OpenDocument:
 
     async def saved(self) -> None:
         """Return when everything recorded so far is on disk. Raises `StoreError` when it could not be written."""
+        if not self.saving.all_saved:
+            await self.host.refuse_borrower()
         await self.saving.wait(self)
 
     def saved_to_disk(self, changes: Sequence[Unsealed]) -> None:

@@ -108,11 +108,12 @@ class Documents:
 
     async def get(self, doc: DocId) -> OpenDocument:
         """The document, loaded if need be. Raises `NotFound`."""
-        document = self._alive.get(doc)
+        if (document := self._alive.get(doc)) is None or document.failure is not None:
+            await self._host.refuse_borrower()  # to load it may be to write
+            document = self._alive.get(doc)
         if document is not None and document.failure is None:
             self._use(document)
             return document
-        self._host.refuse_borrower()  # to load it may be to write
         loading = self._loading.get(doc)
         if loading is None:
             loading = self._begin_loading(doc, document)

@@ -27,6 +27,7 @@ from lichen.ids import DeviceKey, DocId, SpaceId
 from lichen.runtime import catch_up_rows, checking, rows
 from lichen.runtime.link import Handshaken, Link, Tap
 from lichen.store import Store
+from lichen.store.loan import outside
 from lichen.transport import Channel
 from lichen.wire.frames import Message
 
@@ -105,7 +106,7 @@ class Driver:
         if self._tasks is None or self._closed:
             work.close()
             return None
-        task = self._tasks.create_task(self._guard(work, name), name=name)
+        task = self._tasks.create_task(self._guard(work, name), name=name, context=outside())
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         task.add_done_callback(lambda _: work.close())  # one that was cancelled before its first step

@@ -45,6 +45,11 @@ class Saving:
     _waiters: deque[tuple[int, asyncio.Future[None]]] = field(default_factory=deque)
 
     @property
+    def all_saved(self) -> bool:
+        """Everything added so far is on disk."""
+        return self._saved >= self._recorded
+
+    @property
     def quiet(self) -> bool:
         """Everything is on disk."""
         return not self.busy and not self.waiting
@@ -69,13 +74,12 @@ class Saving:
 
     async def wait(self, opened: OpenDocument) -> None:
         """Return when everything added so far is on disk. Raises `StoreError` when it could not be written."""
-        if opened.failure is None and self._saved >= self._recorded:
+        if opened.failure is None and self.all_saved:
             return
         if opened.failure is not None and not self.busy:
             raise opened.failure
         if self._gathering is not None:
             self._save(opened)
-        opened.host.refuse_borrower()
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append((self._recorded, waiter))
         await waiter

@@ -6,6 +6,7 @@ Jobs are functions of a SQLAlchemy connection; how they are grouped, and what fa
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from lichen.errors import ConfigError, LimitExceeded, StoreError
 from lichen.store import following
 from lichen.store.backend import Backend, Durability
 from lichen.store.following import Follower
-from lichen.store.loan import Loan
+from lichen.store.loan import Loan, begins
 from lichen.store.sqlite_file import SqliteFile
 from lichen.store.worker import Done, Job, Worker
 
@@ -93,6 +94,7 @@ class Store:
         future: Future[T] = Future()
         self._writer.refuse_borrower()
         self._writer.put(job, _resolver(future))
+        self._writer.refuse_late(future)
         return future
 
     def write_soon(self, job: Job, done: Done) -> None:
@@ -115,19 +117,31 @@ class Store:
         self._reader.put(job, _resolver(future))
         return future
 
-    def borrow(self, borrower: str) -> Loan:
+    def borrow(self, borrower: str, *, blocking: bool) -> Loan:
         """Ask for the right to write with another connection; `borrower` is named when it keeps it for long.
 
-        Raises `StoreError` after `close` and when who asks has one out, and `LimitExceeded`.
+        It is going to wait for that, `blocking` its thread or in a coroutine. Raises `StoreError` after `close` and
+        when it would wait for itself, and `LimitExceeded`.
         """
-        self._writer.refuse_borrower()
+        self._writer.refuse_borrower(blocking=blocking)
         loan = Loan(borrower)
         self._writer.lend(loan)
+        self._writer.refuse_late(loan.granted)
+        loan.enter()
         return loan
 
-    def refuse_borrower(self) -> None:
-        """Raises `StoreError` when whoever calls has borrowed, and would wait for ever for what is written next."""
+    def refuse_borrower(self, *, blocking: bool = False) -> None:
+        """Raises `StoreError` when whoever calls has borrowed, and would wait for ever for what is written next.
+
+        Where it waits `blocking` its thread, that holds for each task of the thread.
+        """
+        self._writer.refuse_borrower(blocking=blocking)
+
+    async def refuse_within(self) -> None:
+        """As `refuse_borrower`; and what was begun by who has borrowed waits until that has ended, for some seconds."""
         self._writer.refuse_borrower()
+        if self._writer.loans_here():
+            await asyncio.wrap_future(self.write(lambda _: None))
 
     def follow(self, follower: Follower) -> Callable[[], None]:
         """Let `follower` write along with every change of a document. Returns what ends that, after the transaction.
@@ -185,7 +199,7 @@ class Store:
 
 def _resolver(future: Future[Any]) -> Done:
     def done(result: Any, error: BaseException | None) -> None:
-        if not future.set_running_or_notify_cancel():
+        if not begins(future):
             return
         if error is not None:
             future.set_exception(error)

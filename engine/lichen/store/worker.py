@@ -6,6 +6,7 @@ import copy
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy import Connection
 from lichen.errors import LimitExceeded, StoreError
 from lichen.store.backend import Backend
 from lichen.store.failure import Failure, Scope
-from lichen.store.loan import Loan
+from lichen.store.loan import Loan, loans_here
 
 log = logging.getLogger("lichen.store")
 
@@ -65,6 +66,8 @@ class Worker:
         self._jobs: SimpleQueue[Item | Loan | None] = SimpleQueue()
         self._loan: Loan | None = None
         """What is out, or comes next."""
+        self._loans: list[Loan] = []
+        """What is out or queued, and perhaps some that are over."""
         self._gate = threading.Lock()
         self._closed = False
         self._conn: Connection | None = connect()
@@ -78,6 +81,8 @@ class Worker:
     def lend(self, loan: Loan) -> None:
         """Queue a loan; raises as `put` does."""
         self._put(loan)
+        with self._gate:
+            self._loans = [*(one for one in self._loans if not one.is_back), loan]
 
     def _put(self, item: Item | Loan) -> None:
         with self._gate:
@@ -89,11 +94,19 @@ class Worker:
                 )
             self._jobs.put(item)
 
-    def refuse_borrower(self) -> None:
-        """Raises `StoreError` for who has a loan out and would wait for a job behind it."""
-        loan = self._loan
-        if loan is not None:
-            loan.refuse_borrower()
+    def refuse_borrower(self, *, blocking: bool = False) -> None:
+        """Raises `StoreError` for who has a loan out and would wait for a job behind it; see `Loan`."""
+        for loan in self._loans:
+            loan.refuse_borrower(blocking=blocking)
+
+    def loans_here(self) -> list[Loan]:
+        """Loans of this within which whoever calls runs."""
+        return [loan for loan in loans_here() if loan in self._loans]
+
+    def refuse_late(self, waiting: Future[Any]) -> None:
+        """Let who waits for a future not wait for ever where it is within a loan that comes before."""
+        for loan in self.loans_here():
+            loan.refuse_late(waiting)
 
     def close(self) -> None:
         """Run what is queued, then end the thread and its connection; idempotent. Loans are recalled and refused."""

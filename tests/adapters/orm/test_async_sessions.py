@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from lichen.errors import StoreError
 from lichen.store import loan
-from lichen_adapters.orm import AsyncSessions, Merged, Misfit, SessionMisuse
+from lichen_adapters.orm import AsyncSessions, Merged, Misfit, SessionMisuse, check
 from orm_devices import SPACE, Device
 from orm_models import Address, Draft, User
 from sqlalchemy import insert, select, text, update
@@ -172,6 +172,27 @@ async def test_a_second_writer_in_one_task_is_an_error_and_no_deadlock(sessions:
             await other.execute(update(User).values(bio="other"))
         await one.commit()
     assert (await ann(sessions)).bio == "one"
+
+
+async def test_a_session_that_would_hold_up_the_event_loop_of_another_is_an_error_and_no_deadlock(
+    device: Device, sessions: AsyncSessions
+) -> None:
+    async def write(words: str) -> None:
+        with device.sessions.begin() as session:
+            session.execute(update(User).values(bio=words))
+
+    async def look() -> None:
+        check(device.sessions)
+
+    async with sessions.begin() as session:
+        await session.execute(update(User).values(bio="one"))
+        with pytest.raises(StoreError, match="writes first, and could not go on"):
+            await asyncio.create_task(write("other"))
+        with pytest.raises(StoreError, match="writes first, and could not go on"):
+            await asyncio.create_task(look())
+    assert (await ann(sessions)).bio == "one"
+    await write("last")
+    assert (await ann(sessions)).bio == "last"
 
 
 async def test_who_is_cancelled_in_the_queue_leaves_it(device: Device, sessions: AsyncSessions) -> None:

@@ -19,11 +19,12 @@ from lichen.config import DEFAULT_LIMITS
 from lichen.errors import StoreError
 from lichen.ids import DocId
 from lichen.runtime import unopened
+from lichen.store import loan
 from lichen.store.documents import load_tail
 from lichen.store.schema import change_sets
 from lichen_adapters.orm import Sessions, check
 from orm_models import Address, Base, User
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 
 @contextlib.asynccontextmanager
@@ -191,6 +192,53 @@ async def test_the_engine_awaited_inside_a_written_session_is_an_error_and_no_de
         await note.saved()
         assert shown(sessions) == [("ann", None, 0, [])]
         assert str(note.doc["body"]) == "milk and eggs"
+
+
+async def test_a_task_that_a_written_session_waits_for_cannot_wait_for_that_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with device(tmp_path / "a.db") as (engine, sessions):
+        space = await engine.create_space("Family")
+        note = await space.create({"body": Text("milk")})
+        with sessions.begin(space) as session:
+            session.add(User(name="ann"))
+
+        def read() -> User:
+            with sessions() as session:
+                return session.scalars(select(User)).one()
+
+        user = read()
+        sessions.memory.let_go()
+
+        async def edit() -> None:
+            async with note.change() as crdt:
+                crdt["body"].append(" and eggs")
+
+        with sessions.begin(space) as session:  # nobody waits in it: what it begins comes after it
+            session.execute(update(User).values(bio="first"))
+            after = asyncio.create_task(edit())
+            await asyncio.sleep(0)
+        await after
+
+        done: list[str] = []
+
+        async def own_work() -> None:
+            await asyncio.wrap_future(engine.store.write(lambda _: None))
+            done.append("work of the engine, which nobody waits for")
+
+        monkeypatch.setattr(loan, "LONG_S", 0.05)
+        with sessions.begin(space) as session:
+            session.execute(update(User).values(bio="second"))
+            engine.spawn(own_work(), "own work")
+            for work in (edit, note.saved, note.settled, engine.settled, space.leave, lambda: sessions.document(user)):
+                with pytest.raises(StoreError, match=rf"{__file__}, line .*, has written and not ended for \d+ s"):
+                    await asyncio.create_task(work())
+            with pytest.raises(StoreError, match=r"has written and not ended for \d+ s"):
+                await asyncio.gather(space.create({"body": Text("eggs")}), asyncio.sleep(0))
+        await note.saved()
+        assert done
+        assert read().bio == "second"
+        assert str(note.doc["body"]) == "milk and eggs and eggs"
 
 
 async def test_a_document_that_came_before_its_table_was_there_is_rows_once_it_is(tmp_path: Path) -> None:

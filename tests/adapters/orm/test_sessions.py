@@ -70,8 +70,8 @@ def test_what_is_written_after_sessions_are_closed_is_refused(device: Device, mo
     closed = device.sessions
     borrowing, borrow = threading.Event(), device.store.borrow
 
-    def note(borrower: str) -> Loan:
-        loan = borrow(borrower)
+    def note(borrower: str, *, blocking: bool) -> Loan:
+        loan = borrow(borrower, blocking=blocking)
         borrowing.set()
         return loan
 

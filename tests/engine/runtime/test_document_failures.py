@@ -40,7 +40,7 @@ class HeldHost:
     def write_soon(self, job: Callable[[Any], Any], done: Callable[[Any, BaseException | None], None]) -> None:
         self.pending.append((job, done))
 
-    def refuse_borrower(self) -> None:
+    async def refuse_borrower(self) -> None:
         """Nobody borrows here."""
 
     def spawn(self, work: Any, name: str) -> object:

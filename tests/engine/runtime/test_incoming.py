@@ -65,7 +65,7 @@ class Host:
         self.tasks.add(task)
         return task
 
-    def refuse_borrower(self) -> None:
+    async def refuse_borrower(self) -> None:
         """Nobody borrows here."""
 
     def want_epoch(self, doc: DocId, space: SpaceId) -> None: ...

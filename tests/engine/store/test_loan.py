@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -12,6 +14,7 @@ import pytest
 from lichen.errors import StoreError
 from lichen.store import Store, following, loan
 from lichen.store.documents import UnsealedRow, append_changes, append_unsealed, create_documents, load_tail
+from lichen.store.loan import outside
 from sqlalchemy import Connection, text
 
 DOC = bytes(16)
@@ -28,6 +31,10 @@ def words(store: Store) -> list[str]:
     )
 
 
+def borrow(store: Store, borrower: str, *, blocking: bool = False) -> loan.Loan:
+    return store.borrow(borrower, blocking=blocking)
+
+
 @pytest.fixture
 def noted(store: Store) -> Store:
     store.write(lambda conn: conn.execute(text("CREATE TABLE notes (word)"))).result(9)
@@ -36,7 +43,7 @@ def noted(store: Store) -> Store:
 
 def test_a_borrower_writes_between_the_jobs_before_and_after_it(noted: Store) -> None:
     noted.write(note("before"))
-    lent = noted.borrow("a session")
+    lent = borrow(noted, "a session")
     after = Future[None]()
     noted.write_soon(note("after"), lambda _result, _error: after.set_result(None))
     lent.granted.result(9)
@@ -53,7 +60,7 @@ def test_a_borrower_writes_between_the_jobs_before_and_after_it(noted: Store) ->
 
 
 def test_a_loan_that_is_given_back_before_it_was_granted_holds_up_nobody(noted: Store) -> None:
-    first, second = noted.borrow("a session"), noted.borrow("another")
+    first, second = borrow(noted, "a session"), borrow(noted, "another")
     first.granted.result(9)
     second.give_back()
     first.give_back()
@@ -62,7 +69,7 @@ def test_a_loan_that_is_given_back_before_it_was_granted_holds_up_nobody(noted: 
 
 
 def test_a_store_that_closes_recalls_what_is_lent_and_refuses_the_rest(noted: Store) -> None:
-    lent, waiting = noted.borrow("a session"), noted.borrow("another")
+    lent, waiting = borrow(noted, "a session"), borrow(noted, "another")
     lent.granted.result(9)
     lent.check()
     noted.close()
@@ -71,21 +78,90 @@ def test_a_store_that_closes_recalls_what_is_lent_and_refuses_the_rest(noted: St
     with pytest.raises(StoreError, match="is closed"):
         waiting.granted.result(9)
     with pytest.raises(StoreError, match="is closed"):
-        noted.borrow("late")
+        borrow(noted, "late")
 
 
 def test_who_has_a_loan_out_cannot_wait_for_what_comes_after_it(noted: Store) -> None:
-    lent = noted.borrow("a session")
+    lent = borrow(noted, "a session")
     lent.granted.result(9)
     with pytest.raises(StoreError, match="a session has written and not ended"):
         noted.write(note("never"))
     with pytest.raises(StoreError, match="a session has written and not ended"):
-        noted.borrow("another")
+        borrow(noted, "another")
     with ThreadPoolExecutor(1) as thread:
         after = thread.submit(noted.write, note("after")).result(9)
     lent.give_back()
     after.result(9)
     assert words(noted) == ["after"]
+
+
+async def test_what_was_begun_within_a_loan_waits_for_its_end_and_is_refused_when_that_does_not_come(
+    noted: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lent = borrow(noted, "a session")
+    await asyncio.wrap_future(lent.granted)
+    async with asyncio.TaskGroup() as tasks:
+        patient = tasks.create_task(noted.refuse_within())
+        await asyncio.sleep(0)
+        lent.give_back()
+    assert patient.result() is None
+    await noted.refuse_within()
+
+    monkeypatch.setattr(loan, "LONG_S", 0.01)
+    lent = borrow(noted, "a session")
+    await asyncio.wrap_future(lent.granted)
+
+    async def session_of_its_own() -> None:
+        first = borrow(noted, "first")
+        with contextlib.suppress(StoreError):
+            await asyncio.wrap_future(first.granted)
+        first.give_back()
+        await noted.refuse_within()
+
+    async def write(word: str) -> None:
+        await asyncio.wrap_future(noted.write(note(word)))
+
+    def write_in_a_thread() -> None:
+        noted.write(note("late too")).result(9)
+
+    elsewhere = asyncio.create_task(write("elsewhere"), context=outside())  # nobody in the session waits for it
+    await asyncio.sleep(0)
+    for waiting in (write("late"), session_of_its_own(), noted.refuse_within(), asyncio.to_thread(write_in_a_thread)):
+        with pytest.raises(StoreError, match=r"a session has written and not ended for \d+ s"):
+            await asyncio.create_task(waiting)
+    lent.give_back()
+    await elsewhere
+    await write("last")
+    assert words(noted)[:-1] == ["elsewhere", "late", "late too"]  # refused was to wait for it
+
+
+async def test_who_would_hold_up_the_thread_of_a_borrower_is_refused_at_once(noted: Store) -> None:
+    lent = await asyncio.create_task(borrowed(noted, "a session"))
+    waiting = await asyncio.create_task(borrowed(noted, "the next"))
+    with pytest.raises(StoreError, match="a session writes first, and could not go on"):
+        borrow(noted, "late", blocking=True)
+    lent.give_back()
+    with pytest.raises(StoreError, match="the next writes first, and could not go on"):
+        noted.refuse_borrower(blocking=True)
+    waiting.give_back()
+    last = borrow(noted, "late", blocking=True)
+    last.granted.result(9)
+    last.give_back()
+
+
+async def borrowed(store: Store, borrower: str) -> loan.Loan:
+    """One of another task, granted or not."""
+    return borrow(store, borrower)
+
+
+async def test_a_loan_of_another_store_is_no_reason_to_refuse(noted: Store, tmp_path: Path) -> None:
+    other = Store.open(tmp_path / "other.db", bytes(32))
+    mine, theirs = borrow(noted, "mine"), await asyncio.create_task(borrowed(other, "theirs"))
+    assert noted._writer.loans_here() == [mine]
+    assert other._writer.loans_here() == []
+    mine.give_back()
+    theirs.give_back()
+    await asyncio.to_thread(other.close)
 
 
 def test_who_keeps_a_loan_for_long_is_named(
@@ -95,7 +171,7 @@ def test_who_keeps_a_loan_for_long_is_named(
     reported = threading.Event()
     logger = logging.getLogger("lichen.store")
     monkeypatch.setattr(logger, "warning", lambda *args: (logger.log(logging.WARNING, *args), reported.set()))
-    lent = noted.borrow("session of the importer")
+    lent = borrow(noted, "session of the importer")
     assert reported.wait(9)
     lent.give_back()
     assert "session of the importer has held up every write" in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -105,18 +106,29 @@ class Space:
             )
         return found
 
-    async def titled(self, title: str, new: Mapping[str, Value] | None = None) -> Document:
+    async def titled(
+        self, title: str, new: Mapping[str, Value] | None = None, *, wait_s: float | None = None
+    ) -> Document:
         """The document with this title, of several that of the least id.
 
         Where there is none, an owner of the space makes it, with what is in `new` too; others wait until it comes, so
-        that there are not two.
+        that there are not two. Raises `NotFound` when it has not come after `wait_s` seconds, by default as many as a
+        join may take.
         """
-        async with aclosing(self._engine.events()) as events:
-            while not (found := [info.id for info in await self.documents() if info.title == title]):
-                if self.role == Role.OWNER:
-                    return await self.create({"title": title, **(new or {})})
-                await anext(events)
-        return await self.document(min(found))
+        within_s = self._engine.limits.join_s if wait_s is None else wait_s
+        try:
+            async with asyncio.timeout(within_s), aclosing(self._engine.events()) as events:
+                while not (found := await self._titled(title)) and self.role != Role.OWNER:
+                    await anext(events)
+        except TimeoutError:
+            raise NotFound(
+                f"{title!r} of {self.name or 'this space'} has not come to this device within {within_s:g} s",
+                hint="it comes when another device of the space, or its relay, is there: try again then",
+            ) from None
+        return await (self.document(min(found)) if found else self.create({"title": title, **(new or {})}))
+
+    async def _titled(self, title: str) -> list[DocId]:
+        return [info.id for info in await self.documents() if info.title == title]
 
     async def leave(self) -> None:
         """Take it off this device, as `Engine.leave`."""

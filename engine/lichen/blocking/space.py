@@ -67,13 +67,14 @@ class Space:
         """
         return Document(self._engine, self._engine.run(self._space.document, doc, wait_s=wait_s))
 
-    def titled(self, title: str, new: Mapping[str, Value] | None = None) -> Document:
+    def titled(self, title: str, new: Mapping[str, Value] | None = None, *, wait_s: float | None = None) -> Document:
         """The document with this title, of several that of the least id.
 
         Where there is none, an owner of the space makes it, with what is in `new` too; others wait until it comes, so
-        that there are not two.
+        that there are not two. Raises `NotFound` when it has not come after `wait_s` seconds, by default as many as a
+        join may take.
         """
-        return Document(self._engine, self._engine.run(self._space.titled, title, new))
+        return Document(self._engine, self._engine.run(self._space.titled, title, new, wait_s=wait_s))
 
     def leave(self) -> None:
         """Take it off this device, as `Engine.leave`."""

@@ -211,10 +211,10 @@ class Joining:
 
     def _unanswered(self, timeout_s: float) -> Unreachable:
         dialled = self._connections.dialled.values()
-        away = [f"{one.address} ({one.error})" for one in dialled if one.state != "connected" and one.error]
+        away = [one.error for one in dialled if one.state != "connected" and one.error]
         if away and not self._linked():
             return Unreachable(
-                f"nobody answered within {timeout_s:g} s at {', nor at '.join(away)}",
+                f"nobody answered within {timeout_s:g} s: {'; '.join(away)}",
                 hint="the program of who invited you, or its relay, must be running there; then try again",
             )
         return Unreachable(

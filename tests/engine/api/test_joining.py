@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from lichen import Engine, JoinProgress, Relay, Text
-from lichen.errors import AccessDenied, ConfigError, StoreFull, TicketError, Unreachable
+from lichen.errors import AccessDenied, ConfigError, NotFound, StoreFull, TicketError, Unreachable
 from lichen.ids import DeviceKey
 from lichen.runtime import joining, ticket_rows
 from lichen.store import node
@@ -263,7 +263,7 @@ async def test_a_join_that_nobody_answers_tells_where_it_looks_and_then_where_no
     space = await ann.create_space("Family")
     ticket = await space.invite(mode="auto", hints=["memory://nobody"])
     heard: list[JoinProgress] = []
-    with pytest.raises(Unreachable, match=r"nobody answered within 1\.5 s at memory://nobody") as raised:
+    with pytest.raises(Unreachable, match=r"nobody answered within 1\.5 s: .*memory://nobody") as raised:
         await bob.join(ticket, timeout_s=1.5, progress=heard.append)
     assert raised.value.hint
     assert heard == [JoinProgress(1, 1.5, ("memory://nobody",), linked=False)]
@@ -294,3 +294,18 @@ async def test_a_ticket_that_names_no_address_is_warned_of(devices: Devices, cap
     assert not caplog.records
     await space.invite(mode="auto")
     assert "names no address" in caplog.text
+
+
+async def test_an_owner_makes_what_is_titled_and_others_wait_for_it(devices: Devices) -> None:
+    ann, bob = await devices("ann", "bob")
+    await ann.listen("memory://titled")
+    space = await ann.create_space("Family")
+    joined = await bob.join(await space.invite(mode="auto"), name="Bob", timeout_s=20)
+    with pytest.raises(NotFound, match="'Notes' of Family has not come"):
+        await joined.titled("Notes", wait_s=0.01)
+    waiting = asyncio.ensure_future(joined.titled("Notes"))
+    notes = await space.titled("Notes", {"body": Text("milk")})
+    async with asyncio.timeout(20):
+        assert (await waiting).id == notes.id
+    twins = {notes.id, (await joined.create({"title": "Notes"})).id}
+    assert (await joined.titled("Notes")).id == min(twins)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from lichen_adapters.orm.query import Query
 from orm_devices import SPACE, Device
 from orm_models import Address, Draft, User
 from sqlalchemy import Executable, Select, column, event, func, inspect, literal_column, select, table, text, update
-from sqlalchemy.orm import aliased, joinedload, load_only, selectinload
+from sqlalchemy.orm import aliased, joinedload, selectinload
 from test_devices import Work
 
 
@@ -53,6 +53,11 @@ def query(device: Device, statement: Executable, *reads: Any) -> Query:
     made.next()
     assert made.next() is None
     return made
+
+
+def names_of(rows: Rows[Any] | None) -> list[str]:
+    assert rows is not None
+    return [user.name for user in rows]
 
 
 by_name = select(User).order_by(User.name)
@@ -130,9 +135,9 @@ def test_a_row_that_was_not_in_the_result_and_does_not_match_causes_no_run(devic
     change(device, "b", stars=3)
     assert (made.next(), made.runs) == (None, 1)
     change(device, "b", stars=7)
-    assert _names(made.next()) == ["b"]
+    assert names_of(made.next()) == ["b"]
     change(device, "b", stars=2)
-    assert _names(made.next()) == []
+    assert names_of(made.next()) == []
     change(device, "b", stars=1)
     assert (made.next(), made.runs) == (None, 3)
 
@@ -143,7 +148,7 @@ def test_beyond_a_limit_only_rows_that_match_may_come_in(device: Device) -> None
     change(device, "d", stars=1)
     assert (made.next(), made.runs) == (None, 1)
     change(device, "d", stars=8, name="a")
-    assert _names(made.next()) == ["a", "b"]
+    assert names_of(made.next()) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -183,77 +188,6 @@ def test_of_columns_alone_the_keys_are_known_and_not_shown(device: Device) -> No
     assert one.next() == ("a", "z")
 
 
-@pytest.fixture
-def loaded() -> Iterator[list[str]]:
-    """The names of the users that are loaded."""
-    names: list[str] = []
-
-    def note(user: User, _: object) -> None:
-        names.append(user.name)
-
-    event.listen(User, "load", note)
-    yield names
-    event.remove(User, "load", note)
-
-
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
-def test_of_many_rows_only_those_are_loaded_again_that_changed(device: Device, loaded: list[str]) -> None:
-    add(device, *(f"{number:03}" for number in range(250)))
-    made = query(device, select(User).where(User.stars < 5).order_by(User.name))
-    before = made._rows or ()
-    loaded.clear()
-    change(device, "007", stars=1)
-    change(device, "100", stars=9)
-    add(device, "0070")
-    del loaded[:]
-    rows = made.next()
-    assert (rows, sorted(loaded)) == (made._rows, ["007", "0070"])
-    assert rows is not None
-    assert _names(rows) == sorted({user.name for user in before} - {"100"} | {"0070"})
-    assert rows.difference.apply(before) == list(rows)
-    assert [rows[7].stars, rows[6] is before[6], rows[9] is before[8]] == [1, True, True]
-    assert inspect(rows[7]).detached
-
-
-def test_a_row_that_a_session_has_had_is_loaded_again(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lichen_adapters.orm.query.LEAST_KEPT", 1)
-    add(device, *"abc")
-    made = query(device, by_name)
-    assert made._rows is not None
-    with contextlib.suppress(ZeroDivisionError), device.sessions.begin() as session:
-        session.add(made._rows[0])
-        made._rows[1].name = made._rows[0].name = str(1 // 0)
-    made._rows[1].name = "z"
-    change(device, "c", stars=1)
-    assert _names(made.next()) == ["a", "b", "c"]
-
-
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
-@pytest.mark.parametrize(
-    "statement",
-    [
-        select(User.name.label("shown"), User.stars).order_by("shown"),
-        select(User).options(load_only(User.name)).order_by(User.name),
-        select(User).options(selectinload(User.addresses)).order_by(User.name.desc()),
-        select(User),
-        select(User).order_by(User.active),
-        select(User).order_by(func.coalesce(User.bio, User.name)).limit(2),
-    ],
-)
-def test_whatever_keys_alone_would_give_the_rows_are_those_of_the_statement(
-    device: Device, monkeypatch: pytest.MonkeyPatch, statement: Select[Any]
-) -> None:
-    monkeypatch.setattr("lichen_adapters.orm.query.LEAST_KEPT", 1)
-    add(device, *"dbcafghijklm")  # so many that those which stay cannot come in the same order by chance
-    made = query(device, statement)
-    for whose, values in (("b", {"stars": 1}), ("c", {"name": "e"}), ("a", {"active": False}), ("d", {"bio": "a"})):
-        change(device, whose, **values)
-        made.next()
-        shown, fresh = made._rows or (), query(device, statement)._rows or ()
-        assert len(shown) == len(fresh)
-        assert all(map(same, shown, fresh))
-
-
 def test_what_is_committed_while_it_runs_is_not_missed(device: Device) -> None:
     made = Query(device.sessions, select(Draft.words), ())
     made.listen(lambda: None)
@@ -283,7 +217,7 @@ def test_rows_that_are_there_twice_stay_apart(device: Device) -> None:
     made = query(device, by_name.join(User.addresses))
     change(device, "ann", stars=1)
     rows = made.next()
-    assert _names(rows) == ["ann", "ann", "bob"]
+    assert names_of(rows) == ["ann", "ann", "bob"]
     assert [position for position, _ in (rows or Rows()).difference.changed] == [0, 1]
     values = query(device, select(User.active, User.settings).join(User.addresses))
     change(device, "bob", settings={"a": 1})
@@ -345,65 +279,6 @@ def test_what_changes_nothing_that_shows_gives_no_rows(device: Device) -> None:
         session.add(User(name="d"))
         session.execute(text("DELETE FROM user_account WHERE name = 'a'"))
     assert (made.next(), made.runs) == (None, 2)
-
-
-class Calls:
-    """What a callback was given."""
-
-    def __init__(self) -> None:
-        self.rows: list[Rows[Any]] = []
-        self._come = threading.Condition()
-
-    def __call__(self, rows: Rows[Any]) -> None:
-        with self._come:
-            self.rows.append(rows)
-            self._come.notify_all()
-
-    def until(self, holds: Callable[[list[Rows[Any]]], bool]) -> None:
-        with self._come:
-            assert self._come.wait_for(lambda: holds(self.rows), 20)
-
-
-def test_a_callback_is_called_until_it_is_ended(device: Device) -> None:
-    calls = Calls()
-    end = call_live(device.sessions, by_name, calls)
-    calls.until(lambda rows: len(rows) == 1)
-    add(device, "ann")
-    calls.until(lambda rows: len(rows) == 2)
-    assert [user.name for user in calls.rows[1]] == ["ann"]
-    end()
-    assert not device.sessions.feed.listened
-
-
-def test_of_a_burst_one_run_is_in_flight_and_one_waits(device: Device) -> None:
-    calls, entered, go = Calls(), threading.Event(), threading.Event()
-
-    def slow(rows: Rows[Any]) -> None:
-        entered.set()
-        assert go.wait(20)
-        calls(rows)
-
-    call_live(device.sessions, by_name, slow)
-    assert entered.wait(20)
-    for name in "abcdefghij":
-        add(device, name)
-    go.set()
-    calls.until(lambda rows: len(rows[-1:] and rows[-1]) == 10)
-    assert [len(rows) for rows in calls.rows] == [0, 10]
-
-
-def test_a_callback_that_fails_is_called_again(device: Device, caplog: pytest.LogCaptureFixture) -> None:
-    calls = Calls()
-
-    def fail(rows: Rows[Any]) -> None:
-        calls(rows)
-        raise ValueError("out of order")
-
-    call_live(device.sessions, by_name, fail)
-    calls.until(lambda rows: len(rows) == 1)
-    add(device, "ann")
-    calls.until(lambda rows: len(rows) == 2)
-    assert "a live query failed" in caplog.text
 
 
 def test_a_statement_that_fails_is_run_again_after_the_next_change(device: Device) -> None:
@@ -488,30 +363,3 @@ def test_after_any_work_the_rows_are_those_of_a_fresh_select(monkeypatch: pytest
     run_state_machine_as_test(  # type: ignore[no-untyped-call]  # Hypothesis has no types for it
         Watched, settings=settings(max_examples=10, stateful_step_count=20, suppress_health_check=quiet)
     )
-
-
-def _names(rows: Rows[Any] | None) -> list[str]:
-    assert rows is not None
-    return [user.name for user in rows]
-
-
-def test_a_delivery_that_fails_is_made_up_for_after_the_next_change(device: Device) -> None:
-    seen: list[int] = []
-    tried = threading.Semaphore(0)
-    fails = [False, True, False]
-
-    def deliver(call: Callable[[], None]) -> None:
-        try:
-            if fails.pop(0):
-                raise RuntimeError("the toolkit is gone")
-            call()
-        finally:
-            tried.release()
-
-    end = call_live(device.sessions, select(User), lambda rows: seen.append(len(rows)), deliver=deliver)
-    for name in ("ann", "bob", ""):
-        assert tried.acquire(timeout=20)
-        if name:
-            add(device, name)
-    end()
-    assert seen == [0, 2]

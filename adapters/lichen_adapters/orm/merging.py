@@ -14,7 +14,7 @@ from sqlalchemy import JSON, Column, Integer
 from lichen_adapters.orm.columns import KIND, Kind, SetOf
 from lichen_adapters.orm.difference import update_list, update_map
 from lichen_adapters.orm.errors import MappingError, Misfit
-from lichen_adapters.orm.scalars import Scalar, scalar_of
+from lichen_adapters.orm.scalars import MOST, Scalar, scalar_of
 
 
 class Merging(Protocol):
@@ -86,7 +86,7 @@ class CounterMerging:
         if not isinstance(there, Counter):
             return False
         if there.value != _of(int, value):
-            target.counter(name).increment(value - there.value)
+            target.counter(name).increment(_difference(value, there.value))
         return True
 
     def new(self, value: Any) -> Any:
@@ -165,6 +165,9 @@ class ListMerging(DataMerging):
         return plain(there)
 
 
+UNFIT = (OverflowError, ValueError)
+"""What documents raise for values that databases take: in JSON, large numbers, half characters and deep nesting."""
+
 _MERGINGS: dict[Kind, Merging] = {
     Kind.TEXT: TextMerging(),
     Kind.COUNTER: CounterMerging(),
@@ -207,6 +210,8 @@ class SyncedColumn:
             held = there is not None and self.merging.update(target, self.name, there, value)
         except Misfit as misfit:
             raise self._named(misfit) from misfit
+        except UNFIT as refused:
+            raise self.unfit(refused) from refused
         return {} if held else {self.name: self.new(value)}
 
     def new(self, value: Any) -> Any:
@@ -215,6 +220,11 @@ class SyncedColumn:
             return None if value is None else self.merging.new(value)
         except Misfit as misfit:
             raise self._named(misfit) from misfit
+
+    def unfit(self, refused: Exception) -> Misfit:
+        """The error for a value that documents do not take, other than databases."""
+        hint = "write a larger one as a string" if isinstance(refused, OverflowError) else ""
+        return Misfit(f"{self.name}: this cannot be in a document: {refused}", hint=hint)
 
     def _named(self, misfit: Misfit) -> Misfit:
         return Misfit(f"{self.name}: {misfit}")
@@ -243,6 +253,14 @@ def _of(kind: type, value: Any) -> Any:
     if not isinstance(value, kind) or isinstance(value, bool):
         raise Misfit(f"{value!r} is no {kind.__name__}")
     return value
+
+
+def _difference(value: int, before: int) -> int:
+    """What is added to a counter."""
+    difference = value - before
+    if not -MOST <= difference < MOST:
+        raise Misfit(f"{difference} is more than a counter can change at once")
+    return difference
 
 
 def _element(value: Any) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from lichen_crdt import Document, Record
+from lichen_crdt import Document, Map, Record
 from sqlalchemy import RowMapping
 
 from lichen_adapters.orm.errors import Misfit
+from lichen_adapters.orm.merging import UNFIT
 from lichen_adapters.orm.plan import BEGUN, DELETED, TABLE, SyncedTable
 from lichen_adapters.orm.projection import Content, content_of
 from lichen_adapters.orm.unique_keys import BEGUN as BEGUN_COLUMN
@@ -45,14 +46,14 @@ class RowWriter:
         before = content_of(self._before, planned, key)
         if before is None:
             if row is not None:
-                self._document[planned.place(key)] = _new(planned, row)
+                _put(planned, self._document, {planned.place(key): _new(planned, row)})
             return
         content = self._document if planned.owner is None else self._document.map(planned.place(key))
         if row is None:
             if not before.get(DELETED) or (planned, key, DELETED) in self._settled:
                 content[DELETED] = self._heads
         elif not before:
-            content.update(fixed | _new(planned, row))
+            _put(planned, content, fixed | _new(planned, row))
         else:
             if before.get(DELETED):
                 del content[DELETED]
@@ -63,7 +64,7 @@ class RowWriter:
                 elif not self._is_seen(planned, name, before, row[name]):
                     new |= column.write(content, before, row[name])
             if new:
-                content.update(new)
+                _put(planned, content, new)
 
     def _is_seen(self, planned: SyncedTable, name: str, before: Content, value: Any) -> bool:
         """Whether a column points at a row that is seen as the one at which it is to point."""
@@ -93,6 +94,21 @@ class RowWriter:
                 del self._document[link]
         elif not there:
             self._document.update(dict.fromkeys(new, True))
+
+
+def _put(planned: SyncedTable, content: Map, new: dict[str, Any]) -> None:
+    """Put values at keys of a map. Raises `Misfit`, which names the column."""
+    try:
+        content.update(new)
+    except UNFIT as refused:
+        for values in (new, *(value for value in new.values() if isinstance(value, dict))):
+            for name in sorted(planned.columns.keys() & values.keys()):
+                try:
+                    with (alone := Document()).change():
+                        alone[name] = values[name]
+                except UNFIT as why:
+                    raise planned.columns[name].unfit(why) from why
+        raise Misfit(f"{planned.name}: {refused}") from refused
 
 
 def puts(record: Record, planned: SyncedTable, row: RowMapping | None) -> dict[str, Any] | None:

@@ -71,11 +71,15 @@ class Documents:
         doc = doc_id(space, self._device, nonce)
         session = SessionLog(self._session, nonce=nonce)
         document = self._open(doc, space, Document(actor=actor_id(self._device, doc, self._session)), [session])
+        filled = False
         try:
             with document.crdt.change("create", now_ms // 1000, max_bytes=CHANGE_BYTES) as made:
                 for key, value in (content or {"created": now_ms}).items():
                     document.crdt[key] = value
+                filled = True
         except OverflowError as refused:
+            if not filled:  # a number was, and not the change
+                raise
             raise too_large(refused) from refused
         changes = run_of(self._session, made.changes, ())
         created = rows.CreatedDocument(

@@ -87,9 +87,8 @@ class Freshening:
 
 def write_heads(conn: Connection, docs: Sequence[DocId]) -> set[DocId]:
     """Write title and heads of those of these documents that are small, as their changes have them; which these are."""
-    folded = documents.with_snapshots(conn, docs)
-    tails = documents.load_tails(conn, [doc for doc in docs if doc not in folded])
-    found = {DocId(doc): _shown(tail) for doc, (_, tail) in tails.items() if len(tail) <= rows.SMALL_TAIL}
+    tails = documents.load_tails(conn, documents.small(conn, docs, rows.SMALL_TAIL, rows.SMALL_TAIL_BYTES))
+    found = {DocId(doc): _shown(tail) for doc, (_, tail) in tails.items()}
     rows.save_many_heads(conn, [(doc, heads, title) for doc, (heads, title) in found.items()])
     return {*found}
 

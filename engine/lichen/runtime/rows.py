@@ -37,7 +37,9 @@ MOST_NUMBER = 2**63 - 1
 """The largest number that a column holds; a later time from outside is cut to it, in the row only."""
 TITLE_CHARACTERS = 200
 SMALL_TAIL = 256
-"""A tail up to this long is applied on the loop."""
+"""A tail up to this long is applied on the loop, and with those of other documents,"""
+SMALL_TAIL_BYTES = 64 * 1024
+"""unless its changes have more bytes together."""
 
 
 # Identity and spaces
@@ -198,7 +200,11 @@ class StoredDocument:
     @property
     def small(self) -> bool:
         """Loading it takes no longer than starting a thread."""
-        return len(self.tail) <= SMALL_TAIL and len(self.snapshot or b"") <= 4 * 1024
+        return (
+            len(self.tail) <= SMALL_TAIL
+            and sum(map(len, self.tail)) <= SMALL_TAIL_BYTES
+            and len(self.snapshot or b"") <= 4 * 1024
+        )
 
 
 @dataclass(frozen=True, slots=True)

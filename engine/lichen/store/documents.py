@@ -171,9 +171,15 @@ def load_tail(conn: Connection, doc: bytes) -> tuple[bytes | None, list[bytes]]:
     return snapshot, list(conn.execute(tail).scalars())
 
 
-def with_snapshots(conn: Connection, docs: Sequence[bytes]) -> set[bytes]:
-    """Which of these documents have a snapshot."""
-    return {row[0] for row in fetch_among(conn, "SELECT doc FROM lichen_snapshots WHERE doc IN (?)", docs)}
+def small(conn: Connection, docs: Sequence[bytes], most: int, most_bytes: int) -> list[bytes]:
+    """Those of these documents that have no snapshot, and at most so many changes of so many bytes together."""
+    query = (
+        select(changes.c.doc)
+        .where(changes.c.doc.in_(docs), changes.c.doc.not_in(select(snapshots.c.doc).where(snapshots.c.doc.in_(docs))))
+        .group_by(changes.c.doc)
+        .having((func.count() <= most) & (func.sum(func.length(changes.c.body)) <= most_bytes))
+    )
+    return list(conn.scalars(query))
 
 
 def load_tails(conn: Connection, docs: Sequence[bytes]) -> dict[bytes, tuple[bytes | None, list[bytes]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import subprocess
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lichen.errors import ConfigError, StoreError
@@ -261,6 +263,42 @@ def test_a_value_that_cannot_merge_stops_the_commit(device: Device) -> None:
         with pytest.raises(Misfit, match="holds strings and whole numbers"):
             session.commit()
     assert names(device) == ["ann"]
+    device.check()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("settings", {"a": [1 << 64]}, "an integer must fit 64 bits"),
+        ("settings", {"a": {"b": -(1 << 63) - 1}}, "an integer must fit 64 bits"),
+        ("steps", [1 << 64], "an integer must fit 64 bits"),
+        ("settings", {"a": functools.reduce(lambda inner, _: [inner], range(300), [])}, "nested too deeply"),
+    ],
+)
+def test_a_value_that_no_document_has_stops_the_commit_and_says_why(
+    device: Device, name: str, value: Any, why: str
+) -> None:
+    with device.sessions.begin(SPACE) as session:
+        session.add_all([User(name="ann", settings={"a": 1}, steps=[1]), User(name="ben")])
+    before = device.rows()
+    for user in ("ann", "ben"):
+        with pytest.raises(Misfit, match=f"{name}: .*{why}"), device.sessions.begin() as session:
+            session.execute(update(User).where(User.name == user).values({name: value}))
+    with pytest.raises(Misfit, match=f"{name}: .*{why}"), device.sessions.begin(SPACE) as session:
+        session.add(User(name="eve", **{name: value}))
+    assert device.rows() == before
+    device.check()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)  # the other has smaller numbers there
+def test_a_counter_that_changes_too_much_stops_the_commit(device: Device) -> None:
+    with device.sessions.begin(SPACE) as session:
+        session.add(User(name="ann", stars=-1))
+    with (
+        pytest.raises(Misfit, match=r"stars: .* is more than a counter can change"),
+        device.sessions.begin() as session,
+    ):
+        session.scalars(select(User)).one().stars = (1 << 63) - 1
     device.check()
 
 

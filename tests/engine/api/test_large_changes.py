@@ -21,6 +21,8 @@ async def test_a_change_that_fits_into_no_change_set_is_taken_back(tmp_path: Pat
         space = await alice.create_space("Family")
         with pytest.raises(ChangeTooLarge):
             await space.create({"blob": os.urandom(CHANGE_BYTES)})
+        with pytest.raises(OverflowError, match="an integer must fit 64 bits"):  # not too large a change
+            await space.create({"n": 1 << 64})
         note = await space.create({"n": 0})
         heads = note.heads
         with pytest.raises(ChangeTooLarge):

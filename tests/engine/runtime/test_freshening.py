@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from lichen import Engine, Space, Text
 from lichen.config import Limits
 from lichen.ids import DocId
-from lichen.runtime import freshening
+from lichen.runtime import freshening, rows
 from lichen.store import documents
 from lichen.testing.waiting import until
 from sqlalchemy import Connection
@@ -54,9 +55,8 @@ async def test_a_document_with_a_snapshot_is_loaded_for_it(tmp_path: Path, joine
             async with note.change() as doc:
                 doc["n"] = number
         await carol.settled()
-        assert await asyncio.wrap_future(
-            carol.store.write(lambda conn: documents.with_snapshots(conn, [joined.note.id]))
-        ) == {joined.note.id}
+        stored = await asyncio.wrap_future(carol.store.write(lambda conn: documents.load_tail(conn, joined.note.id)))
+        assert stored[0] is not None
         here = note.heads
         await until(lambda: joined.note.heads == here)
         del note, doc
@@ -66,6 +66,23 @@ async def test_a_document_with_a_snapshot_is_loaded_for_it(tmp_path: Path, joine
         async with joined.note.change() as doc:
             doc["title"] = "another"
         await listed(carols, {joined.note.id: ("another", joined.note.heads)})
+
+
+async def test_a_large_document_is_read_by_itself(joined: Joined) -> None:
+    large = rows.SMALL_TAIL_BYTES
+    made = [
+        await joined.space.create({"title": f"{size} bytes", "blob": os.urandom(size)})
+        for size in (10, large, 2 * large)
+    ]
+    many = await joined.space.create({"title": "many changes"})
+    for number in range(rows.SMALL_TAIL):
+        with many.change() as doc:
+            doc["n"] = number
+    made.append(many)
+    await listed(joined.bob.space(joined.space.id), {note.id: (str(note.doc["title"]), note.heads) for note in made})
+    ids = [note.id for note in made]
+    together = await asyncio.wrap_future(joined.bob.store.write(lambda conn: freshening.write_heads(conn, ids)))
+    assert together == {ids[0]}
 
 
 async def test_a_new_name_is_seen_while_the_card_is_not_in_memory(tmp_path: Path, joined: Joined) -> None:

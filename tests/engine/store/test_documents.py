@@ -164,6 +164,21 @@ def plan(store: Store, query: str) -> str:
     return "\n".join(row[3] for row in found)
 
 
+def test_small_are_those_of_few_bytes_and_changes_without_a_snapshot(store: Store) -> None:
+    append(store, None, b"12345", b"678")
+    append(store, MINE, b"1", b"2", b"3", doc=OTHER)
+
+    def small(most: int, most_bytes: int) -> set[bytes]:
+        return {*do(store, lambda conn: docs.small(conn, [DOC, OTHER, MINE], most, most_bytes))}
+
+    sealed = 64  # bytes that sealing may add to each
+    assert small(9, 9 * sealed) == {DOC, OTHER}
+    assert small(2, 9 * sealed) == {DOC}
+    assert small(9, 3) <= {OTHER}
+    do(store, lambda conn: docs.replace_snapshot(conn, OTHER, b"123", 5))
+    assert small(9, 9 * sealed) == {DOC}
+
+
 def test_finding_what_to_seal_does_not_read_long_tails(opened: Callable[..., Store]) -> None:
     store = opened()
     marking = docs._MARK.sql.replace("?", "1")

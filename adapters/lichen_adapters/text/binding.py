@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -10,7 +11,7 @@ from functools import partial
 from lichen.blocking import Deliver, Document, timeout
 from lichen.errors import EngineMisuse
 
-from lichen_adapters.text.bound import SAVE_S, BoundText, Request, TextWidget, Unit, checked_path, log_refused
+from lichen_adapters.text.bound import SAVE_S, BoundText, Request, TextWidget, Unit, checked_path, log, log_refused
 from lichen_adapters.text.source import TextSource
 
 
@@ -19,7 +20,8 @@ class TextBinding(BoundText):
 
     The layer of a toolkit calls `edited` after each edit of its user; the binding calls the widget for what changes
     otherwise: by other devices, by this program, by `undo`. All of it is on the thread that `deliver` delivers to.
-    What is typed is shown at once, and in the document soon. Cursor and selection stay at their characters.
+    What is typed is shown at once, and in the document soon. Cursor and selection stay at their characters. It closes
+    at the latest when the engine is closed on that thread: what was typed is on disk then.
     """
 
     def __init__(
@@ -43,6 +45,8 @@ class TextBinding(BoundText):
         self._told(next(self._messages))
         self._serving = self._engine.submit(self._source.serve)
         self._stop = self._messages.call(self._told, deliver)
+        self._thread = threading.get_ident()
+        self._forget = self._engine.before_close(self._engine_closes)
 
     def close(self) -> None:
         """Wait until what was typed is on disk, and let the widget and the text go; idempotent.
@@ -52,6 +56,7 @@ class TextBinding(BoundText):
         if not self._open:
             return
         self._open = False
+        self._forget()
         try:
             with timeout(SAVE_S), suppress(EngineMisuse, StopIteration, CancelledError):  # the engine was closed first
                 while not self._shown.idle:
@@ -61,6 +66,14 @@ class TextBinding(BoundText):
         finally:
             self._serving.cancel()
             self._stop()
+
+    def _engine_closes(self) -> None:
+        if threading.get_ident() != self._thread:  # where the widget must not be touched
+            return
+        try:
+            self.close()
+        except TimeoutError:
+            log.error("what was typed last could not be written to disk in time")
 
     def _refuse_misuse(self) -> None:
         super()._refuse_misuse()

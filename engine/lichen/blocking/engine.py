@@ -99,6 +99,13 @@ class Engine:
         """Call a function on the loop, without waiting for it."""
         self._host.call_soon(function)
 
+    def before_close(self, call: Callable[[], object]) -> Callable[[], object]:
+        """Have something called when this begins to close, on the thread that closes it: what is to be written still.
+
+        Returns what forgets it. What it raises is logged, and keeps nothing from closing.
+        """
+        return self._host.before_close(call)
+
     def events_of(self, source: Callable[[], AsyncGenerator[T, None]]) -> Events[T]:
         """What an asynchronous generator gives, from now on: `source` is called on the loop."""
         self._host.refuse_wrong_place()

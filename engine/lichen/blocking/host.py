@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures.thread  # before the hook below, which then runs before executors are shut
+import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine
@@ -19,6 +20,8 @@ from typing import Any, Generic, ParamSpec, TypeVar
 from lichen.blocking.deadline import remaining, within
 from lichen.blocking.loop import borrow_loop, return_loop
 from lichen.errors import EngineMisuse
+
+log = logging.getLogger("lichen.blocking")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,6 +39,7 @@ class Host(Generic[T_co]):
         self._gate = threading.RLock()  # what is collected while a thread is in it may ask for it there
         self._closed = False
         self._calls: set[Future[Any]] = set()
+        self._before_close: dict[object, Callable[[], object]] = {}
         self._thread = borrow_loop()
         if threading.current_thread() is self._thread.thread:
             return_loop()
@@ -130,6 +134,11 @@ class Host(Generic[T_co]):
     def _is_closed(self) -> EngineMisuse:
         return EngineMisuse(f"{self._what} is closed", hint="use it inside its `with` block, before close()")
 
+    def before_close(self, call: Callable[[], object]) -> Callable[[], object]:
+        """Have something called when this begins to close, on the thread that closes it. Returns what forgets it."""
+        self._before_close[key := object()] = call
+        return lambda: self._before_close.pop(key, None)
+
     def close(self) -> None:
         """Leave the context manager, and wait for that; idempotent. What others still wait for is cancelled.
 
@@ -139,6 +148,20 @@ class Host(Generic[T_co]):
             return
         if threading.current_thread() is self._thread.thread:
             self.refuse_wrong_place()
+        try:
+            self._call_before_close()
+        finally:
+            self._close()
+
+    def _call_before_close(self) -> None:
+        while self._before_close:
+            _, call = self._before_close.popitem()
+            try:
+                call()
+            except Exception:
+                log.exception("what was to be done before closing failed")
+
+    def _close(self) -> None:
         with self._gate:
             first, self._closed = not self._closed, True
         if first:

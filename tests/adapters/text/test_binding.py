@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -282,13 +283,37 @@ def test_closing_waits_for_what_was_typed_last(notes: Open) -> None:
     assert note.asynchronous._opened.listeners == []
 
 
-def test_closing_after_the_engine_ends_all_the_same(notes: Open) -> None:
+def test_closing_the_engine_waits_for_what_was_typed_last(notes: Open) -> None:
+    note, _ = notes()
+    editors = Editor(note), Editor(note)
+    for number in range(50):
+        for editor in editors:
+            editor.type(len(editor.text), 0, str(number))
+    note.engine.close()
+    typed = "".join(map(str, range(50)))
+    assert sorted(str(note.doc["body"])) == sorted(f"milk{typed}{typed}")
+    assert note.asynchronous._opened.listeners == []
+    for editor in editors:
+        editor.binding.close()
+        with pytest.raises(EngineMisuse):
+            editor.binding.edited(0, 0, "x")
+
+
+def test_an_engine_that_is_closed_on_another_thread_leaves_the_widget_alone(
+    notes: Open, caplog: pytest.LogCaptureFixture
+) -> None:
     note, _ = notes()
     editor = Editor(note)
+    with note.change() as doc:
+        doc["body"].append("!")
     editor.type(0, 0, "x")
-    note.engine.close()
+    closing = threading.Thread(target=note.engine.close)
+    closing.start()
+    closing.join()
+    assert editor.text == "xmilk"
     editor.binding.close()
     editor.inbox.run()
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_what_cannot_have_happened_is_refused_and_changes_nothing(notes: Open) -> None:

@@ -91,9 +91,12 @@ def back_up(store: Path, folder: str) -> None:
     with opened(store):
         pass  # whatever a crash has left is in its place now, and no program has the store open
     copy = Path(folder) / f"{store.stem} {time.strftime('%Y-%m-%d %H.%M.%S')}" / store.name
-    copy.parent.mkdir(parents=True)
-    for file in (store, store.with_name(f"{store.name}.key")):
-        shutil.copy2(file, copy.parent)
+    try:
+        copy.parent.mkdir(parents=True)
+        for file in (store, store.with_name(f"{store.name}.key")):
+            shutil.copy2(file, copy.parent)
+    except OSError as error:
+        sys.exit(f"cannot copy into {copy.parent}: {error.strerror}: choose another folder, or make room in it")
     with opened(copy) as (_, sessions), sessions() as session:
         print(session.scalar(select(func.count()).select_from(Note)), "notes are in", copy)
 

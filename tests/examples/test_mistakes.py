@@ -19,19 +19,30 @@ BAD_TICKET = "lichen1nonsense"
     ("example", "arguments", "said"),
     [
         ("shopping_list.py", ("ann.db", BAD_TICKET), "ticket"),
+        ("shopping_list.py", ("ann.db", "USED"), "used already"),
         ("kanban.py", ("ann.db", "--at", "nonsense"), "nonsense"),
+        ("kanban.py", ("locked.db",), "passphrase"),
         ("shared_log.py", ("--store", "held.db"), "is in use"),
+        ("shared_log.py", ("--store", "ann.db", "--at", "BUSY"), "cannot listen at"),
         ("bookmarks.py", ("ann.db", BAD_TICKET, "--port", "0"), "ticket"),
         ("back_up_and_search.py", ("ann.db", "find", "milk"), "ann.db"),
+        ("back_up_and_search.py", ("ben.db", "back-up", "ben.db"), "choose another folder"),
     ],
 )
 def test_it_is_told_in_a_line(
     example: str, arguments: tuple[str, ...], said: str, tmp_path: Path, display: Display
 ) -> None:
     assert display.name
-    command = [sys.executable, "-W", "error", str(EXAMPLES / example), *arguments]
     around = {**os.environ, "QT_QPA_PLATFORM": "offscreen"}
-    with Engine.open(f"sqlite:///{tmp_path / 'held.db'}"):
+    with Engine.open(f"sqlite:///{tmp_path / 'locked.db'}", passphrase="of Ann's"):
+        pass
+    with Engine.open(f"sqlite:///{tmp_path / 'held.db'}") as engine:
+        space, busy = engine.create_space("Shopping"), engine.listen("ws://127.0.0.1:0")
+        used = space.invite(mode="auto")
+        with Engine.open(f"sqlite:///{tmp_path / 'ben.db'}") as ben:
+            ben.join(used)
+        given = [{"USED": used, "BUSY": busy}.get(argument, argument) for argument in arguments]
+        command = [sys.executable, "-W", "error", str(EXAMPLES / example), *given]
         ran = subprocess.run(command, cwd=tmp_path, env=around, capture_output=True, text=True, timeout=60, check=False)
     errors = ran.stderr.replace(QT_SAYS, "")
     assert (ran.returncode, errors.count("\n")) == (1, 1), errors

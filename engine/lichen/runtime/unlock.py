@@ -96,7 +96,8 @@ def open_store(
 def _check_is_there(path: Path) -> None:
     """SQLite would make a new store of an empty file. Raises `NotFound`, `StoreDamaged`."""
     if not path.exists():
-        raise NotFound(f"there is no store at {path}", hint="make one with: lichen init")
+        hint = "look at the path; a new one is made by a program that opens it with create=True, or by: lichen init"
+        raise NotFound(f"there is no store at {path}", hint=hint)
     with _told(path):
         if not path.stat().st_size:
             what = f"the store {path} is empty: it was cut short, or its making was"

@@ -60,11 +60,13 @@ def test_a_window_that_is_stopped_at_any_moment_loses_nothing_it_was_told(tmp_pa
     with begin(url) as program:
         try:
             assert program.stdout is not None
+            assert program.stderr is not None
             told = 0
             for _ in range(random.Random(seed).randrange(1, 80)):
                 told = int(program.stdout.readline())
             program.send_signal(how)
-            rest, errors = program.communicate(timeout=60)
+            rest, errors = program.stdout.read(), program.stderr.read()  # `communicate` passes over lines read ahead
+            program.wait(timeout=60)
         finally:
             program.kill()
     told = int(rest.split()[-1]) if rest else told

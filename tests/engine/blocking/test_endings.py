@@ -72,11 +72,13 @@ def test_a_script_that_is_stopped_at_any_moment_loses_nothing_it_was_told(tmp_pa
         with begin(url) as script:
             try:
                 assert script.stdout is not None
+                assert script.stderr is not None
                 told = 0
                 for _ in range(moment.randrange(1, 120)):
                     told = int(script.stdout.readline())
                 script.send_signal(how)
-                rest, errors = script.communicate(timeout=60)
+                rest, errors = script.stdout.read(), script.stderr.read()  # `communicate` passes over lines read ahead
+                script.wait(timeout=60)
             finally:
                 script.kill()
         told = int(rest.split()[-1]) if rest else told

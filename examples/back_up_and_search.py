@@ -61,8 +61,8 @@ def write(store: Path, title: str, body: str) -> None:
 
 def share(store: Path, address: str = "") -> None:
     with opened(store) as (engine, _), suppress(KeyboardInterrupt):
-        own_port = 10_000 + int.from_bytes((space := engine.open_space("Notes")).id) % 20_000  # the same at every start
-        engine.listen(address or f"ws://127.0.0.1:{own_port}")
+        space = engine.open_space("Notes")
+        engine.listen(address or space.usual_address)
         print(space.invite(mode="auto"), flush=True)
         for event in engine.events():
             print(type(event).__name__, flush=True)

@@ -72,9 +72,8 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.notes = await engine.document(app.state.notes_id)
         await engine.connect_remembered()
         if space.role == Role.OWNER:
-            own_port = 10_000 + int.from_bytes(space.id) % 20_000  # the same at every start
             try:
-                await engine.listen(given.at or f"ws://127.0.0.1:{own_port}")
+                await engine.listen(given.at or space.usual_address)
                 print(await space.invite(mode="auto"), flush=True)
             except LichenError as error:  # the page is of use all the same
                 print(f"nobody can join: {error}: choose another place with --at", flush=True)

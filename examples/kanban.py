@@ -138,7 +138,7 @@ def main() -> None:
         engine.connect_remembered()
         space = engine.open_space("Garden", given.ticket, name=given.name, own=given.own, progress=print)
         if space.role == Role.OWNER:
-            engine.listen(given.at or f"ws://127.0.0.1:{10_000 + int.from_bytes(space.id) % 20_000}")  # always the same
+            engine.listen(given.at or space.usual_address, required=bool(given.at))
             print(space.invite(mode="auto"), flush=True)
         (_board := Board(engine, sessions, space, given.name)).show()  # it lives as long as its name
         steady()

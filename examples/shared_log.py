@@ -41,8 +41,7 @@ async def open_log(engine: Engine, given: argparse.Namespace) -> tuple[Space, Do
     await engine.connect_remembered()
     space = await engine.open_space("Night watch", given.ticket, name=given.name, own=given.own, progress=print)
     if space.role == Role.OWNER:
-        own_port = 10_000 + int.from_bytes(space.id) % 20_000  # the same at every start
-        await engine.listen(given.at or f"ws://127.0.0.1:{own_port}")
+        await engine.listen(given.at or space.usual_address, required=bool(given.at))
     return space, await space.titled("Pinned", {"body": Text("")})
 
 

@@ -39,7 +39,7 @@ def open_list(engine: Engine, given: argparse.Namespace) -> tuple[Space, Documen
     engine.connect_remembered()
     space = engine.open_space("Shopping", given.ticket, name=given.name, own=given.own, progress=print)
     if space.role == Role.OWNER:
-        engine.listen(given.at or f"ws://127.0.0.1:{10_000 + int.from_bytes(space.id) % 20_000}")  # always the same
+        engine.listen(given.at or space.usual_address, required=bool(given.at))
         print(space.invite(mode="auto"), flush=True)
     return space, space.titled("Notes", {"body": Text("")})
 

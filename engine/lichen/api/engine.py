@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
@@ -53,6 +54,8 @@ from lichen.runtime.sealer import Sealer
 from lichen.runtime.transports import signalled
 from lichen.store import Store
 from lichen.wire.operation import Role
+
+log = logging.getLogger("lichen.engine")
 
 Durability = Literal["process", "power"]
 
@@ -399,9 +402,19 @@ class Engine:
         """Every address that is dialled."""
         return list(self._connections.dialled.values())
 
-    async def listen(self, url: str) -> str:
-        """Accept links at an address; returns it with the port that was bound. Raises `Unreachable`."""
-        return await self._connections.listen(url)
+    async def listen(self, url: str, *, required: bool = True) -> str:
+        """Accept links at an address; returns it with the port that was bound. Raises `Unreachable`.
+
+        If it is not `required`, since the program is of use without, an address that cannot be had is logged as a
+        warning, and nothing is returned.
+        """
+        try:
+            return await self._connections.listen(url)
+        except Unreachable as error:
+            if required:
+                raise
+            log.warning("others do not find this device: %s", error.told)
+            return ""
 
     def use_direct(self, scheme: str = "webrtc") -> None:
         """Open direct paths to other devices where possible. Raises `ConfigError` when the transport is missing."""

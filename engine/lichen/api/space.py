@@ -68,6 +68,14 @@ class Space:
         return self._engine.cards.name(self.id)
 
     @property
+    def usual_address(self) -> str:
+        """Where to listen for a space on this computer: the same at every start, and another for every space.
+
+        Its port, from 10,000 to 29,999, is made of the space's id.
+        """
+        return f"ws://127.0.0.1:{10_000 + int.from_bytes(self.id) % 20_000}"
+
+    @property
     def role(self) -> Role | None:
         """This device's role."""
         return self._state.log.role_of(self._engine.device)

@@ -267,9 +267,13 @@ class Engine:
         """Every address that is dialled."""
         return [Connection(self, dialled) for dialled in self.call(lambda: self.asynchronous.connections)]
 
-    def listen(self, url: str) -> str:
-        """Accept links at an address; returns it with the port that was bound. Raises `Unreachable`."""
-        return self.run(self.asynchronous.listen, url)
+    def listen(self, url: str, *, required: bool = True) -> str:
+        """Accept links at an address; returns it with the port that was bound. Raises `Unreachable`.
+
+        If it is not `required`, since the program is of use without, an address that cannot be had is logged as a
+        warning, and nothing is returned.
+        """
+        return self.run(self.asynchronous.listen, url, required=required)
 
     def use_direct(self, scheme: str = "webrtc") -> None:
         """Open direct paths to other devices where possible. Raises `ConfigError` when the transport is missing."""

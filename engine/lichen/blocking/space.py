@@ -41,6 +41,14 @@ class Space:
         return self._space.name
 
     @property
+    def usual_address(self) -> str:
+        """Where to listen for a space on this computer: the same at every start, and another for every space.
+
+        Its port, from 10,000 to 29,999, is made of the space's id.
+        """
+        return self._space.usual_address
+
+    @property
     def role(self) -> Role | None:
         """This device's role."""
         return self._engine.call(lambda: self._space.role)

@@ -309,3 +309,17 @@ async def test_an_owner_makes_what_is_titled_and_others_wait_for_it(devices: Dev
         assert (await waiting).id == notes.id
     twins = {notes.id, (await joined.create({"title": "Notes"})).id}
     assert (await joined.titled("Notes")).id == min(twins)
+
+
+async def test_an_address_that_is_taken_is_told_where_it_is_not_required(
+    devices: Devices, caplog: pytest.LogCaptureFixture
+) -> None:
+    ann, bob = await devices("ann", "bob")
+    space = await ann.create_space("Family")
+    taken = await ann.listen("ws://127.0.0.1:0")
+    with pytest.raises(Unreachable):
+        await bob.listen(taken)
+    assert await bob.listen(taken, required=False) == ""
+    assert f"others do not find this device: cannot listen at {taken}" in caplog.text
+    assert space.usual_address == ann.space(space.id).usual_address
+    assert 10_000 <= int(space.usual_address.removeprefix("ws://127.0.0.1:")) < 30_000

@@ -57,7 +57,7 @@ def test_a_position_too_far_before_the_end_is_out_of_range(inside: bool) -> None
             with pytest.raises(IndexError):
                 edit()
         with pytest.raises(TypeError):
-            text["a"] = "b"  # type: ignore[index]
+            text["a"] = "b"  # type: ignore[index]  # wrong on purpose
     assert text == "xb"
 
 

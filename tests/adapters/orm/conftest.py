@@ -48,6 +48,22 @@ ALSO = (
 """Modules that take the same code on either; `LICHEN_POSTGRES=all` runs them on both too."""
 
 
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[Device]:
+    """A device with a store of its own."""
+    made = Device(tmp_path, "device")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Device]:
+    """Another one."""
+    made = Device(tmp_path, "other")
+    yield made
+    made.stop()
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests that make stores on both databases."""
     modules = (*ON_BOTH, *ALSO) if os.environ.get("LICHEN_POSTGRES") == "all" else ON_BOTH

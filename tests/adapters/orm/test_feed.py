@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from lichen_adapters.orm.feed import MOST_ROWS, Changes
 from orm_devices import SPACE, Device
 from orm_models import Address, Base, User
 from sqlalchemy import delete, select, text, update
-
-
-@pytest.fixture
-def device(tmp_path: Path) -> Iterator[Device]:
-    made = Device(tmp_path, "device")
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> Iterator[Device]:
-    made = Device(tmp_path, "other")
-    yield made
-    made.stop()
 
 
 @pytest.fixture

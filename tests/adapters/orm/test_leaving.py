@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -18,13 +18,6 @@ from orm_devices import OTHER_SPACE, SPACE, Device
 from orm_models import Address, Draft, Tag, Topic, User, user_tag
 from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.orm.exc import StaleDataError
-
-
-@pytest.fixture
-def device(tmp_path: Path) -> Iterator[Device]:
-    made = Device(tmp_path, "device")
-    yield made
-    made.stop()
 
 
 def family(device: Device, space: SpaceId, name: str, topic: str = "todo") -> uuid.UUID:

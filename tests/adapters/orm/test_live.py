@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,20 +20,6 @@ from orm_models import Address, Draft, User
 from sqlalchemy import Executable, Select, column, event, func, inspect, literal_column, select, table, text, update
 from sqlalchemy.orm import aliased, joinedload, selectinload
 from test_devices import Work
-
-
-@pytest.fixture
-def device(tmp_path: Path) -> Iterator[Device]:
-    made = Device(tmp_path, "device")
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> Iterator[Device]:
-    made = Device(tmp_path, "other")
-    yield made
-    made.stop()
 
 
 def add(device: Device, *names: str, **values: Any) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,13 +12,6 @@ from orm_devices import Device
 from orm_models import User
 from sqlalchemy import select
 from test_live import add, by_name
-
-
-@pytest.fixture
-def device(tmp_path: Path) -> Iterator[Device]:
-    made = Device(tmp_path, "device")
-    yield made
-    made.stop()
 
 
 class Calls:

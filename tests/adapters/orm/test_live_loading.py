@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,13 +13,6 @@ from orm_models import User
 from sqlalchemy import Select, event, func, inspect, select
 from sqlalchemy.orm import load_only, selectinload
 from test_live import add, by_name, change, names_of, query
-
-
-@pytest.fixture
-def device(tmp_path: Path) -> Iterator[Device]:
-    made = Device(tmp_path, "device")
-    yield made
-    made.stop()
 
 
 @pytest.fixture

@@ -168,6 +168,30 @@ async def until(page: Page, condition: str) -> None:
 
 
 @pytest.mark.browser
+async def test_a_list_that_changes_under_a_pressed_button_does_not_swallow_the_click(
+    browser: Browser, devices: list[Device]
+) -> None:
+    ada, ben = await together(browser, devices)
+    first = (await ada.evaluate("location.hash"))[1:]
+    await ada.click("[title='New note']")
+    await until(ada, f"location.hash.slice(1) !== '{first}'")
+    second = (await ada.evaluate("location.hash"))[1:]
+    link = ben.locator(f"#note-{second}")
+    told = asyncio.Event()
+    ben.on("websocket", lambda socket: socket.on("framereceived", lambda frame: "Sunday" in str(frame) and told.set()))
+    await ben.reload()
+    await link.hover()
+    await ben.mouse.down()
+    await ada.fill("#title", "Sunday")
+    async with asyncio.timeout(20):
+        await told.wait()
+    await frame(ben)
+    await ben.mouse.up()
+    await until(ben, f"location.hash.slice(1) === '{second}'")
+    await until(ben, "document.querySelector('.note-link[aria-current]').textContent.startsWith('Sunday')")
+
+
+@pytest.mark.browser
 async def test_another_note_opened_in_the_middle_of_a_word_takes_nothing_of_it(
     browser: Browser, devices: list[Device]
 ) -> None:

@@ -16,6 +16,8 @@ let people: Person[] = [];
 let titleTimer: number | undefined;
 /** The title was changed here, and the program has not been told. */
 let titleChanged = false;
+/** A button of the mouse is down: were what is under it replaced, its click would go nowhere. */
+let pressed = false;
 
 const live = new Live(received, (open) => {
   document.body.classList.toggle("away", !open);
@@ -147,7 +149,7 @@ async function create(space: string): Promise<void> {
 // The frame
 
 function render(): void {
-  if (!state) return;
+  if (!state || pressed) return;
   if (!state.spaces.length && !welcomed) welcome();
   update(find("#spaces"), state.spaces.map(renderSpace));
   update(find("#relays"), relayLines());
@@ -287,6 +289,14 @@ function toast(text: string): void {
   toastTimer = window.setTimeout(() => (shown.hidden = true), 6000);
 }
 
+function released(): void {
+  if (!pressed) return;
+  pressed = false;
+  window.setTimeout(render); // the click comes first
+}
+
+window.onpointerdown = () => (pressed = true);
+for (const end of ["pointerup", "pointercancel", "blur"]) window.addEventListener(end, released);
 window.onhashchange = () => {
   const wanted = location.hash.slice(1);
   if (listed(wanted)) open(wanted);

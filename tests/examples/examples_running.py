@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -50,16 +51,16 @@ class Instance:
         while (found := self.do(expression)) != wanted:
             assert time.monotonic() < ends, f"{found!r} is not {wanted!r}"
 
-    def close(self) -> None:
+    def close(self, code: int = 0, said: str = "") -> None:
         """Let it end, by closing its window: it does so by itself, and says nothing of an error."""
         _, errors = self.process.communicate(timeout=30)
-        assert (self.process.returncode, errors.replace(QT_SAYS, "")) == (0, "")
+        assert (self.process.returncode, errors.replace(QT_SAYS, "")) == (code, said)
 
-    def interrupt(self, number: int) -> None:
-        """Send it a signal; it ends as when it is closed."""
-        self.process.send_signal(number)
-        assert self.process.wait(30) == 0
-        self.close()
+    def interrupt(self, code: int = 0, said: str = "") -> None:
+        """As Ctrl-C does. Once its window stands, it ends as when that is closed."""
+        self.process.send_signal(signal.SIGINT)
+        self.process.wait(30)
+        self.close(code, said)
 
 
 @contextmanager

@@ -207,7 +207,7 @@ async def test_ctrl_c_ends_a_join_and_nothing_is_half_made(tmp_path: Path) -> No
         joining = await begin(tmp_path, "ben.db", ticket, "--port", "0")
         with (await asyncio.to_thread(silent.accept))[0]:  # it is joining
             joining.send_signal(signal.SIGINT)
-            assert await ended(joining) == (0, "")
+            assert await ended(joining) == (130, "interrupted\n")
     async with Engine.open(f"sqlite:///{tmp_path / 'ben.db'}") as ben:
         assert ben.spaces == []
 

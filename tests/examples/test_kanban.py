@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from lichen.testing.display import Display
 STAGES = "[titles(find('Stage', stage)) for stage in range(3)]"
 NOTES = "find('QPlainTextEdit').toPlainText()"
 STATUS = "window.status.text()"
+AGAIN = "start with its invitation again; or with --own (own=True), for one of your own"
 OWN = "A board of your own. To join another, start with its invitation."
 CHOSEN = "[[one.data() for one in shown(find('Stage', at)) if window.chosen.isSelected(one)] for at in range(3)]"
 LONG = "Ask everybody on the street who has a wheelbarrow or two to spare on Saturday"
@@ -41,12 +41,14 @@ def test_two_people_keep_one_board(tmp_path: Path, display: Display) -> None:
         ben.do("press(find('Stage', 0), 'Right')")
         last = [["Prune the apple tree"], [LONG, "Water the beans"], ["Dig the pond", "Sweep"]]
         ben.until(STAGES, last)
-        ben.interrupt(signal.SIGINT)
+        ben.interrupt()
         with socket.create_server(("127.0.0.1", port)) as silent:
             silent.settimeout(30)
             cleo = begin("cleo.db", "--name", "Cleo", ticket, **unseen)
             with silent.accept()[0]:  # it is joining
-                cleo.interrupt(signal.SIGINT)
+                cleo.interrupt(130, "interrupted\n")
+        begun = f"a join at ws://127.0.0.1:{port} was begun, and not finished"
+        begin("cleo.db", "--name", "Cleo", **unseen).close(1, f"{begun}: {AGAIN}\n")
         again = begin("ben.db", "--name", "Ben", **unseen)
         again.until(STAGES, last)
         again.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +28,7 @@ def test_two_people_keep_one_list(tmp_path: Path, display: Display) -> None:
         _add_what_is_long(ben)
         ann.close()
         ben.do("click('items', 0)")
-        ben.interrupt(signal.SIGINT)
+        ben.interrupt()
         again = begin("ben.db", "--name", "Ben")
         again.until(ITEMS, [" ☐   Oat milk", " ☐   Tomatoes", " ☑   Bread", " ☑   Coffee"])
         again.close()

@@ -290,13 +290,21 @@ class Engine:
         """The space of a program that shows one: that of the ticket, joined as by `join`, whatever is here already.
 
         Without a ticket it is the space that came to this device last, or with `own` the last of which this member is
-        an owner. Where there is none, it is a new one, called `new`. `name` is what this member calls itself. Raises
-        what `join` and `create_space` raise.
+        an owner. Where there is none, it is a new one, called `new`; but not after a join that was interrupted or not
+        answered, unless with `own`: that raises `ConfigError`. `name` is what this member calls itself. Raises what
+        `join` and `create_space` raise.
         """
         if ticket:
             return await self.join(ticket, name=name, timeout_s=timeout_s, progress=progress)
         found = [space for space in self.spaces if not own or space.role == Role.OWNER]
-        return found[-1] if found else await self.create_space(new, member_name=name)
+        if found:
+            return found[-1]
+        if not own and (where := await self.joining.unfinished()) is not None:
+            raise ConfigError(
+                f"a join{f' at {where}' if where else ''} was begun, and not finished",
+                hint="start with its invitation again; or with --own (own=True), for one of your own",
+            )
+        return await self.create_space(new, member_name=name)
 
     async def join(
         self,

@@ -193,8 +193,9 @@ class Engine:
         """The space of a program that shows one: that of the ticket, joined as by `join`, whatever is here already.
 
         Without a ticket it is the space that came to this device last, or with `own` the last of which this member is
-        an owner. Where there is none, it is a new one, called `new`. `name` is what this member calls itself. Raises
-        what `join` and `create_space` raise.
+        an owner. Where there is none, it is a new one, called `new`; but not after a join that was interrupted or not
+        answered, unless with `own`: that raises `ConfigError`. `name` is what this member calls itself. Raises what
+        `join` and `create_space` raise.
         """
         opening = self.asynchronous.open_space
         found = self.run(opening, new, ticket, name=name, own=own, timeout_s=timeout_s, progress=progress)

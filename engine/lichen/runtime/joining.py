@@ -13,9 +13,12 @@ import logging
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
+
+from sqlalchemy import Connection
 
 from lichen.config import Limits
 from lichen.core.access.authoring import MOST_PARENTS, add_member, merge_heads, wrap_keys
@@ -29,11 +32,14 @@ from lichen.ids import DeviceKey, MemberId, SpaceId
 from lichen.runtime import rows, ticket_rows
 from lichen.runtime.connections import Connections
 from lichen.runtime.driver import Driver
-from lichen.runtime.join_progress import JoinProgress
+from lichen.runtime.join_progress import SHOWN, JoinProgress
+from lichen.runtime.transports import split_token
 from lichen.wire.operation import Operation, Role
 from lichen.wire.ticket import Ticket
 
 log = logging.getLogger("lichen.joining")
+
+T = TypeVar("T")
 
 REPEAT_S = 2.0
 """A joiner repeats its mail this often until it is answered."""
@@ -76,7 +82,7 @@ class Joining:
 
     async def load(self) -> None:
         """Know the tickets that are open, after a restart."""
-        for row in await asyncio.wrap_future(self._driver.store.write(ticket_rows.open_tickets)):
+        for row in await self._write(ticket_rows.open_tickets):
             self._open_tickets[row.id] = OpenTicket(SpaceId(row.space), row.psk)
 
     async def invite(
@@ -90,9 +96,7 @@ class Joining:
         ticket = Ticket(os.urandom(32), space.id, self._identity.device, tuple(where[:8]))
         text = ticket.encode()
         row = ticket_rows.new_ticket(ticket, role, uses, mode, int((time.time() + expires.total_seconds()) * 1000))
-        await asyncio.wrap_future(
-            self._driver.store.write(lambda conn: ticket_rows.add_ticket(conn, row, self._limits))
-        )
+        await self._write(lambda conn: ticket_rows.add_ticket(conn, row, self._limits))
         self._open_tickets[ticket.id] = OpenTicket(space.id, ticket.psk)
         return text
 
@@ -135,9 +139,7 @@ class Joining:
         if space.log.member_of(device) is None and requested.member in space.log.members():
             raise TicketError("the id that this device chose for its member belongs to another member")
         now_ms = int(time.time() * 1000)
-        row = await asyncio.wrap_future(
-            self._driver.store.write(lambda conn: ticket_rows.redeem(conn, requested.ticket_id, device, now_ms))
-        )
+        row = await self._write(lambda conn: ticket_rows.redeem(conn, requested.ticket_id, device, now_ms))
         if space.log.role_of(device) is not None:
             return []
         return self._grant(space, requested, Role(row.role))
@@ -177,16 +179,26 @@ class Joining:
         ticket = Ticket.parse(text)
         if ticket.issuer == self._identity.device:
             raise TicketError("this ticket was issued by this device", hint="use it on another one")
-        await asyncio.wrap_future(
-            self._driver.store.write(lambda conn: rows.check_room(conn, ticket.space, self._limits))
-        )
+        await self._write(lambda conn: rows.check_room(conn, ticket.space, self._limits))
         state = self._driver.node.state.spaces.get(ticket.space)
         if state is not None and state.keys and state.log.role_of(self._identity.device) is not None:
             self._driver.spawn(self._join_again(ticket, name, timeout_s), "join again")
             return ticket.space
-        with self._connections.on_trial(lambda: ticket.space in self._driver.node.state.spaces):
-            await self._join(ticket, name, timeout_s)
+        await self._write(lambda conn: ticket_rows.note_join(conn, ticket.space, _where(ticket)))
+        try:
+            with self._connections.on_trial(lambda: ticket.space in self._driver.node.state.spaces):
+                await self._join(ticket, name, timeout_s)
+        except TicketError:
+            await self._write(lambda conn: ticket_rows.forget_join(conn, ticket.space))
+            raise
         return ticket.space
+
+    async def unfinished(self) -> str | None:
+        """Where others were looked for in the join that was begun last, unless it was refused; empty if unknown."""
+        return await self._write(ticket_rows.noted_join)
+
+    async def _write(self, job: Callable[[Connection], T]) -> T:
+        return await asyncio.wrap_future(self._driver.store.write(job))
 
     async def _join_again(self, ticket: Ticket, name: str, timeout_s: float) -> None:
         """A device that was put back from a backup may have forgotten that it took this one in."""
@@ -274,11 +286,8 @@ class Joining:
 
     async def _enter(self, ticket: Ticket, accepted: Accepted, urls: Sequence[str]) -> None:
         if ticket.space not in self._driver.node.state.spaces:
-            await asyncio.wrap_future(
-                self._driver.store.write(
-                    lambda conn: ticket_rows.add_joined(conn, ticket, urls, int(time.time() * 1000), self._limits)
-                )
-            )
+            now_ms = int(time.time() * 1000)
+            await self._write(lambda conn: ticket_rows.add_joined(conn, ticket, urls, now_ms, self._limits))
             self._driver.feed(SpaceLoaded(ticket.space, (), (), (), ticket.issuer))
         space = self._driver.node.state.spaces[ticket.space]
         while space.log.role_of(self._identity.device) is None or not space.keys:
@@ -339,3 +348,12 @@ class Joining:
             joining.answered.set_result(accepted)
         elif joining.joiner.pending != before:
             self._mail(joining.ticket.issuer, joining.joiner.pending)
+
+
+def _where(ticket: Ticket) -> str:
+    """The addresses of a ticket without tokens, as far as they can be shown."""
+    addresses = []
+    for hint in ticket.hints[:SHOWN]:
+        with contextlib.suppress(ConfigError):
+            addresses.append(split_token(hint)[0])
+    return " and ".join(filter(str.isprintable, addresses))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+from sqlalchemy import Connection
+
 from lichen.core import events as happened
 from lichen.errors import NotFound
 from lichen.ids import SpaceId
-from lichen.runtime import rows
+from lichen.runtime import rows, ticket_rows
 from lichen.runtime.documents import Documents
 from lichen.runtime.driver import Driver
 
@@ -23,10 +25,15 @@ async def leave(space: SpaceId, driver: Driver, documents: Documents) -> None:
     store = driver.store
     try:
         await documents.leave(space, left)
-        await asyncio.wrap_future(store.write(lambda conn: rows.drop_space(conn, space)))
+        await asyncio.wrap_future(store.write(lambda conn: _drop(conn, space)))
     except Exception:
         for stored in await asyncio.wrap_future(store.write(rows.load_spaces)):
             if stored.space == space:
                 driver.feed(stored)
         documents.seal(await asyncio.wrap_future(store.write(rows.documents_to_seal)))
         raise
+
+
+def _drop(conn: Connection, space: SpaceId) -> None:
+    rows.drop_space(conn, space)
+    ticket_rows.forget_join(conn, space)

@@ -10,11 +10,14 @@ from sqlalchemy import Connection
 
 from lichen.config import Limits
 from lichen.errors import TicketError
-from lichen.ids import DeviceKey
+from lichen.ids import HASH_BYTES, DeviceKey, SpaceId
 from lichen.runtime.rows import check_room, remember_address
-from lichen.store import membership
+from lichen.store import membership, node
 from lichen.wire.operation import Role
 from lichen.wire.ticket import Ticket, ticket_psk
+
+JOIN = "join"
+"""The join that was begun last and not refused: its space, and where others were looked for, in UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,23 @@ def redeem(conn: Connection, ticket_id: bytes, device: DeviceKey, now_ms: int) -
         reason = "has expired" if row.expires_ms <= now_ms else "was used already"
         raise TicketError(f"this ticket {reason}", hint="ask for a new one")
     return row
+
+
+def note_join(conn: Connection, space: SpaceId, where: str) -> None:
+    """A join begins."""
+    node.set_meta(conn, JOIN, space + where.encode())
+
+
+def forget_join(conn: Connection, space: SpaceId) -> None:
+    """Nothing will come of a join into this space any more."""
+    if (node.get_meta(conn, JOIN) or b"").startswith(space):
+        node.drop_meta(conn, JOIN)
+
+
+def noted_join(conn: Connection) -> str | None:
+    """Where others were looked for in the join that was begun last, empty if unknown; None where there is none."""
+    noted = node.get_meta(conn, JOIN)
+    return None if noted is None else noted[HASH_BYTES:].decode()
 
 
 def add_joined(conn: Connection, ticket: Ticket, urls: Sequence[str], now_ms: int, limits: Limits) -> None:

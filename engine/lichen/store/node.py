@@ -19,6 +19,11 @@ def set_meta(conn: Connection, key: str, value: bytes) -> None:
     conn.execute(statement.on_conflict_do_update(index_elements=["key"], set_={"value": value}))
 
 
+def drop_meta(conn: Connection, key: str) -> None:
+    """Keep a value no longer."""
+    conn.execute(delete(meta).where(meta.c.key == key))
+
+
 def cursor(conn: Connection, peer: bytes, space: bytes) -> tuple[bytes, int] | None:
     """How far a peer's store was read: that store's id, and a position in it."""
     found = select(peers.c.store, peers.c.position).where(peers.c.peer == peer, peers.c.space == space)

@@ -287,6 +287,41 @@ async def test_a_program_shows_the_space_of_its_ticket_and_from_then_on_the_last
         assert len(bob.spaces) == 2
 
 
+async def test_after_a_join_that_was_cut_short_no_space_is_begun_unless_that_is_wanted(tmp_path: Path) -> None:
+    bob_db = f"sqlite:///{tmp_path}/bob.db"
+    async with Engine.open(f"sqlite:///{tmp_path}/ann.db") as ann:
+        family = await ann.create_space("Shopping")
+        ticket = await family.invite(mode="auto", hints=["memory://cut?token=secret"])
+        async with Engine.open(bob_db) as bob:
+            joining = asyncio.create_task(bob.open_space("Shopping", ticket))
+            await until(lambda: bob.connections)
+            joining.cancel()
+            await asyncio.wait([joining])
+        async with Engine.open(bob_db) as bob:
+            with pytest.raises(ConfigError, match=r"^a join at memory://cut was begun, and not finished") as raised:
+                await bob.open_space("Shopping")
+            assert "invitation" in raised.value.hint
+            assert bob.spaces == []
+            own = await bob.open_space("Shopping", own=True)
+            assert (await bob.open_space("Shopping")).id == own.id
+            await ann.listen("memory://cut")
+            joined = await bob.open_space("Shopping", ticket, timeout_s=20)
+            assert joined.id == family.id
+            await own.leave()
+            await joined.leave()
+            assert (await bob.open_space("Shopping")).role == Role.OWNER
+
+
+async def test_a_refused_ticket_holds_up_no_later_start(devices: Devices) -> None:
+    ann, bob = await devices("ann", "bob")
+    await ann.listen("memory://refusing")
+    space = await ann.create_space("Shopping")
+    ticket = await space.invite(mode="auto", expires=timedelta(milliseconds=1))
+    with pytest.raises(TicketError, match="expired"):
+        await bob.open_space("Shopping", ticket, timeout_s=20)
+    assert (await bob.open_space("Shopping")).role == Role.OWNER
+
+
 async def test_a_ticket_that_names_no_address_is_warned_of(devices: Devices, caplog: pytest.LogCaptureFixture) -> None:
     (ann,) = await devices("ann")
     space = await ann.create_space("Family")

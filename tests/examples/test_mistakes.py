@@ -25,6 +25,7 @@ BAD_TICKET = "lichen1nonsense"
         ("shared_log.py", ("--store", "held.db"), "is in use"),
         ("shared_log.py", ("--store", "ann.db", "--at", "BUSY"), "cannot listen at"),
         ("bookmarks.py", ("ann.db", BAD_TICKET, "--port", "0"), "ticket"),
+        ("bookmarks.py", ("held.db", "--port", "0"), "is in use"),
         ("back_up_and_search.py", ("ann.db", "find", "milk"), "ann.db"),
         ("back_up_and_search.py", ("ben.db", "back-up", "ben.db"), "choose another folder"),
     ],

@@ -1,11 +1,14 @@
-"""Signals: the program's own handlers hear them, whatever comes in between."""
+"""Signals: the program's own handlers hear them, whatever comes in between. And where a program listens."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 
+import pytest
+from lichen.errors import ConfigError
 from lichen_adapters.asgi.ending import heard_first
+from lichen_adapters.asgi.uvicorn import listen
 
 
 def test_programs_that_end_in_any_order_leave_signals_to_whoever_had_them() -> None:
@@ -25,3 +28,9 @@ def test_programs_that_end_in_any_order_leave_signals_to_whoever_had_them() -> N
     finally:
         signal.signal(signal.SIGTERM, before)
     assert heard == ["own"]
+
+
+@pytest.mark.parametrize("port", [-1, 65_536])
+def test_what_is_no_port_is_refused(port: int) -> None:
+    with pytest.raises(ConfigError, match=f"{port} is no port"):
+        listen(port)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import pytest
 from asgi_page import NodePage, node_page
 from asgi_server import ask, told
 from lichen import Engine
@@ -49,9 +50,9 @@ class Served:
 
 
 @asynccontextmanager
-async def process(folder: Path, port: int = 0) -> AsyncIterator[Served]:
+async def process(folder: Path, port: int = 0, how: str = "lifespan") -> AsyncIterator[Served]:
     """The program, killed at the end of the block if it is still there."""
-    command = (sys.executable, "-W", "error", str(SERVE), str(folder), str(port))
+    command = (sys.executable, "-W", "error", str(SERVE), str(folder), str(port), how)
     running = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
     try:
         assert running.stdout is not None
@@ -72,8 +73,9 @@ async def text_of(folder: Path) -> str:
         return str(note.doc["body"])
 
 
-async def test_ctrl_c_ends_it_with_pages_open_and_nothing_that_was_saved_is_lost(tmp_path: Path) -> None:
-    async with process(tmp_path) as served, served.socket() as page:
+@pytest.mark.parametrize("how", ["lifespan", "around"])
+async def test_ctrl_c_ends_it_with_pages_open_and_nothing_that_was_saved_is_lost(how: str, tmp_path: Path) -> None:
+    async with process(tmp_path, how=how) as served, served.socket() as page:
         failed = await served.get("/fail")
         assert b" 500 " in await failed.readline()
         stream = await served.get("/lichen/live/tasks")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from guides import parts
+from lichen import Engine
 from playwright.async_api import Browser, Page
 
 
@@ -33,6 +34,16 @@ async def program(folder: Path, *arguments: str) -> AsyncIterator[tuple[str, str
         if process.returncode is None:
             process.kill()
             await process.communicate()
+
+
+async def test_what_keeps_it_from_starting_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(parts("asgi.md"))
+    command, pipe = (sys.executable, "-W", "error", "tasks.py", "held.db", "0"), asyncio.subprocess.PIPE
+    async with Engine.open(f"sqlite:///{tmp_path / 'held.db'}"):
+        process = await asyncio.create_subprocess_exec(*command, cwd=tmp_path, stdout=pipe, stderr=pipe)
+        printed, errors = await process.communicate()
+    assert (process.returncode, printed, errors.count(b"\n")) == (1, b"", 1), errors
+    assert b"is in use" in errors
 
 
 async def opened(browser: Browser, address: str) -> Page:

@@ -3,7 +3,7 @@
     python examples/bookmarks.py ann.db --name Ann                          # begins, and prints an invitation
     python examples/bookmarks.py ben.db lichen1... --name Ben --port 8001   # joins
 
-The address that is printed last opens the page, `bookmarks.html`. It needs `lichen[fastapi]` and uvicorn.
+The address that is printed last opens the page, `bookmarks.html`. It needs `lichen[fastapi,uvicorn]`.
 """
 
 from __future__ import annotations

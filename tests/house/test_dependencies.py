@@ -17,6 +17,7 @@ ELSEWHERE = {
     "lichen/store/postgres.py": "postgres",
     "lichen_adapters/asgi/": "asgi",
     "lichen_adapters/asgi/fastapi.py": "fastapi",
+    "lichen_adapters/asgi/uvicorn.py": "uvicorn",
     "lichen_adapters/qt/": "qt",
     "lichen_adapters/textual/": "textual",
     "lichen_crdt/typed/pydantic_": "pydantic",

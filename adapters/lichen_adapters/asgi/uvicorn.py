@@ -1,7 +1,7 @@
 """Serving a program's pages with uvicorn, so that the engine is opened before the server and closed after it.
 
-What keeps the engine from opening is then the program's own error, and Ctrl-C ends a join that is waited for. uvicorn
-is the application's to bring.
+What keeps the engine from opening is then the program's own error, and Ctrl-C ends a join that is waited for. It needs
+the extra `uvicorn`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import Any
 try:
     import uvicorn
 except ImportError as error:
-    raise ImportError("lichen_adapters.asgi.uvicorn needs uvicorn: pip install uvicorn", name="uvicorn") from error
+    raise ImportError(
+        "lichen_adapters.asgi.uvicorn needs uvicorn: pip install 'lichen[uvicorn]'", name="uvicorn"
+    ) from error
 from lichen.errors import ConfigError, Unreachable
 from starlette.applications import Starlette
 

@@ -50,6 +50,7 @@ async def opened(browser: Browser, address: str) -> Page:
     page = await browser.new_page()
     page.set_default_timeout(20_000)
     await page.goto(address)
+    await page.wait_for_selector("ul", state="attached")  # the page comes after the one that takes the key
     await page.wait_for_function("document.querySelector('p').textContent === 'saved'")
     return page
 

@@ -11,7 +11,7 @@ from crdt_format import Column, DocumentBody, join, split, values_of
 from crdt_replicas import everything
 from lichen_crdt import Document, Text
 
-FIRST, ANN, BEN, CLEO = (bytes([n]) * 16 for n in (1, 2, 3, 4))
+FIRST, ANN, BEN, CLEO, DAN = (bytes([n]) * 16 for n in (1, 2, 3, 4, 5))
 
 
 def marked() -> tuple[bytes, list[bytes]]:
@@ -52,6 +52,87 @@ def test_a_first_transaction_that_comes_to_nothing_leaves_marks_as_they_were(
     with doc.change():
         doc.text("body").append("!")
     assert str(doc["body"]) == "hello!"
+
+
+def many(changes: list[bytes]) -> Document:
+    """So many changes are applied on a copy of the document."""
+    dan = Document(actor=DAN)
+    for number in range(200):
+        with dan.change():
+            dan["number"] = number
+    doc = Document(actor=FIRST)
+    doc.apply_changes([*changes, *dan.changes()])
+    return doc
+
+
+def applied(changes: list[bytes]) -> Document:
+    doc = Document(actor=FIRST)
+    doc.apply_changes(changes)
+    return doc
+
+
+def one_by_one(changes: list[bytes]) -> Document:
+    doc = Document(actor=FIRST)
+    for change in changes:
+        doc.apply_changes([change])
+    return doc
+
+
+def merged(changes: list[bytes]) -> Document:
+    doc = Document(actor=FIRST)
+    doc.merge(applied(changes))
+    return doc
+
+
+def marked_here(changes: list[bytes]) -> Document:
+    """A fork of a document whose own marks are the only ones."""
+    doc = Document(actor=BEN)
+    doc.apply_changes(changes[:1])
+    with doc.change():
+        doc.text("body").mark(0, 4, "bold", True)
+    return doc.fork(actor=FIRST)
+
+
+WAYS: dict[str, Callable[[list[bytes]], Document]] = {
+    "loaded as changes": lambda changes: Document.load(b"".join(changes), actor=FIRST),
+    "applied": applied,
+    "applied with many others": many,
+    "applied one by one": one_by_one,
+    "merged": merged,
+    "forked": lambda changes: applied(changes).fork(actor=FIRST),
+    "forked at heads": lambda changes: (doc := applied(changes)).fork(actor=FIRST, at=doc.heads),
+    "marked here": marked_here,
+}
+
+
+@pytest.mark.parametrize("transaction", [nothing, taken_back])
+@pytest.mark.parametrize("way", WAYS)
+def test_it_does_not_matter_how_the_marks_came(way: str, transaction: Callable[[Document], None]) -> None:
+    file, changes = marked()
+    doc, control = (WAYS[way](Document.load(file).changes()) for _ in range(2))
+    transaction(doc)
+    for each in (doc, control):
+        each.apply_changes(changes, replay=False)
+    assert everything(doc) == everything(control) == everything(Document.load(doc.save()))
+
+
+@pytest.mark.parametrize("size", [5, 6_000])
+def test_marks_that_are_taken_back_in_a_first_transaction_leave_nothing(size: int) -> None:
+    ann = Document(actor=ANN)
+    with ann.change():
+        ann["body"] = Text("hello" + "x" * size)
+    ben, cleo, doc, control = (ann.fork(actor=actor) for actor in (BEN, CLEO, FIRST, FIRST))
+    with suppress(KeyError), doc.change():
+        doc.text("body").mark(0, 2, "bold", True)
+        raise KeyError
+    assert (doc.save(), doc.actor) == (control.save(), FIRST)
+    for each, span in ((ben, (0, 4)), (cleo, (1, 5))):
+        with each.change():
+            each.text("body").mark(*span, "bold", each.actor.hex())
+    for each in (doc, control):
+        each.apply_changes(ben.changes(ann.heads))
+        each.apply_changes(cleo.changes(ann.heads))
+    assert everything(doc) == everything(control) == everything(Document.load(doc.save()))
 
 
 def test_a_change_that_cannot_be_replayed_leaves_marks_as_they_were() -> None:

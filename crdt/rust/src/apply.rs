@@ -54,6 +54,7 @@ pub enum Begun {
 
 /// Begin to apply changes, in any order.
 pub fn begin(document: &mut Document, changes: Vec<Incoming>, how: How) -> Result<Begun> {
+    document.expect_marks(&changes);
     let doc = document.idle()?;
     let operations = changes.iter().map(|change| change.head.operations).sum::<u64>();
     let large = is_large(doc);
@@ -200,8 +201,9 @@ pub fn replay(document: &mut Document, incoming: &Incoming, report: &mut Report)
 pub fn can_begin(document: &mut Document, changes: &[Incoming]) -> Result<bool> {
     let trusted = changes.len() == 1 || !document.trust.is_careful();
     let operations = document.idle()?.stats().num_ops;
-    let first_ones = changes.iter().filter(|incoming| incoming.change.seq() == 1).count() as u64;
-    let cost = changes.len() as u64 + first_ones * (operations / COPIED);
+    let copied =
+        changes.iter().filter(|incoming| incoming.change.seq() == 1 && document.has_marks).count() as u64;
+    let cost = changes.len() as u64 + copied * (operations / COPIED);
     let Some(first) = changes.first().filter(|_| trusted && cost < 8 + operations / APPLIED) else {
         return Ok(false);
     };

@@ -29,8 +29,8 @@ pub struct Core {
 }
 
 impl Core {
-    fn of(doc: Automerge) -> Self {
-        Core { shared: Shared::new(Document::new(doc)), jobs: Mutex::new(()) }
+    fn of(doc: Automerge, has_marks: bool) -> Self {
+        Core { shared: Shared::new(Document::new(doc, has_marks)), jobs: Mutex::new(()) }
     }
 
     /// A short call, with the GIL held.
@@ -104,7 +104,7 @@ impl Core {
     #[new]
     #[pyo3(signature = (actor=None))]
     fn new(actor: Option<Vec<u8>>) -> Self {
-        Core::of(Automerge::new_with_encoding(ENCODING).with_actor(read_actor(actor)))
+        Core::of(Automerge::new_with_encoding(ENCODING).with_actor(read_actor(actor)), false)
     }
 
     #[staticmethod]
@@ -118,8 +118,8 @@ impl Core {
         partial: bool,
     ) -> PyResult<Self> {
         let limits = Limits { bytes: max_bytes, operations: max_operations };
-        let doc = py.detach(|| load(data, limits, partial))?;
-        Ok(Core::of(doc.with_actor(read_actor(actor))))
+        let (doc, has_marks) = py.detach(|| load(data, limits, partial))?;
+        Ok(Core::of(doc.with_actor(read_actor(actor)), has_marks))
     }
 
     fn save<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
@@ -321,18 +321,20 @@ impl Core {
     #[pyo3(signature = (actor=None, at=At::default()))]
     fn fork(&self, py: Python<'_>, actor: Option<Vec<u8>>, at: At) -> PyResult<Self> {
         let actor = read_actor(actor);
-        let fork = self.heavy(py, |d| {
+        let (fork, has_marks) = self.heavy(py, |d| {
+            let has_marks = d.has_marks;
             let doc = d.idle()?;
-            match at.heads() {
-                None => Ok(Fork::Done(Box::new(doc.fork()))),
+            let fork = match at.heads() {
+                None => Fork::Done(Box::new(doc.fork())),
                 Some(heads) => {
                     known(doc, heads)?;
-                    Fork::begin(doc, heads)
+                    Fork::begin(doc, heads)?
                 }
-            }
+            };
+            Ok((fork, has_marks))
         })?;
         let forked = py.detach(|| guard(|| fork.finish()))?;
-        Ok(Core::of(forked.with_actor(actor)))
+        Ok(Core::of(forked.with_actor(actor), has_marks))
     }
 
     /// The hashes that `changes(since)` would start from: is each of these changes here?

@@ -9,6 +9,7 @@ use crate::chunk::{is_time, MAX_OP, MAX_OPERATIONS, TIMES};
 use crate::cut;
 use crate::error::{Error, Result};
 use crate::giants::Giants;
+use crate::incoming::Incoming;
 use crate::keystroke::{Caret, Heading, Keystroke};
 use crate::open::Open;
 use crate::patches::{self, Seen};
@@ -33,6 +34,8 @@ pub struct Document {
     pub mirror: Mirror,
     pub caret: Caret,
     pub giants: Giants,
+    /// Whether there may be marks: false only where there is none.
+    pub has_marks: bool,
     /// How many changes went by replay.
     pub replayed: usize,
     /// A copy of an earlier state of the document: see `Job`.
@@ -71,12 +74,6 @@ struct Before {
 }
 
 impl Before {
-    /// Where the first transaction of an actor comes to nothing, the crate (0.12.0) takes the actor out of the document,
-    /// but not out of its index of marks, whose ids from then on are those of others: so a copy is put in its place.
-    fn new(doc: &Automerge, seq: u64) -> Self {
-        Before { heads: doc.get_heads(), kept: (seq == 1).then(|| Box::new(doc.clone())) }
-    }
-
     /// Take back what was committed since.
     fn restore(self, doc: &Automerge, actor: ActorId) -> Result<Automerge> {
         match self.kept {
@@ -111,7 +108,7 @@ pub fn damaged() -> Error {
 const OPEN: &str = "a transaction is open on this document: it must end first";
 
 impl Document {
-    pub fn new(doc: impl Into<Box<Automerge>>) -> Self {
+    pub fn new(doc: impl Into<Box<Automerge>>, has_marks: bool) -> Self {
         Document {
             state: State::Idle(doc.into()),
             hint: Hint::default(),
@@ -120,11 +117,26 @@ impl Document {
             mirror: Mirror::default(),
             caret: Caret::default(),
             giants: Giants::default(),
+            has_marks,
             replayed: 0,
             spare: None,
             since_spare: None,
             looks: 0,
         }
+    }
+
+    /// A copy of the document for a transaction that may come to nothing. If it is the first one of its actor, the
+    /// crate (0.12.0) then takes the actor out of the document, but not out of its index of marks, whose ids from then
+    /// on are those of others.
+    pub fn copy_for(&mut self, seq: u64) -> Result<Option<Box<Automerge>>> {
+        let keep = seq == 1 && self.has_marks;
+        let doc = self.idle()?;
+        Ok(keep.then(|| Box::new(doc.clone())))
+    }
+
+    /// Take note that such changes are going to be applied.
+    pub fn expect_marks(&mut self, changes: &[Incoming]) {
+        self.has_marks |= changes.iter().any(|incoming| incoming.head.has_marks);
     }
 
     /// Keep an earlier state of the document for the next job, and what it lacks.
@@ -222,7 +234,9 @@ impl Document {
         let state = std::mem::replace(&mut self.state, State::Idle(doc));
         let tracker = std::mem::replace(&mut self.tracker, made.tracker);
         match state {
-            State::Idle(old) => Ok(Document { tracker, giants: made.giants, ..Document::new(old) }),
+            State::Idle(old) => {
+                Ok(Document { tracker, giants: made.giants, ..Document::new(old, self.has_marks) })
+            }
             _ => Err(damaged()),
         }
     }
@@ -247,10 +261,10 @@ impl Document {
         let actor = doc.get_actor().clone();
         let (deps, seq) = (tracker.deps(doc, &actor), tracker.seq(doc, &actor) + 1);
         let heading = Heading { deps, actor, seq, start_op: last_op + 1, time, message };
+        let before = Before { heads: doc.get_heads(), kept: self.copy_for(seq)? };
         let State::Idle(doc) = std::mem::replace(&mut self.state, State::Damaged) else {
             return Err(damaged());
         };
-        let before = Before::new(&doc, heading.seq);
         let log = if patches { PatchLog::active() } else { PatchLog::inactive() };
         let open = Open::new(doc, log)?;
         let (done, marked) = (Vec::new(), BTreeSet::new());
@@ -277,10 +291,10 @@ impl Document {
 
     /// End the transaction, or take it back when a change of it has more than `most` bytes.
     pub fn commit(&mut self, most: Option<usize>) -> Result<(Vec<Done>, Vec<Seen>)> {
-        let Writing { open, mut before, heading, keystroke, mut done, marked } = self.take_writing()?;
+        let Writing { open, before, heading, keystroke, mut done, marked } = self.take_writing()?;
         let (doc, mut log) = self.end(open, &heading, keystroke, &mut done)?;
-        if let Some(kept) = before.kept.take_if(|_| done.is_empty()) {
-            self.state = State::Idle(kept);
+        if done.is_empty() {
+            self.state = State::Idle(before.kept.unwrap_or(doc));
             return Ok(Default::default());
         }
         let largest = done.iter().map(|(_, bytes)| bytes.len()).max().unwrap_or(0);
@@ -349,6 +363,7 @@ impl Document {
 
     /// Remember that a text was marked.
     pub fn note_mark(&mut self, obj: &ObjId) {
+        self.has_marks = true;
         if let State::Open(writing) = &mut self.state {
             if !writing.marked.contains(obj) {
                 writing.marked.insert(obj.clone());

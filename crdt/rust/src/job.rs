@@ -108,11 +108,13 @@ impl Job {
         let kept = document.spare.take();
         let spare = self.spare.take().or(kept);
         let since = document.since_spare.replace(Vec::new());
-        if let (Some(spare), Some(since)) = (spare, since) {
+        let has_marks = document.has_marks;
+        if let (Some(mut spare), Some(since)) = (spare, since) {
+            spare.has_marks |= has_marks;
             self.spare = Some(spare);
             self.behind.extend(since);
         } else {
-            self.spare = Some(Box::new(Document::new(document.idle()?.clone())));
+            self.spare = Some(Box::new(Document::new(document.idle()?.clone(), has_marks)));
             self.is_applied = false;
             self.behind.clear();
         }
@@ -127,6 +129,7 @@ impl Job {
         let Some(mut spare) = self.spare.take() else {
             return Ok(());
         };
+        spare.expect_marks(&self.changes);
         let made = match self.is_applied {
             true => self.add_behind(&mut spare),
             false => self.apply(&mut spare),
@@ -268,6 +271,7 @@ impl Job {
             Shows::Seen(seen) => seen,
             Shows::Plain(plain) => plain.between(document.idle()?, spare.idle()?)?,
         };
+        document.expect_marks(&self.changes);
         let actor = document.idle()?.get_actor().clone();
         (0..std::mem::take(&mut self.misses)).for_each(|_| document.trust.missed());
         (0..made.replayed).for_each(|_| document.trust.hit());

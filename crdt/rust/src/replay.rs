@@ -43,9 +43,8 @@ pub fn replay(document: &mut Document, change: &Change, made: Option<&mut Vec<Pa
         return Ok(Outcome::NotPossible);
     }
     let mut hint = std::mem::take(&mut document.hint);
+    let kept = document.copy_for(change.seq())?;
     let doc = document.idle()?;
-    // See `Before`: taking back the first transaction of an actor damages the document.
-    let kept = (change.seq() == 1).then(|| doc.clone());
     let own = doc.get_actor().clone();
     doc.set_actor(change.actor_id().clone());
     let done = guard(|| run(doc, change, &mut hint, made));
@@ -60,7 +59,7 @@ pub fn replay(document: &mut Document, change: &Change, made: Option<&mut Vec<Pa
         }
         Ok(None) => {
             if let Some(kept) = kept {
-                document.state = State::Idle(Box::new(kept));
+                document.state = State::Idle(kept);
             }
             Ok(Outcome::NotPossible)
         }

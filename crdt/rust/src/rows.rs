@@ -27,10 +27,11 @@ const NULL: u64 = 0;
 const COUNTER: u64 = 8;
 const INTEGER: u64 = 4;
 
-/// Check the operations of a document against its changes.
-pub fn check(columns: &Columns<'_>, graph: &mut Graph, limits: Limits) -> Result<()> {
+/// Check the operations of a document against its changes, and tell whether marks are among them.
+pub fn check(columns: &Columns<'_>, graph: &mut Graph, limits: Limits) -> Result<bool> {
     let mut rows = Rows::open(columns)?;
-    let mut checker = Checker { graph, ids: Vec::new(), objects: HashMap::new(), marks: HashMap::new() };
+    let (objects, marks) = (HashMap::new(), HashMap::new());
+    let mut checker = Checker { graph, ids: Vec::new(), objects, marks, has_marks: false };
     let mut object = Object::new(None, (Kind::Map, 0));
     let mut place = Place::default();
     let (mut left, mut key_bytes) = (limits.operations, limits.bytes);
@@ -51,7 +52,8 @@ pub fn check(columns: &Columns<'_>, graph: &mut Graph, limits: Limits) -> Result
     if !checker.marks.is_empty() {
         return invalid("a mark without an end");
     }
-    checker.graph.number(checker.ids)
+    checker.graph.number(checker.ids)?;
+    Ok(checker.has_marks)
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -239,6 +241,7 @@ struct Checker<'g> {
     objects: HashMap<Id, (Kind, usize)>,
     /// Begins of marks that have not ended, and the texts they are in.
     marks: HashMap<Id, Option<Id>>,
+    has_marks: bool,
 }
 
 impl Checker<'_> {
@@ -338,6 +341,7 @@ impl Checker<'_> {
 
     /// The end of a mark is the operation after its begin, and comes after it in the text.
     fn mark(&mut self, row: &Row<'_>) -> Result<()> {
+        self.has_marks = true;
         if row.mark.is_some() {
             self.marks.insert(row.id, row.object);
             return Ok(());

@@ -62,3 +62,15 @@ def test_one_is_counted_as_one(folder: Path) -> None:
     with told(folder, "relay", "--listen", "ws://127.0.0.1:0", "--store", "sqlite:///relay.db") as (relay, _):
         synced = lichen(folder, "sync", "--connect", str(relay["listening"]), "--store", "a.db", as_json=False)
     assert synced.stdout.startswith("1 space in sync with 1 peer: ")
+
+
+def test_a_sync_that_reaches_nobody_says_so_while_it_tries_and_at_its_end(folder: Path) -> None:
+    arguments = ("sync", "--connect", "ws://127.0.0.1:1", "--store", "a.db", "--timeout", "2")
+    tried = lichen(folder, *arguments, as_json=False)
+    assert tried.returncode == 1
+    waiting, error, _hint = tried.stderr.splitlines()
+    assert waiting.startswith("not reached so far: ws://127.0.0.1:1: ")
+    assert "ws://127.0.0.1:1: " in error
+    as_json = lichen(folder, *arguments)
+    assert as_json.stderr == ""
+    assert "ws://127.0.0.1:1: " in json.loads(as_json.stdout)["error"]["message"]

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from lichen.api.engine import Engine
     from lichen.runtime.connections import Connection
 
+PATIENCE_S = 1.5
+"""So long nobody asks why a command says nothing."""
+
 
 class InviteRole(StrEnum):
     """What an invited person may do."""
@@ -144,9 +147,12 @@ def join(
         Ticket.parse(ticket)  # before a store is made for it
         async with opened(store, passphrase_file, create=True) as engine:
             await go_online(engine, connect, direct=False)
-            with stderr.status("waiting for who invited you"):
-                space = await engine.join(ticket, name=name, timeout_s=timeout)
-                await _served(engine, timeout)
+            with stderr.status("waiting for who invited you") as status:
+                joining = engine.join(
+                    ticket, name=name, timeout_s=timeout, progress=lambda now: status.update(line(str(now)))
+                )
+                space = await joining
+                await _served(engine, timeout, report)
             report.result(describe(space), lambda: stdout.print(f"joined [bold]{line(space.name)}[/bold]"))
 
     run(report, work)
@@ -209,7 +215,12 @@ def _tell_state(dialled: Connection, report: Report) -> None:
     if dialled.state == "connected":
         report.note(f"[green]reached[/green]  {line(dialled.address)}")
     else:
-        report.warn(f"not reached: {dialled.address}: {dialled.error}")
+        report.warn(f"not reached: {_away(dialled)}")
+
+
+def _away(dialled: Connection) -> str:
+    """An address, and how it stands there."""
+    return f"{dialled.address}: {dialled.error.removeprefix(f'cannot reach {dialled.address}: ') or dialled.state}"
 
 
 def _show_serving(value: dict[str, Any]) -> None:
@@ -238,10 +249,10 @@ def sync(
             if not engine.connections:
                 raise ConfigError("no address to sync with is known", hint="name one with --connect URL")
             with stderr.status("exchanging change sets"):
-                peers = await _served(engine, timeout)
+                peers = await _served(engine, timeout, report)
             await engine.settled()
-            for address in engine.unreached:
-                report.warn(f"not reached: {address.address}: {address.error}")
+            for dialled in engine.unreached:
+                report.warn(f"not reached: {_away(dialled)}")
             report.result(found := _synced(engine, peers), lambda: _show_synced(found))
 
     run(report, work)
@@ -258,24 +269,37 @@ def _show_synced(found: dict[str, Any]) -> None:
     )
 
 
-async def _served(engine: Engine, timeout: float) -> int:
+async def _served(engine: Engine, timeout: float, report: Report) -> int:
     """Wait until each address that can be reached has all that we have, and we what it has; how many they are."""
     import asyncio
 
+    telling = asyncio.create_task(_tell_unreached(engine, timeout, report))
     try:
         async with asyncio.timeout(timeout):
             async with contextlib.aclosing(engine.events()) as events:
                 while not engine.reached_up_to_date:
                     await anext(events)
     except TimeoutError:
-        reasons = [f"{c.address}: {c.error or c.state}" for c in engine.connections] + engine.refusals
+        reasons = [_away(dialled) for dialled in engine.connections] + engine.refusals
         hint = (
             "a relay's token is part of its address: ws://HOST?token=TOKEN"
             if engine.refusals
             else "is the relay running?"
         )
         raise Unreachable(f"not in sync after {timeout:g} s ({'; '.join(reasons)})", hint=hint) from None
+    finally:
+        telling.cancel()
     return len(engine.connections) - len(engine.unreached)
+
+
+async def _tell_unreached(engine: Engine, timeout: float, report: Report) -> None:
+    """Say to a person who has waited a while what for."""
+    import asyncio
+
+    await asyncio.sleep(PATIENCE_S)
+    for dialled in engine.connections:
+        if dialled.state != "connected" and not report.as_json:
+            report.warn(f"not reached so far: {_away(dialled)}; it is tried for {timeout:g} s")
 
 
 def _synced(engine: Engine, peers: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from lichen_crdt import Counter, List, Map, Text
 from lichen_crdt.views import plain
-from sqlalchemy import JSON, Column, Integer
+from sqlalchemy import JSON, Column, Dialect, Integer
 
 from lichen_adapters.orm.columns import KIND, Kind, SetOf
 from lichen_adapters.orm.difference import update_list, update_map
@@ -43,9 +43,14 @@ class ScalarMerging:
     scalar: Scalar
 
     def update(self, target: Map, name: str, there: Any, value: Any) -> bool:
-        """Whether the same is there: a map takes no assignment that changes nothing."""
+        """Whether the same is there, or what a row of this database shows so: a map takes no such assignment."""
         wanted = self.scalar.to_document(value)
-        return type(there) is type(wanted) and bool(there == wanted)
+        if type(there) is type(wanted) and there == wanted:
+            return True
+        try:
+            return bool(self.read(there) == self.scalar.from_document(wanted))
+        except Misfit:
+            return False
 
     def new(self, value: Any) -> Any:
         """As it is written in documents."""
@@ -139,12 +144,14 @@ class DataMerging:
         return True
 
     def new(self, value: Any) -> Any:
-        """As it is."""
+        """As it is, but for whole numbers of more than 64 bits: SQLite keeps those by themselves as fractions."""
+        if type(value) is int and not -MOST <= value < MOST:
+            raise Misfit(f"{value!r} takes more than 64 bits", hint="write a larger one as a string")
         return value
 
     def read(self, there: Any) -> Any:
         """Plain data."""
-        return plain(there)
+        return self.new(plain(there))
 
 
 class ListMerging(DataMerging):
@@ -187,15 +194,17 @@ class SyncedColumn:
     merging: Merging
 
     @classmethod
-    def of(cls, column: Column[Any]) -> SyncedColumn:
-        """How a column merges. Raises `MappingError` when it cannot."""
+    def of(cls, column: Column[Any], dialect: Dialect | None = None) -> SyncedColumn:
+        """How a column of a database of this kind merges. Raises `MappingError` when it cannot."""
         kind = kind_of(column)
         if kind is Kind.COUNTER and not isinstance(column.type, Integer):
             raise MappingError(
                 f"column {column} is a counter of type {column.type!r}, but counts whole numbers",
                 hint="annotate it with `Mapped[int]`",
             )
-        merging = _MERGINGS.get(kind) or (DataMerging() if kind is Kind.LOCAL else ScalarMerging(scalar_of(column)))
+        merging = _MERGINGS.get(kind)
+        if merging is None:
+            merging = DataMerging() if kind is Kind.LOCAL else ScalarMerging(scalar_of(column, dialect))
         return cls(column.name, kind, column, merging)
 
     def write(self, target: Map, content: Mapping[str, Any], value: Any) -> dict[str, Any]:

@@ -107,9 +107,10 @@ class SyncedTable:
 
 
 class Plan:
-    """The synced tables of one declarative base. Raises `MappingError`."""
+    """The synced tables of one declarative base, in a database of this kind. Raises `MappingError`."""
 
-    def __init__(self, metadata: MetaData) -> None:
+    def __init__(self, metadata: MetaData, dialect: Dialect | None = None) -> None:
+        self._dialect = dialect
         self.tables: dict[str, SyncedTable] = {}
         for table in metadata.sorted_tables:
             if SYNCED in table.info:
@@ -164,7 +165,8 @@ class Plan:
         other = table.columns.get(table.info.get(OTHER, ""))
         if other is None:
             refuse_late(table)
-        columns = {} if other is not None else _columns(table, owner if above is None or above.owner is None else None)
+        implied = owner if above is None or above.owner is None else None
+        columns = {} if other is not None else _columns(table, implied, self._dialect)
         unique = table.info.get(UNIQUE, ())
         plain = all(isinstance(column.merging, ScalarMerging) for column in columns.values())
         planned = SyncedTable(len(self.tables), table, columns, owner, above, other, unique, plain)
@@ -186,7 +188,7 @@ class Plan:
 
     def mark(self, dialect: Dialect) -> bytes:
         """A digest of all that decides which rows documents become: 32 bytes."""
-        digest = hashlib.sha256(b"lichen.orm 1")  # another number when the projection makes other rows
+        digest = hashlib.sha256(b"lichen.orm 2")  # another number when the projection makes other rows
         for planned in self:
             digest.update(str(CreateTable(planned.table).compile(dialect=dialect)).encode())
             kinds = [(name, column.kind.value, repr(column.column.type)) for name, column in planned.columns.items()]
@@ -218,7 +220,8 @@ def _points_at(column: Column[Any], table: Table) -> bool:
     return any(key.column is table.c.id for key in column.foreign_keys)
 
 
-def _columns(table: Table, implied: Column[Any] | None) -> dict[str, SyncedColumn]:
+def _columns(table: Table, implied: Column[Any] | None, dialect: Dialect | None) -> dict[str, SyncedColumn]:
     own = {implied, table.c.id, *(column for column in table.columns if OURS in column.info)}
-    columns = [SyncedColumn.of(column) for column in table.columns if column not in own and column.computed is None]
-    return {one.name: one for one in columns if one.kind is not Kind.LOCAL}
+    columns = [column for column in table.columns if column not in own and column.computed is None]
+    found = {column.name: SyncedColumn.of(column, dialect) for column in columns}
+    return {name: one for name, one in found.items() if one.kind is not Kind.LOCAL}

@@ -20,6 +20,9 @@ Written = RowMapping | dict[str, Any]
 """A row as it is to be written."""
 
 
+_NOWHERE = Document()
+
+
 class RowWriter:
     """Writes the rows that a transaction has touched into one document.
 
@@ -118,16 +121,16 @@ def puts(record: Record, planned: SyncedTable, row: RowMapping | None) -> dict[s
         return {} if before.get(DELETED) else {DELETED: b"".join(record.heads)}
     if before.get(DELETED):
         return None
-    new = {TABLE: planned.name} | (_new(planned, row) if not before else _scalars(planned, row))
-    return {name: value for name, value in new.items() if name not in before or not _same(before[name], value)}
+    if not before:
+        return {TABLE: planned.name} | _new(planned, row)
+    new = {} if before.get(TABLE) == planned.name else {TABLE: planned.name}
+    for name, column in planned.columns.items():
+        new |= column.write(_NOWHERE, before, row[name])  # scalars are not changed in place
+    return new
 
 
 def _scalars(planned: SyncedTable, row: Written) -> dict[str, Any]:
     return {name: column.new(row[name]) for name, column in planned.columns.items()}
-
-
-def _same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and bool(one == other)
 
 
 def _new(planned: SyncedTable, row: Written) -> dict[str, Any]:

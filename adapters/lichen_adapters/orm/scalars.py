@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
+import math
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, TypeDecorator
+from sqlalchemy import Column, DateTime, Dialect, Numeric, Time, TypeDecorator
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
@@ -18,6 +19,7 @@ from lichen_adapters.orm.errors import MappingError, Misfit
 
 MOST = 1 << 63
 """Whole numbers are below this, as databases have them; documents have larger ones."""
+_EPOCH = datetime.datetime(1970, 1, 1)  # noqa: DTZ001  # intervals lie beside it in databases that have none
 _DIALECT = sqlite.dialect()
 """For which types of the application take values apart, whatever the database: documents have one form of them."""
 
@@ -58,8 +60,8 @@ def _whole(value: Any) -> int:
 
 
 def _number(value: Any) -> float:
-    """A number with a fraction, which databases and documents may have without."""
-    if type(value) not in (float, int):
+    """A number with a fraction, which databases and documents may have without. SQLite keeps NaN as NULL."""
+    if type(value) not in (float, int) or math.isnan(value):
         raise Misfit(f"{value!r} is no float")
     return float(value)
 
@@ -77,17 +79,63 @@ def _text(to_text: Callable[[Any], str], from_text: Callable[[str], Any]) -> Sca
 
 
 def _decimal(text: str) -> decimal.Decimal:
+    """A number that every database holds: SQLite has fractions as floats."""
     value = decimal.Decimal(text)
-    if value.is_snan():
-        raise ValueError("it is no number")
+    if not value.is_finite() or math.isinf(float(value)):
+        raise ValueError("it is no number, or too large for one with a fraction")
     return value
+
+
+def _of_decimal(value: decimal.Decimal) -> str:
+    text = str(value)
+    try:
+        _decimal(text)
+    except ValueError as error:
+        raise Misfit(f"{value!r}: {error}") from error
+    return text
+
+
+def _decimal_of(scale: int) -> Scalar:
+    """Numbers of a column with so many decimal places, rounded as PostgreSQL does."""
+    place, exact = decimal.Decimal(1).scaleb(-scale), decimal.Context(prec=310 + abs(scale))
+    half_up = decimal.ROUND_HALF_UP
+    return _text(_of_decimal, lambda text: _decimal(text).quantize(place, half_up, exact))
+
+
+def _instant(value: datetime.datetime) -> datetime.datetime:
+    """A time in UTC. One without a zone is taken to be that: SQLite keeps none."""
+    return value.replace(tzinfo=datetime.UTC) if value.tzinfo is None else value.astimezone(datetime.UTC)
+
+
+def _local(value: datetime.datetime) -> datetime.datetime:
+    """A time without a zone; of one that has one, what it is in UTC."""
+    return value if value.tzinfo is None else _instant(value).replace(tzinfo=None)
+
+
+def _zoned(value: datetime.time) -> datetime.time:
+    return value.replace(tzinfo=datetime.UTC) if value.tzinfo is None else value
 
 
 def _timedelta(value: Any) -> datetime.timedelta:
     try:
-        return datetime.timedelta(microseconds=_INT.from_document(value))
+        found = datetime.timedelta(microseconds=_INT.from_document(value))
+        _EPOCH + found
     except OverflowError as error:
         raise Misfit(f"{value!r} is too long a time") from error
+    return found
+
+
+def _time_of(value: Any, in_zone: Callable[[Any], Any]) -> str:
+    """A time as text. Raises `Misfit` for one that is out of range in UTC."""
+    try:
+        text: str = in_zone(value).isoformat()
+    except OverflowError as error:
+        raise Misfit(f"{value!r} is out of range in UTC") from error
+    return text
+
+
+def _time(kind: type[datetime.datetime | datetime.time], in_zone: Callable[[Any], Any]) -> Scalar:
+    return _text(lambda value: _time_of(value, in_zone), lambda text: in_zone(kind.fromisoformat(text)))
 
 
 _INT = Scalar(_plain(int).to_document, _whole)
@@ -99,10 +147,10 @@ _SCALARS: dict[type, Scalar] = {
     str: _plain(str),
     bytes: _plain(bytes),
     uuid.UUID: _text(str, uuid.UUID),
-    decimal.Decimal: _text(str, _decimal),
-    datetime.datetime: _text(datetime.datetime.isoformat, datetime.datetime.fromisoformat),
+    decimal.Decimal: _text(_of_decimal, _decimal),
+    datetime.datetime: _time(datetime.datetime, _local),
     datetime.date: _text(datetime.date.isoformat, datetime.date.fromisoformat),
-    datetime.time: _text(datetime.time.isoformat, datetime.time.fromisoformat),
+    datetime.time: _time(datetime.time, lambda value: value.replace(tzinfo=None)),
     datetime.timedelta: Scalar(
         lambda value: value // datetime.timedelta(microseconds=1),
         _timedelta,
@@ -110,9 +158,21 @@ _SCALARS: dict[type, Scalar] = {
 }
 
 
-def scalar_of(column: Column[Any]) -> Scalar:
-    """How the values of a column are written. Raises `MappingError` for a type that cannot merge."""
-    found = _of_type(column.type)
+_IN_ZONE: dict[type, Scalar] = {
+    datetime.datetime: _time(datetime.datetime, _instant),
+    datetime.time: _time(datetime.time, _zoned),
+}
+"""Of columns with a time zone."""
+_ROUNDED = (decimal.Decimal, datetime.datetime, datetime.time)
+"""What SQLite keeps in another form: numbers as floats, times without their zone."""
+
+
+def scalar_of(column: Column[Any], dialect: Dialect | None = None) -> Scalar:
+    """How the values of a column are written, and read as a database of this kind gives them back.
+
+    Raises `MappingError` for a type that cannot merge.
+    """
+    found = _of_type(column.type, dialect)
     if found is None:
         raise MappingError(
             f"column {column} of type {column.type!r} cannot merge",
@@ -121,23 +181,44 @@ def scalar_of(column: Column[Any]) -> Scalar:
     return found
 
 
-def _of_type(type_: TypeEngine[Any]) -> Scalar | None:
+def _of_type(type_: TypeEngine[Any], dialect: Dialect | None) -> Scalar | None:
     try:
         python_type = type_.python_type
     except NotImplementedError:  # SQLAlchemy's way of saying that a type has none, as is `object`
         python_type = object
     if python_type is object:
-        return _decorated(type_) if isinstance(type_, TypeDecorator) else None
+        return _decorated(type_, dialect) if isinstance(type_, TypeDecorator) else None
     if issubclass(python_type, enum.Enum):
         return _text(
             lambda value: str(value.name), lambda name: python_type[name]
         )  # `__getitem__` may be that of `str`
-    return _SCALARS.get(python_type)
+    zoned = isinstance(type_, DateTime | Time) and type_.timezone
+    found = (_IN_ZONE if zoned else _SCALARS).get(python_type)
+    if python_type is decimal.Decimal and isinstance(type_, Numeric) and type_.scale is not None:
+        found = _decimal_of(type_.scale)
+    if found is None or dialect is None or dialect.name != "sqlite" or python_type not in _ROUNDED:
+        return found
+    return Scalar(found.to_document, _kept(type_, dialect, found.from_document))
 
 
-def _decorated(type_: TypeDecorator[Any]) -> Scalar | None:
+def _kept(type_: TypeEngine[Any], dialect: Dialect, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What a column holds after it was given what `read` makes of a document's value."""
+    impl = type_.dialect_impl(dialect)
+    bind, result = impl.bind_processor(dialect), impl.result_processor(dialect, None)
+
+    def kept(value: Any) -> Any:
+        found = read(value)
+        bound = found if bind is None else bind(found)
+        return bound if result is None else result(bound)
+
+    return kept
+
+
+def _decorated(type_: TypeDecorator[Any], dialect: Dialect | None) -> Scalar | None:
     """A type of the application around another: documents have what the database has."""
-    cls, inner = type(type_), _of_type(type_.impl_instance)
+    cls = type(type_)
+    as_declared = cls.load_dialect_impl is TypeDecorator.load_dialect_impl
+    inner = _of_type(type_.impl_instance, dialect if as_declared else None)
     by_itself = {cls.bind_processor, cls.result_processor} - {
         TypeDecorator.bind_processor,
         TypeDecorator.result_processor,

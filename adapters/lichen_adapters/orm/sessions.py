@@ -61,10 +61,10 @@ class Sessions:
         for mapper in base.registry.mappers:
             check_references(mapper)
         tracking.remember(base.registry)
-        self.plan = Plan(base.metadata)
+        self.database: Database = engine.store.backend.session_engine()
+        self.plan = Plan(base.metadata, self.database.dialect)
         postgres_triggers.declare(base.metadata)
         self.memory = Memory(engine.device, engine.expect_writer)
-        self.database: Database = engine.store.backend.session_engine()
         self._engine = engine
         self.prepared = False
         """Rows are up to date with documents, and sessions can be made."""

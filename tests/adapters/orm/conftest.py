@@ -19,6 +19,7 @@ ON_BOTH = (
     "test_conflicts",
     "test_devices",
     "test_feed",
+    "test_foreign_values",
     "test_held",
     "test_merges",
     "test_parts",

@@ -1,0 +1,191 @@
+"""Values that other programs write, and databases of other kinds: shown alike everywhere, or held everywhere."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lichen.testing.postgres import PostgresServer
+from lichen_adapters.orm import Misfit, Synced
+from lichen_adapters.orm.restoring import read_document
+from lichen_crdt import Text
+from orm_devices import SPACE, Device, exchange
+from sqlalchemy import JSON, DateTime, Numeric, Time, select, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+UTC = datetime.UTC
+AHEAD = datetime.timezone(datetime.timedelta(hours=5))
+
+
+class Base(DeclarativeBase):
+    """The models of these tests."""
+
+
+class Item(Synced, Base):
+    """One of each type that databases keep in different forms."""
+
+    __tablename__ = "item"
+    name: Mapped[str]
+    instant: Mapped[datetime.datetime | None] = mapped_column(DateTime(timezone=True))
+    moment: Mapped[datetime.datetime | None]
+    hour: Mapped[datetime.time | None]
+    zoned: Mapped[datetime.time | None] = mapped_column(Time(timezone=True))
+    span: Mapped[datetime.timedelta | None]
+    price: Mapped[decimal.Decimal | None] = mapped_column(Numeric(10, 2))
+    amount: Mapped[decimal.Decimal | None] = mapped_column(Numeric)
+    size: Mapped[float | None]
+    data: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
+
+
+@pytest.fixture
+def device(tmp_path: Path) -> Iterator[Device]:
+    """A device with a store of its own."""
+    made = Device(tmp_path, "device", Base)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def mixed(tmp_path: Path, postgres_server: PostgresServer) -> Iterator[tuple[Device, Device]]:
+    """A device whose store is a file, and one whose store is in PostgreSQL."""
+    file = Device(tmp_path, "file", Base)
+    Device.server = postgres_server
+    try:
+        server = Device(tmp_path, "server", Base)
+    finally:
+        Device.server = None
+    yield file, server
+    file.stop()
+    server.stop()
+    postgres_server.drop_all()
+
+
+def add(device: Device, **values: Any) -> Any:
+    with device.sessions(SPACE, expire_on_commit=False) as session:
+        item = Item(name="a", **values)
+        session.add(item)
+        session.commit()
+        return item.id
+
+
+def in_document(device: Device, key: Any) -> dict[str, Any]:
+    with device.sessions() as session:
+        return read_document(session.connection(), key)
+
+
+def shown(device: Device, key: Any) -> dict[str, Any]:
+    return device.rows()["item", key]
+
+
+UNFIT: list[tuple[str, Any]] = [
+    ("instant", "9999-12-31T23:59:59-05:00"),
+    ("instant", "0001-01-01T00:00:00+05:00"),
+    ("moment", "9999-12-31T23:59:59-05:00"),
+    ("span", 1 << 62),
+    ("price", "NaN"),
+    ("price", "sNaN"),
+    ("price", "Infinity"),
+    ("price", "1E+400"),
+    ("price", "1e999999"),
+    ("amount", "NaN"),
+    ("amount", "-Infinity"),
+    ("amount", "1E+400"),
+    ("size", math.nan),
+    ("data", 1 << 63),
+    ("data", (1 << 64) - 1),
+]
+
+
+def test_what_not_every_database_holds_is_held_and_kept(device: Device) -> None:
+    key = add(device)
+    for name, wrong in UNFIT:
+        device.edit(key, lambda document, name=name, wrong=wrong: document.update({name: wrong}))
+        assert device.held() == {("item", key)}, (name, wrong)
+        assert repr(in_document(device, key)[name]) == repr(wrong)
+        device.check()
+        device.edit(key, lambda document, name=name: document.update({name: None}))
+        assert device.held() == set(), (name, wrong)
+    device.check()
+
+
+SHOWN: list[tuple[str, Any, Any]] = [
+    ("instant", "2026-03-04T01:00:00+05:00", datetime.datetime(2026, 3, 3, 20, tzinfo=UTC)),
+    ("instant", "2026-03-04T01:00:00", datetime.datetime(2026, 3, 4, 1, tzinfo=UTC)),
+    ("instant", "9999-12-31T23:59:59+00:00", datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    ("instant", "0001-01-01T00:00:00+00:00", datetime.datetime(1, 1, 1, tzinfo=UTC)),
+    ("moment", "2026-03-04T01:00:00+05:00", datetime.datetime.fromisoformat("2026-03-03T20:00")),
+    ("hour", "12:00:00+05:00", datetime.time(12)),
+    ("price", "1.555", decimal.Decimal("1.56")),
+    ("price", "0.125", decimal.Decimal("0.13")),
+    ("price", "1.5", decimal.Decimal("1.50")),
+    ("amount", "1E+2", decimal.Decimal(100)),
+    ("data", (1 << 63) - 1, (1 << 63) - 1),
+    ("name", Text("of another model"), "of another model"),
+]
+
+
+def test_what_is_written_in_another_form_is_shown_and_left_as_it_is(device: Device, database: str) -> None:
+    key = add(device)
+    for name, written, wanted in SHOWN:
+        device.edit(key, lambda document, name=name, written=written: document.update({name: written}))
+        device.check()
+        if isinstance(wanted, datetime.datetime) and database == "sqlite":
+            wanted = wanted.replace(tzinfo=None)
+        assert shown(device, key)[name] == wanted, (name, written)
+        before = in_document(device, key)[name]
+        other = "size" if name != "size" else "price"
+        with device.sessions.begin() as session:
+            session.execute(update(Item).values({other: 7 + len(str(written))}))
+        assert in_document(device, key)[name] == before, (name, written)
+        device.check()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_databases_of_two_kinds_share_a_row_and_rewrite_nothing_of_it(
+    mixed: tuple[Device, Device], database: str
+) -> None:
+    file, server = mixed
+    values = {
+        "instant": datetime.datetime(2026, 3, 4, 1, tzinfo=AHEAD),
+        "moment": datetime.datetime.fromisoformat("2026-03-04T01:00"),
+        "hour": datetime.time(12),
+        "zoned": datetime.time(12, tzinfo=AHEAD),
+        "span": datetime.timedelta(days=-3, microseconds=1),
+        "price": decimal.Decimal("1.5"),
+        "amount": decimal.Decimal("0.12345678901234"),
+        "size": 2.0,
+        "data": 3,
+    }
+    keys = {server: add(server, **values), file: add(file, **values)}
+    exchange(file, server)
+    before = {key: in_document(server, key) for key in keys.values()}
+    assert before[keys[server]]["amount"] == "0.12345678901234"
+    for times in range(2):
+        for one, other in ((file, server), (server, file)):
+            with one.sessions.begin() as session:
+                for item in session.scalars(select(Item)):
+                    item.name = f"{one is file} {times}"
+            other.take_from(one)
+            exchange(file, server)
+    for key, was in before.items():
+        assert in_document(server, key) == in_document(file, key) == was | {"name": "False 1"}
+    at = {one: shown(one, keys[server])["instant"] for one in (file, server)}
+    assert at[server] == values["instant"] == at[file].replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_session_on_postgresql_writes_no_value_that_not_every_database_holds(
+    mixed: tuple[Device, Device], database: str
+) -> None:
+    _, server = mixed
+    key = add(server)
+    for name, wrong in (("amount", decimal.Decimal("NaN")), ("amount", decimal.Decimal("1E+400")), ("size", math.nan)):
+        with pytest.raises(Misfit, match=f"{name}: "), server.sessions.begin() as session:
+            session.execute(update(Item).values({name: wrong}))
+        assert shown(server, key)[name] is None
+    server.check()

@@ -126,6 +126,8 @@ class Limits:
     # Store
     writer_jobs: int = 65_536
     """Most jobs queued for the writer thread."""
+    writer_wait_s: float = 60.0
+    """How long a call waits while one session of the application keeps others from writing; then it is refused."""
 
 
 DEFAULT_LIMITS = Limits()

@@ -12,6 +12,7 @@
     ├── StoreError             the database could not do it; nothing was changed
     │   ├── WrongPassphrase    the store's key does not open with this passphrase
     │   ├── StoreLocked        another process holds the store
+    │   ├── StoreBusy          a session of this program has kept others from writing for too long
     │   ├── StoreReadOnly      the file or its folder cannot be written
     │   ├── StoreFull          no space is left on the disk
     │   └── StoreDamaged       pages or rows do not verify, or the schema is not known
@@ -86,6 +87,10 @@ class WrongPassphrase(StoreError):
 
 class StoreLocked(StoreError):
     """Another process holds the store."""
+
+
+class StoreBusy(StoreError):
+    """A session of this program has written and not ended for too long, and this would have come after it."""
 
 
 class StoreReadOnly(StoreError):

@@ -119,7 +119,7 @@ class Sessions:
             return work(conn)
 
         self._engine.store.refuse_borrower(blocking=True)
-        return self._engine.store.write(job).result()
+        return self._engine.store.write_in_time(job).result()
 
     def _begin_preparing(self, conn: Connection) -> None:
         """Where a synced table, or one of ours, is not there yet, all documents are gone through: after a crash too."""

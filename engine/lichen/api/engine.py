@@ -186,8 +186,9 @@ class Engine:
         return role is not None and role >= Role.WRITER
 
     async def document(self, doc: DocId) -> Document:
-        """A document by its id, loaded if need be. Raises `NotFound`."""
-        return Document(self, await self._documents.get(doc))
+        """A document by its id, loaded if need be. Raises `NotFound`, and `StoreBusy`."""
+        async with self.store.waiting():
+            return Document(self, await self._documents.get(doc))
 
     async def wait_for_document(self, space_id: SpaceId, doc: DocId, wait_s: float) -> None:
         """Return when a document's first change set is here, or the time is over."""
@@ -202,13 +203,13 @@ class Engine:
     async def list_documents(self, space_id: SpaceId) -> list[DocumentInfo]:
         """What a space holds, most recently changed first; without its card."""
         card = card_of(self.state_of(space_id))
-        listed = await asyncio.wrap_future(self.store.write(lambda conn: rows.list_documents(conn, space_id)))
+        listed = await asyncio.wrap_future(self.store.write_in_time(lambda conn: rows.list_documents(conn, space_id)))
         infos = [DocumentInfo(row.doc, row.title, row.changed_ms, row.heads) for row in listed if row.doc != card]
         return sorted(infos, key=lambda info: (-info.changed_ms, info.id))
 
     async def count_sets(self, doc: DocId) -> int:
         """How many change sets of a document are here."""
-        return await asyncio.wrap_future(self.store.write(lambda conn: rows.count_sets(conn, doc)))
+        return await asyncio.wrap_future(self.store.write_in_time(lambda conn: rows.count_sets(conn, doc)))
 
     # Making
 
@@ -232,7 +233,7 @@ class Engine:
         members = {founded.member.hex(): member_name} if member_name else {}
         card, created = self._documents.draft(founded.space, CARD_NONCE, {"title": name, "members": members}, _now_ms())
         await asyncio.wrap_future(
-            self.store.write(lambda conn: rows.add_founded(conn, founded, epoch_key, created, self.limits))
+            self.store.write_in_time(lambda conn: rows.add_founded(conn, founded, epoch_key, created, self.limits))
         )
         keys = ((founded.epoch, epoch_key),)
         self._driver.feed(happened.SpaceLoaded(founded.space, founded.operations, (), keys))
@@ -246,7 +247,7 @@ class Engine:
                 f"this device may not write in space {space_id.hex()[:12]}", hint="ask an admin of the space"
             )
         opened, created = self._documents.draft(space_id, os.urandom(16), content, _now_ms())
-        await asyncio.wrap_future(self.store.write(lambda conn: rows.create_document(conn, created)))
+        await asyncio.wrap_future(self.store.write_in_time(lambda conn: rows.create_document(conn, created)))
         self.state_of(space_id)  # raises when the space has left meanwhile, and the document with it
         self._documents.begin(opened, created)
         return Document(self, opened)

@@ -7,9 +7,10 @@ Jobs are functions of a SQLAlchemy connection; how they are grouped, and what fa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -50,7 +51,7 @@ class Store:
         self._closing = threading.Lock()
         self._open = True
 
-        worker = partial(Worker, self._connect, backend, most_jobs=limits.writer_jobs)
+        worker = partial(Worker, self._connect, backend, most_jobs=limits.writer_jobs, most_wait_s=limits.writer_wait_s)
         try:
             self._writer = worker(
                 name="lichen writer",
@@ -97,6 +98,46 @@ class Store:
         self._writer.refuse_late(future)
         return future
 
+    def write_in_time(self, job: Callable[[Connection], T]) -> Future[T]:
+        """As `write`, for who waits for it and has nothing if it comes late.
+
+        Where one session keeps the right to write for longer than `Limits.writer_wait_s`, the job is not run, and the
+        future raises `StoreBusy`.
+        """
+
+        def unless_refused(conn: Connection) -> Any:
+            return None if future.done() and not future.cancelled() else job(conn)
+
+        future: Future[T] = Future()
+        self._writer.refuse_borrower()
+        self._writer.put(unless_refused, _resolver(future))
+        self._writer.refuse_late(future)
+        self._writer.patience.add(future)
+        return future
+
+    @contextlib.asynccontextmanager
+    async def waiting(self) -> AsyncIterator[None]:
+        """In it, a task waits for what others have written first.
+
+        Raises `StoreBusy` where one session keeps the right to write for longer than `Limits.writer_wait_s`.
+        """
+        loop, refused = asyncio.get_running_loop(), Future[None]()
+
+        def end(limit: asyncio.Timeout) -> None:
+            with contextlib.suppress(RuntimeError):  # it is over
+                limit.reschedule(loop.time())
+
+        try:
+            async with asyncio.timeout(None) as limit:
+                refused.add_done_callback(lambda one: one.cancelled() or loop.call_soon_threadsafe(end, limit))
+                self._writer.patience.add(refused)
+                yield
+        except TimeoutError:
+            busy = refused.exception() if limit.expired() else None
+            raise (busy or TimeoutError()) from None
+        finally:
+            refused.cancel()
+
     def write_soon(self, job: Job, done: Done) -> None:
         """As `write`, for hot paths: `done(result, error)` is called on the writer thread, after the commit.
 
@@ -120,13 +161,14 @@ class Store:
     def borrow(self, borrower: str, *, blocking: bool) -> Loan:
         """Ask for the right to write with another connection; `borrower` is named when it keeps it for long.
 
-        It is going to wait for that, `blocking` its thread or in a coroutine. Raises `StoreError` after `close` and
-        when it would wait for itself, and `LimitExceeded`.
+        It is going to wait for that, `blocking` its thread or in a coroutine, and gives up as in `write_in_time`.
+        Raises `StoreError` after `close` and when it would wait for itself, and `LimitExceeded`.
         """
         self._writer.refuse_borrower(blocking=blocking)
         loan = Loan(borrower)
         self._writer.lend(loan)
         self._writer.refuse_late(loan.granted)
+        self._writer.patience.add(loan.granted)
         loan.enter()
         return loan
 

@@ -5,7 +5,8 @@ of the engine, so neither can starve the other, and nobody polls for the lock.
 
 Who has borrowed must not wait for what comes after it: that would be for ever. What runs in the same task is refused at
 once. What was begun by it, as a task of its own or in a thread, may be something that nobody waits for: it waits, and
-is refused after a time.
+is refused after a time. Whatever else waits is refused after a longer one (`lichen.store.patience`), but for what the
+engine does by itself, for which nobody waits.
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
 from lichen.errors import StoreError
+from lichen.store.patience import Patience
 
 log = logging.getLogger("lichen.store")
 
 LONG_S = 5.0
 """A loan that is out so long is reported, and what waits within it is refused; so after each further such time."""
+SHORT_S = 0.01
+"""It is looked at no more often."""
 
 _within: ContextVar[Loan | None] = ContextVar("lichen_loan", default=None)
 """The last loan of whoever runs here, or of what began it."""
@@ -92,14 +96,19 @@ class Loan:
 
     # For the worker
 
-    def lend(self) -> None:
-        """Let the borrower write, and return when it has."""
+    def lend(self, others: Patience) -> None:
+        """Let the borrower write, and return when it has. Others do not wait for it for ever."""
         if not begins(self.granted):
             return
         self.granted.set_result(None)
-        began = time.monotonic()
-        while not self._back.wait(LONG_S):
-            held_s = time.monotonic() - began
+        began = reported = time.monotonic()
+        while not self._back.wait(min(LONG_S, max(others.most_s, SHORT_S))):
+            for waiting, busy in others.overdue(self.borrower, began):
+                refuse(waiting, busy)
+            now = time.monotonic()
+            if now - reported < LONG_S:
+                continue
+            reported, held_s = now, now - began
             log.warning("%s has held up every write for %.0f s", self.borrower, held_s)
             while self._waiting:
                 late = StoreError(

@@ -17,6 +17,7 @@ from lichen.errors import LimitExceeded, StoreError
 from lichen.store.backend import Backend
 from lichen.store.failure import Failure, Scope
 from lichen.store.loan import Loan, loans_here
+from lichen.store.patience import Patience
 
 log = logging.getLogger("lichen.store")
 
@@ -53,6 +54,7 @@ class Worker:
         begin: str,
         together: int,
         most_jobs: int,
+        most_wait_s: float,
         before_commit: Callable[[Connection], None] = lambda _: None,
         ended: Callable[[bool], None] = lambda _: None,
     ) -> None:
@@ -61,6 +63,8 @@ class Worker:
         self._begin = begin
         self._together = together
         self._most_jobs = most_jobs
+        self.patience = Patience(most_wait_s)
+        """Who gives up when a loan is out for too long."""
         self._before_commit = before_commit
         self._ended = ended
         self._jobs: SimpleQueue[Item | Loan | None] = SimpleQueue()
@@ -160,7 +164,7 @@ class Worker:
         if closed:
             loan.refuse(StoreError(f"the store {self._backend.name} is closed"))
         else:
-            loan.lend()
+            loan.lend(self.patience)
         with self._gate:
             self._loan = None
 

@@ -10,27 +10,28 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from lichen import Engine, Space, Text
-from lichen.config import DEFAULT_LIMITS
-from lichen.errors import StoreError
+from lichen.config import DEFAULT_LIMITS, Limits
+from lichen.errors import StoreBusy, StoreError
 from lichen.ids import DocId
 from lichen.runtime import unopened
 from lichen.store import loan
 from lichen.store.documents import load_tail
 from lichen.store.schema import change_sets
-from lichen_adapters.orm import Sessions, check
+from lichen_adapters.orm import AsyncSessions, Sessions, check
 from orm_models import Address, Base, User
 from sqlalchemy import select, update
 
 
 @contextlib.asynccontextmanager
-async def device(path: Path) -> AsyncIterator[tuple[Engine, Sessions]]:
+async def device(path: Path, limits: Limits = DEFAULT_LIMITS) -> AsyncIterator[tuple[Engine, Sessions]]:
     """An engine with sessions that are prepared."""
-    async with Engine.open(f"sqlite:///{path}") as engine:
+    async with Engine.open(f"sqlite:///{path}", limits=limits) as engine:
         sessions = Sessions(engine, Base)
         await asyncio.to_thread(sessions.prepare)
         try:
@@ -239,6 +240,31 @@ async def test_a_task_that_a_written_session_waits_for_cannot_wait_for_that_sess
         assert done
         assert read().bio == "second"
         assert str(note.doc["body"]) == "milk and eggs and eggs"
+
+
+async def test_a_written_session_that_waits_for_a_thread_which_waits_for_it_is_told(tmp_path: Path) -> None:
+    limits = dataclasses.replace(DEFAULT_LIMITS, writer_wait_s=0.05)
+    async with device(tmp_path / "a.db", limits) as (engine, sessions):
+        space, own = await engine.create_space("Family"), AsyncSessions(sessions)
+
+        def write() -> None:
+            with sessions.begin(space) as session:
+                session.add(User(name="ben"))
+
+        loop = asyncio.get_running_loop()
+        async with own.begin(space) as session:
+            session.add(User(name="ann"))
+            await session.flush()
+            with pytest.raises(StoreBusy, match=r"a session of Task-\d+ has written and not ended"):
+                await loop.run_in_executor(None, write)
+            with ThreadPoolExecutor(1) as thread:
+                made = thread.submit(lambda: asyncio.run_coroutine_threadsafe(space.create({"n": 1}), loop).result(9))
+                with pytest.raises(StoreBusy):
+                    await asyncio.wrap_future(made)
+        await loop.run_in_executor(None, write)
+        await own.close()
+        assert [row[0] for row in shown(sessions)] == ["ann", "ben"]
+        assert len(await space.documents()) == 2  # none was created that was refused
 
 
 async def test_a_document_that_came_before_its_table_was_there_is_rows_once_it_is(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from lichen.errors import StoreError
-from lichen.store import Store, following, loan
+from lichen.errors import StoreBusy, StoreError
+from lichen.store import Store, following, loan, patience
 from lichen.store.documents import UnsealedRow, append_changes, append_unsealed, create_documents, load_tail
 from lichen.store.loan import outside
+from lichen.store.patience import Patience
 from sqlalchemy import Connection, text
 
 DOC = bytes(16)
@@ -133,6 +134,53 @@ async def test_what_was_begun_within_a_loan_waits_for_its_end_and_is_refused_whe
     await elsewhere
     await write("last")
     assert words(noted)[:-1] == ["elsewhere", "late", "late too"]  # refused was to wait for it
+
+
+async def test_nobody_waits_for_ever_for_a_borrower_but_the_engine(
+    noted: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(noted._writer.patience, "most_s", 0.01)
+    lent = await asyncio.create_task(borrowed(noted, "a session"))
+
+    async def load() -> None:
+        async with noted.waiting():
+            await asyncio.wrap_future(noted.write(note("of the engine")))
+
+    def borrow_another() -> None:
+        another = borrow(noted, "another", blocking=True)
+        try:
+            another.granted.result(9)
+        finally:
+            another.give_back()
+
+    with ThreadPoolExecutor(1) as thread:  # whose jobs know nothing of who gave them
+        jobs = [
+            thread.submit(borrow_another),
+            thread.submit(lambda: noted.write_in_time(note("never")).result(9)),
+            thread.submit(lambda: asyncio.run(load())),
+        ]
+        for job in jobs:
+            with pytest.raises(StoreBusy, match="a session has written and not ended, and was waited for for 0 s"):
+                await asyncio.wrap_future(job)
+    lent.give_back()
+    async with noted.waiting():
+        await asyncio.wrap_future(noted.write_in_time(note("last")))
+    assert words(noted) == ["of the engine", "last"]
+
+
+def test_for_each_session_others_wait_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "monotonic", lambda: now_s)
+    now_s, waiting, others = 100.0, Future[None](), Patience(60)
+    others.add(waiting)
+    now_s = 159.0
+    assert others.overdue("one from before", 10.0) == []
+    now_s = 161.0
+    assert others.overdue("the next", 155.0) == []
+    ((late, busy),) = others.overdue("one from before", 10.0)
+    assert late is waiting
+    assert "one from before has written and not ended, and was waited for for 61 s" in str(busy)
+    waiting.cancel()
+    assert others.overdue("one from before", 10.0) == []
 
 
 async def test_who_would_hold_up_the_thread_of_a_borrower_is_refused_at_once(noted: Store) -> None:

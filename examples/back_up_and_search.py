@@ -9,16 +9,16 @@ python examples/back_up_and_search.py ben.db find mil            # the last word
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import shutil
 import sys
 import time
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lichen import in_words
+from lichen import in_words, passphrase_of
 from lichen.api.events import CaughtUp
 from lichen.blocking import Engine, Space, timeout
 from lichen_adapters.orm import Synced, in_space, search, synced_text
@@ -39,39 +39,44 @@ class Note(Synced, Base):
 
 @contextmanager
 def opened(store: Path, *, create: bool = False) -> Iterator[tuple[Engine, Sessions]]:
-    with Engine.open(f"sqlite:///{store}", create=create) as engine, Sessions(engine, Base) as sessions:
+    if not create and not store.exists():
+        sys.exit(f"there is no store {store} yet: `write` a note into it, or `join` others with an invitation")
+    passphrase = passphrase_of(url := f"sqlite:///{store}")
+    with Engine.open(url, passphrase=passphrase) as engine, Sessions(engine, Base) as sessions:
         sessions.prepare()
         yield engine, sessions
 
 
-def about(space: Space, engine: Engine) -> str:
-    """Which notes these are: a device that wrote before it joined has two kinds, of which the last that came show."""
-    whose = "your own, so far: join others' with an invitation" if len(space.members()) == 1 else "shared"
-    others = [one.name for one in engine.spaces if one.id != space.id]
-    return f"{space.name}, {whose}" + "".join(f"; also on this device, not shown: {name}" for name in others)
+def say(done: str, space: Space) -> None:
+    """What was done with which notes, and which others are here: a device that joined others may have its own, too."""
+    print("\n".join(filter(None, [f"{done} {space.told}", space.about])))
 
 
-def write(store: Path, title: str, body: str) -> None:
-    with opened(store, create=True) as (engine, sessions):
-        space = engine.open_space("Notes")
+def counted(notes: int | None) -> str:
+    return "1 note is in" if notes == 1 else f"{notes} notes are in"
+
+
+def write(given: Namespace, title: str, body: str) -> None:
+    with opened(given.store, create=True) as (engine, sessions):
+        space = engine.open_space("Notes", own=given.own)
         with sessions.begin(space) as session:
             session.add(Note(title=title, body=body))
-        print("written into", about(space, engine))
+        say("written into", space)
 
 
-def share(store: Path, address: str = "") -> None:
-    with opened(store) as (engine, _), suppress(KeyboardInterrupt):
-        space = engine.open_space("Notes")
+def share(given: Namespace, address: str = "") -> None:
+    with opened(given.store) as (engine, _), suppress(KeyboardInterrupt):
+        space = engine.open_space("Notes", own=given.own)
         engine.listen(address or space.usual_address)
         print(space.invite(mode="auto"), flush=True)
         for event in engine.events():
             print(type(event).__name__, flush=True)
 
 
-def join(store: Path, ticket: str = "") -> None:
-    with opened(store, create=bool(ticket)) as (engine, sessions), engine.events() as events:
+def join(given: Namespace, ticket: str = "") -> None:
+    with opened(given.store, create=bool(ticket)) as (engine, sessions), engine.events() as events:
         engine.connect_remembered()
-        space = engine.open_space("Notes", ticket, timeout_s=60, progress=print)
+        space = engine.open_space("Notes", ticket, own=given.own, timeout_s=60, progress=print)
         try:
             with timeout(60):
                 while not isinstance(next(events), CaughtUp):
@@ -79,35 +84,33 @@ def join(store: Path, ticket: str = "") -> None:
                 while not engine.up_to_date:
                     next(events)
         except TimeoutError:
-            sys.exit(
-                "nobody was there for a minute: the other device has to run `share`; then join again, without ticket"
-            )
+            sys.exit("nobody was there for a minute: the other device has to `share`; then join again, without ticket")
         with sessions() as session:
-            count = session.scalar(select(func.count()).select_from(Note).where(in_space(Note, space)))
-        print(count, "notes are in", about(space, engine))
+            found = session.scalar(select(func.count()).select_from(Note).where(in_space(Note, space)))
+        say(counted(found), space)
 
 
-def back_up(store: Path, folder: str) -> None:
-    with opened(store):
+def back_up(given: Namespace, folder: str) -> None:
+    with opened(given.store):
         pass  # whatever a crash has left is in its place now, and no program has the store open
-    copy = Path(folder) / f"{store.stem} {time.strftime('%Y-%m-%d %H.%M.%S')}" / store.name
+    copy = Path(folder) / f"{given.store.stem} {time.strftime('%Y-%m-%d %H.%M.%S')}" / given.store.name
     try:
         copy.parent.mkdir(parents=True)
-        for file in (store, store.with_name(f"{store.name}.key")):
+        for file in (given.store, given.store.with_name(f"{given.store.name}.key")):
             shutil.copy2(file, copy.parent)
     except OSError as error:
         sys.exit(f"cannot copy into {copy.parent}: {error.strerror}: choose another folder, or make room in it")
     with opened(copy) as (_, sessions), sessions() as session:
-        print(session.scalar(select(func.count()).select_from(Note)), "notes are in", copy)
+        print(counted(session.scalar(select(func.count()).select_from(Note))), copy)
 
 
-def find(store: Path, words: str) -> None:
-    with opened(store) as (engine, sessions), sessions() as session:
-        space = engine.open_space("Notes")
+def find(given: Namespace, words: str) -> None:
+    with opened(given.store) as (engine, sessions), sessions() as session:
+        space = engine.open_space("Notes", own=given.own)
         found = session.execute(search(Note, words, marks=("«", "»")).where(in_space(Note, space))).all()
         for note, excerpt in found:
             print(f"{note.title}: {excerpt}")
-        print("found", len(found), "in", about(space, engine), file=sys.stderr)
+        print("found", len(found), "in", space.told, file=sys.stderr)
 
 
 COMMANDS = dict[str, Callable[..., None]](
@@ -115,14 +118,15 @@ COMMANDS = dict[str, Callable[..., None]](
 )
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(usage=__doc__)
-    parser.add_argument("store", type=Path)
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    parser.add_argument("store", type=Path, help="the file of this device")
     parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument("words", nargs="*")
-    given = parser.parse_args()
+    parser.add_argument("words", nargs="*", help="what the command takes, as above")
+    parser.add_argument("--own", action="store_true", help="use the notes that this device began, if it joined others")
+    given = parser.parse_intermixed_args()
     try:
-        call = inspect.signature(COMMANDS[given.command]).bind(given.store, *given.words)
+        inspect.signature(COMMANDS[given.command]).bind(given, *given.words)
     except TypeError as error:
         parser.error(f"{given.command}: {error}")
     with in_words():
-        COMMANDS[given.command](*call.args)
+        COMMANDS[given.command](given, *given.words)

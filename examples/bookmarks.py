@@ -17,7 +17,7 @@ from uuid import UUID
 
 from fastapi import Body, FastAPI
 from fastapi.responses import HTMLResponse
-from lichen import Document, Role, Space, Text, in_words
+from lichen import Document, Role, Text, in_words, passphrase_of
 from lichen.errors import ConfigError
 from lichen_adapters.asgi import Lichen
 from lichen_adapters.asgi.fastapi import session_of
@@ -49,7 +49,7 @@ parser.add_argument("--port", type=int, default=8000, help="of the page")
 given = parser.parse_args()
 
 app = FastAPI()
-lichen = Lichen(f"sqlite:///{given.store}", Base)
+lichen = Lichen(store := f"sqlite:///{given.store}", Base)
 lichen.install(app)
 SessionOf = Annotated[AsyncSession, session_of(lichen)]
 
@@ -84,17 +84,13 @@ async def delete(key: UUID, session: SessionOf) -> None:
 
 @app.get("/")
 async def page() -> HTMLResponse:
-    here: Space = app.state.space
-    about = [f"Also on this device: {space.name} (see --own)." for space in lichen.engine.spaces if space.id != here.id]
-    if len(here.members()) == 1:
-        about = ["Bookmarks of your own, so far. To join others', start with their invitation.", *about]
     text = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-    return HTMLResponse(text.replace("NAME", escape(given.name)).replace("ABOUT", escape(" ".join(about))))
+    return HTMLResponse(text.replace("NAME", escape(given.name)).replace("ABOUT", escape(app.state.space.about)))
 
 
-async def main() -> None:
+async def main(passphrase: str | None) -> None:
     with listen(given.port) as listening:
-        async with lichen.open() as engine:
+        async with lichen.open(passphrase=passphrase) as engine:
             await engine.connect_remembered()
             space = await engine.open_space("Bookmarks", given.ticket, name=given.name, own=given.own, progress=print)
             lichen.space = app.state.space = space
@@ -108,4 +104,4 @@ async def main() -> None:
 
 if __name__ == "__main__":
     with in_words():
-        asyncio.run(main())
+        asyncio.run(main(passphrase_of(store)))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from lichen import Role, in_words
+from lichen import Role, in_words, passphrase_of
 from lichen.blocking import Engine, Space, steady
 from lichen_adapters.orm import Synced, in_space, synced_text
 from lichen_adapters.orm.blocking import Sessions
@@ -47,9 +47,9 @@ class Stage(QListView):
 
     def __init__(self, board: Board, stage: int) -> None:
         super().__init__(wordWrap=True, resizeMode=self.ResizeMode.Adjust)
+        self.setDragDropMode(self.DragDropMode.DragDrop)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.board, self.stage = board, stage
-        self.setDragDropMode(self.DragDropMode.DragDrop)
         self.setModel(board.cards)
         self.setSelectionModel(board.chosen)
         self.setCurrentIndex(QModelIndex())  # or the focus would choose a card
@@ -69,13 +69,14 @@ class Board(QWidget):
 
     def __init__(self, engine: Engine, sessions: Sessions, space: Space, name: str) -> None:
         super().__init__(windowTitle=f"{space.name} - {name}", styleSheet=LOOKS, minimumHeight=380)
-        self.engine, self.sessions, self.space, self.name, self.deliver = engine, sessions, space, name, Queued(self)
+        self.sessions, self.space, self.name, self.deliver = sessions, space, name, Queued(self)
         cards = select(Card).where(in_space(Card, space), Card.stage < len(STAGES)).order_by(Card.title, Card.id)
         self.cards = Cards(sessions, cards, lambda card: card.title, self.deliver, parent=self)
         self.cards.rowsAboutToBeRemoved.connect(self.leave)  # before a view hears of it, which would choose the next
         self.chosen, self.notes = QItemSelectionModel(self.cards), list[SyncedText]()
         self.stages = [Stage(self, stage) for stage in range(len(STAGES))]
-        self.text, self.entry, self.status = QPlainTextEdit(readOnly=True), QLineEdit(placeholderText="New"), QLabel()
+        self.text = QPlainTextEdit(readOnly=True, placeholderText="of the card that you choose")
+        self.entry, self.status = QLineEdit(placeholderText="A new card"), QLabel()
         layout = QGridLayout(self)
         for column, widget in enumerate((*self.stages, self.text)):
             layout.addWidget(QLabel(f"<b>{(*STAGES, 'Notes')[column]}</b>"), 0, column)
@@ -91,9 +92,7 @@ class Board(QWidget):
 
     def tell_who_is_there(self, peers: tuple[Peer, ...]) -> None:
         who = " and ".join(sorted(peer.name for peer in peers if peer.here))
-        own = ["A board of your own. To join another, start with its invitation."] * (len(self.space.members()) == 1)
-        more = [f"Also on this device: {one.name} (see --own)" for one in self.engine.spaces if one.id != self.space.id]
-        self.status.setText("\n".join([f"{self.name}   {'●○'[not who]}   {who or 'nobody else'} here", *own, *more]))
+        self.status.setText(f"{self.name}   {'●○'[not who]}   {who or 'nobody else'} here\n{self.space.about}".strip())
 
     def add(self) -> None:
         with self.sessions.begin(self.space) as session:
@@ -125,6 +124,7 @@ class Board(QWidget):
         self.notes = [SyncedText(self.text, self.sessions.document(card), ("notes",), self.deliver)] if card else []
 
 
+@in_words()
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("store", type="sqlite:///{}".format, help="the file of this device")
@@ -133,7 +133,7 @@ def main() -> None:
     parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
     parser.add_argument("--own", action="store_true", help="show the board that this device began, if it joined others")
     given, application = parser.parse_intermixed_args(), QApplication([])
-    with in_words(), Engine.open(given.store) as engine, Sessions(engine, Base) as sessions:
+    with Engine.open(given.store, passphrase=passphrase_of(given.store)) as engine, Sessions(engine, Base) as sessions:
         sessions.prepare()
         engine.connect_remembered()
         space = engine.open_space("Garden", given.ticket, name=given.name, own=given.own, progress=print)

@@ -1,7 +1,7 @@
 """A log that a crew keeps together in the terminal: each on their own device, also without a network.
 
-    python examples/shared_log.py --name Ann             # begins a log; F2 shows an invitation
-    python examples/shared_log.py --name Ben lichen1...  # joins it; on the same computer with --store ben.db
+    python examples/shared_log.py ann.db --name Ann             # begins a log; F2 shows an invitation
+    python examples/shared_log.py ben.db lichen1... --name Ben  # joins it
 
 Enter writes an entry, and stars or unstars one in the list; Delete takes it away. The pinned text all write."""
 
@@ -13,7 +13,7 @@ from contextlib import aclosing, closing
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from lichen import Document, Engine, Role, Space, Text, in_words, user_store
+from lichen import Document, Engine, Role, Space, Text, in_words, passphrase_of, user_store
 from lichen_adapters.orm import AsyncSessions, Sessions, Synced, in_space
 from lichen_adapters.textual import LiveOptionList, SyncedTextArea, printable
 from sqlalchemy import delete, select, update
@@ -36,15 +36,6 @@ class Entry(Synced, Base):
     starred: Mapped[bool] = mapped_column(default=False)
 
 
-async def open_log(engine: Engine, given: argparse.Namespace) -> tuple[Space, Document]:
-    """The log's space and its pinned text: those of the ticket, those that came last, or new ones."""
-    await engine.connect_remembered()
-    space = await engine.open_space("Night watch", given.ticket, name=given.name, own=given.own, progress=print)
-    if space.role == Role.OWNER:
-        await engine.listen(given.at or space.usual_address, required=bool(given.at))
-    return space, await space.titled("Pinned", {"body": Text("")})
-
-
 class SharedLog(App[None]):
     """The entries on the left, the pinned text on the right, and who is there below."""
 
@@ -62,7 +53,7 @@ class SharedLog(App[None]):
     def __init__(self, engine: Engine, sessions: Sessions, space: Space, pinned: Document, name: str) -> None:
         super().__init__()
         self.engine, self.sessions, self.space, self.pinned, self.author = engine, sessions, space, pinned, name
-        self.writing, self.theme = AsyncSessions(sessions), "nord"
+        self.writing, self.theme, self.ticket = AsyncSessions(sessions), "nord", ""
         self.there, self.invitation = Label(id="there", markup=False), Label(id="invitation", markup=False)
 
     def compose(self) -> ComposeResult:
@@ -88,11 +79,7 @@ class SharedLog(App[None]):
             while True:
                 here = {self.space.name_of(one.device) for one in self.engine.paths(self.space.id) if one.via != "none"}
                 there = f"●  {printable(' and '.join(sorted(here)))}" if here else "○  nobody else"
-                others = (one.name for one in self.engine.spaces if one.id != self.space.id)
-                more = [f"Also on this device: {printable(name)} (see --own)" for name in others]
-                if len(self.space.members()) == 1:
-                    more = ["A log of your own. To join another, start with its invitation.", *more]
-                self.there.update("\n".join([f"{self.author}  {there} here", *more]))
+                self.there.update(f"{self.author}  {there} here\n{printable(self.space.about)}".strip())
                 await anext(events)
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -117,8 +104,11 @@ class SharedLog(App[None]):
     async def action_invite(self) -> None:
         self.invitation.display ^= True
         if self.invitation.display:
-            self.invitation.update(ticket := await self.space.invite(mode="auto"))
-            self.copy_to_clipboard(ticket)  # which not every terminal lets us
+            self.ticket = await self.space.invite(mode="auto")
+            self.invitation.update(
+                f"{self.ticket}\n\nCopied, if your terminal allows it. On leaving, it is printed in a line."
+            )
+            self.copy_to_clipboard(self.ticket)
 
 
 def shown(entry: Entry) -> Content:
@@ -130,20 +120,28 @@ def shown(entry: Entry) -> Content:
     )
 
 
-async def main() -> None:
+async def main(given: argparse.Namespace, store: str, passphrase: str | None) -> None:
+    async with Engine.open(store, passphrase=passphrase) as engine:
+        with closing(Sessions(engine, Base)) as sessions:
+            sessions.prepare()
+            await engine.connect_remembered()
+            space = await engine.open_space("Night watch", given.ticket, name=given.name, own=given.own, progress=print)
+            if space.role == Role.OWNER:
+                await engine.listen(given.at or space.usual_address, required=bool(given.at))
+            pinned = await space.titled("Pinned", {"body": Text("")})
+            await (log := SharedLog(engine, sessions, space, pinned, given.name)).run_async()
+    if log.ticket:
+        print(log.ticket)
+
+
+if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--store", type="sqlite:///{}".format, help="a file; else where the platform keeps such things")
+    parser.add_argument("store", nargs="?", default="", help="a file; else where the platform keeps such things")
     parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join a log")
     parser.add_argument("--name", default="Me", help="what the others call you")
     parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
     parser.add_argument("--own", action="store_true", help="show the log that this device began, if it joined others")
-    given = parser.parse_args()
-    async with Engine.open(given.store or user_store("Shared log")) as engine:
-        with closing(Sessions(engine, Base)) as sessions:
-            sessions.prepare()
-            await SharedLog(engine, sessions, *await open_log(engine, given), given.name).run_async()
-
-
-if __name__ == "__main__":
+    given = parser.parse_intermixed_args()
     with in_words():
-        asyncio.run(main())
+        store = f"sqlite:///{given.store}" if given.store else user_store("Shared log")
+        asyncio.run(main(given, store, passphrase_of(store)))

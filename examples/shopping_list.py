@@ -13,7 +13,7 @@ from functools import partial
 from textwrap import TextWrapper
 from tkinter import font, ttk
 
-from lichen import Role, Text, in_words
+from lichen import Role, Text, in_words, passphrase_of
 from lichen.blocking import Document, Engine, Space
 from lichen_adapters.orm import Synced, in_space, synced_counter
 from lichen_adapters.orm.blocking import Sessions
@@ -34,16 +34,6 @@ class Item(Synced, Base):
     count: Mapped[int] = synced_counter(default=1)
 
 
-def open_list(engine: Engine, given: argparse.Namespace) -> tuple[Space, Document]:
-    """The list's space and its notes: those of the ticket, those that came last, or new ones."""
-    engine.connect_remembered()
-    space = engine.open_space("Shopping", given.ticket, name=given.name, own=given.own, progress=print)
-    if space.role == Role.OWNER:
-        engine.listen(given.at or space.usual_address, required=bool(given.at))
-        print(space.invite(mode="auto"), flush=True)
-    return space, space.titled("Notes", {"body": Text("")})
-
-
 class Window:
     """The list on the left, the notes on the right, and who is there below."""
 
@@ -59,6 +49,8 @@ class Window:
         self.tree = ttk.Treeview(left, name="items", columns=("count",), show="tree", selectmode="browse", height=1)
         self.tree.column("count", width=44, stretch=False, anchor="e")
         self.tree.tag_configure("done", foreground=FADED)
+        self.hint = ttk.Label(self.tree, text="What is missing?\nWrite it below.", background="white", foreground=FADED)
+        self.hint.place(x=16, y=12)
         self.tree.pack(fill="both", expand=True)
         self.entry = ttk.Entry(left, name="what", font="TkDefaultFont")
         self.entry.pack(side="left", fill="x", expand=True, ipady=4, pady=(10, 0))
@@ -83,6 +75,7 @@ class Window:
         self.tell_who_is_there()
 
     def shown(self, item: Item) -> dict[str, object]:
+        self.hint.place_forget()
         box, tags = ("☑", ("done",)) if item.done else ("☐", ())
         text, fold = f" {box}   {item.what}", TextWrapper(50, subsequent_indent=" " * 7, max_lines=2, placeholder="…")
         while any(font.nametofont("TkDefaultFont").measure(line) > 260 for line in fold.wrap(text)):
@@ -92,11 +85,8 @@ class Window:
     def tell_who_is_there(self) -> None:
         there = {self.space.name_of(path.device) for path in self.engine.paths(self.space.id) if path.path != "none"}
         names = f"●   {' and '.join(sorted(there))}" if there else "○   nobody else"
-        more = [f"Also on this device: {one.name} (see --own)" for one in self.engine.spaces if one.id != self.space.id]
-        if len(self.space.members()) == 1:
-            more = ["A list of your own. To join another, start with its invitation.", *more]
-        text = "\n".join([f"{self.name}   {names} here", *more])
-        self.status.configure(text=text, foreground=ACCENT if there else FADED)
+        text = f"{self.name}   {names} here\n{self.space.about}"
+        self.status.configure(text=text.strip(), foreground=ACCENT if there else FADED)
 
     def add(self) -> None:
         with self.sessions.begin(self.space) as session:
@@ -130,6 +120,7 @@ def paint(root: tkinter.Tk) -> None:
     style.map("TButton", background=[("active", INK)])
 
 
+@in_words()
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("store", type="sqlite:///{}".format, help="the file of this device")
@@ -138,9 +129,15 @@ def main() -> None:
     parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
     parser.add_argument("--own", action="store_true", help="show the list that this device began, if it joined others")
     given = parser.parse_intermixed_args()
-    with in_words(), Engine.open(given.store) as engine, Sessions(engine, Base) as sessions:
+    with Engine.open(given.store, passphrase=passphrase_of(given.store)) as engine, Sessions(engine, Base) as sessions:
         sessions.prepare()
-        Window(root := tkinter.Tk(), sessions, *open_list(engine, given), given.name)
+        engine.connect_remembered()
+        space = engine.open_space("Shopping", given.ticket, name=given.name, own=given.own, progress=print)
+        if space.role == Role.OWNER:
+            engine.listen(given.at or space.usual_address, required=bool(given.at))
+            print(space.invite(mode="auto"), flush=True)
+        notes = space.titled("Notes", {"body": Text("")})
+        Window(root := tkinter.Tk(), sessions, space, notes, given.name)
         quit_on_interrupt(root)
         root.mainloop()
 

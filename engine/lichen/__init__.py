@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lichen.api.document import Document as Document
     from lichen.api.endings import in_words as in_words
     from lichen.api.engine import Engine as Engine
+    from lichen.api.passphrases import passphrase_of as passphrase_of
     from lichen.api.places import user_store as user_store
     from lichen.api.space import Space as Space
     from lichen.errors import LichenError as LichenError
@@ -34,6 +35,7 @@ else:
         "Space": "lichen.api.space",
         "Text": "lichen_crdt",
         "in_words": "lichen.api.endings",
+        "passphrase_of": "lichen.api.passphrases",
         "user_store": "lichen.api.places",
     }
 
@@ -58,5 +60,6 @@ __all__ = [
     "Space",
     "Text",
     "in_words",
+    "passphrase_of",
     "user_store",
 ]

@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 EXAMPLES = HERE.parents[1] / "examples"
 PICTURES = os.environ.get("PICTURES", "")
 """The folder in this repository where pictures go; empty where none are wanted."""
+ALONE = "Only you are in it so far. To join others, use their invitation."
 QT_SAYS = "This plugin does not support propagateSizeHints()\n"
 
 
@@ -51,10 +52,11 @@ class Instance:
         while (found := self.do(expression)) != wanted:
             assert time.monotonic() < ends, f"{found!r} is not {wanted!r}"
 
-    def close(self, code: int = 0, said: str = "") -> None:
-        """Let it end, by closing its window: it does so by itself, and says nothing of an error."""
-        _, errors = self.process.communicate(timeout=30)
+    def close(self, code: int = 0, said: str = "") -> str:
+        """Let it end, by closing its window: it does so by itself, and tells no error. What it prints still."""
+        printed, errors = self.process.communicate(timeout=30)
         assert (self.process.returncode, errors.replace(QT_SAYS, "")) == (code, said)
+        return printed
 
     def interrupt(self, code: int = 0, said: str = "") -> None:
         """As Ctrl-C does. Once its window stands, it ends as when that is closed."""

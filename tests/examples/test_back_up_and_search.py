@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from examples_running import EXAMPLES, is_short
+from examples_running import ALONE, EXAMPLES, is_short
 
 COMMAND = (sys.executable, "-u", "-W", "error", str(EXAMPLES / "back_up_and_search.py"))
 
@@ -23,13 +23,13 @@ def run(folder: Path, *arguments: str, code: int = 0) -> str:
 def test_two_people_share_notes_back_them_up_and_find_them(tmp_path: Path) -> None:
     run(tmp_path, "ann.db", "write", "Oat milk", "The market has it until noon.")
     said = run(tmp_path, "ben.db", "write", "My mill", "It was begun before he joined.")
-    assert said == "written into Notes, your own, so far: join others' with an invitation\n"
+    assert said == f"written into Notes, your own\n{ALONE}\n"
     share = [*COMMAND, "ann.db", "share", "ws://127.0.0.1:0"]
     with subprocess.Popen(share, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as sharing:
         try:
             assert sharing.stdout is not None
             joined = run(tmp_path, "ben.db", "join", sharing.stdout.readline().strip())
-            assert joined.endswith("1 notes are in Notes, shared; also on this device, not shown: Notes\n")
+            assert joined.endswith("1 note is in Notes\nAlso on this device: Notes, your own\n")
             run(tmp_path, "ben.db", "write", "Mills", "Ours closes in May 🌾")
             run(tmp_path, "ben.db", "join")
             sharing.send_signal(signal.SIGINT)
@@ -38,6 +38,7 @@ def test_two_people_share_notes_back_them_up_and_find_them(tmp_path: Path) -> No
             sharing.kill()
             raise
     assert (sharing.returncode, errors) == (0, "")
+    assert run(tmp_path, "ben.db", "find", "was", "--own") == "My mill: It «was» begun before he joined.\n"
     found = ["Mills: «Mills»", "Oat milk: Oat «milk»"]
     assert sorted(run(tmp_path, "ben.db", "find", "mil").splitlines()) == found
     assert run(tmp_path, "ann.db", "find", "closes may") == "Mills: Ours «closes» in «May» 🌾\n"

@@ -14,15 +14,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from examples_running import EXAMPLES, PICTURES, begin_another, is_short
+from examples_running import ALONE, EXAMPLES, PICTURES, begin_another, is_short
 from lichen import Engine
 from playwright.async_api import Browser, Page, async_playwright
 
 SIZE = {"width": 610, "height": 470}
-OWN = (
-    "Bookmarks of your own, so far. To join others', start with their invitation. "
-    "Also on this device: Bookmarks (see --own)."
-)
+OWN = f"{ALONE}\nAlso on this device: Bookmarks of Ann"
 LIST = "[...document.querySelectorAll('li')].map((item) => item.innerText.replaceAll('\\n', ' '))"
 
 

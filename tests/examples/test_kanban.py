@@ -5,14 +5,13 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
-from examples_running import EXAMPLES, PICTURES, Instance, begin_another, is_short, running
+from examples_running import ALONE, EXAMPLES, PICTURES, Instance, begin_another, is_short, running
 from lichen.testing.display import Display
 
 STAGES = "[titles(find('Stage', stage)) for stage in range(3)]"
 NOTES = "find('QPlainTextEdit').toPlainText()"
 STATUS = "window.status.text()"
 AGAIN = "start with its invitation again; or with --own (own=True), for one of your own"
-OWN = "A board of your own. To join another, start with its invitation."
 CHOSEN = "[[one.data() for one in shown(find('Stage', at)) if window.chosen.isSelected(one)] for at in range(3)]"
 LONG = "Ask everybody on the street who has a wheelbarrow or two to spare on Saturday"
 
@@ -55,7 +54,7 @@ def test_two_people_keep_one_board(tmp_path: Path, display: Display) -> None:
         begin_another(tmp_path / "ben.db", "Mine")
         another = begin("ben.db", "--name", "Ben", **unseen)
         assert another.line().startswith("lichen1")
-        another.until(f"{STATUS}.splitlines()[1:]", [OWN, "Also on this device: Garden (see --own)"])
+        another.until(f"{STATUS}.splitlines()[1:]", [ALONE, "Also on this device: Garden of Ann"])
         another.until(STAGES, [[], [], []])
         another.close()
 

@@ -6,50 +6,50 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from examples_running import EXAMPLES, PICTURES, Instance, begin_another, is_short, running
+from examples_running import ALONE, EXAMPLES, PICTURES, Instance, begin_another, is_short, running
 
 ENTRIES = "[f'{row.who}{\" *\" if row.starred else \"\"}: {row.what}' for row in find('entries').rows]"
 PINNED = "find('pinned').text"
-OWN = "A log of your own. To join another, start with its invitation."
-HERE_TOO = "Also on this device: Night watch (see --own)"
+HERE_TOO = "Also on this device: Night watch of Ann"
 INVITATION = "str(find('invitation').content)"
 
 
 def test_a_crew_keeps_one_log(tmp_path: Path) -> None:
     with running("drive_textual.py", "shared_log.py", tmp_path) as begin:
-        ann, ben = _begin(begin, tmp_path)
+        ann, ben, ticket = _begin(begin, tmp_path)
         _log(ann, ben)
         _pin(ann, ben)
         _picture(ann, tmp_path)
-        ann.close()
+        assert ann.close() == f"{ticket}\n", "where it is one line to copy"
         assert {file.name for file in (tmp_path / "Shared log").iterdir()} == {"store.db", "store.db.key"}
         ben.do("type_in('what', 'Alone')")
         ben.do("press('what', 'enter')")
         ben.close()
-        again = begin("--store", "ben.db", "--name", "Ben")
+        again = begin("ben.db", "--name", "Ben")
         again.until(f"{ENTRIES}[-1:]", ["Ben: Alone"])
         assert again.do(PINNED).startswith("Ann: bridge")
         again.close()
         begin_another(tmp_path / "ben.db", "Mine")
-        another = begin("--store", "ben.db", "--name", "Ben")
-        another.until("str(find('there').content).splitlines()[1:]", [OWN, HERE_TOO])
+        another = begin("ben.db", "--name", "Ben")
+        another.until("str(find('there').content).splitlines()[1:]", [ALONE, HERE_TOO])
         another.until(ENTRIES, [])
         another.close()
 
 
-def _begin(begin: Callable[..., Instance], folder: Path) -> tuple[Instance, Instance]:
+def _begin(begin: Callable[..., Instance], folder: Path) -> tuple[Instance, Instance, str]:
     ann = begin("--name", "Ann", "--at", "ws://127.0.0.1:0", XDG_DATA_HOME=str(folder))
     ann.do("press('what', 'f2')")
     ann.until(f"{INVITATION}.startswith('lichen1')", True)
-    ticket = ann.do(INVITATION)
+    ticket = ann.do("app.ticket")
+    assert ann.do(INVITATION).startswith(f"{ticket}\n")
     assert ann.do("[find('invitation').display, app.clipboard]") == [True, ticket]
-    ben = begin("--store", "ben.db", ticket, "--name", "Ben")
+    ben = begin("ben.db", ticket, "--name", "Ben")
     ann.until("str(find('there').content)", "Ann  ●  Ben here")
     ben.until("str(find('there').content)", "Ben  ●  Ann here")
     for terminal in (ann, ben):  # it goes from Ann's; Ben invites nobody
         terminal.do("press('what', 'f2')")
         assert not terminal.do("find('invitation').display")
-    return ann, ben
+    return ann, ben, ticket
 
 
 def _log(ann: Instance, ben: Instance) -> None:

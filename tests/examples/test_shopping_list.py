@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from examples_running import EXAMPLES, PICTURES, Instance, begin_another, is_short, running
+from examples_running import ALONE, EXAMPLES, PICTURES, Instance, begin_another, is_short, running
 from lichen.blocking import Engine
 from lichen.testing.display import Display
 from lichen.wire.ticket import Ticket
@@ -13,9 +13,6 @@ from lichen.wire.ticket import Ticket
 ITEMS = "[find('items').item(one, 'text') for one in find('items').get_children()]"
 COUNTS = "[find('items').set(one, 'count') for one in find('items').get_children()]"
 NOTES = "find('notes').get('1.0', 'end-1c')"
-OWN = "A list of your own. To join another, start with its invitation."
-
-
 LONG = "The bread with the seeds on top that the bakery at the bridge has on Saturdays"
 
 
@@ -35,8 +32,9 @@ def test_two_people_keep_one_list(tmp_path: Path, display: Display) -> None:
         begin_another(tmp_path / "ben.db", "Mine")
         another = begin("ben.db", "--name", "Ben", "--own")
         assert another.line().startswith("lichen1")
-        another.until("find('status')['text'].splitlines()[1:]", [OWN, "Also on this device: Shopping (see --own)"])
+        another.until("find('status')['text'].splitlines()[1:]", [ALONE, "Also on this device: Shopping of Ann"])
         another.until(ITEMS, [])
+        assert another.do("find('items').winfo_children()[0].winfo_ismapped()"), "it says what to do"
         another.close()
 
 

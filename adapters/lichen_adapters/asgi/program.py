@@ -78,15 +78,16 @@ class Lichen:
     # Its life
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[Engine]:
+    async def open(self, **options: Any) -> AsyncIterator[Engine]:
         """Open engine and sessions, with rows up to date. At the end of the block all is on disk, and closed.
 
-        It is for a lifespan of the application's own. Raises what `Engine.open` and `Sessions` raise.
+        It is for a lifespan of the application's own, or to go around its server. `options` are those of `Engine.open`
+        that were not known before, such as a passphrase. Raises what `Engine.open` and `Sessions` raise.
         """
         if self._here is not None:
             raise EngineMisuse("this program's engine is open already", hint="open it in one lifespan, of one server")
         async with AsyncExitStack() as stack:
-            engine = await stack.enter_async_context(Engine.open(self._url, **self._options))
+            engine = await stack.enter_async_context(Engine.open(self._url, **{**self._options, **options}))
             self._here = await self._open_sessions(engine, stack)
             stack.callback(self._forget)
             self._pages.begin()

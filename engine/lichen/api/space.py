@@ -68,6 +68,26 @@ class Space:
         return self._engine.cards.name(self.id)
 
     @property
+    def told(self) -> str:
+        """Its name and whose it is, for a person: `Shopping, your own`, or `Shopping of Ann`.
+
+        Several spaces of one name may be on a device. An owner who has no name is not told.
+        """
+        if self.role == Role.OWNER:
+            return f"{self.name}, your own"
+        owners = [member.name for member in self.members() if member.role == Role.OWNER and member.name]
+        return f"{self.name} of {' and '.join(owners)}" if owners else self.name
+
+    @property
+    def about(self) -> str:
+        """What a program that shows only this space says of it, in lines for a person: that nobody else is in it, and
+        which others are on this device. Empty where neither is so.
+        """
+        alone = ["Only you are in it so far. To join others, use their invitation."] if len(self.members()) == 1 else []
+        others = [f"Also on this device: {space.told}" for space in self._engine.spaces if space.id != self.id]
+        return "\n".join([*alone, *others])
+
+    @property
     def usual_address(self) -> str:
         """Where to listen for a space on this computer: the same at every start, and another for every space.
 

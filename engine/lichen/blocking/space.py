@@ -41,6 +41,21 @@ class Space:
         return self._space.name
 
     @property
+    def told(self) -> str:
+        """Its name and whose it is, for a person: `Shopping, your own`, or `Shopping of Ann`.
+
+        Several spaces of one name may be on a device. An owner who has no name is not told.
+        """
+        return self._engine.call(lambda: self._space.told)
+
+    @property
+    def about(self) -> str:
+        """What a program that shows only this space says of it, in lines for a person: that nobody else is in it, and
+        which others are on this device. Empty where neither is so.
+        """
+        return self._engine.call(lambda: self._space.about)
+
+    @property
     def usual_address(self) -> str:
         """Where to listen for a space on this computer: the same at every start, and another for every space.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lichen.api.passphrases import VARIABLE, checked
 from lichen.cli.interrupts import TERMINATED
 from lichen.errors import ConfigError
 
@@ -62,7 +63,7 @@ def passphrase_of(url: str, file: Path | None, *, create: bool = False) -> str |
     """
     from lichen.runtime.unlock import needs_passphrase
 
-    given = file is not None or "LICHEN_PASSPHRASE" in os.environ
+    given = file is not None or VARIABLE in os.environ
     return passphrase_for(file, confirm=create and is_new(url)) if given or needs_passphrase(url) else None
 
 
@@ -73,8 +74,8 @@ def passphrase_for(file: Path | None, *, confirm: bool = False) -> str:
     """
     if file is not None:
         return _from_file(file)
-    if "LICHEN_PASSPHRASE" in os.environ:
-        return _not_empty(os.environ["LICHEN_PASSPHRASE"], "LICHEN_PASSPHRASE")
+    if VARIABLE in os.environ:
+        return checked(os.environ[VARIABLE], VARIABLE)
     if not sys.stdin.isatty():
         raise ConfigError(
             "the store's passphrase is needed", hint="set LICHEN_PASSPHRASE, give --passphrase-file, or use a terminal"
@@ -106,15 +107,9 @@ def _from_file(file: Path) -> str:
             raise ConfigError(
                 f"{file} is larger than {PASSPHRASE_BYTES} bytes: not a passphrase", hint="name another file"
             )
-        return _not_empty(data.decode().rstrip("\r\n"), str(file))
+        return checked(data.decode().rstrip("\r\n"), str(file))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the passphrase file {file} cannot be read: {error}", hint="name another file") from error
-
-
-def _not_empty(passphrase: str, source: str) -> str:
-    if not passphrase:
-        raise ConfigError(f"{source} holds an empty passphrase", hint="choose one of several words")
-    return passphrase
 
 
 @contextlib.asynccontextmanager

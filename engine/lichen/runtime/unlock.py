@@ -21,8 +21,11 @@ from lichen.runtime.locking import KEPT_FROM_OTHERS, PRIVATE, StoreLock
 from lichen.runtime.unlock_postgres import is_postgres, open_postgres
 from lichen.store import Store
 from lichen.store.backend import Durability
+from lichen.wire.ticket import PREFIX
 
 SCHEME = "sqlite:///"
+LONG = 100
+"""No ticket is so short."""
 PLAIN_SQLITE = b"SQLite format 3\x00"
 """How an unencrypted SQLite file begins; a SQLCipher file begins with a random salt."""
 
@@ -34,6 +37,8 @@ def store_path(url: str) -> Path:
         raise ConfigError(f"{url!r} is not the address of a store", hint="write sqlite:///FILE")
     path = Path(os.path.realpath(Path(name).expanduser()))
     with _told(path):
+        if path.name.startswith(PREFIX) and len(path.name) > LONG:
+            raise ConfigError("an invitation was given where a store is named", hint="name the store's file first")
         if path.exists() and not path.is_file():
             what = "folder" if path.is_dir() else "special file"
             raise ConfigError(f"{path} is a {what}", hint="name a file" if what != "folder" else "name a file in it")

@@ -281,6 +281,11 @@ async def test_a_program_shows_the_space_of_its_ticket_and_from_then_on_the_last
             own = await bob.open_space("Shopping", name="Bob")
             joined = await bob.open_space("Shopping", ticket, name="Bob", timeout_s=20)
             assert (joined.id, bob.spaces[0].id) == (family.id, own.id)
+            assert [space.told for space in bob.spaces] == ["Shopping, your own", "Shopping of Ann"]
+            alone = "Only you are in it so far. To join others, use their invitation.\n"
+            assert own.about == f"{alone}Also on this device: Shopping of Ann"
+            assert joined.about == "Also on this device: Shopping, your own"
+            assert family.about == ""
     async with Engine.open(bob_db) as bob:
         assert (await bob.open_space("Shopping")).id == family.id
         assert (await bob.open_space("Shopping", own=True)).id == own.id

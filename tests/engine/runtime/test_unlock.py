@@ -75,6 +75,12 @@ def test_what_is_no_address_of_a_store_is_refused(wrong: str) -> None:
     assert raised.value.hint == "write sqlite:///FILE"
 
 
+def test_an_invitation_is_not_taken_for_the_name_of_a_store() -> None:
+    with pytest.raises(ConfigError, match="an invitation was given where a store is named") as raised:
+        store_path(f"sqlite:///lichen1{'a' * 300}")
+    assert raised.value.hint
+
+
 def test_a_relative_address_is_below_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))

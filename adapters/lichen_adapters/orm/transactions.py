@@ -204,6 +204,8 @@ class Transactions:
     ) -> None:
         reads.note(conn, context.compiled)
         writing: Writing = conn.info[WRITING]
+        if writing.loan is not None:
+            writing.loan.follow()
         if not statement.lstrip().upper().startswith(_READS) or _locks(context.compiled):
             self._begin_writing(conn, writing)
         elif not writing.begun:

@@ -49,8 +49,14 @@ class Loan:
         self._waiting: deque[Future[Any]] = deque()
 
     def enter(self) -> None:
-        """What runs here from now on, and what it begins, is within this loan."""
+        """The borrower runs here from now on: that, and what it begins, is within this loan."""
+        self._place = _place()
         _within.set(self)
+
+    def follow(self) -> None:
+        """The borrower runs here now: threads of a pool may hand a session on."""
+        if self._place != _place():
+            self.enter()
 
     @property
     def is_back(self) -> bool:
@@ -79,12 +85,14 @@ class Loan:
         """
         if self._back.is_set():
             return
-        if self.granted.done() and self._place == _place():
+        here = _place()
+        if self.granted.done() and self._place == here and self in loans_here():  # else its thread serves another now
             raise StoreError(
                 f"{self.borrower} has written and not ended: what the store is asked for now would never come",
                 hint="end that session first, by commit or rollback; or write all in one",
             )
-        if blocking and self._place[0] == threading.get_ident():
+        thread, runs_on_loop = self._place
+        if blocking and runs_on_loop is not None and thread == here[0]:
             raise StoreError(
                 f"{self.borrower} writes first, and could not go on while its thread waits for that",
                 hint="beside an AsyncSession, write with one too, or in another thread (asyncio.to_thread)",
@@ -160,9 +168,9 @@ def refuse(future: Future[Any], error: BaseException) -> None:
 
 
 def _place() -> tuple[int, object]:
-    """Where this runs: the thread, and the task."""
+    """Where this runs: the thread, and on a loop the task, or the loop itself in what it calls back."""
     try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no loop runs here
-        task = None
-    return threading.get_ident(), task
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return threading.get_ident(), None
+    return threading.get_ident(), asyncio.current_task(loop) or loop

@@ -8,7 +8,9 @@ import os
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +149,9 @@ def test_a_table_that_was_made_again_is_watched_again(device: Device) -> None:
     device.check()
 
 
+ENDS = ("commit", "rollback", "close")
+
+
 def test_a_second_writer_on_the_same_thread_is_an_error_and_no_deadlock(device: Device) -> None:
     add(device, "ann")
     with device.sessions(SPACE) as one, device.sessions(SPACE) as other:
@@ -157,6 +162,45 @@ def test_a_second_writer_on_the_same_thread_is_an_error_and_no_deadlock(device: 
             other.execute(update(User).values(name="other"))
         one.commit()
     assert names(device) == ["one"]
+
+
+def test_threads_of_a_pool_hand_a_session_on_and_are_free_for_others(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(device, "ann")
+    borrowing, borrow = threading.Event(), device.store.borrow
+
+    def note(borrower: str, *, blocking: bool) -> Loan:
+        loan = borrow(borrower, blocking=blocking)
+        borrowing.set()
+        return loan
+
+    def in_context(thread: ThreadPoolExecutor, work: Callable[..., object], *given: object) -> Future[object]:
+        return thread.submit(copy_context().run, work, *given)  # as web frameworks give work to threads
+
+    def nested() -> None:
+        session.execute(update(User).values(stars=4))
+        with device.sessions.begin() as another:
+            another.execute(update(User).values(stars=5))
+
+    with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second, device.sessions(SPACE) as session:
+        for end in ENDS:
+            in_context(first, session.execute, update(User).values(name=end)).result(9)
+            monkeypatch.setattr(device.store, "borrow", note)
+            other = in_context(first, add, device, f"beside {end}")
+            assert borrowing.wait(9)
+            in_context(second, getattr(session, end)).result(9)
+            other.result(9)
+            borrowing.clear()
+            monkeypatch.undo()
+            in_context(first, session.execute, update(User).values(stars=3)).result(9)
+            with pytest.raises(StoreError, match="has written and not ended: what the store is asked for now"):
+                in_context(second, nested).result(9)
+            after = first.submit(add, device, f"after {end}")  # no context says whose work this is; the session is gone
+            second.submit(getattr(session, end)).result(9)
+            after.result(9)
+    assert names(device) == sorted(["commit", *(f"{a} {b}" for a in ("beside", "after") for b in ENDS)])
+    device.check()
 
 
 def test_threads_take_turns_and_lose_nothing(device: Device) -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import lichen_crdt
-from lichen_crdt import errors, patches
+from lichen_crdt import errors, patches, typed
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "crdt.md"
 
@@ -31,7 +31,7 @@ def test_every_public_name_is_in_the_reference() -> None:
     for module in (patches, errors):  # these are there as a whole
         assert f"::: {module.__name__}" in page
         listed |= {name for name, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__}
-    assert {*lichen_crdt.__all__} - listed == set()
+    assert {*lichen_crdt.__all__, *typed.__all__} - listed == set()
 
 
 def test_every_public_name_says_what_it_is() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from lichen_crdt.errors import InvalidValue
-from lichen_crdt.typed.leaves import Plain, Shape, check_depth, misfit, wrong
+from lichen_crdt.typed.leaves import NATIVES, Plain, Shape, check_depth, misfit, wrong
 from lichen_crdt.typed.nodes import Entry, ListNode, MapNode, Misfit, Node, Path, Place, Problem
 
 _NOTHING = object()
@@ -113,7 +113,8 @@ class UnionShape:
     """One of several shapes: the record whose tag is there, else the first that fits without a problem."""
 
     def __init__(self, members: Sequence[Shape]) -> None:
-        self.members = members
+        # A float is read of an int, too: where both may be there, an int stays one.
+        self.members = sorted(members, key=lambda member: member is NATIVES[float])
         self._tag: tuple[str, dict[Any, Shape]] | None = None
         self._looked = False
 

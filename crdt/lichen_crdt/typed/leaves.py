@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 from uuid import UUID
 
 from lichen_crdt.counter import Counter
-from lichen_crdt.errors import InvalidValue
+from lichen_crdt.errors import InvalidModel, InvalidValue
 from lichen_crdt.text import Text
 from lichen_crdt.typed.nodes import (
     MAX_DEPTH,
@@ -24,6 +24,7 @@ from lichen_crdt.typed.nodes import (
     Place,
     TextNode,
     plain_node,
+    same,
     storable,
 )
 from lichen_crdt.values import from_milliseconds, to_milliseconds
@@ -160,9 +161,15 @@ SPELLED: dict[Any, Spelled] = {
 
 
 class Choice:
-    """A `Literal` or an `Enum`: one of some values, each stored as itself or as the value of its member."""
+    """A `Literal` or an `Enum`: one of some values, each stored as itself or as the value of its member.
+
+    Raises `InvalidModel` for a value that is not read again as it was, such as a tuple.
+    """
 
     def __init__(self, members: dict[Any, Any], name: str) -> None:
+        for value in members:
+            if not _is_single(value):
+                raise InvalidModel(f"{name}: a document has no single value for {value!r:.80}")
         self.members = {_typed(stored): member for stored, member in members.items()}
         self.stored = {_typed(member): stored for stored, member in members.items()}
         self.name = name
@@ -185,6 +192,14 @@ class Choice:
             return _typed(value) in self.stored
         except TypeError:
             return False
+
+
+def _is_single(value: Any) -> bool:
+    try:
+        node = plain_node(value)
+    except (TypeError, ValueError):
+        return False
+    return not isinstance(node, (MapNode, ListNode, TextNode, CounterNode)) and same(node, value)
 
 
 def _typed(value: Any) -> tuple[type, Any]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -136,6 +136,8 @@ class Adapted:
     """Any other type that pydantic knows, stored as plain data: natively, or as it would be in JSON."""
 
     def __init__(self, annotation: Any) -> None:
+        if _is_masked(annotation):
+            raise InvalidModel(f"pydantic dumps asterisks for {annotation}, and what they hide would be lost")
         try:
             self._adapter: TypeAdapter[Any] = TypeAdapter(annotation)
         except (PydanticUserError, NameError) as error:
@@ -180,3 +182,11 @@ class Adapted:
             if isinstance(value, (set, frozenset)) and isinstance(dumped, list):
                 dumped.sort(key=repr)  # the order of a set is none
             return plain_node(dumped, depth)
+
+
+def _is_masked(annotation: Any) -> bool:
+    """Whether it is a secret of pydantic, or has one in it."""
+    kind = get_origin(annotation) or annotation
+    if isinstance(kind, type) and issubclass(kind, (Secret, SecretBytes, SecretStr)):
+        return True
+    return any(map(_is_masked, get_args(annotation)))

@@ -68,6 +68,7 @@ class Drop:
 
 
 Step = Rename | Convert | WrapItems | SetDefault | Drop
+"""What leads from one version of a model to the next."""
 
 
 @dataclass(frozen=True, slots=True)

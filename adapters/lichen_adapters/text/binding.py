@@ -21,7 +21,8 @@ class TextBinding(BoundText):
     The layer of a toolkit calls `edited` after each edit of its user; the binding calls the widget for what changes
     otherwise: by other devices, by this program, by `undo`. All of it is on the thread that `deliver` delivers to.
     What is typed is shown at once, and in the document soon. Cursor and selection stay at their characters. It closes
-    at the latest when the engine is closed on that thread: what was typed is on disk then.
+    at the latest when the engine is closed: what was typed is on disk then. On another thread that leaves the widget
+    as it is.
     """
 
     def __init__(
@@ -48,17 +49,25 @@ class TextBinding(BoundText):
         self._thread = threading.get_ident()
         self._forget = self._engine.before_close(self._engine_closes)
 
+    def edited(self, position: int, removed: int, inserted: str) -> None:
+        """As `BoundText.edited`."""
+        with self._messages.held():
+            super().edited(position, removed, inserted)
+
     def close(self) -> None:
         """Wait until what was typed is on disk, and let the widget and the text go; idempotent.
 
         Raises `TimeoutError` when that takes more than ten seconds.
         """
-        if not self._open:
-            return
-        self._open = False
-        self._forget()
+        with timeout(SAVE_S), self._messages.held():
+            if self._open:
+                self._open = False
+                self._forget()
+                self._finish()
+
+    def _finish(self) -> None:
         try:
-            with timeout(SAVE_S), suppress(EngineMisuse, StopIteration, CancelledError):  # the engine was closed first
+            with suppress(EngineMisuse, StopIteration, CancelledError):  # the engine was closed first
                 while not self._shown.idle:
                     self._told(next(self._messages))
                 self._ask(None)
@@ -68,10 +77,11 @@ class TextBinding(BoundText):
             self._stop()
 
     def _engine_closes(self) -> None:
-        if threading.get_ident() != self._thread:  # where the widget must not be touched
-            return
         try:
-            self.close()
+            with timeout(SAVE_S), self._messages.held():
+                if threading.get_ident() != self._thread:  # where the widget must not be touched
+                    self._widget, self._refused = _Nowhere(), log_refused
+                self.close()
         except TimeoutError:
             log.error("what was typed last could not be written to disk in time")
 
@@ -82,3 +92,17 @@ class TextBinding(BoundText):
 
     def _ask(self, request: Request | None) -> None:
         self._engine.call_soon(partial(self._source.ask, request))
+
+
+class _Nowhere:
+    """In the place of a widget that is to be left alone."""
+
+    def splice(self, position: int, removed: int, inserted: str) -> None:
+        """Change nothing."""
+
+    def selection(self) -> tuple[int, int]:
+        """The cursor, at the beginning."""
+        return (0, 0)
+
+    def select(self, anchor: int, head: int) -> None:
+        """Set nothing."""

@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import CancelledError, Future
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -82,6 +82,7 @@ class Events(Generic[T]):
 
     def __init__(self, host: Host[object], source: Callable[[], AsyncGenerator[T, None]]) -> None:
         self._host = host
+        self._turn = threading.RLock()
         self._buffer: Buffer[T] = Buffer()
         begun: Future[None] = Future()
         filling = host.submit(self._buffer.fill(source, begun))
@@ -130,6 +131,20 @@ class Events(Generic[T]):
         """
         _Calls(self, self._buffer, callback, deliver).begin()
         return self.close
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Have `call` take no event while the block lasts, and wait for the callback that runs, if on another thread.
+
+        What comes meanwhile can be read by this thread. Raises `TimeoutError` as set by `timeout`.
+        """
+        left = remaining("the block")
+        if not self._turn.acquire(timeout=-1 if left is None else left):
+            raise TimeoutError("a callback was not done in the time of the block")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def close(self) -> None:
         """End it, and drop what waits; idempotent."""
@@ -187,7 +202,8 @@ class _Calls(Generic[T]):
         try:
             with contextlib.suppress(IndexError):  # nothing waits any more
                 while True:
-                    self._tell(self._buffer.waiting.popleft())
+                    with self._events.held():
+                        self._tell(self._buffer.waiting.popleft())
                     if time.monotonic() > ends:
                         break
         finally:

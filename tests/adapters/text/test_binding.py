@@ -2,96 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import random
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Protocol
 
 import pytest
 from lichen import Role, Text
-from lichen.blocking import Document, Engine, Inbox, timeout
-from lichen.errors import AccessDenied, ConfigError, EngineMisuse, NotFound
-from lichen_adapters.text import TextBinding, Unit
-from lichen_crdt import from_utf16, to_utf16
-
-
-class Widget:
-    """Shows a text, in code points or UTF-16 units, and knows nothing of bindings."""
-
-    def __init__(self, unit: Unit = "code points") -> None:
-        self.text = ""
-        self.unit = unit
-        self.chosen = (0, 0)
-        self.thread = threading.get_ident()
-
-    def splice(self, position: int, removed: int, inserted: str) -> None:
-        assert threading.get_ident() == self.thread
-        start, end = self._point(position), self._point(position + removed)
-        self.text = self.text[:start] + inserted + self.text[end:]
-
-    def _point(self, place: int) -> int:
-        return place if self.unit == "code points" else from_utf16(self.text, place)
-
-    def place(self, point: int) -> int:
-        return point if self.unit == "code points" else to_utf16(self.text, point)
-
-    def selection(self) -> tuple[int, int]:
-        return self.chosen
-
-    def select(self, anchor: int, head: int) -> None:
-        assert max(anchor, head) <= self.place(len(self.text))
-        self.chosen = (anchor, head)
-
-
-class Editor:
-    """A widget, its binding, and the user before it."""
-
-    def __init__(self, note: Document, unit: Unit = "code points") -> None:
-        self.note = note
-        self.inbox = Inbox()
-        self.widget = Widget(unit)
-        self.refused: list[BaseException] = []
-        self.binding = TextBinding(note, ("body",), self.widget, self.inbox, unit=unit, refused=self.refused.append)
-
-    @property
-    def text(self) -> str:
-        return self.widget.text
-
-    def type(self, point: int, removed: int, inserted: str) -> None:
-        start, end = self.widget.place(point), self.widget.place(point + removed)
-        self.widget.splice(start, end - start, inserted)
-        cursor = self.widget.place(point + len(inserted))
-        self.widget.select(cursor, cursor)
-        self.binding.edited(start, end - start, inserted)
-
-    def until_saved(self) -> None:
-        while not self.binding.saved:
-            assert self.inbox.run(wait_s=20)
-
-
-class Open(Protocol):
-    def __call__(self, role: Role = Role.WRITER, body: str = "milk") -> tuple[Document, Document]: ...
-
-
-@pytest.fixture
-def notes(tmp_path: Path) -> Iterator[Open]:
-    """One note on two devices."""
-    with ExitStack() as stack:
-
-        def open_them(role: Role = Role.WRITER, body: str = "milk") -> tuple[Document, Document]:
-            ann, bob = (stack.enter_context(Engine.open(f"sqlite:///{tmp_path}/{who}.db")) for who in ("ann", "bob"))
-            ann.listen(f"memory://{tmp_path.name}")
-            space = ann.create_space("Family")
-            note = space.create({"body": Text(body), "title": "Plans"})
-            family = bob.join(space.invite(mode="auto", role=role))
-            return note, family.document(note.id, wait_s=20)
-
-        with timeout(100):
-            yield open_them
+from lichen.blocking import Inbox
+from lichen.errors import AccessDenied, ConfigError, NotFound
+from lichen_adapters.text import TextBinding
+from text_editor import Editor, Open, Widget
 
 
 def level(*editors: Editor) -> None:
@@ -262,58 +181,6 @@ def test_what_a_reader_types_gives_way_to_the_text_again(notes: Open) -> None:
         assert editor.inbox.run(wait_s=20)
     assert isinstance(editor.refused[1], AccessDenied)
     editor.binding.close()
-
-
-def test_closing_waits_for_what_was_typed_last(notes: Open) -> None:
-    note, copy = notes()
-    editor = Editor(note)
-    for number in range(50):
-        editor.type(len(editor.text), 0, str(number))
-    editor.binding.close()
-    editor.binding.close()
-    assert str(note.doc["body"]) == "milk" + "".join(map(str, range(50)))
-    note.saved()
-    with copy.change() as doc:
-        doc["body"].append("more")
-    editor.inbox.run(wait_s=0.2)
-    assert not editor.text.endswith("more")
-    for use in (editor.binding.undo, editor.binding.redo, lambda: editor.binding.edited(0, 0, "x")):
-        with pytest.raises(EngineMisuse):
-            use()
-    assert note.asynchronous._opened.listeners == []
-
-
-def test_closing_the_engine_waits_for_what_was_typed_last(notes: Open) -> None:
-    note, _ = notes()
-    editors = Editor(note), Editor(note)
-    for number in range(50):
-        for editor in editors:
-            editor.type(len(editor.text), 0, str(number))
-    note.engine.close()
-    typed = "".join(map(str, range(50)))
-    assert sorted(str(note.doc["body"])) == sorted(f"milk{typed}{typed}")
-    assert note.asynchronous._opened.listeners == []
-    for editor in editors:
-        editor.binding.close()
-        with pytest.raises(EngineMisuse):
-            editor.binding.edited(0, 0, "x")
-
-
-def test_an_engine_that_is_closed_on_another_thread_leaves_the_widget_alone(
-    notes: Open, caplog: pytest.LogCaptureFixture
-) -> None:
-    note, _ = notes()
-    editor = Editor(note)
-    with note.change() as doc:
-        doc["body"].append("!")
-    editor.type(0, 0, "x")
-    closing = threading.Thread(target=note.engine.close)
-    closing.start()
-    closing.join()
-    assert editor.text == "xmilk"
-    editor.binding.close()
-    editor.inbox.run()
-    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 def test_what_cannot_have_happened_is_refused_and_changes_nothing(notes: Open) -> None:

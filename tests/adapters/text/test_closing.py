@@ -1,0 +1,134 @@
+"""Closing a text, or its engine on any thread: what was typed last is on disk."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import suppress
+from itertools import count
+
+import pytest
+from lichen.blocking import Events, Inbox, timeout
+from lichen.errors import EngineMisuse
+from text_editor import Editor, Open
+
+
+def test_closing_waits_for_what_was_typed_last(notes: Open) -> None:
+    note, copy = notes()
+    editor = Editor(note)
+    for number in range(50):
+        editor.type(len(editor.text), 0, str(number))
+    editor.binding.close()
+    editor.binding.close()
+    assert str(note.doc["body"]) == "milk" + "".join(map(str, range(50)))
+    note.saved()
+    with copy.change() as doc:
+        doc["body"].append("more")
+    editor.inbox.run(wait_s=0.2)
+    assert not editor.text.endswith("more")
+    for use in (editor.binding.undo, editor.binding.redo, lambda: editor.binding.edited(0, 0, "x")):
+        with pytest.raises(EngineMisuse):
+            use()
+    assert note.asynchronous._opened.listeners == []
+
+
+def test_closing_the_engine_waits_for_what_was_typed_last(notes: Open) -> None:
+    note, _ = notes()
+    editors = Editor(note), Editor(note)
+    for number in range(50):
+        for editor in editors:
+            editor.type(len(editor.text), 0, str(number))
+    note.engine.close()
+    typed = "".join(map(str, range(50)))
+    assert sorted(str(note.doc["body"])) == sorted(f"milk{typed}{typed}")
+    assert note.asynchronous._opened.listeners == []
+    for editor in editors:
+        editor.binding.close()
+        with pytest.raises(EngineMisuse):
+            editor.binding.edited(0, 0, "x")
+
+
+def test_an_engine_that_is_closed_on_another_thread_leaves_the_widget_alone_and_writes_what_was_typed(
+    notes: Open, caplog: pytest.LogCaptureFixture
+) -> None:
+    note, _ = notes()
+    editor = Editor(note)
+    with note.change() as doc:
+        doc["body"].append("!")
+    editor.type(0, 0, "x")
+    editor.type(1, 0, "y")  # waits for that before it
+    closing = threading.Thread(target=note.engine.close)
+    closing.start()
+    closing.join()
+    assert editor.text == "xymilk"
+    assert str(note.doc["body"]) == "xymilk!"
+    editor.binding.close()
+    with pytest.raises(EngineMisuse):
+        editor.binding.edited(0, 0, "x")
+    editor.inbox.run()
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_who_holds_events_reads_them_in_the_place_of_their_callback(notes: Open) -> None:
+    note, _ = notes()
+    events, inbox, heard = note.events(), Inbox(), list[object]()
+    events.call(heard.append, inbox)
+    for _ in range(20):
+        calling = threading.Thread(target=inbox.run, args=(20,))
+        with timeout(20), events.held():
+            with note.change() as doc:
+                doc["body"].append("!")
+            calling.start()
+            next(events)
+        calling.join()
+    assert heard == []
+    held = threading.Thread(target=_hold, args=(events, (holding := threading.Event()), (done := threading.Event())))
+    held.start()
+    assert holding.wait(20)
+    with pytest.raises(TimeoutError, match="a callback was not done"), timeout(0.01), events.held():
+        pass
+    done.set()
+    held.join()
+
+
+def _hold(events: Events[object], holding: threading.Event, done: threading.Event) -> None:
+    with events.held():
+        holding.set()
+        done.wait(20)
+
+
+def test_nothing_is_taken_from_a_user_while_the_text_closes(notes: Open) -> None:
+    note, _ = notes()
+    errors: list[BaseException] = []
+
+    def edit(editor: Editor) -> None:
+        try:
+            editor.binding.edited(0, 0, "x")
+        except EngineMisuse as error:
+            errors.append(error)
+
+    for _ in range(20):
+        editor = Editor(note)
+        editing = threading.Thread(target=edit, args=(editor,))
+        with editor.binding._messages.held():
+            editing.start()
+            editor.binding.close()
+        editing.join()
+    assert len(errors) == 20
+    assert str(note.doc["body"]) == "milk"
+
+
+def test_whoever_types_on_while_another_thread_closes_the_engine_has_all_on_disk_that_was_taken(notes: Open) -> None:
+    note, _ = notes()
+    editor = Editor(note)
+    closing, taken = threading.Thread(target=note.engine.close), 0
+    with suppress(EngineMisuse):  # from then on nothing is taken
+        for taken in count():
+            editor.binding.edited(taken, 0, "x")
+            if taken % 7 == 0:
+                editor.inbox.run()
+            if taken == 100:
+                closing.start()
+    closing.join()
+    editor.inbox.run()
+    assert str(note.doc["body"]) == "x" * taken + "milk"

@@ -303,7 +303,10 @@ _AN_ACTOR = f"an actor is 1 to {_MAX_ACTOR_BYTES} bytes, or hexadecimal"
 
 def _actor(actor: object) -> bytes | None:
     if isinstance(actor, str):
-        actor = bytes.fromhex(actor)
+        try:
+            actor = bytes.fromhex(actor)
+        except ValueError:
+            raise ValueError(f"{_AN_ACTOR}: {actor!r:.80} is none; a name in bytes is one") from None
     if actor is not None and not isinstance(actor, bytes):
         raise TypeError(_AN_ACTOR)
     if actor is not None and not 1 <= len(actor) <= _MAX_ACTOR_BYTES:

@@ -257,7 +257,7 @@ def test_a_copied_document_is_one_of_its_own(copied: Callable[[Document], Docume
     assert doc["n"] == [1]
 
 
-@pytest.mark.parametrize("actor", [b"", "", b"x" * 129, None, 5])
+@pytest.mark.parametrize("actor", [b"", "", "ann", b"x" * 129, None, 5])
 def test_an_actor_that_others_would_refuse_is_none(actor: Any) -> None:
     doc = Document()
     before = doc.actor

@@ -112,6 +112,12 @@ class Text:
         """For `copy` and `pickle`, which make a text of its own of it, outside any document."""
         return Text, (str(self),)
 
+    @property
+    def path(self) -> tuple[str | int, ...]:
+        """Where this text is, from the root: the path that patches of it have."""
+        core, obj = self._bound()
+        return core.path(obj)
+
     # Editing
 
     def splice(self, index: int, delete: int = 0, insert: str = "") -> None:

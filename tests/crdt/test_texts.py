@@ -104,3 +104,20 @@ def test_a_cursor_before_moves_to_the_left() -> None:
     with doc.change():
         body.delete(6)
     assert body.position(cursor) == 5
+
+
+def test_a_text_knows_where_it_is_as_patches_of_it_do() -> None:
+    doc = Document()
+    with doc.change():
+        doc["notes"] = [{"body": Text("milk")}]
+        body = doc["notes"][0].text("body")
+        inner = body.split_block(0, {"title": Text("Food")}).text("title")
+    heads = doc.heads
+    assert (body.path, inner.path) == (("notes", 0, "body"), ("notes", 0, "body", 0, "title"))
+    with doc.change():
+        body.append("!")
+        inner.append("!")
+    assert {patch.path for patch in doc.diff(heads)} == {body.path, inner.path}
+    assert doc.at(heads)["notes"][0]["body"].path == body.path
+    with pytest.raises(ValueError, match="not in a document"):
+        _ = Text("milk").path

@@ -18,14 +18,13 @@ from typing import Any
 
 from lichen import Document
 from lichen.errors import AccessDenied, LichenError, LimitExceeded, NotFound
-from lichen.runtime.document import Applied
 from lichen_crdt import ChangeInfo, CrdtError, Patch
 
 from lichen_adapters.asgi.bounds import DELTA_STEPS, TEXT_CHARACTERS, UNSEEN, WAITING
 from lichen_adapters.asgi.errors import BadFrame, TooSlow, described
-from lichen_adapters.text.delta import Delta, changed, delta_of, size, splices
-from lichen_adapters.text.editing import Edit, Held
-from lichen_adapters.text.place import TextPlace
+from lichen_adapters.text.delta import Delta, changed, delta_of, size
+from lichen_adapters.text.editing import Edit
+from lichen_adapters.text.level import LevelText
 
 Message = dict[str, Any]
 """What a page is told, as JSON."""
@@ -43,29 +42,23 @@ class Known:
     """The number of the edit that it has sent and heard nothing of; 0 where there is none."""
 
 
-class PageText:
+class PageText(LevelText):
     """One text of a document, for one page."""
 
     def __init__(self, note: Document, path: Sequence[str], known: Known, secret: bytes) -> None:
+        super().__init__(note, path)
         self.space = note.space
-        self._note = note
-        self._place = TextPlace(note, path)
         self._known = known
         self._secret = secret
-        self._held = Held()
         self._seen = 0
         self._waiting: deque[Message] = deque()
         self._characters = 0
         """In what waits."""
         self._something = asyncio.Event()
-        self._text = ""
         self._writable: bool | None = None
         """As the page was told; nothing yet."""
-        self._heads: tuple[bytes, ...] = ()
         self._number = 0
         """Of the page's last edit."""
-        self._writing: Delta | None = None
-        """What the transaction that is about to end makes of the text."""
 
     # To the page
 
@@ -92,7 +85,7 @@ class PageText:
             stop()
 
     def _begin(self) -> Callable[[], None]:
-        self._text, self._heads = str(self._place.text()), self._note.heads
+        self._read()
         if len(self._text) > TEXT_CHARACTERS:
             raise LimitExceeded(f"a text of {len(self._text)} characters is too long for a page")
         self._writable = self._may_write()
@@ -158,22 +151,18 @@ class PageText:
 
     # From the document
 
-    def _applied(self, applied: Applied) -> None:
-        if self._note.failure is not None:
-            self._something.set()
-        elif applied.local or applied.patches:  # else only its place in lists; another thread may be writing now
-            before, self._heads = self._heads, self._note.heads
-            if applied.local and self._writing is not None:
-                self._took(self._writing)
-            else:
-                self._change(applied.patches if not applied.local else self._note.doc.diff(before, self._heads))
-
     def _change(self, patches: Sequence[Patch]) -> None:
         delta = delta_of(self._place.changed(self._text, patches))
         if delta and len(self._waiting) <= WAITING:  # else it is too slow, and let go
             self._text = changed(self._text, delta)
             self._held.changed(delta, self._seen)
             self._put({"changed": delta})
+
+    def _taken(self) -> None:
+        self._put({"taken": self._number})
+
+    def _failed(self, error: BaseException) -> None:  # `messages` raises it
+        self._something.set()
 
     # From the page
 
@@ -188,31 +177,23 @@ class PageText:
 
         `steps` are a delta of the text at the version `seen`. Raises `BadFrame`, `TooSlow` and `StoreError`.
         """
+
+        def rebase() -> Delta:
+            self._refuse_slow()
+            self.saw(seen)
+            if number <= self._number:
+                raise BadFrame(f"edit {number} came twice")
+            delta = self._held.rebased(Edit(self._checked(steps, seen), seen))
+            self._refuse_long(delta)
+            self._number = number
+            return delta
+
         try:
-            async with self._note.change(self._tag(number)):
-                self._refuse_slow()
-                self.saw(seen)
-                if number <= self._number:
-                    raise BadFrame(f"edit {number} came twice")
-                delta = self._held.rebased(Edit(self._checked(steps, seen), seen))
-                self._refuse_long(delta)
-                text = self._place.text()
-                self._number = number
-                for part in splices(delta):
-                    text.splice(part.position, part.removed, part.inserted)
-                self._writing = delta
-            if self._writing is not None:  # nothing was left of it
-                self._took(self._writing)
+            await self._write(self._tag(number), rebase)
         except LichenError as error:
-            self._writing = None
             if isinstance(error, (BadFrame, TooSlow)) or self._note.failure is not None:
                 raise
             self._put({"refused": number, "text": self._text, "error": described(error)})
-
-    def _took(self, delta: Delta) -> None:
-        self._writing = None
-        self._text = changed(self._text, delta)
-        self._put({"taken": self._number})
 
     def _refuse_long(self, delta: Delta) -> None:
         growth = _growth(delta)

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 from lichen import Document
 from lichen.api.feed import Feed
-from lichen.runtime.document import Applied
 from lichen_crdt import Document as CrdtDocument
 from lichen_crdt import Patch
 
-from lichen_adapters.text.delta import Delta, changed, delta_of, splices
-from lichen_adapters.text.editing import Edit, Held
-from lichen_adapters.text.place import TextPlace
+from lichen_adapters.text.delta import Delta, changed, delta_of
+from lichen_adapters.text.editing import Edit
+from lichen_adapters.text.level import LevelText
 from lichen_adapters.text.typing_undo import TypingUndo
 
 TOGETHER = 32
@@ -64,20 +63,14 @@ class Failed:
 Message = Began | Changed | Taken | Refused | Failed
 
 
-class TextSource:
+class TextSource(LevelText):
     """One text of a document, for one widget."""
 
     def __init__(self, note: Document, path: Sequence[str]) -> None:
-        self._note = note
-        self._place = TextPlace(note, path)
-        self._held = Held()
+        super().__init__(note, path)
         self._undo = TypingUndo(note.doc, path)
         self._feed: Feed[Message] = Feed()
         self._requests: asyncio.Queue[Callable[[], Awaitable[object]] | None] = asyncio.Queue()
-        self._text = ""
-        self._heads: tuple[bytes, ...] = ()
-        self._writing: Delta | None = None
-        """What the transaction that is about to end makes of the text."""
         self._stop: Callable[[], None] = lambda: None
         self.seen = 0
         """The version that the widget has seen, as far as nothing that it sends was made before it."""
@@ -89,7 +82,7 @@ class TextSource:
             yield message
 
     def _begin(self, _doc: CrdtDocument) -> None:
-        self._text, self._heads = str(self._place.text()), self._note.heads
+        self._read()
         self._stop = self._note.listen(self._applied)
         self._feed.put(Began(self._text))
 
@@ -98,18 +91,6 @@ class TextSource:
 
     # From the document
 
-    def _applied(self, applied: Applied) -> None:
-        if self._note.failure is not None:
-            self._feed.put(Failed(self._note.failure))
-            return
-        if not applied.local and not applied.patches:  # only its place in lists; another thread may be writing now
-            return
-        before, self._heads = self._heads, self._note.heads
-        if applied.local and self._writing is not None:
-            self._took(self._writing)
-        else:
-            self._change(applied.patches if not applied.local else self._note.doc.diff(before, self._heads))
-
     def _change(self, patches: Sequence[Patch]) -> None:
         parts = self._place.changed(self._text, patches)
         for first in range(0, len(parts), TOGETHER):
@@ -117,6 +98,12 @@ class TextSource:
             self._text = changed(self._text, delta)
             if delta:
                 self._feed.put(Changed(self._held.changed(delta, self.seen), delta))
+
+    def _taken(self) -> None:
+        self._feed.put(Taken())
+
+    def _failed(self, error: BaseException) -> None:
+        self._feed.put(Failed(error))
 
     # From the widget
 
@@ -135,15 +122,8 @@ class TextSource:
     async def write(self, edit: Edit) -> None:
         """Make an edit in the document; the widget is told what came of it."""
         try:
-            async with self._note.change(await self._message()):
-                text, delta = self._place.text(), self._held.rebased(edit)
-                for part in splices(delta):
-                    text.splice(part.position, part.removed, part.inserted)
-                self._writing = delta
-            if self._writing is not None:  # nothing was left of it
-                self._took(self._writing)
+            await self._write(await self._message(), lambda: self._held.rebased(edit))
         except Exception as error:
-            self._writing = None
             self._feed.put(Refused(self._held.version, self._text, error))
 
     async def _message(self) -> str:
@@ -158,8 +138,3 @@ class TextSource:
     async def redo(self) -> None:
         """Bring back what was taken back last."""
         await self._note.redo(self._undo)
-
-    def _took(self, delta: Delta) -> None:
-        self._writing = None
-        self._text = changed(self._text, delta)
-        self._feed.put(Taken())

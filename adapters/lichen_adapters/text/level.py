@@ -1,0 +1,78 @@
+"""One text of a document, on the engine's loop: known as it is at every moment, and written only when no change of
+another device can come.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+from lichen import Document
+from lichen.runtime.document import Applied
+from lichen_crdt import Patch
+
+from lichen_adapters.text.delta import Delta, changed, splices
+from lichen_adapters.text.editing import Held
+from lichen_adapters.text.place import TextPlace
+
+
+class LevelText(ABC):
+    """The document's end of a text that somebody edits: what they have not seen yet is in `_held`."""
+
+    def __init__(self, note: Document, path: Sequence[str]) -> None:
+        self._note = note
+        self._place = TextPlace(note, path)
+        self._held = Held()
+        self._text = ""
+        self._heads: tuple[bytes, ...] = ()
+        self._writing: Delta | None = None
+        """What the transaction that is about to end makes of the text."""
+
+    def _read(self) -> None:
+        """Know the text as it is. From then on nothing may change it before `_applied` is told."""
+        self._text, self._heads = str(self._place.text()), self._note.heads
+
+    def _applied(self, applied: Applied) -> None:
+        """The document has changed."""
+        if self._note.failure is not None:
+            self._failed(self._note.failure)
+        elif applied.local or applied.patches:  # else only its place in lists; another thread may be writing now
+            before, self._heads = self._heads, self._note.heads
+            if applied.local and self._writing is not None:
+                self._took(self._writing)
+            else:
+                self._change(applied.patches if not applied.local else self._note.doc.diff(before, self._heads))
+
+    async def _write(self, message: str, rebase: Callable[[], Delta]) -> None:
+        """Make an edit, which `rebase` gives once the document's turn has come, and return when it is on disk.
+
+        Raises what `rebase` and the transaction raise: then nothing is changed.
+        """
+        try:
+            async with self._note.change(message):
+                text, delta = self._place.text(), rebase()
+                for part in splices(delta):
+                    text.splice(part.position, part.removed, part.inserted)
+                self._writing = delta
+            if self._writing is not None:  # nothing was left of it
+                self._took(self._writing)
+        except Exception:
+            self._writing = None
+            raise
+
+    def _took(self, delta: Delta) -> None:
+        self._writing = None
+        self._text = changed(self._text, delta)
+        self._taken()
+
+    @abstractmethod
+    def _taken(self) -> None:
+        """What was written is in the text."""
+
+    @abstractmethod
+    def _change(self, patches: Sequence[Patch]) -> None:
+        """The document has changed otherwise."""
+
+    @abstractmethod
+    def _failed(self, error: BaseException) -> None:
+        """The document is of no more use."""

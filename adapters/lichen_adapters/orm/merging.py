@@ -47,8 +47,9 @@ class ScalarMerging:
         wanted = self.scalar.to_document(value)
         if type(there) is type(wanted) and there == wanted:
             return True
+        kept = self.scalar.kept or self.scalar.from_document
         try:
-            return bool(self.read(there) == self.scalar.from_document(wanted))
+            return bool(kept(_string(there)) == kept(wanted))
         except Misfit:
             return False
 
@@ -58,7 +59,7 @@ class ScalarMerging:
 
     def read(self, there: Any) -> Any:
         """As the column has it."""
-        return self.scalar.from_document(str(there) if isinstance(there, Text) else there)
+        return self.scalar.from_document(_string(there))
 
 
 class TextMerging:
@@ -255,6 +256,11 @@ def kind_of(column: Column[Any]) -> Kind:
     return said or (
         Kind.SET if isinstance(column.type, SetOf) else Kind.JSON if isinstance(column.type, JSON) else Kind.SCALAR
     )
+
+
+def _string(there: Any) -> Any:
+    """A text as a string, which it was in a model before, or is in a later one."""
+    return str(there) if isinstance(there, Text) else there
 
 
 def _of(kind: type, value: Any) -> Any:

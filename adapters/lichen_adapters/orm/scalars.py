@@ -30,6 +30,8 @@ class Scalar:
 
     to_document: Callable[[Any], Any]
     from_document: Callable[[Any], Any]
+    kept: Callable[[Any], Any] | None = None
+    """As the database has it, where a type of the application makes something else of that."""
 
 
 def _plain(kind: type) -> Scalar:
@@ -165,6 +167,11 @@ _IN_ZONE: dict[type, Scalar] = {
 """Of columns with a time zone."""
 _ROUNDED = (decimal.Decimal, datetime.datetime, datetime.time)
 """What SQLite keeps in another form: numbers as floats, times without their zone."""
+_WHOLE: dict[type, Any] = {
+    datetime.datetime: _EPOCH + datetime.timedelta(microseconds=1),
+    datetime.time: datetime.time(microsecond=1),
+}
+"""Times that a column may cut off."""
 
 
 def scalar_of(column: Column[Any], dialect: Dialect | None = None) -> Scalar:
@@ -192,8 +199,7 @@ def _of_type(type_: TypeEngine[Any], dialect: Dialect | None) -> Scalar | None:
         return _text(
             lambda value: str(value.name), lambda name: python_type[name]
         )  # `__getitem__` may be that of `str`
-    zoned = isinstance(type_, DateTime | Time) and type_.timezone
-    found = (_IN_ZONE if zoned else _SCALARS).get(python_type)
+    found = (_IN_ZONE if _is_zoned(type_) else _SCALARS).get(python_type)
     if python_type is decimal.Decimal and isinstance(type_, Numeric) and type_.scale is not None:
         found = _decimal_of(type_.scale)
     if found is None or dialect is None or dialect.name != "sqlite" or python_type not in _ROUNDED:
@@ -201,17 +207,23 @@ def _of_type(type_: TypeEngine[Any], dialect: Dialect | None) -> Scalar | None:
     return Scalar(found.to_document, _kept(type_, dialect, found.from_document))
 
 
+def _is_zoned(type_: TypeEngine[Any]) -> bool:
+    return isinstance(type_, DateTime | Time) and type_.timezone
+
+
 def _kept(type_: TypeEngine[Any], dialect: Dialect, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """What a column holds after it was given what `read` makes of a document's value."""
     impl = type_.dialect_impl(dialect)
     bind, result = impl.bind_processor(dialect), impl.result_processor(dialect, None)
 
-    def kept(value: Any) -> Any:
-        found = read(value)
+    def through(found: Any) -> Any:
         bound = found if bind is None else bind(found)
         return bound if result is None else result(bound)
 
-    return kept
+    whole = _WHOLE.get(type_.python_type)
+    if whole is not None and through(whole) == whole:  # as SQLAlchemy writes them, without their zone
+        return (lambda value: read(value).replace(tzinfo=None)) if _is_zoned(type_) else read
+    return lambda value: through(read(value))
 
 
 def _decorated(type_: TypeDecorator[Any], dialect: Dialect | None) -> Scalar | None:
@@ -239,4 +251,4 @@ def _decorated(type_: TypeDecorator[Any], dialect: Dialect | None) -> Scalar | N
         except Exception as error:  # the application's own, for what another program may have written
             raise Misfit(f"{value!r} cannot be read: {error}") from error
 
-    return Scalar(write, read)
+    return Scalar(write, read, inner.kept or inner.from_document)

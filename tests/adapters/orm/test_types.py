@@ -67,6 +67,31 @@ class Short(TypeDecorator[str]):
     cache_ok = True
 
 
+class Numbers(list[int]):
+    """As arrays of numbers are, which are neither equal nor not."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("which of them?")
+
+    __hash__ = None  # type: ignore[assignment]  # as of any list
+
+
+class Array(TypeDecorator[Numbers]):
+    """Numbers, as text."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: Numbers | None, dialect: Dialect) -> str | None:
+        return None if value is None else " ".join(map(str, value))
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Numbers | None:
+        return None if value is None else Numbers(map(int, value.split()))
+
+    def compare_values(self, x: Any, y: Any) -> bool:
+        return x is y
+
+
 class Base(DeclarativeBase):
     """The models of these tests."""
 
@@ -79,6 +104,7 @@ class Event(Synced, Base):
     data: Mapped[Any] = mapped_column(Written, nullable=True)
     other: Mapped[uuid.UUID] = mapped_column(Guid, unique=True)
     name: Mapped[str] = mapped_column(Short, default="")
+    array: Mapped[Numbers | None] = mapped_column(Array)
     seen: Mapped[Any] = local_column(type_=PickleType, nullable=True)
 
 
@@ -120,6 +146,17 @@ def test_what_another_program_wrote_and_they_do_not_read_holds_the_row(pair: tup
         assert one.held() == {("event", name)}
     one.edit(name, lambda document: document.update(data="{}"))
     assert one.held() == set()
+
+
+def test_values_that_cannot_be_compared_are_written(tmp_path: Path) -> None:
+    device = Device(tmp_path, "arrays", Base)
+    with device.sessions(SPACE, expire_on_commit=False) as session:
+        session.add(event := Event(other=uuid.UUID(int=7), array=Numbers([1, 2])))
+        session.commit()
+        event.array = Numbers([3])
+        session.commit()
+        assert read_document(session.connection(), event.id)["array"] == "3"
+    device.stop()
 
 
 def test_pickles_are_refused() -> None:

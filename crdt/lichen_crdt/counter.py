@@ -114,3 +114,8 @@ class Counter:
 
 def _number(other: Counter | float) -> float:
     return other.value if isinstance(other, Counter) else other
+
+
+def wrapped(value: int) -> int:
+    """The count that is in 64 bits: beyond the largest it goes on at the smallest, as increments that meet do."""
+    return (value + 2**63) % 2**64 - 2**63

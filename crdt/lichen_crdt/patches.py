@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lichen_crdt.counter import wrapped
 from lichen_crdt.spans import BLOCK, Block, RichText, Span
 from lichen_crdt.text import Text
 from lichen_crdt.utf16 import to_utf16, utf16_length
@@ -219,7 +220,7 @@ def _apply_to(target: Any, patch: Patch, rich: bool) -> None:
         case ListDelete(index=index, count=count):
             del target[index : index + count]
         case CounterPatch(key=place, by=by):
-            target[place] += by
+            target[place] = wrapped(target[place] + by)
         case _:
             pass  # a conflict does not show in plain data
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from lichen_crdt import _native
+from lichen_crdt.counter import wrapped
 from lichen_crdt.undo_past import OBJECTS, WRITES, Operation, Past, Place
 from lichen_crdt.undo_record import Id
 
@@ -73,7 +74,7 @@ class Inverse:
                 known = self._past.ops.get(counter)
                 if not self._past.is_counter(counter, place[0]):
                     continue  # an increment names every value that was there beside the counter
-                self._emit(known.place if known else place, "increment", -by, [counter])
+                self._emit(known.place if known else place, "increment", wrapped(-by), [counter])
 
     def _unwrite(self, place: Place, written: list[Operation], had: list[Id]) -> None:
         """Take values back: what was there before comes again, unless others wrote there."""

@@ -41,5 +41,8 @@ def _asked() -> str:
         raise ConfigError("the store's passphrase is needed", hint=f"set {VARIABLE}, or start this in a terminal")
     try:
         return checked(getpass("Passphrase: "), "the answer")
-    except EOFError:
+    except (EOFError, KeyboardInterrupt) as error:
+        print(file=sys.stderr)  # which ends the prompt's line
+        if isinstance(error, KeyboardInterrupt):
+            raise
         raise ConfigError("no passphrase was entered", hint=f"enter it, or set {VARIABLE}") from None

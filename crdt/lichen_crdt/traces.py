@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from heapq import heapify, heappop, heappush
 from pathlib import Path
@@ -91,12 +91,11 @@ class _Replica:
     therefore a chain, each in the past of the next, and what a replica has seen is a number of transactions for each.
     """
 
-    def __init__(self, number: int, origin: Sequence[bytes]) -> None:
+    def __init__(self, number: int, origin: Document, seen: Mapping[int, int]) -> None:
         self.number = number
         self.typed = 0
-        self.seen: dict[int, int] = {}
-        self.doc = Document(_actor(number + 1))
-        self.doc.apply_changes(origin)
+        self.seen = {**seen}
+        self.doc = origin.fork(_actor(number + 1))
         self.body = self.doc.text("body")
 
 
@@ -111,22 +110,27 @@ class _Run:
         self.replicas: list[_Replica] = []
         self.latest: dict[int, dict[int, _Replica]] = {agent: {} for agent in range(trace.agents)}
         """For each agent, its replicas by their latest transaction."""
-        first = Document(_actor(0))
-        with first.change() as tx:
-            first["body"] = Text(trace.start)
-        self.origin = [data for _, data in tx.changes]
+        self.origin = Document(_actor(0))
+        with self.origin.change():
+            self.origin["body"] = Text(trace.start)
 
-    def new_replica(self) -> _Replica:
+    def new_replica(self, parents: Sequence[int]) -> _Replica:
+        """A copy of the replica that has most of `parents` and nothing else, as whoever comes later is given one."""
         if len(self.replicas) == MOST_REPLICAS:
             raise InvalidTrace(f"the trace needs more than {MOST_REPLICAS} replicas")
-        replica = _Replica(len(self.replicas), self.origin)
+        latest = {index: replica for replicas in self.latest.values() for index, replica in replicas.items()}
+        index = self._newest(parents, dict(sorted(latest.items())))
+        doc, seen = (self.origin, {}) if index is None else (latest[index].doc, latest[index].seen)
+        replica = _Replica(len(self.replicas), doc, seen)
         self.replicas.append(replica)
         return replica
 
     def step(self, index: int) -> None:
         """Type the next transaction."""
         step = self.steps[index]
-        replica = self._take_replica(step.agent, step.parents) or self.new_replica()
+        own = self.latest[step.agent]
+        latest = self._newest(step.parents, own)
+        replica = self.new_replica(step.parents) if latest is None else own.pop(latest)
         self._apply(replica, self._lacking(replica, step.parents))
         with replica.doc.change() as tx:
             _type(replica.body, index, step.patches)
@@ -134,24 +138,23 @@ class _Run:
         replica.typed += 1
         replica.seen[replica.number] = replica.typed
         self.places.append((replica.number, replica.typed))
-        self.latest[step.agent][index] = replica
+        own[index] = replica
 
-    def _take_replica(self, agent: int, parents: Sequence[int]) -> _Replica | None:
-        """That replica of the agent whose latest transaction is the newest in the past of `parents`; None without one.
+    def _newest(self, parents: Sequence[int], latest: Mapping[int, _Replica]) -> int | None:
+        """Of these latest transactions of replicas, in order, the newest in the past of `parents`; None without one.
 
         Walks back from the newest, and no further than to that transaction.
         """
-        latest = self.latest[agent]
         if not latest:
             return None
-        oldest = next(iter(latest))  # they were put in in order
+        oldest = next(iter(latest))
         heap = [-parent for parent in parents]
         heapify(heap)
         met = set(heap)
         while heap and -heap[0] >= oldest:
             index = -heappop(heap)
             if index in latest:
-                return latest.pop(index)
+                return index
             for parent in self.steps[index].parents:
                 if -parent not in met:
                     met.add(-parent)
@@ -196,7 +199,7 @@ def _run_concurrent(trace: ConcurrentTrace) -> Iterator[End]:
         run.step(index)
     for replicas in run.latest.values():
         if not replicas:  # an agent that typed nothing still reads
-            run.new_replica()
+            run.new_replica(())
     return run.ends()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from data.make_trace import make_trace
-from lichen_crdt import CrdtError, InvalidTrace
+from lichen_crdt import CrdtError, Document, InvalidTrace
 from lichen_crdt.trace_files import MOST_AGENTS, read_trace
 from lichen_crdt.traces import Outcome, main, run_trace
 
@@ -230,3 +230,19 @@ def test_a_reader_who_has_left_is_no_traceback(tmp_path: Path, name: str, json_t
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert "BrokenPipe" not in result.stderr
+
+
+def test_who_comes_later_begins_with_a_copy_of_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[int] = []
+    apply = Document.apply_changes
+
+    def counted(doc: Document, changes: list[bytes]) -> object:
+        given.append(len(changes))
+        return apply(doc, changes)
+
+    monkeypatch.setattr(Document, "apply_changes", counted)
+    agents = 12
+    steps = [(agent, [agent - 1] if agent else [], [[agent, 0, "x"]]) for agent in range(agents)]
+    outcome = run(tmp_path, concurrent("x" * agents, *steps, agents=agents))
+    assert (outcome.replicas, outcome.equal, outcome.end_equal) == (agents, True, True)
+    assert sorted(given) == [*range(1, agents)]  # what each lacks at the end, and nothing before

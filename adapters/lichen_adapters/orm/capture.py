@@ -281,20 +281,20 @@ class Capture:
         return bool(planned.unique) and (bool(joined) or self._clashes.contested(self._conn, planned))
 
     def _claims(self, planned: SyncedTable) -> dict[uuid.UUID, Claim | None]:
-        """What rows claimed before, by their documents."""
+        """What rows claimed before, by their documents: deleted ones too, which have their keys when they come back."""
         found: dict[uuid.UUID, Claim | None] = {}
         for key, docs in self._docs[planned].items():
             for doc in docs:
-                claim = None if doc in self._begun else self._claim(planned, key, doc)
+                claim = None if doc in self._begun else self._claim(planned, key, doc, deleted=not planned.joins)
                 if claim is not None:
                     found[key] = claim
         return found
 
-    def _claim(self, planned: SyncedTable, key: uuid.UUID, doc: uuid.UUID) -> Claim | None:
-        """What a row claims as a document has it now; None when it does not live there."""
+    def _claim(self, planned: SyncedTable, key: uuid.UUID, doc: uuid.UUID, *, deleted: bool = False) -> Claim | None:
+        """What a row claims as a document has it now, also a `deleted` one; None when it does not live there."""
         document = self._memory.kept(self._conn, doc)
         content = None if document is None else content_of(content_of_kept(document), planned, key)
-        if content is None or content.get(DELETED):
+        if content is None or (content.get(DELETED) and not deleted):
             return None
         return claim_in(planned, content, fixed(planned, doc, key), self._space_of(doc))
 

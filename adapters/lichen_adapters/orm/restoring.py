@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from lichen.errors import NotFound
@@ -14,6 +15,7 @@ from lichen_crdt import Document, Map
 from sqlalchemy import Connection, insert, select
 from sqlalchemy.orm import Session, class_mapper
 
+from lichen_adapters.orm.clash import claim_in
 from lichen_adapters.orm.disputes import deletion_heads, disputed
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.held import held_rows
@@ -41,7 +43,8 @@ def restore(session: Session, cls: type[Any], row: uuid.UUID, *, document: uuid.
     """Bring a deleted row back, with the parts and rows of associations that were deleted with it; returns the object.
 
     `document` is the row in whose document a part lies; it can be left out where an edit is in conflict with the
-    deletion. Raises `NotFound`, and `IntegrityError` when it does not fit any more.
+    deletion. Where another row has its key, the one that was begun first stands, as after a merge. Raises `NotFound`,
+    and `IntegrityError` when it does not fit any more.
     """
     planned = planned_of(session, cls)
     doc = doc_of(session, planned, row) if document is None else document
@@ -137,7 +140,13 @@ def put(session: Session, cls: type[Any], row: uuid.UUID, values: Mapping[str, A
     given = {column_of(mapper, name).name: value for name, value in values.items()}
     whole = fitting(planned, content) | given | fixed(planned, doc, row)
     if planned.unique:
-        whole |= {BEGUN: begun(content), SPACE: sessions_of(session).memory.space(conn, doc)}
+        space, here = sessions_of(session).memory.space(conn, doc), fixed(planned, doc, row)
+        whole |= {BEGUN: begun(content), SPACE: space}
+        claim = claim_in(planned, content, here, space)
+        if claim is not None:  # another row may have a key that this one had: the commit decides, as a merge does
+            had = frozenset(key for key in claim.keys if given.keys().isdisjoint(key[0]))
+            clashes = sessions_of(session).projector.clashes
+            whole |= clashes.columns(conn, (planned, row), replace(claim, keys=had))
     table = planned.table
     if conn.scalar(select(table.c.id).where(table.c.id == row)) is None:
         session.execute(insert(table).values(whole))

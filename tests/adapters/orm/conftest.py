@@ -16,6 +16,7 @@ from orm_devices import Device
 ON_BOTH = (
     "test_associations",
     "test_async_sessions",
+    "test_coming_back",
     "test_conflicts",
     "test_devices",
     "test_feed",

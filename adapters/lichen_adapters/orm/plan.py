@@ -115,6 +115,8 @@ class Plan:
         for table in metadata.sorted_tables:
             if SYNCED in table.info:
                 self._add(table, ())
+            else:
+                _check_keys_to_synced(table)
         for planned in self:
             self._refer(planned)
         self.local_references = {
@@ -214,6 +216,18 @@ def _target(column: Column[Any]) -> Table:
             hint="the id of a row without sync means nothing on another device",
         )
     return table
+
+
+def _check_keys_to_synced(table: Table) -> None:
+    """Refuse what the database would: keys of a table without sync to what is unique within a space only."""
+    for key in table.foreign_key_constraints:
+        target = key.referred_table
+        if SYNCED in target.info and [element.column for element in key.elements] != [target.c.id]:
+            raise MappingError(
+                f"{table.name}.{', '.join(key.column_keys)} points at other columns of the synced table "
+                f"{target.name} than its id",
+                hint="point at the id: other values are unique only within a space, and among rows that do not clash",
+            )
 
 
 def _points_at(column: Column[Any], table: Table) -> bool:

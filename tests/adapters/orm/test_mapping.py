@@ -72,6 +72,20 @@ def test_a_reference_to_a_class_that_comes_later_is_refused_when_sessions_are_ma
         Sessions(None, base)  # type: ignore[arg-type]  # the class is looked at first
 
 
+def test_a_reference_of_a_table_without_sync_to_anything_but_an_id_is_refused(base: Any) -> None:
+    class Tag(Synced, base):
+        __tablename__ = "tag"
+        name: Mapped[str] = mapped_column(unique=True)
+
+    class Draft(base):  # type: ignore[misc]  # a fixture's class
+        __tablename__ = "draft"
+        id: Mapped[int] = mapped_column(primary_key=True)
+        about: Mapped[str] = mapped_column(ForeignKey("tag.name"))
+
+    with pytest.raises(MappingError, match=r"draft\.about points at other columns of the synced table tag than its id"):
+        Plan(base.metadata)
+
+
 def test_a_key_of_two_columns_is_refused(base: Any) -> None:
     with pytest.raises(MappingError, match="is id, place"):
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from crdt_example import filled
-from lichen_crdt import Document, Text
+from lichen_crdt import Document, InvalidCursor, Text
 
 
 def test_a_text_is_edited_in_code_points() -> None:
@@ -95,6 +95,12 @@ def test_cursors_stay_with_their_character() -> None:
         body.delete(body.position(cursor), 2)
     assert body[body.position(cursor) :] == "gs"
     assert body.position(end) == len(body)
+
+
+def test_a_cursor_with_bytes_after_its_end_is_none() -> None:
+    body = filled().text("body")
+    with pytest.raises(InvalidCursor):
+        body.position(body.cursor(0) + b"x")
 
 
 def test_a_cursor_before_moves_to_the_left() -> None:

@@ -106,7 +106,9 @@ impl Core {
     #[pyo3(signature = (obj, cursor, at=At::default()))]
     fn position(&self, py: Python<'_>, obj: &Obj, cursor: &[u8], at: At) -> PyResult<usize> {
         let read = guard(|| Cursor::try_from(cursor).map_err(|e| Error::InvalidCursor(e.to_string())))
-            .map_err(|_| Error::InvalidCursor("not a cursor".into()))?;
+            .ok()
+            .filter(|read| read.to_bytes() == cursor)
+            .ok_or_else(|| Error::InvalidCursor("not a cursor".into()))?;
         let found = self.quick(py, |d| {
             guard(|| reading!(d, doc => Ok(doc.get_cursor_position(&obj.id, &read, at.heads())?))).map_err(
                 |e| match e {

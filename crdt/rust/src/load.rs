@@ -1,12 +1,13 @@
 //! Loading a document from bytes of anyone: bounded and checked before the crate sees them.
 
-use automerge::{Automerge, LoadOptions, ReadDoc};
+use automerge::{Automerge, LoadOptions, PatchLog, ReadDoc};
 
 use crate::check;
 use crate::error::{guard, invalid, Error, Result};
 use crate::giants::Giants;
 use crate::graph::Graph;
 use crate::incoming;
+use crate::job;
 use crate::rows;
 use crate::save::{Chunk, Chunks, Limits, Saved};
 use crate::values::ENCODING;
@@ -81,7 +82,7 @@ fn add(doc: &mut Automerge, changes: Vec<Vec<u8>>, limits: Limits, partial: bool
     }
     check::check(doc, &mut Giants::default(), &changes, 0, false)?;
     let marked: Vec<_> = changes.iter().filter(|incoming| incoming.head.has_marks).cloned().collect();
-    guard(|| Ok(doc.apply_changes(changes.into_iter().map(|incoming| *incoming.change))?))?;
+    job::give(doc, changes.iter().map(|incoming| &*incoming.change), &mut PatchLog::inactive())?;
     check::mark_order(doc, &marked)?;
     Ok(!marked.is_empty())
 }

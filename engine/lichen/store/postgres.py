@@ -42,6 +42,11 @@ _SETTINGS: dict[str, str] = {
     "process": "",
     "power": "SET synchronous_commit = on; ",
 }
+_NOTICE_HANG_UPS = (
+    "DO $$ BEGIN SET client_connection_check_interval = '2s';"
+    " EXCEPTION WHEN undefined_object OR invalid_parameter_value THEN NULL; END $$; "
+)
+"""A statement whose client is gone ends, and with it what it kept others from: from PostgreSQL 14 on, where the system can tell."""
 _AUTOCOMMIT = {"autocommit": True}
 """Transactions are begun and ended in SQL."""
 _TABLE = (
@@ -153,7 +158,8 @@ class PostgresDatabase:
 
     def _set_up(self, engine: Engine) -> None:
         # Times with a zone are read in UTC everywhere: documents have them as text.
-        set_up = f"{_SETTINGS[self._durability]}SET TIME ZONE 'UTC'; SET application_name = 'lichen {os.getpid()}'"
+        time_and_name = f"SET TIME ZONE 'UTC'; SET application_name = 'lichen {os.getpid()}'"
+        set_up = _SETTINGS[self._durability] + _NOTICE_HANG_UPS + time_and_name
         event.listen(engine, "connect", lambda dbapi, _: dbapi.execute(set_up))
 
     def _take(self) -> None:

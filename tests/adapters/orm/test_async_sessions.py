@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import pytest
 from lichen.errors import StoreError
@@ -15,6 +16,7 @@ from lichen.store import loan
 from lichen_adapters.orm import AsyncSessions, Merged, Misfit, SessionMisuse, check
 from orm_devices import SPACE, Device
 from orm_models import Address, Draft, User
+from psycopg import AsyncConnection
 from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import selectinload
@@ -244,11 +246,15 @@ async def test_a_task_that_is_cancelled_anywhere_leaves_rows_and_documents_agree
     await asyncio.to_thread(device.check)
 
 
+@pytest.mark.parametrize("heard", [True, False], ids=["heard", "unheard"])
 @pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 async def test_a_task_that_is_cancelled_while_the_server_works_gives_its_turn_back(
-    device: Device, sessions: AsyncSessions
+    device: Device, sessions: AsyncSessions, heard: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also where the server does not hear of it, as when that comes before the statement; the driver hangs up then."""
     asleep = asyncio.Event()
+    if not heard:
+        monkeypatch.setattr(AsyncConnection, "_try_cancel", AsyncMock())
 
     async def work() -> None:
         async with sessions.begin() as session:

@@ -152,7 +152,7 @@ class DataMerging:
 
     def read(self, there: Any) -> Any:
         """Plain data."""
-        return self.new(plain(there))
+        return self.new(_json(plain(there)))
 
 
 class ListMerging(DataMerging):
@@ -170,7 +170,20 @@ class ListMerging(DataMerging):
         """A list."""
         if not isinstance(there, list | List):
             raise Misfit(f"{there!r} is no list")
-        return plain(there)
+        return _json(plain(there))
+
+
+def _json(data: Any) -> Any:
+    """Plain data that JSON has a form of: documents have bytes and times, too."""
+    if isinstance(data, Mapping):
+        for item in data.values():
+            _json(item)
+    elif isinstance(data, list):
+        for item in data:
+            _json(item)
+    elif data is not None and not isinstance(data, str | int | float):
+        raise Misfit(f"{data!r} has no form in JSON")
+    return data
 
 
 UNFIT = (OverflowError, ValueError)

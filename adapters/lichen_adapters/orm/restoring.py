@@ -138,9 +138,10 @@ def put(session: Session, cls: type[Any], row: uuid.UUID, values: Mapping[str, A
         raise NotFound(f"row {row} of {planned.name} is not in its document")
     mapper = class_mapper(cls)
     given = {column_of(mapper, name).name: value for name, value in values.items()}
-    whole = fitting(planned, content) | given | fixed(planned, doc, row)
+    here = fixed(planned, doc, row)
+    whole = fitting(planned, content) | given | here
     if planned.unique:
-        space, here = sessions_of(session).memory.space(conn, doc), fixed(planned, doc, row)
+        space = sessions_of(session).memory.space(conn, doc)
         whole |= {BEGUN: begun(content), SPACE: space}
         claim = claim_in(planned, content, here, space)
         if claim is not None:  # another row may have a key that this one had: the commit decides, as a merge does

@@ -11,7 +11,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, DateTime, Dialect, Numeric, Time, TypeDecorator
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Integer,
+    Numeric,
+    SmallInteger,
+    String,
+    Time,
+    TypeDecorator,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeEngine
 
@@ -202,9 +213,31 @@ def _of_type(type_: TypeEngine[Any], dialect: Dialect | None) -> Scalar | None:
     found = (_IN_ZONE if _is_zoned(type_) else _SCALARS).get(python_type)
     if python_type is decimal.Decimal and isinstance(type_, Numeric) and type_.scale is not None:
         found = _decimal_of(type_.scale)
-    if found is None or dialect is None or dialect.name != "sqlite" or python_type not in _ROUNDED:
+    if found is None or dialect is None:
         return found
-    return Scalar(found.to_document, _kept(type_, dialect, found.from_document))
+    if dialect.name != "sqlite":
+        return Scalar(found.to_document, _taken(type_, dialect, found.from_document))
+    return Scalar(found.to_document, _kept(type_, dialect, found.from_document)) if python_type in _ROUNDED else found
+
+
+def _taken(type_: TypeEngine[Any], dialect: Dialect, read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What `read` makes of a document's value, if PostgreSQL can be asked for it."""
+    impl = type_.dialect_impl(dialect)
+    bits = 16 if isinstance(impl, SmallInteger) else 64 if isinstance(impl, BigInteger) else 32
+
+    def text(value: Any) -> Any:
+        found = read(value)
+        if "\0" in found:
+            raise Misfit(f"{found!r} has a NUL, which PostgreSQL does not keep")
+        return found
+
+    def number(value: Any) -> Any:
+        found = read(value)
+        if not -1 << bits - 1 <= found < 1 << bits - 1:
+            raise Misfit(f"{found!r} takes more than {bits} bits")
+        return found
+
+    return number if isinstance(impl, Integer) else text if isinstance(impl, String) else read
 
 
 def _is_zoned(type_: TypeEngine[Any]) -> bool:

@@ -6,7 +6,8 @@ import os
 import signal
 import sys
 
-INTERRUPTED = 128 + signal.SIGINT
+from lichen.api.endings import INTERRUPTED as INTERRUPTED
+
 TERMINATED = 128 + signal.SIGTERM
 
 

@@ -46,7 +46,7 @@ _NOTICE_HANG_UPS = (
     "DO $$ BEGIN SET client_connection_check_interval = '2s';"
     " EXCEPTION WHEN undefined_object OR invalid_parameter_value THEN NULL; END $$; "
 )
-"""A statement whose client is gone ends, and with it what it kept others from: from PostgreSQL 14 on, where the system can tell."""
+"""A statement whose client is gone ends, and keeps others waiting no longer; from PostgreSQL 14 on, on most systems."""
 _AUTOCOMMIT = {"autocommit": True}
 """Transactions are begun and ended in SQL."""
 _TABLE = (

@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from orm_devices import Device
+from orm_models import Base
 
 ON_BOTH = (
     "test_associations",
@@ -51,9 +52,9 @@ ALSO = (
 
 
 @pytest.fixture
-def device(tmp_path: Path) -> Iterator[Device]:
-    """A device with a store of its own."""
-    made = Device(tmp_path, "device")
+def device(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Device]:
+    """A device with a store of its own, and the models of its module where that has a `Base`."""
+    made = Device(tmp_path, "device", getattr(request.module, "Base", Base))
     yield made
     made.stop()
 

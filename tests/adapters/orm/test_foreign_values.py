@@ -53,14 +53,6 @@ class Code(Synced, Base):
 
 
 @pytest.fixture
-def device(tmp_path: Path) -> Iterator[Device]:
-    """A device with a store of its own."""
-    made = Device(tmp_path, "device", Base)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
 def mixed(tmp_path: Path, postgres_server: PostgresServer) -> Iterator[tuple[Device, Device]]:
     """A device whose store is a file, and one whose store is in PostgreSQL."""
     file = Device(tmp_path, "file", Base)

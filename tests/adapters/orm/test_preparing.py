@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -35,13 +35,6 @@ class Plain(Synced, Base):
 
     __tablename__ = "plain"
     title: Mapped[str]
-
-
-@pytest.fixture
-def device(tmp_path: Path) -> Iterator[Device]:
-    made = Device(tmp_path, "device", Base)
-    yield made
-    made.stop()
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ class Undoing(World):
             return
         assert doc.heads != heads
         self.took(on, undone)
-        gone = before - others_work(doc, undo)
+        gone = {op for op in before - others_work(doc, undo) if not lives(doc, op)}
         assert not gone, f"what others wrote is gone: {gone}"
         SEEN["redone" if redo else "undone"] += 1
 
@@ -79,6 +79,20 @@ def others_work(doc: Document, undo: Undo) -> set[Id]:
         if record := undo_record.read(entry.message):
             origin.update(record.pairs(entry.start_op, entry.operations, entry.actor))
     return {op for op in _visible(doc, None) if op[1] not in mine and _first(op, origin)[1] not in mine}
+
+
+def lives(doc: Document, op: Id) -> bool:
+    """Whether a value is there, shown or in a conflict: nothing took its place, and its object can be reached."""
+    starts = {entry.hash: (entry.start_op, entry.actor) for entry in doc.history()}
+    holder: Id | None = None
+    for digest, operations in _native.operations(doc._core, []):
+        start, actor = starts[digest]
+        for at, (obj, _, _, _, action, _, preds) in enumerate(operations):
+            if (start + at, actor) == op:
+                holder = obj
+            elif op in preds and action != "increment":
+                return False
+    return holder is None or _native.is_reachable(doc._core, holder)
 
 
 def _first(op: Id, origin: dict[Id, Id]) -> Id:

@@ -262,7 +262,11 @@ class Capture:
 
     def _space_of(self, doc: uuid.UUID) -> SpaceId:
         begun = self._begun.get(doc)
-        return self._memory.space(self._conn, doc) if begun is None else begun.space
+        if begun is not None:
+            return begun.space
+        if self._memory.kept(self._conn, doc) is None:
+            raise _not_ours(doc)
+        return self._memory.space(self._conn, doc)
 
     def _space_of_row(self, planned: SyncedTable, key: uuid.UUID) -> SpaceId:
         (doc,) = (doc for doc, here in self._docs[planned][key].items() if here)
@@ -306,10 +310,7 @@ class Capture:
             if not any(doc in self._rows[planned] for planned in what.rows if planned.owner is None):
                 return None  # it came and went in this transaction
             if begun is None:
-                raise SessionMisuse(
-                    f"row {doc} has an id that the engine did not make",
-                    hint="leave the id out: it is made when the row is flushed",
-                )
+                raise _not_ours(doc)
             kept = self._memory.new(doc) if row is None else self._memory.new_record(doc)
         values = None if row is None or not isinstance(kept, Record) else puts(kept, *row)
         if values is None:
@@ -359,3 +360,10 @@ class Capture:
                 for key, row in rows_of.items():
                     writer.follow(planned, key, self._rows[planned].get(row))
         return made.changes
+
+
+def _not_ours(row: uuid.UUID) -> SessionMisuse:
+    return SessionMisuse(
+        f"row {row} has an id that the engine did not make for this space",
+        hint="leave the id out, or set it to None: it is made when the row is flushed",
+    )

@@ -35,14 +35,16 @@ from lichen_adapters.orm.commits import LAST, commit_of
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.feed import Feed
 from lichen_adapters.orm.host import Host
-from lichen_adapters.orm.journal import Journal
+from lichen_adapters.orm.journal import Journal, Touched
 from lichen_adapters.orm.journal_postgres import PostgresJournal
 from lichen_adapters.orm.journal_sqlite import SqliteJournal
 from lichen_adapters.orm.memory import Memory
+from lichen_adapters.orm.plan import SyncedTable
 from lichen_adapters.orm.projector import Projector
 from lichen_adapters.orm.rebase import flushed, rebase
 from lichen_adapters.orm.synced import NEW_ID, OWNER, Synced
 from lichen_adapters.orm.unique_keys import SPACE_OF
+from lichen_adapters.orm.unused_ids import UnusedIds
 from lichen_adapters.orm.upserts import aimed
 from lichen_adapters.orm.watching import Watch, watch_of
 
@@ -77,6 +79,7 @@ class Transactions:
         self._memory = memory
         self._projector = projector
         self._feed = feed
+        self._unused = UnusedIds()
 
     def watch_over(self, database: Database) -> None:
         """Turn what the connections of this SQLAlchemy engine write into changes of documents."""
@@ -149,7 +152,7 @@ class Transactions:
         owner = value_of(table.info[OWNER])
         if not isinstance(owner, uuid.UUID):
             return None
-        begun = writing.told.begun.get(owner)
+        begun = writing.told.begun.get(owner) or self._unused.of(owner)
         if begun is not None:
             return begun.space
         stored = get_document(conn, owner.bytes)
@@ -258,6 +261,7 @@ class Transactions:
         touched = writing.journal.take(dbapi)
         written: list[WrittenDocument] = []
         if touched:
+            self._begin_again(writing, touched)
             now_ms = int(time.time() * 1000)
             written = Capture(conn, self._memory, self._projector, writing.told, now_ms).write(touched)
             writing.journal.forget(dbapi)  # what that has written is in the documents
@@ -270,6 +274,14 @@ class Transactions:
         writing.watch.committed(seen, merged=False)
         if cancelled is not None:
             raise cancelled
+
+    def _begin_again(self, writing: Writing, touched: Mapping[SyncedTable, Touched]) -> None:
+        """Rows that were rolled back, and are there again, begin their documents as they were to."""
+        for planned, what in touched.items():
+            for row in what.keys if planned.owner is None else ():
+                begun = self._unused.of(row)
+                if begun is not None and begun.space == writing.space:
+                    writing.told.begun.setdefault(row, begun)
 
     def _rollback(self, conn: Connection) -> None:
         if not conn.invalidated:  # as that of a cancelled task; then it was closed
@@ -300,12 +312,15 @@ class Transactions:
     def _ended(self, writing: Writing, *, committed: bool) -> None:
         loan, writing.loan = writing.loan, None
         writing.begun = False
-        writing.told, writing.info = Told(), {}
+        told, writing.told, writing.info = writing.told, Told(), {}
         if not committed:
             writing.journal.rolled_back()
         if loan is not None:
             if not committed:
                 writing.watch.rolled_back()
+                self._unused.keep(told.begun)
+            else:
+                self._unused.forget(told.begun)
             self._projector.ended(committed=committed)
             loan.give_back()
 

@@ -23,6 +23,7 @@ ON_BOTH = (
     "test_feed",
     "test_foreign_values",
     "test_held",
+    "test_ids",
     "test_merges",
     "test_parts",
     "test_quickstart",

@@ -118,16 +118,6 @@ def test_a_session_without_a_space_adds_nothing_and_may_change_what_is_there(dev
     assert names(device) == ["eve"]
 
 
-def test_an_id_that_the_engine_did_not_make_is_refused(device: Device) -> None:
-    row = "INSERT INTO user_account (id, name, active, stars, tags, steps) VALUES (:id, 'x', true, 0, '[]', '[]')"
-    with device.sessions(SPACE) as session:
-        session.execute(text(row), {"id": "0" * 32})
-        with pytest.raises(SessionMisuse, match="did not make"):
-            session.commit()
-    assert names(device) == []
-    device.check()
-
-
 def test_before_rows_are_up_to_date_there_are_no_sessions(tmp_path: Path, device: Device) -> None:
     sessions = Sessions(device, Base)
     with pytest.raises(SessionMisuse, match="rows are not up to date"):

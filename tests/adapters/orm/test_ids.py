@@ -1,0 +1,85 @@
+"""Ids are the engine's: who may use which, and again after a rollback."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from lichen_adapters.orm import SessionMisuse
+from lichen_adapters.orm.capture import Begun
+from lichen_adapters.orm.unused_ids import UnusedIds
+from orm_devices import OTHER_SPACE, SPACE, Device
+from orm_models import Address, Tag, User, Word
+from sqlalchemy import select, text
+from sqlalchemy.orm import make_transient
+
+
+def names(device: Device) -> list[str]:
+    with device.sessions() as session:
+        return list(session.scalars(select(User.name).order_by(User.name)))
+
+
+def test_an_id_that_the_engine_did_not_make_is_refused(device: Device) -> None:
+    row = "INSERT INTO user_account (id, name, active, stars, tags, steps) VALUES (:id, 'x', true, 0, '[]', '[]')"
+    with device.sessions(SPACE) as session:
+        session.execute(text(row), {"id": "0" * 32})
+        with pytest.raises(SessionMisuse, match="did not make"):
+            session.commit()
+    assert names(device) == []
+    device.check()
+
+
+@pytest.mark.parametrize("new", [User, Tag])
+def test_an_object_with_an_id_of_its_own_is_refused(device: Device, new: type[User | Tag]) -> None:
+    with device.sessions(SPACE) as session:
+        session.add(new(id=uuid.uuid4(), name="x"))
+        with pytest.raises(SessionMisuse, match="did not make"):
+            session.commit()
+    device.check()
+
+
+def test_what_was_rolled_back_is_added_again_under_its_id(device: Device) -> None:
+    with device.sessions(SPACE) as session:
+        tag, user = Tag(name="x", words=[Word(letters="w")]), User(name="ben", addresses=[Address(email="c@d")])
+        session.add_all([tag, user])
+        session.flush()
+        ids = tag.id, user.id
+        session.rollback()
+        session.add_all([tag, user])
+        session.commit()
+        assert (tag.id, user.id) == ids
+        session.delete(tag)
+        session.commit()
+        for one in (tag, *tag.words):
+            make_transient(one)
+        session.add(tag)  # it comes back into its document
+        session.commit()
+    device.check()
+    assert names(device) == ["ben"]
+
+
+def test_what_was_rolled_back_in_one_space_is_not_added_to_another_under_its_id(device: Device) -> None:
+    user = User(name="ann")
+    with device.sessions(SPACE) as session:
+        session.add(user)
+        session.flush()
+        session.rollback()
+    with device.sessions(OTHER_SPACE) as session:
+        session.add(user)
+        with pytest.raises(SessionMisuse, match="for this space"):
+            session.commit()
+        session.rollback()
+        user.id = None  # type: ignore[assignment]  # as it was
+        session.add(user)
+        session.commit()
+    device.check()
+
+
+def test_of_too_many_the_oldest_are_forgotten_and_those_that_were_committed() -> None:
+    begun = {uuid.UUID(int=number): Begun(SPACE, number.to_bytes(16)) for number in range(5)}
+    oldest, committed, *kept = begun
+    unused = UnusedIds(most=4)
+    unused.keep(begun)
+    unused.forget([committed])
+    assert {row: unused.of(row) for row in begun} == begun | {oldest: None, committed: None}
+    assert len(kept) == 3

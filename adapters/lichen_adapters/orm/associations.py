@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Column, Table
 from sqlalchemy.orm import registry
 
+from lichen_adapters.orm import tables
 from lichen_adapters.orm.errors import MappingError
 from lichen_adapters.orm.synced import OTHER, OWNER, SYNCED
 
@@ -33,6 +34,7 @@ def synced_association(table: Table, *, owner: str) -> Table:
     row, an addition wins. The other end may be a document that is not here yet, so that its key has no constraint.
     Raises `MappingError` for a table of anything but two foreign keys that are its primary key.
     """
+    tables.check(table)
     columns = list(table.columns)
     if any(len(column.foreign_keys) != 1 for column in columns) or len(columns) != 2:
         raise MappingError(

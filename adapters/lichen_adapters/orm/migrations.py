@@ -23,9 +23,7 @@ from lichen_adapters.orm.columns import SetOf
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.sessions import Sessions
 from lichen_adapters.orm.synced import OTHER, OWNER, SYNCED
-
-OURS = "lichen_"
-"""How tables and indexes begin that are the engine's or the adapter's."""
+from lichen_adapters.orm.tables import PREFIX
 
 
 @contextmanager
@@ -85,7 +83,7 @@ def alembic_options() -> dict[str, Any]:  # Any: as Alembic has its hooks
 
 def include_name(name: str | None, type_: str, _parents: object) -> bool:
     """Whether what the database has by this name is the application's."""
-    return type_ not in ("table", "index") or name is None or not name.startswith(OURS)
+    return type_ not in ("table", "index") or name is None or not name.startswith(PREFIX)
 
 
 def include_object(item: SchemaItem, _name: str | None, _type: str, reflected: bool, _beside: object) -> bool:

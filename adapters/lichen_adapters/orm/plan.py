@@ -25,6 +25,7 @@ from lichen_adapters.orm.columns import Kind
 from lichen_adapters.orm.errors import MappingError
 from lichen_adapters.orm.merging import ScalarMerging, SyncedColumn
 from lichen_adapters.orm.synced import OTHER, OWNER, REPAIR, SYNCED, name_of
+from lichen_adapters.orm.tables import check_names
 from lichen_adapters.orm.unique_keys import JOIN, OURS, UNIQUE, refuse_late
 
 TABLE = "@table"
@@ -112,6 +113,7 @@ class Plan:
     def __init__(self, metadata: MetaData, dialect: Dialect | None = None) -> None:
         self._dialect = dialect
         self.tables: dict[str, SyncedTable] = {}
+        check_names(metadata)
         for table in metadata.sorted_tables:
             if SYNCED in table.info:
                 self._add(table, ())

@@ -21,8 +21,6 @@ from lichen_adapters.orm.sql_names import quoted
 TOKENIZERS = {"words": "unicode61 remove_diacritics 2", "trigram": "trigram remove_diacritics 1"}
 """How FTS5 takes texts apart, for each way of searching."""
 
-_RESERVED = frozenset(["rank", "rowid"])
-
 
 def declare(table: Table) -> None:
     """Have the index of a table made and dropped with it, if it has texts that are searched. Raises `MappingError`."""
@@ -30,9 +28,20 @@ def declare(table: Table) -> None:
     ways = {column.info[SEARCH] for column in columns}
     if len(ways) > 1:
         raise MappingError(f"texts of the table {table.name} are searched in different ways", hint="choose one of them")
-    if wrong := sorted(column.name for column in columns if column.name.lower() in _RESERVED):
+    if wrong := sorted(column.name for column in columns if column.name.lower() == "rank"):
         raise MappingError(
             f"a column called {wrong[0]} cannot be searched", hint="give it another name in the database"
+        )
+    if columns and (wrong := sorted(column.name for column in table.columns if column.name.lower() == "rowid")):
+        raise MappingError(
+            f"the table {table.name}, whose texts are searched, has a column called {wrong[0]}, as SQLite calls its row"
+            " numbers",
+            hint="give it another name in the database",
+        )
+    if columns and not table.dialect_options["sqlite"]["with_rowid"]:
+        raise MappingError(
+            f"the table {table.name}, whose texts are searched, is without the row numbers that SQLite's index needs",
+            hint="leave sqlite_with_rowid out",
         )
     if columns and SEARCH not in table.info:
         table.info[SEARCH] = ways.pop()

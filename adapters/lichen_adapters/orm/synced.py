@@ -14,7 +14,7 @@ from sqlalchemy.exc import NoReferenceError
 from sqlalchemy.orm import Mapped, MappedAsDataclass, Mapper, mapped_column
 from sqlalchemy.types import NullType
 
-from lichen_adapters.orm import search_index, unique_keys
+from lichen_adapters.orm import search_index, tables, unique_keys
 from lichen_adapters.orm.columns import KIND, Kind
 from lichen_adapters.orm.errors import MappingError, SessionMisuse
 from lichen_adapters.orm.merging import SyncedColumn, kind_of
@@ -110,11 +110,7 @@ def _check(mapper: Mapper[Any], cls: type[Synced]) -> None:
             f"{cls.__name__} is not mapped to a plain table, or by concrete inheritance",
             hint="let an abstract class or a mixin have what several tables share",
         )
-    if table.schema is not None:
-        raise MappingError(
-            f"table {table} has a schema, but synced tables lie in the one database of the engine",
-            hint="leave the schema out",
-        )
+    tables.check(table)
     if base is not None and "__lichen_part_of__" in vars(cls):
         raise MappingError(
             f"rows of {cls.__name__} lie where those of its base do, so that it takes no part_of",

@@ -6,9 +6,18 @@ import uuid
 from typing import Any
 
 import pytest
-from lichen_adapters.orm import DocId, MappingError, Sessions, Synced, local_column, synced_counter, synced_text
+from lichen_adapters.orm import (
+    DocId,
+    MappingError,
+    Sessions,
+    Synced,
+    local_column,
+    synced_association,
+    synced_counter,
+    synced_text,
+)
 from lichen_adapters.orm.plan import Plan
-from sqlalchemy import ForeignKey, Integer, Interval, LargeBinary, String, create_engine
+from sqlalchemy import Column, ForeignKey, Integer, Interval, LargeBinary, String, Table, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
@@ -148,6 +157,84 @@ def test_a_column_that_would_pass_for_something_else_in_documents_is_refused(bas
         class Note(Synced, base):
             __tablename__ = "note"
             mark: Mapped[str] = mapped_column("@deleted", String)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"schema": "other"}, r"table other\.note has a schema"),
+        ({"prefixes": ["TEMPORARY"]}, "table note has the prefix TEMPORARY"),
+        ({"sqlite_strict": True}, "table note is sqlite_strict"),
+    ],
+)
+def test_a_table_that_cannot_hold_rows_of_documents_is_refused(base: Any, options: Any, message: str) -> None:
+    with pytest.raises(MappingError, match=message):
+
+        class Note(Synced, base):
+            __tablename__ = "note"
+            __table_args__ = options
+
+    ends = (Column(name, ForeignKey("note.id"), primary_key=True) for name in ("left_id", "right_id"))
+    with pytest.raises(MappingError, match=message.replace("note", "pair")):
+        synced_association(Table("pair", base.metadata, *ends, **options), owner="left_id")
+
+
+@pytest.mark.parametrize("column", ["lichen_space", "lichen_begun", "Lichen_Clash"])
+def test_a_column_with_a_name_of_ours_is_refused(base: Any, column: str) -> None:
+    with pytest.raises(MappingError, match=f"column note.{column} has the name of a column that synced tables get"):
+
+        class Note(Synced, base):
+            __tablename__ = "note"
+            title: Mapped[str] = mapped_column(unique=True)
+            mark: Mapped[str] = mapped_column(column, String)
+
+
+def test_a_table_with_a_name_of_ours_is_refused(base: Any) -> None:
+    with pytest.raises(MappingError, match="lichen_held_rows begins as those of the tables that lichen makes"):
+
+        class Note(Synced, base):
+            __tablename__ = "lichen_held_rows"
+
+
+def test_tables_whose_names_are_one_in_sqlite_are_refused(base: Any) -> None:
+    class Note(Synced, base):
+        __tablename__ = "note"
+
+    with pytest.raises(MappingError, match="tables note and Note have one name in SQLite"):
+
+        class Other(Synced, base):
+            __tablename__ = "Note"
+
+
+def test_tables_without_sync_whose_names_are_one_in_sqlite_are_refused_when_sessions_are_made(base: Any) -> None:
+    class Note(Synced, base):
+        __tablename__ = "note"
+
+    Table("NOTE", base.metadata, Column("id", Integer, primary_key=True))
+    with pytest.raises(MappingError, match="tables note and NOTE have one name in SQLite"):
+        Plan(base.metadata)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"rank": synced_text(search=True)}, "a column called rank cannot be searched"),
+        (
+            {"one": synced_text(search=True), "other": synced_text(search="trigram")},
+            "texts of the table odd are searched in different ways",
+        ),
+        ({"one": synced_text(search=True), "RowID": mapped_column(String)}, "has a column called RowID"),
+        (
+            {"one": synced_text(search=True), "__table_args__": {"sqlite_with_rowid": False}},
+            "without the row numbers that SQLite's index needs",
+        ),
+    ],
+)
+def test_what_cannot_be_searched_is_refused_when_the_class_is_made(
+    base: Any, columns: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(MappingError, match=message):
+        type("Odd", (Synced, base), {"__tablename__": "odd", **columns})
 
 
 def test_a_foreign_key_between_documents_has_no_ddl_and_the_others_have(base: Any) -> None:

@@ -385,26 +385,6 @@ def test_a_class_without_searched_texts_is_refused() -> None:
         search(Plain, "a")
 
 
-@on_sqlite
-@pytest.mark.parametrize(
-    ("columns", "message"),
-    [
-        ({"rank": synced_text(search=True)}, "a column called rank cannot be searched"),
-        (
-            {"one": synced_text(search=True), "other": synced_text(search="trigram")},
-            "texts of the table odd are searched in different ways",
-        ),
-    ],
-)
-def test_what_cannot_be_searched_is_refused_when_the_class_is_made(columns: dict[str, Any], message: str) -> None:
-    class Fresh(DeclarativeBase):
-        pass
-
-    base: Any = Fresh
-    with pytest.raises(MappingError, match=message):
-        type("Odd", (Synced, base), {"__tablename__": "odd", **columns})
-
-
 def test_rows_inserted_by_core_are_found(device: Device) -> None:
     with device.sessions.begin(SPACE) as session:
         session.execute(insert(Note), [{"title": "by core", "kind": "note"}])

@@ -1,0 +1,55 @@
+"""What a synced table must be, beside its columns and keys."""
+
+from __future__ import annotations
+
+from sqlalchemy import MetaData, Table
+
+from lichen_adapters.orm.errors import MappingError
+from lichen_adapters.orm.unique_keys import BEGUN, CLASH, OURS, SPACE
+
+PREFIX = "lichen_"
+"""How tables and indexes begin that are the engine's or the adapter's."""
+
+
+def check(table: Table) -> None:
+    """Raises `MappingError` for a table that cannot be synced, as its class or association is made."""
+    if table.schema is not None:
+        raise MappingError(
+            f"table {table} has a schema, but synced tables lie in the one database of the engine",
+            hint="leave the schema out",
+        )
+    # SQLAlchemy has no public way to ask a table for its prefixes.
+    prefixes = table._prefixes  # noqa: SLF001
+    if prefixes:
+        raise MappingError(
+            f"table {table.name} has the prefix {prefixes[0]}, but synced rows live as long as their documents",
+            hint="leave prefixes out",
+        )
+    if table.dialect_options["sqlite"]["strict"]:
+        raise MappingError(
+            f"table {table.name} is sqlite_strict, but SQLite takes no ids and no strings of a length in such a table",
+            hint="leave sqlite_strict out: a commit refuses values of another type in synced columns without it",
+        )
+    for column in table.columns:
+        if column.name.lower() in (SPACE, BEGUN, CLASH) and OURS not in column.info:
+            raise MappingError(
+                f"column {column} has the name of a column that synced tables get", hint="give it another name"
+            )
+    check_names(table.metadata)
+
+
+def check_names(metadata: MetaData) -> None:
+    """Raises `MappingError` for tables, synced or not, that not every database tells apart."""
+    found: dict[str, str] = {}
+    for table in metadata.tables.values():
+        if table.name.lower().startswith(PREFIX):
+            raise MappingError(
+                f"the name of table {table.name} begins as those of the tables that lichen makes",
+                hint=f"let it begin with anything but {PREFIX}",
+            )
+        if found.setdefault(table.fullname.lower(), table.name) != table.name:
+            raise MappingError(
+                f"tables {found[table.fullname.lower()]} and {table.name} have one name in SQLite, which makes no"
+                " difference of small and capital letters",
+                hint="give one of them another name",
+            )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import tkinter
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from lichen.blocking import Deliver, Document
+from lichen.errors import ConfigError, EngineMisuse
 from lichen_crdt import from_utf16, utf16_length
 
 from lichen_adapters.text import TextBinding
@@ -30,8 +33,14 @@ class SyncedText:
         *,
         refused: Callable[[BaseException], object] = log_refused,
     ) -> None:
-        """Put the text at `path` in the place of what the widget shows. The rest is as for `TextBinding`."""
+        """Put the text at `path` in the place of what the widget shows. The rest is as for `TextBinding`.
+
+        Raises `EngineMisuse` for a widget that is bound already.
+        """
         self._widget = widget
+        self._deliver = deliver
+        self._refused = refused
+        self._thread = threading.get_ident()
         self._tk: Any = widget.tk  # the interpreter, which has no types
         self._command = str(widget)
         self._below = self._command
@@ -40,11 +49,19 @@ class SyncedText:
         """Tcl 8 counts UTF-16 units within a line, Tcl 9 code points."""
         self._shown = ""
         self._gone = False
-        widget.configure(undo=False)
+        below = f"lichen{widget}"
+        if self._tk.call("info", "commands", below):
+            raise EngineMisuse("this widget is bound to a text already", hint="close that one first")
+        before = widget.get("1.0", "end-1c")
         self._change("delete", "1.0", "end")
-        self.binding = TextBinding(note, path, self, deliver, refused=refused)
-        """What it stands on: `undo`, `redo`, and whether all is `saved`."""
-        self._below = f"lichen{widget}"
+        try:
+            self.binding = TextBinding(note, path, self, deliver, refused=refused)
+            """What it stands on: `undo`, `redo`, and whether all is `saved`."""
+        except BaseException:
+            self._change("insert", "1.0", before)
+            raise
+        widget.configure(undo=False)
+        self._below = below
         self._tk.call("rename", self._command, self._below)
         self._tk.createcommand(self._command, self._called)
         widget.bind("<<Undo>>", lambda _: self._break(self.binding.undo))
@@ -52,7 +69,12 @@ class SyncedText:
         widget.bind("<Destroy>", self._destroyed, add=True)
 
     def close(self) -> None:
-        """Wait until what was typed is on disk, and leave the widget as it is; idempotent."""
+        """Wait until what was typed is on disk, and leave the widget as it is; idempotent.
+
+        Raises `EngineMisuse` on another thread, and `TimeoutError` as `TextBinding.close`.
+        """
+        if threading.get_ident() != self._thread:
+            raise EngineMisuse("a text widget was used on another thread than Tk's", hint="deliver the call to it")
         if self._below != self._command:
             below, self._below = self._below, self._command
             self._tk.deletecommand(self._command)
@@ -101,9 +123,17 @@ class SyncedText:
         if pieces:
             self._tk.call(self._below, "insert", start, *pieces)
         inserted = "".join(map(str, pieces[::2]))
+        was = self._shown[position : position + removed]
         self._shown = self._shown[:position] + inserted + self._shown[position + removed :]
-        self.binding.edited(position, removed, inserted)
+        try:
+            self.binding.edited(position, removed, inserted)
+        except (ConfigError, EngineMisuse) as error:  # as when the engine was closed; raised, it would end Tk's loop
+            self.splice(position, len(inserted), was)
+            self._deliver(partial(self._tell, error))
         return ""
+
+    def _tell(self, error: BaseException) -> None:
+        self._refused(error)
 
     # What the binding asks the widget to do (`lichen_adapters.text.TextWidget`)
 

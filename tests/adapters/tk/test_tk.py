@@ -7,10 +7,14 @@ import threading
 import time
 import tkinter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from tkinter import ttk
 
 import pytest
-from lichen.blocking import Document
+from lichen import Text
+from lichen.blocking import Document, Engine
+from lichen.errors import EngineMisuse, NotFound
 from lichen.testing.display import Display
 from lichen_adapters.orm.blocking import Sessions
 from lichen_adapters.tk import Polling, SyncedText, TreeRows
@@ -282,6 +286,42 @@ def test_a_text_that_is_closed_or_gone_lets_both_sides_go(
     assert "y" not in str(note.doc["body"])
     assert note.asynchronous._opened.listeners == []
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_what_cannot_be_bound_leaves_widget_and_text_as_they_were(root: tkinter.Toplevel, note: Document) -> None:
+    pad, free = Pad(root, note), tkinter.Text(root)
+    free.insert("1.0", "mine")
+    shown = pad.text
+    with pytest.raises(EngineMisuse, match="bound to a text already"):
+        SyncedText(pad.widget, note, ("body",), Polling(root))
+    with pytest.raises(NotFound):
+        SyncedText(free, note, ("nothing",), Polling(root))
+    free.insert("end", "!")
+    assert free.get("1.0", "end-1c") == "mine!"
+    pad.level()
+    assert pad.text == shown
+    with ThreadPoolExecutor() as pool, pytest.raises(EngineMisuse, match="another thread"):
+        pool.submit(pad.synced.close).result(10)
+    pad.widget.destroy()
+
+
+def test_what_is_typed_after_the_engine_was_closed_gives_way_and_is_told(
+    root: tkinter.Toplevel, tmp_path: Path
+) -> None:
+    refused = list[BaseException]()
+    with Engine.open(f"sqlite:///{tmp_path / 'closed.db'}") as engine:
+        note = engine.create_space("Home").create({"body": Text("milk")})
+        widget = tkinter.Text(root)
+        SyncedText(widget, note, ("body",), Polling(root), refused=refused.append)
+    widget.tag_add("sel", "1.0", "1.2")
+    root.after(1, widget.event_generate, "<<Clear>>")
+    root.after(2, widget.insert, "end", ", eggs")
+    root.after(50, root.quit)
+    root.mainloop()  # which an error would end
+    until(root, lambda: len(refused) == 2)
+    assert widget.get("1.0", "end-1c") == "milk"
+    assert {type(error) for error in refused} == {EngineMisuse}
+    widget.destroy()
 
 
 def test_what_a_reader_types_gives_way_and_is_told(root: tkinter.Toplevel, readers_note: Document) -> None:

@@ -9,6 +9,8 @@ from sqlalchemy import JSON, Dialect, Text, TypeDecorator
 from sqlalchemy.ext.mutable import MutableList, MutableSet
 from sqlalchemy.orm import MappedColumn, mapped_column
 
+from lichen_adapters.orm.errors import Misfit
+
 KIND = "lichen.kind"
 """Where a column has its kind, in `Column.info`."""
 SEARCH = "lichen.search"
@@ -34,15 +36,22 @@ class Kind(Enum):
     """It never leaves the device."""
 
 
+def element(value: Any) -> str | int:
+    """An element of a set, as it is. Raises `Misfit` for what cannot be one."""
+    if type(value) not in (str, int):
+        raise Misfit(f"a synced set holds strings and whole numbers, not {value!r}")
+    return value  # type: ignore[no-any-return]  # it was looked at
+
+
 class SetOf(TypeDecorator[set[Any]]):
-    """A set of strings or numbers in a JSON column, which holds it as a sorted array."""
+    """A set of strings or whole numbers in a JSON column, which holds it as a sorted array."""
 
     impl = JSON(none_as_null=True)
     cache_ok = True
 
     def process_bind_param(self, value: set[Any] | None, dialect: Dialect) -> list[Any] | None:
-        """The array."""
-        return None if value is None else sorted(value, key=lambda one: (isinstance(one, str), one))
+        """The array. Raises `Misfit`."""
+        return None if value is None else sorted(map(element, value), key=lambda one: (isinstance(one, str), one))
 
     def process_result_value(self, value: list[Any] | None, dialect: Dialect) -> set[Any] | None:
         """The set."""

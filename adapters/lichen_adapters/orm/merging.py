@@ -11,7 +11,7 @@ from lichen_crdt import Counter, List, Map, Text
 from lichen_crdt.views import plain
 from sqlalchemy import JSON, Column, Dialect, Integer
 
-from lichen_adapters.orm.columns import KIND, Kind, SetOf
+from lichen_adapters.orm.columns import KIND, Kind, SetOf, element
 from lichen_adapters.orm.difference import update_list, update_map
 from lichen_adapters.orm.errors import MappingError, Misfit
 from lichen_adapters.orm.scalars import MOST, Scalar, scalar_of
@@ -293,9 +293,7 @@ def _difference(value: int, before: int) -> int:
 
 def _element(value: Any) -> str:
     """An element of a set as a key."""
-    if type(value) not in (str, int):
-        raise Misfit(f"a synced set holds strings and whole numbers, not {value!r}")
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(element(value), ensure_ascii=False)
 
 
 def _of_element(key: str) -> Any:

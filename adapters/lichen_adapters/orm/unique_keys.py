@@ -114,11 +114,17 @@ def explain(context: ExceptionContext) -> None:
 
 def _columns(table: Table, key: UniqueConstraint | Index) -> list[Column[Any]]:
     columns = list(key.columns)
-    conditions = [one for one in key.dialect_kwargs.values() if one is not None]
-    if isinstance(key, Index) and (len(columns) != len(key.expressions) or conditions):
+    options = [name for name, option in key.dialect_kwargs.items() if option is not None and option is not False]
+    if isinstance(key, UniqueConstraint):
+        options += ["deferrable"] * bool(key.deferrable or key.initially)
+        options += [
+            "sqlite_on_conflict_unique" for one in columns if one.dialect_options["sqlite"]["on_conflict_unique"]
+        ]
+    if options or (isinstance(key, Index) and len(columns) != len(key.expressions)):
+        what = options[0] if options else "an expression"
         raise MappingError(
-            f"the unique index {key.name} of table {table.name} is over more than plain columns",
-            hint="leave out expressions and conditions, or make the index not unique",
+            f"a unique key of table {table.name} ({', '.join(one.name for one in columns)}) is declared with {what}",
+            hint="declare it over plain columns and without options, or as an index that is not unique",
         )
     for column in columns:
         if (

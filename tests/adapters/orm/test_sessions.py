@@ -20,7 +20,7 @@ from lichen.store.loan import Loan
 from lichen_adapters.orm import Misfit, SessionMisuse, Sessions
 from orm_devices import SPACE, Device
 from orm_models import Address, Base, Draft, User
-from sqlalchemy import create_engine, select, text, update
+from sqlalchemy import create_engine, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
@@ -113,6 +113,8 @@ def test_a_session_without_a_space_adds_nothing_and_may_change_what_is_there(dev
         session.add(User(name="bob"))
         with pytest.raises(SessionMisuse, match="without a space"):
             session.flush()
+    with device.sessions() as session, pytest.raises(SessionMisuse, match="without a space"):
+        session.execute(insert(User).values(name="bob"))
     with device.sessions.begin() as session:
         session.execute(update(User).values(name="eve"))
     assert names(device) == ["eve"]
@@ -281,11 +283,12 @@ def test_kill_9_between_any_two_statements_leaves_rows_and_documents_in_agreemen
     assert found in [((committed + 1) // 2, committed // 2) for committed in (told, told + 1)]
 
 
-def test_a_value_that_cannot_merge_stops_the_commit(device: Device) -> None:
+@pytest.mark.parametrize("tags", [{1.5}, {"a", None}, {("a",), 1}, {True}])
+def test_a_value_that_cannot_merge_stops_the_commit(device: Device, tags: set[Any]) -> None:
     add(device, "ann")
     with device.sessions(SPACE) as session:
         user = session.scalars(select(User)).one()
-        user.name, user.tags = "eve", {1.5}  # type: ignore[arg-type]  # wrong on purpose
+        user.name, user.tags = "eve", tags
         with pytest.raises(Misfit, match="holds strings and whole numbers"):
             session.commit()
     assert names(device) == ["ann"]

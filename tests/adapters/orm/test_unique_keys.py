@@ -286,7 +286,9 @@ def test_the_flags_are_the_same_after_a_restart(pair: tuple[Device, Device]) -> 
     assert one.flagged() == flagged
 
 
-@pytest.mark.parametrize("kind", ["text", "collation", "expression", "condition", "set"])
+@pytest.mark.parametrize(
+    "kind", ["text", "collation", "expression", "condition", "set", "deferrable", "nulls", "conflict", "column"]
+)
 def test_a_unique_key_that_cannot_be_decided_after_a_merge_is_refused(kind: str) -> None:
     class Base(DeclarativeBase):
         pass
@@ -297,11 +299,16 @@ def test_a_unique_key_that_cannot_be_decided_after_a_merge_is_refused(kind: str)
             __tablename__ = "note"
             body: Mapped[str] = synced_text(unique=kind == "text")
             name: Mapped[str] = mapped_column(String(collation="NOCASE"), unique=kind == "collation")
-            word: Mapped[str]
+            word: Mapped[str] = mapped_column(
+                unique=kind == "column", sqlite_on_conflict_unique="IGNORE" if kind == "column" else None
+            )
             __table_args__ = {
                 "expression": (Index("ix", func.lower("word"), unique=True),),
                 "condition": (Index("ix", "word", unique=True, sqlite_where=text("word > 'b'")),),
                 "set": (UniqueConstraint("body", "word"),),
+                "deferrable": (UniqueConstraint("word", deferrable=True),),
+                "nulls": (UniqueConstraint("word", postgresql_nulls_not_distinct=True),),
+                "conflict": (UniqueConstraint("word", sqlite_on_conflict="REPLACE"),),
             }.get(kind, ())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from types import TracebackType
@@ -59,7 +60,7 @@ class Transaction:
             self._opened.apply_soon()
 
     async def __aenter__(self) -> CrdtDocument:
-        await self._opened.turn.acquire()
+        await self._opened.take_turn(asyncio.current_task())
         try:
             return self.__enter__()
         except BaseException:
@@ -75,9 +76,9 @@ class Transaction:
 
     # For `lichen.blocking`: the block is on another thread, `__enter__` is called there, the others on the loop
 
-    async def lend(self) -> None:
-        """Wait for its turn, and lend it to the thread that is going to enter."""
-        await self._opened.lend_turn()
+    async def lend(self, thread: threading.Thread) -> None:
+        """Wait for its turn, and lend it to the thread that is going to enter. Raises `EngineMisuse`."""
+        await self._opened.lend_turn(thread)
 
     def take_back(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -144,8 +145,9 @@ class Document:
     def change(self, message: str | None = None) -> Transaction:
         """A transaction: `async with note.change("why") as doc: doc["body"].insert(0, "hi")`.
 
-        Raises `AccessDenied` when this device may not write in the space, and at the end of the block `ChangeTooLarge`
-        for more than about 4 MiB in up to 65,536 operations: then nothing of it is in the document.
+        Raises `AccessDenied` when this device may not write in the space, `EngineMisuse` at the beginning of a block
+        inside another of the same document, and at the end of the block `ChangeTooLarge` for more than about 4 MiB in
+        up to 65,536 operations: then nothing of it is in the document.
         """
         self._refuse_reader()
         return Transaction(self._opened, message)
@@ -225,6 +227,10 @@ class Document:
     def refuse_other_loop(self) -> None:
         """Raises `EngineMisuse` anywhere but on the event loop in which the engine was opened."""
         self._engine.refuse_other_loop()
+
+    def refuse_holder(self, caller: object) -> None:
+        """Raises `EngineMisuse` for a task or thread that is in a transaction of this document."""
+        self._opened.refuse_holder(caller)
 
     def history(self, since: Iterable[bytes] = ()) -> list[ChangeInfo]:
         """The changes that are not in the past of the heads `since`, oldest first."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from lichen.blocking.engine import Engine
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Transaction:
@@ -39,14 +41,14 @@ class Transaction:
 
     def __enter__(self) -> CrdtDocument:
         try:
-            self._engine.run(self._begin)
+            self._engine.run(self._begin, threading.current_thread())
             return self._inner.__enter__()
         except BaseException:
             self._give_up()
             raise
 
-    async def _begin(self) -> None:
-        await self._inner.lend()
+    async def _begin(self, thread: threading.Thread) -> None:
+        await self._inner.lend(thread)
         self._open = True
 
     def __exit__(
@@ -130,8 +132,9 @@ class Document:
     def change(self, message: str | None = None) -> Transaction:
         """A transaction: `with note.change("why") as doc: doc["body"].insert(0, "hi")`.
 
-        Raises `AccessDenied` when this device may not write in the space, and at the end of the block `ChangeTooLarge`
-        for more than about 4 MiB in up to 65,536 operations: then nothing of it is in the document.
+        Raises `AccessDenied` when this device may not write in the space, `EngineMisuse` at the beginning of a block
+        inside another of the same document, and at the end of the block `ChangeTooLarge` for more than about 4 MiB in
+        up to 65,536 operations: then nothing of it is in the document.
         """
         return Transaction(self, self.engine.call(self.asynchronous.change, message))
 
@@ -144,7 +147,7 @@ class Document:
 
         What it begins to listen to is told of everything that comes after what it sees.
         """
-        return self.engine.run(self.asynchronous.look, look)
+        return self._run(self.asynchronous.look, look)
 
     def undo(self, steps: Undo) -> Undone | None:
         """Take back the newest step of a `lichen_crdt.Undo` of this document; on disk when it returns.
@@ -152,11 +155,16 @@ class Document:
         None when there is none. Raises `AccessDenied` when this device may not write, and `ChangeTooLarge`, after
         which the document is to be opened again.
         """
-        return self.engine.run(self.asynchronous.undo, steps)
+        return self._run(self.asynchronous.undo, steps)
 
     def redo(self, steps: Undo) -> Undone | None:
         """Bring back what was taken back last, as `undo` in all else."""
-        return self.engine.run(self.asynchronous.redo, steps)
+        return self._run(self.asynchronous.redo, steps)
+
+    def _run(self, function: Callable[[U], Coroutine[Any, Any, T]], argument: U) -> T:
+        """As `Engine.run`, for what waits until no transaction is open."""
+        self.asynchronous.refuse_holder(threading.current_thread())
+        return self.engine.run(function, argument)
 
     def room(self, most_bytes: int) -> None:
         """Return when at most this many bytes of changes wait to be saved and sealed: a pace for who writes fast."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from lichen_crdt import Document, Patch
 
 from lichen.core.effects import AcceptedSet
 from lichen.core.events import SetSealed
-from lichen.errors import ChangeTooLarge
+from lichen.errors import ChangeTooLarge, EngineMisuse
 from lichen.ids import DeviceKey, DocId, Session, SetId, SpaceId
 from lichen.runtime.awaited import awaited
 from lichen.runtime.folding import fold
@@ -108,6 +109,8 @@ class OpenDocument:
     listeners: list[Callable[[Applied], None]] = field(default_factory=list)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by an open transaction, while a snapshot is made, and at the moments when an apply changes the document."""
+    holder: object = None
+    """The task or the thread whose transaction has the turn."""
     lent: bool = False
     """A transaction of another thread has the turn: until that ends, to read `crdt` would hold up the loop."""
     saving: Saving = field(default_factory=Saving)
@@ -207,8 +210,23 @@ class OpenDocument:
         self._tell(Applied(tuple(patches), False, authors))
         self.progress.set()
 
+    async def take_turn(self, holder: object) -> None:
+        """Have the turn, for a transaction of this task or thread. Raises `EngineMisuse` when that is in one."""
+        self.refuse_holder(holder)
+        await self.turn.acquire()
+        self.holder = holder
+
+    def refuse_holder(self, caller: object) -> None:
+        """Raises `EngineMisuse` for the task or thread that would wait for its own transaction to end."""
+        if caller is not None and caller is self.holder:
+            raise EngineMisuse(
+                "this document is in a transaction that was begun here, and it would wait for itself",
+                hint="write it in that transaction, or after the end of its block",
+            )
+
     def end_turn(self) -> None:
         """Give the turn back, and apply what came in meanwhile: nothing else would, until the next set comes."""
+        self.holder = None
         self.lent = False
         self.turn.release()
         joining, self._joining = self._joining, []
@@ -219,16 +237,16 @@ class OpenDocument:
 
     @asynccontextmanager
     async def turn_here(self) -> AsyncIterator[None]:
-        """Have the turn, on the loop."""
-        await self.turn.acquire()
+        """Have the turn, on the loop. Raises `EngineMisuse` in a transaction of this task."""
+        await self.take_turn(asyncio.current_task())
         try:
             yield
         finally:
             self.end_turn()
 
-    async def lend_turn(self) -> None:
-        """Take the turn for a transaction of another thread."""
-        await self.turn.acquire()
+    async def lend_turn(self, thread: threading.Thread) -> None:
+        """Take the turn for a transaction of another thread. Raises `EngineMisuse` when that is in one."""
+        await self.take_turn(thread)
         self.lent = True
 
     async def level_turn(self) -> None:

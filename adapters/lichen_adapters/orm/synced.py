@@ -44,6 +44,11 @@ def _new_id(context: DefaultExecutionContext) -> DocId:
     return context.root_connection.info[NEW_ID](table)  # type: ignore[no-any-return]  # it holds anything
 
 
+def makes_id(key: Column[Any]) -> bool:
+    """Whether a column gets the ids of new rows from the engine."""
+    return getattr(key.default, "arg", None) is _new_id
+
+
 def _refuse_strangers(conn: Connection, table: str) -> None:
     if NEW_ID not in conn.info:
         raise SessionMisuse(
@@ -164,7 +169,7 @@ def name_of(repair: Repair) -> str:
 def _check_key(table: Table, name: str, *, joined: bool) -> None:
     keys = [column.name for column in table.primary_key]
     key = table.c.get("id")
-    made = key is not None and (len(key.foreign_keys) == 1 if joined else getattr(key.default, "arg", None) is _new_id)
+    made = key is not None and (len(key.foreign_keys) == 1 if joined else makes_id(key))
     if keys != ["id"] or key is None or not isinstance(key.type, Uuid) or not made:
         hint = "remove its own primary key: two devices would give the same numbers to different rows"
         if joined:

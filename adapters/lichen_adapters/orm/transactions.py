@@ -29,7 +29,7 @@ from sqlalchemy.engine.interfaces import Compiled
 from sqlalchemy.orm import Session, SessionTransaction, object_mapper
 from sqlalchemy.pool import PoolResetState
 
-from lichen_adapters.orm import associated, driver, reads, unique_keys
+from lichen_adapters.orm import associated, driver, reads, selected_rows, unique_keys
 from lichen_adapters.orm.capture import Begun, Capture, Told
 from lichen_adapters.orm.commits import LAST, commit_of
 from lichen_adapters.orm.errors import SessionMisuse
@@ -198,8 +198,13 @@ class Transactions:
         conn.info[WRITING].begun = False
 
     def _before_execute(
-        self, _conn: Connection, statement: Any, many: Any, parameters: Any, _options: Any
+        self, conn: Connection, statement: Any, many: Any, parameters: Any, _options: Any
     ) -> tuple[Any, Any, Any]:
+        if selected_rows.selects(statement):
+            if not conn.in_transaction():
+                conn.begin()
+            self.lock(conn)
+            statement = selected_rows.with_ids(conn, statement, many, parameters)
         return aimed(statement), many, parameters
 
     def _before_statement(

@@ -28,6 +28,7 @@ ON_BOTH = (
     "test_parts",
     "test_quickstart",
     "test_search",
+    "test_selected_rows",
     "test_sessions",
     "test_unique_keys",
 )

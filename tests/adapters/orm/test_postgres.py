@@ -275,17 +275,18 @@ def test_kill_9_between_any_two_statements_leaves_rows_and_documents_in_agreemen
     assert found in [((committed + 1) // 2, committed // 2) for committed in (told, told + 1)]
 
 
-def test_the_guide_runs(postgres_url: str) -> None:
+def test_the_guide_runs_and_runs_again(postgres_url: str) -> None:
     (program,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-    ran = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"DATABASE_URL": postgres_url},
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert "note" in ran.stdout  # which the trigger names
+    for _ in range(2):
+        ran = subprocess.run(
+            [sys.executable, "-W", "error", "-c", program],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"DATABASE_URL": postgres_url},
+        )
+        assert ran.returncode == 0, ran.stderr
+        assert "note" in ran.stdout  # which the trigger names
 
 
 def test_errors_of_the_store_are_typed(device: Device) -> None:

@@ -62,6 +62,7 @@ from lichen_adapters.orm.restoring import restore as restore
 from lichen_adapters.orm.search_words import SearchTooLong as SearchTooLong
 from lichen_adapters.orm.searching import search as search
 from lichen_adapters.orm.sessions import Sessions as Sessions
+from lichen_adapters.orm.standing import standing as standing
 from lichen_adapters.orm.synced import DocId as DocId
 from lichen_adapters.orm.synced import Synced as Synced
 from lichen_adapters.orm.synced import SyncedDataclass as SyncedDataclass
@@ -111,6 +112,7 @@ __all__ = [
     "rebuild",
     "restore",
     "search",
+    "standing",
     "synced_association",
     "synced_counter",
     "synced_list",

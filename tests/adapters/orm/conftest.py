@@ -30,6 +30,7 @@ ON_BOTH = (
     "test_search",
     "test_selected_rows",
     "test_sessions",
+    "test_standing",
     "test_unique_keys",
 )
 """Modules whose tests are run on either database."""

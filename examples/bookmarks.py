@@ -42,7 +42,7 @@ class Bookmark(Synced, Base):
 parser = argparse.ArgumentParser()
 parser.add_argument("store", help="the file of this device")
 parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join others")
-parser.add_argument("--name", default="Me", help="what the others call you")
+parser.add_argument("--name", default="Me", help="what the others call you, from the first start on")
 parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
 parser.add_argument("--own", action="store_true", help="show what this device began, if it joined others")
 parser.add_argument("--port", type=int, default=8000, help="of the page")
@@ -85,7 +85,9 @@ async def delete(key: UUID, session: SessionOf) -> None:
 @app.get("/")
 async def page() -> HTMLResponse:
     text = Path(__file__).with_suffix(".html").read_text(encoding="utf-8")
-    return HTMLResponse(text.replace("NAME", escape(given.name)).replace("ABOUT", escape(app.state.space.about)))
+    space = app.state.space
+    name = space.name_of(lichen.engine.device)
+    return HTMLResponse(text.replace("NAME", escape(name)).replace("ABOUT", escape(space.about)))
 
 
 async def main(passphrase: str | None) -> None:

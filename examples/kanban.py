@@ -46,8 +46,7 @@ class Stage(QListView):
     """Shows the cards of one stage, and takes the one that is dropped on it."""
 
     def __init__(self, board: Board, stage: int) -> None:
-        super().__init__(wordWrap=True, resizeMode=self.ResizeMode.Adjust)
-        self.setDragDropMode(self.DragDropMode.DragDrop)
+        super().__init__(wordWrap=True, resizeMode=self.ResizeMode.Adjust, dragDropMode=self.DragDropMode.DragDrop)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.board, self.stage = board, stage
         self.setModel(board.cards)
@@ -89,6 +88,7 @@ class Board(QWidget):
             changed.connect(self.show_each_in_its_stage)
         SpaceSignals(engine, space, self.deliver, parent=self).peers_changed.connect(self.tell_who_is_there)
         self.tell_who_is_there(())
+        self.entry.setFocus()
 
     def tell_who_is_there(self, peers: tuple[Peer, ...]) -> None:
         who = " and ".join(sorted(peer.name for peer in peers if peer.here))
@@ -129,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("store", type="sqlite:///{}".format, help="the file of this device")
     parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join a board")
-    parser.add_argument("--name", default="Me", help="what the others call you")
+    parser.add_argument("--name", default="Me", help="what the others call you, from the first start on")
     parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
     parser.add_argument("--own", action="store_true", help="show the board that this device began, if it joined others")
     given, application = parser.parse_intermixed_args(), QApplication([])
@@ -140,7 +140,7 @@ def main() -> None:
         if space.role == Role.OWNER:
             engine.listen(given.at or space.usual_address, required=bool(given.at))
             print(space.invite(mode="auto"), flush=True)
-        (_board := Board(engine, sessions, space, given.name)).show()  # it lives as long as its name
+        (_board := Board(engine, sessions, space, space.name_of(engine.device))).show()  # it lives as long as its name
         steady()
         quit_on_interrupt(application)
         application.exec()

@@ -79,7 +79,7 @@ class SharedLog(App[None]):
             while True:
                 here = {self.space.name_of(one.device) for one in self.engine.paths(self.space.id) if one.via != "none"}
                 there = f"●  {printable(' and '.join(sorted(here)))}" if here else "○  nobody else"
-                self.there.update(f"{self.author}  {there} here\n{printable(self.space.about)}".strip())
+                self.there.update(f"{printable(self.author)}  {there} here\n{printable(self.space.about)}".strip())
                 await anext(events)
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -129,7 +129,7 @@ async def main(given: argparse.Namespace, store: str, passphrase: str | None) ->
             if space.role == Role.OWNER:
                 await engine.listen(given.at or space.usual_address, required=bool(given.at))
             pinned = await space.titled("Pinned", {"body": Text("")})
-            await (log := SharedLog(engine, sessions, space, pinned, given.name)).run_async()
+            await (log := SharedLog(engine, sessions, space, pinned, space.name_of(engine.device))).run_async()
     if log.ticket:
         print(log.ticket)
 
@@ -138,7 +138,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("store", nargs="?", default="", help="a file; else where the platform keeps such things")
     parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join a log")
-    parser.add_argument("--name", default="Me", help="what the others call you")
+    parser.add_argument("--name", default="Me", help="what the others call you, from the first start on")
     parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
     parser.add_argument("--own", action="store_true", help="show the log that this device began, if it joined others")
     given = parser.parse_intermixed_args()

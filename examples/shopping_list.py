@@ -117,6 +117,7 @@ def paint(root: tkinter.Tk) -> None:
     style.layout("Treeview.Item", [("Treeitem.padding", {"children": [("Treeitem.text", {"sticky": "nswe"})]})])
     style.map("Treeview", background=[("selected", "#e6f2ef")], foreground=[])
     style.configure("TButton", background=ACCENT, foreground="white", padding=(10, 6), borderwidth=0)
+    style.map("TEntry", bordercolor=[("focus", ACCENT)], lightcolor=[("focus", ACCENT)])
     style.map("TButton", background=[("active", INK)])
 
 
@@ -125,7 +126,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("store", type="sqlite:///{}".format, help="the file of this device")
     parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join a list")
-    parser.add_argument("--name", default="Me", help="what the others call you")
+    parser.add_argument("--name", default="Me", help="what the others call you, from the first start on")
     parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
     parser.add_argument("--own", action="store_true", help="show the list that this device began, if it joined others")
     given = parser.parse_intermixed_args()
@@ -137,7 +138,7 @@ def main() -> None:
             engine.listen(given.at or space.usual_address, required=bool(given.at))
             print(space.invite(mode="auto"), flush=True)
         notes = space.titled("Notes", {"body": Text("")})
-        Window(root := tkinter.Tk(), sessions, space, notes, given.name)
+        Window(root := tkinter.Tk(), sessions, space, notes, space.name_of(engine.device))
         quit_on_interrupt(root)
         root.mainloop()
 

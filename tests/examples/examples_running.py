@@ -90,7 +90,7 @@ def running(driver: str, example: str, folder: Path) -> Iterator[Callable[..., I
 def begin_another(store: Path, name: str) -> None:
     """A device that has joined others begins something of its own."""
     with Engine.open(f"sqlite:///{store}") as engine:
-        engine.create_space(name)
+        engine.create_space(name, member_name="Ben")
 
 
 def is_short(name: str) -> bool:

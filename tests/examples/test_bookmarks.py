@@ -115,9 +115,10 @@ async def test_two_people_keep_bookmarks_together(tmp_path: Path) -> None:
                 await picture(browser, EXAMPLES.parent / PICTURES / "bookmarks.png", ann, ben)
             await _narrow(ann)
         await _away(ann)
-        async with program(tmp_path, "ben.db", "--name", "Ben") as (*_, at_ben):
+        async with program(tmp_path, "ben.db") as (*_, at_ben):
             again = await opened(browser, at_ben)
             await shows(again, *ITEMS)
+            assert await again.inner_text("small") == "Ben"
             assert (await again.input_value("textarea")).endswith("before Friday 🍵")
             assert await again.inner_text("#about") == ""
         await asyncio.to_thread(begin_another, tmp_path / "ben.db", "Mine")

@@ -48,8 +48,9 @@ def test_two_people_keep_one_board(tmp_path: Path, display: Display) -> None:
                 cleo.interrupt(130, "interrupted\n")
         begun = f"a join at ws://127.0.0.1:{port} was begun, and not finished"
         begin("cleo.db", "--name", "Cleo", **unseen).close(1, f"{begun}: {AGAIN}\n")
-        again = begin("ben.db", "--name", "Ben", **unseen)
+        again = begin("ben.db", **unseen)
         again.until(STAGES, last)
+        assert again.do(STATUS) == "Ben   ○   nobody else here"
         again.close()
         begin_another(tmp_path / "ben.db", "Mine")
         another = begin("ben.db", "--name", "Ben", **unseen)

@@ -46,7 +46,8 @@ class Stage(QListView):
     """Shows the cards of one stage, and takes the one that is dropped on it."""
 
     def __init__(self, board: Board, stage: int) -> None:
-        super().__init__(wordWrap=True, resizeMode=self.ResizeMode.Adjust, dragDropMode=self.DragDropMode.DragDrop)
+        super().__init__(wordWrap=True, resizeMode=self.ResizeMode.Adjust)
+        self.setDragDropMode(self.DragDropMode.DragDrop)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.board, self.stage = board, stage
         self.setModel(board.cards)
@@ -77,10 +78,10 @@ class Board(QWidget):
         self.text = QPlainTextEdit(readOnly=True, placeholderText="of the card that you choose")
         self.entry, self.status = QLineEdit(placeholderText="A new card"), QLabel()
         layout = QGridLayout(self)
+        layout.addWidget(self.entry, 2, 0)  # first, so it has the focus at the beginning
         for column, widget in enumerate((*self.stages, self.text)):
             layout.addWidget(QLabel(f"<b>{(*STAGES, 'Notes')[column]}</b>"), 0, column)
             layout.addWidget(widget, 1, column)
-        layout.addWidget(self.entry, 2, 0)
         layout.addWidget(self.status, 2, 1, 1, 3)
         self.entry.returnPressed.connect(self.add)
         self.chosen.currentChanged.connect(self.show_notes)
@@ -88,7 +89,6 @@ class Board(QWidget):
             changed.connect(self.show_each_in_its_stage)
         SpaceSignals(engine, space, self.deliver, parent=self).peers_changed.connect(self.tell_who_is_there)
         self.tell_who_is_there(())
-        self.entry.setFocus()
 
     def tell_who_is_there(self, peers: tuple[Peer, ...]) -> None:
         who = " and ".join(sorted(peer.name for peer in peers if peer.here))

@@ -44,7 +44,7 @@ class SharedLog(App[None]):
     Screen { background: $surface; } .head { text-style: bold; color: $primary; padding: 0 1; }
     LiveOptionList, SyncedTextArea, Input { border: round $panel-lighten-2; background: $surface; }
     LiveOptionList:focus, SyncedTextArea:focus, Input:focus { border: round $primary; background-tint: $surface; }
-    #there { width: 100%; height: auto; content-align: left middle; padding: 1 1; color: $text-muted; }
+    #there { width: 1fr; height: auto; padding: 1; color: $text-muted; } #entries { border-subtitle-color: $text-muted }
     #invitation { dock: top; display: none; width: 100%; } LiveOptionList, SyncedTextArea { height: 1fr; }
     """
     TITLE, AUTO_FOCUS = "The shared log", "Input"
@@ -81,6 +81,9 @@ class SharedLog(App[None]):
                 there = f"●  {printable(' and '.join(sorted(here)))}" if here else "○  nobody else"
                 self.there.update(f"{printable(self.author)}  {there} here\n{printable(self.space.about)}".strip())
                 await anext(events)
+
+    def on_live_option_list_followed(self, event: LiveOptionList.Followed) -> None:
+        event.option_list.border_subtitle = "" if event.option_list.rows else "Nothing yet: write below what happens"
 
     async def on_input_submitted(self, event: Input.Submitted) -> None:
         event.input.clear()

@@ -24,6 +24,7 @@ def test_two_people_keep_one_board(tmp_path: Path, display: Display) -> None:
     with running("drive_qt.py", "kanban.py", tmp_path) as begin:
         ann = begin("ann.db", "--name", "Ann", "--at", f"ws://127.0.0.1:{port}", **quiet, QT_QPA_PLATFORM="xcb")
         ticket = ann.line()
+        assert ann.do("type(window.nextInFocusChain()).__name__") == "QLineEdit", "where the focus is at the beginning"
         ben = begin("ben.db", ticket, "--name", "Ben", **unseen)
         ann.until(STATUS, "Ann   ●   Ben here")
         ben.until(STATUS, "Ben   ●   Ann here")

@@ -35,6 +35,10 @@ def test_a_crew_keeps_one_log(tmp_path: Path) -> None:
         another = begin("ben.db", "--name", "Ben")
         another.until("str(find('there').content).splitlines()[1:]", [ALONE, HERE_TOO])
         another.until(ENTRIES, [])
+        another.until("find('entries').border_subtitle", "Nothing yet: write below what happens")
+        another.do("type_in('what', 'First')")
+        another.do("press('what', 'enter')")
+        another.until("find('entries').border_subtitle", "")
         another.close()
 
 

@@ -44,7 +44,7 @@ def test_one_joins_the_other_and_is_told_what_went_wrong(toolkit: str, tmp_path:
         type_in(ben, ticket[:50])
         ben.until(f"'ticket' in {status}", True)
         type_in(ben, ticket)
-        ben.until(status, "Home, 2 in it. To join others, enter their invitation. Also here: Home, your own.")
+        ben.until(status, "Home. To join others, enter their invitation. Also here: Home, your own.")
         type_in(ann, "Water")
         for app in (ann, ben):
             app.until(tasks, ["Water"])

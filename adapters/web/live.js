@@ -17,6 +17,29 @@ export function live(url, name, params, onChange, { onError = complain, onState 
   return follow(url, one);
 }
 
+// An `onChange` for `live`: keeps an element's children those of the rows, each made of a template's element. A row that
+// stays keeps its child, and with it the focus and a press that has not ended. `fill` shows a row in its child.
+export function showIn(parent, template, fill) {
+  const filled = guarded(fill);
+  const place = (at, child) => parent.insertBefore(child, parent.children[at] ?? null);
+  const made = (row) => {
+    const child = template.content.firstElementChild.cloneNode(true);
+    filled(child, row);
+    return child;
+  };
+  return (rows, difference) => {
+    if (!difference) return parent.replaceChildren(...rows.map(made));
+    for (const at of difference.removed) parent.children[at].remove();
+    for (const [from, to] of difference.moved) {
+      const child = parent.children[from];
+      child.remove();
+      place(to, child);
+    }
+    for (const [at, row] of difference.added) place(at, made(row));
+    for (const [at, row] of difference.changed) filled(parent.children[at], row);
+  };
+}
+
 function changedRows(before, { removed, moved, added, changed }) {
   const rows = [...before];
   for (const at of removed) rows.splice(at, 1);

@@ -145,10 +145,13 @@ async def _use(ann: Page, ben: Page) -> None:
         await page.wait_for_function("document.querySelectorAll('li').length === 4")
     await add(ann, "", "ftp://example.com")
     await ann.wait_for_function("document.querySelector('p').textContent.includes('is no address of a page')")
-    await ann.click("li:has-text('Old news') [title=Delete]")
+    await ann.hover("li:has-text('Old news') [title=Delete]")
+    await ann.mouse.down()
+    await ben.click("li:has-text('Automerge') [title=Star]")
+    await ann.wait_for_function("document.querySelector('ul').innerText.includes('★ 1')")
+    await ann.mouse.up()  # the list has changed while it was pressed
     for page in (ann, ben):
         await page.click("li:has-text('Local-first') [title=Star]")
-    await ben.click("li:has-text('Automerge') [title=Star]")
     await ann.fill("[name=url]", "")
     await ann.click("li:has-text('Python') [title=Delete]", trial=True)
     for page in (ann, ben):

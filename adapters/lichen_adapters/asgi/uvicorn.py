@@ -7,6 +7,7 @@ the extra `uvicorn`.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from functools import partial
@@ -38,7 +39,7 @@ def listen(port: int) -> socket.socket:
     try:
         return socket.create_server(("127.0.0.1", port))
     except OSError as error:
-        what = f"the page cannot be at port {port}: {error.strerror}"
+        what = f"the page cannot be at port {port}: {os.strerror(error.errno)}"
         raise Unreachable(what, hint="choose another port") from error
 
 

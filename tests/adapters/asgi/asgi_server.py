@@ -24,20 +24,18 @@ from starlette.types import ASGIApp
 from websockets.asyncio.client import ClientConnection, connect
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>Notes</title><textarea id="notes" rows="8" cols="60"></textarea>
-<ul id="tasks"></ul><p id="state"></p><script type="module">
-import { bindText, live } from "/lichen/lichen.js";
+<ul id="tasks"></ul><template><li></li></template><p id="state"></p><script type="module">
+import { bindText, live, showIn } from "/lichen/lichen.js";
 window.errors = [];
 window.calls = 0;
 const onError = (error) => window.errors.push(error);
 window.notes = bindText(document.querySelector("#notes"), "/lichen", "notes", {}, { onError,
   onState: ({ connected, saved }) => (document.querySelector("#state").textContent = `${connected} ${saved}`) });
-window.end = live("/lichen", "tasks", { least: 0 }, (rows) => {
+const [list, template] = ["#tasks", "template"].map((one) => document.querySelector(one));
+const show = showIn(list, template, (item, { title, stars }) => (item.textContent = `${title} ${stars}`));
+window.end = live("/lichen", "tasks", { least: 0 }, (...given) => {
   window.calls++;
-  document.querySelector("#tasks").replaceChildren(...rows.map(({ title, stars }) => {
-    const item = document.createElement("li");
-    item.textContent = `${title} ${stars}`;
-    return item;
-  }));
+  show(...given);
 }, { onError });
 </script>"""
 

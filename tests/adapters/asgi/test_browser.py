@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from asgi_server import PAGE, Program, running, served
+from asgi_server import PAGE, Program, Task, running, served
 from playwright.async_api import Browser, BrowserContext, Page
+from sqlalchemy import delete, update
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, StreamingResponse
@@ -132,6 +133,29 @@ async def test_a_form_that_is_reset_leaves_its_text_alone(browser: Browser, prog
     await page.keyboard.press("Control+End")
     await page.keyboard.type(", eggs")
     assert await saved(page) == "milk, eggs" == program.body
+
+
+async def test_rows_move_and_are_not_made_anew(browser: Browser, program: Program) -> None:
+    """So what is pressed stays what it is until it is let go, and what has the focus keeps it."""
+    page = await opened(browser, program)
+    await program.add("Bread", "Milk", "Salt", "Water")
+    shown = "[...document.querySelectorAll('#tasks li')].map((item) => `${item.was} ${item.innerText}`)"
+    await page.wait_for_function("document.querySelectorAll('#tasks li').length === 4")
+    await page.evaluate("for (const item of document.querySelectorAll('#tasks li')) item.was = item.innerText[0]")
+    await page.evaluate(
+        "void (document.querySelector('#tasks').onclick = ({ target }) => (window.clicked = target.was))"
+    )
+    await page.hover("li:last-child")
+    await page.mouse.down()
+    async with program.lichen.session() as session:
+        await session.execute(delete(Task).where(Task.title == "Milk"))
+        await session.execute(update(Task).where(Task.title == "Bread").values(title="Tea"))
+        await session.execute(update(Task).where(Task.title == "Water").values(stars=2))
+        session.add(Task(title="Apples", body=""))
+    wanted = ["undefined Apples 0", "S Salt 0", "B Tea 0", "W Water 2"]
+    await page.wait_for_function(f"wanted => JSON.stringify({shown}) === JSON.stringify(wanted)", arg=wanted)
+    await page.mouse.up()
+    assert await page.evaluate("window.clicked") == "W"
 
 
 async def test_what_an_input_method_composes_is_left_alone_until_it_is_done(browser: Browser, program: Program) -> None:

@@ -32,7 +32,7 @@ def test_it_needs_nothing_else() -> None:
     text = MODULE.read_text()
     assert "import" not in text
     assert "http:" not in text
-    assert re.search(r"export\{\w+ as bindText,\w+ as live\};", text)
+    assert re.search(r"export\{\w+ as bindText,\w+ as live,\w+ as showIn\};", text)
 
 
 @pytest.fixture

@@ -218,7 +218,7 @@ async def test_a_port_that_is_taken_is_told_in_a_line(tmp_path: Path) -> None:
         code, errors = await ended(await begin(tmp_path, "ann.db", "--port", str(taken.getsockname()[1])))
     assert code == 1
     assert errors.count("\n") == 1
-    assert "choose another port" in errors
+    assert "Address already in use: choose another port" in errors
 
 
 def test_the_example_is_short_enough_to_begin_with() -> None:

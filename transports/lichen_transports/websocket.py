@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import socket
 import ssl
 from collections import deque
@@ -360,6 +361,8 @@ def _undialled(address: _Address, error: Exception) -> Unreachable:
 
 def _unbindable(address: _Address, error: Exception) -> Unreachable:
     reason = getattr(error, "strerror", None) or str(error)
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        reason = os.strerror(error.errno)  # without the address, which asyncio puts in
     return Unreachable(f"cannot listen at {address.url}: {reason}", hint="choose another host or port, or port 0")
 
 

@@ -39,7 +39,7 @@ def listen(port: int) -> socket.socket:
     try:
         return socket.create_server(("127.0.0.1", port))
     except OSError as error:
-        what = f"the page cannot be at port {port}: {os.strerror(error.errno)}"
+        what = f"the page cannot be at port {port}: {os.strerror(error.errno or 0)}"  # without Python's additions
         raise Unreachable(what, hint="choose another port") from error
 
 

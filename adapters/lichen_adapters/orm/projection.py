@@ -43,6 +43,8 @@ class Stale:
     rows: dict[Place, set[str] | None] = field(default_factory=dict)
     links: dict[Link, None] = field(default_factory=dict)
     everything: bool = False
+    unknown: dict[Place, None] = field(default_factory=dict)
+    """Rows that have changed in what their tables, or this model, do not have: those of the document's root too."""
 
     def add(self, planned: SyncedTable, row: uuid.UUID, column: str | None) -> None:
         """This column, or all of a row."""
@@ -202,8 +204,12 @@ def stale(root: SyncedTable, doc: uuid.UUID, places: Iterable[Sequence[str | int
             key, column = _id(first), str(place[1]) if len(place) > 1 else None
             if key is not None and (column is None or column in part.columns or column in (DELETED, BEGUN)):
                 found.add(part, key, column)
+            elif key is not None:
+                found.unknown[part, key] = None
         elif (link := _link(first, tables, doc)) is not None:
             found.links[link] = None
+        else:
+            found.unknown[root, doc] = None
     return found
 
 

@@ -89,6 +89,8 @@ class Projector:
                 self._write_alone(conn, place, taken.document, content, columns)
         elif what.rows or what.links:
             self._write_stale(conn, root, taken.doc, taken.document, content, what)
+        if what is not None and what.unknown:
+            self._review_unknown(conn, root, taken.doc, taken.document, content, what.unknown)
 
     def _write_new(self, conn: Connection, root: SyncedTable, doc: uuid.UUID, content: Content) -> None:
         there = sources(root, doc, content)
@@ -106,6 +108,20 @@ class Projector:
         self._write(conn, doc, place, source, columns)
         if source is None or isinstance(document, Document):
             self._review(conn, doc, document, {place: content}, {place: columns})
+
+    def _review_unknown(
+        self,
+        conn: Connection,
+        root: SyncedTable,
+        doc: uuid.UUID,
+        document: Kept,
+        content: Content,
+        rows: Iterable[Place],
+    ) -> None:
+        """Deleted rows may have been edited in columns that only a newer version has."""
+        lying = contents(root, doc, content)
+        gone: dict[Place, set[str] | None] = {one: set() for one in rows if deleted_with(one, doc, lying) is not None}
+        self._review(conn, doc, document, lying, gone)
 
     def _write_stale(
         self, conn: Connection, root: SyncedTable, doc: uuid.UUID, document: Kept, content: Content, what: Stale

@@ -25,13 +25,16 @@ from lichen.runtime.unlock import open_store
 from lichen.store import Store
 from lichen_adapters.orm import (
     DocId,
+    EditedDeletion,
     SessionMisuse,
     Sessions,
     Synced,
     alembic_options,
     check,
+    conflicts,
     local_column,
     migrating,
+    restore,
     search,
     synced_counter,
     synced_text,
@@ -168,8 +171,6 @@ def test_what_a_version_does_not_know_survives_its_work(devices: tuple[Device, D
 
 
 def test_what_a_version_does_not_know_comes_back_with_a_deleted_row(devices: tuple[Device, Device]) -> None:
-    from lichen_adapters.orm import restore
-
     old, new = devices
     with new.sessions.begin() as session:
         session.scalars(select(NewNote)).one().body = "text"
@@ -181,6 +182,32 @@ def test_what_a_version_does_not_know_comes_back_with_a_deleted_row(devices: tup
         restore(session, OldNote, found.id)
     new.take_from(old)
     assert note(new).body == "text"
+
+
+@pytest.mark.parametrize("deleted", ["note", "line"])
+@pytest.mark.parametrize("edited", ["note", "line"])
+def test_an_edit_that_a_version_does_not_know_is_one_of_a_row_that_it_deleted(
+    devices: tuple[Device, Device], deleted: str, edited: str
+) -> None:
+    old, new = devices
+    with old.sessions.begin() as session:
+        known = session.scalars(select(OldNote)).one()
+        session.delete(known if deleted == "note" else session.scalars(select(OldLine).filter_by(words="a")).one())
+    with new.sessions.begin() as session:
+        newer = session.scalars(select(NewNote)).one()
+        newer.body, newer.lines[0].colour = ("text", "grey") if edited == "note" else ("", "red")
+    old.take_from(new)
+    new.take_from(old)
+    assert old.disputed() == old.disputes() == new.disputes() == new.disputed()
+    assert len(old.disputed()) == (deleted == "note" or edited == "line")
+    with old.sessions.begin() as session:
+        for conflict in conflicts(session):
+            assert isinstance(conflict, EditedDeletion)
+            conflict.restore()
+    new.take_from(old)
+    assert (note(new).body, [line.colour for line in note(new).lines][:1]) == (
+        ("text", ["grey"]) if edited == "note" else ("", ["red"])
+    )
 
 
 def test_a_new_column_is_filled_from_what_newer_versions_wrote(devices: tuple[Device, Device]) -> None:

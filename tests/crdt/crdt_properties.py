@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 MET = {"applied", "branch", "clash", "conflict", "converged", "cursor", "fork", "looked back"}
-MET |= {"refused", "replayed", "undone", "undone and redone", "undone at once"}
+MET |= {"refused", "replayed", "undone", "undone and redone", "undone at once", "undone twice"}
 """What 500 examples are sure to come by."""
 
 

@@ -76,6 +76,9 @@ edits_at_one_place = st.lists(
     max_size=3,
 )
 """Edits that are likely to clash with others of their kind."""
+deletions = st.builds(
+    lambda at, count: [Edit(where=0, at=at, count=count, kind=0, value=None)], st.integers(0, 3), st.integers(1, 2)
+)
 
 
 def containers(view: Any) -> list[Any]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from crdt_replicas import SEEN, Edit, World, who
-from crdt_strategies import transactions
+from dataclasses import replace
+
+from crdt_replicas import SEEN, Edit, World, seeds, who
+from crdt_strategies import containers, deletions, edits_at_one_place, transactions
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
-from lichen_crdt import Document, Undo, Undone, _native, undo_record
+from lichen_crdt import Document, Text, Undo, Undone, _native, undo_record
 
 Id = tuple[int, bytes]
 
@@ -69,6 +71,25 @@ class Undoing(World):
             self.took(on, self.undo_of(on).redo())
         assert self.content(on) == before, f"undo and redo made not {before}, but {self.content(on)}"
         SEEN["undone and redone"] += steps > 0
+
+    @rule(one=who, other=who, where=seeds, edits=deletions, other_edits=st.none() | edits_at_one_place)
+    def undo_on_two_devices(
+        self, one: int, other: int, where: int, edits: list[Edit], other_edits: list[Edit] | None
+    ) -> None:
+        """Two devices of an author take a deletion back; one makes it again, or another edit, before they meet."""
+        if one == other:
+            return
+        self.exchange(one, other)
+        texts = [i for i, view in enumerate(containers(self.replicas[one].doc)) if isinstance(view, Text)]
+        place = texts[where % len(texts)] if texts and where % 4 else where
+        self.put(one, [replace(edit, where=place) for edit in edits])
+        self.exchange(one, other)
+        for on in (one, other):
+            if undone := self.undo_of(on, one, other).undo():
+                self.took(on, undone)
+        self.put(one, [replace(edit, where=place) for edit in other_edits or edits])
+        self.exchange(one, other)
+        SEEN["undone twice"] += 1
 
 
 def others_work(doc: Document, undo: Undo) -> set[Id]:

@@ -10,8 +10,9 @@ use automerge::{Automerge, Change, ChangeHash, ReadDoc};
 use crate::check;
 use crate::document::Document;
 use crate::error::{guard, Result};
+use crate::give::hand_over;
 use crate::incoming::{self, Incoming};
-use crate::job::{self, Job};
+use crate::job::Job;
 use crate::mend;
 use crate::patches::{self, Seen};
 use crate::replay::{self, Outcome};
@@ -122,7 +123,10 @@ impl Run {
         let doc = document.idle()?;
         let mut copy = doc.clone();
         check::check(&mut copy, &mut document.giants, &rest, 0, how.strict)?;
-        job::hand_over(&mut copy, &rest, &mut self.report.seen)?;
+        if !hand_over(&mut copy, &rest, &mut self.report.seen, false)? {
+            copy = document.idle()?.clone();
+            hand_over(&mut copy, &rest, &mut self.report.seen, true)?;
+        }
         document.replace(copy);
         Ok(None)
     }

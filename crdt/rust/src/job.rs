@@ -9,18 +9,18 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use automerge::{Automerge, Change, ChangeHash, PatchLog, ReadDoc};
+use automerge::{Change, ChangeHash, PatchLog, ReadDoc};
 
 use crate::apply::{self, How, Report};
 use crate::check;
 use crate::chunk::MAX_OPERATIONS;
 use crate::document::Document;
-use crate::error::{guard, invalid, Error, Result};
+use crate::error::{guard, Error, Result};
+use crate::give::{give, hand_over};
 use crate::incoming::{self, Incoming};
 use crate::patches::{self, Seen};
 use crate::plain::Plain;
 use crate::replay::{self, Outcome};
-use crate::values::ENCODING;
 use crate::versions;
 
 /// How long a job tries to find the document unchanged at its end before it makes other writers wait for one
@@ -49,6 +49,8 @@ pub struct Job {
     base: Base,
     look: u64,
     made: Option<Made>,
+    /// The crate panicked without a scaffold.
+    scaffold: bool,
     /// Replays that made another change than the one that came.
     misses: u32,
     /// What is of no more use: dropping it takes a while, so that is not done while holding the document.
@@ -90,6 +92,7 @@ impl Job {
             base: Base::default(),
             look: 0,
             made: None,
+            scaffold: false,
             misses: 0,
             old: None,
         }
@@ -151,6 +154,7 @@ impl Job {
                 return Err(error);
             }
             Err(Failed::Within(error)) => return Err(error),
+            Err(Failed::WithoutScaffold) => self.scaffold = true,
         }
         Ok(())
     }
@@ -179,7 +183,7 @@ impl Job {
         check::check(doc, giants, &all, behind, self.how.strict).map_err(Failed::Before)?;
         self.changes = all.split_off(behind);
         let all = self.behind.iter().chain(self.changes.iter().map(|incoming| &*incoming.change));
-        give(doc, all, &mut PatchLog::inactive()).map_err(Failed::Within)?;
+        given(give(doc, all, &mut PatchLog::inactive(), self.scaffold))?;
         check::mark_order(doc, &self.changes).map_err(Failed::Within)?;
         spare.tracker.forget();
         self.shown(spare).map(|shows| Some(Made { shows, replayed: 0 })).map_err(Failed::Within)
@@ -217,7 +221,7 @@ impl Job {
             let (doc, giants) = spare.checking().map_err(Failed::Before)?;
             let checked = check::check(doc, giants, rest, 0, self.how.strict);
             checked.map_err(if report.replayed == 0 { Failed::Before } else { Failed::Within })?;
-            hand_over(doc, rest, &mut report.seen).map_err(Failed::Within)?;
+            given(hand_over(doc, rest, &mut report.seen, self.scaffold))?;
             spare.tracker.forget();
         }
         Ok(Some(Made { shows: Shows::Seen(report.seen), replayed: report.replayed }))
@@ -229,8 +233,8 @@ impl Job {
         let hashes: Vec<ChangeHash> = self.behind.iter().map(Change::hash).collect();
         let missing: HashSet<ChangeHash> = doc.get_missing_deps(&hashes).into_iter().collect();
         self.behind.retain(|change| missing.contains(&change.hash()));
-        give(doc, std::mem::take(&mut self.behind).iter(), &mut PatchLog::inactive())
-            .map_err(Failed::Within)?;
+        let behind = std::mem::take(&mut self.behind);
+        given(give(doc, behind.iter(), &mut PatchLog::inactive(), self.scaffold))?;
         spare.tracker.forget();
         self.shown(spare).map(|shows| Some(Made { shows, replayed: 0 })).map_err(Failed::Within)
     }
@@ -277,7 +281,8 @@ impl Job {
         (0..std::mem::take(&mut self.misses)).for_each(|_| document.trust.missed());
         (0..made.replayed).for_each(|_| document.trust.hit());
         let old = document.exchange(*spare, &actor)?;
-        if self.changes.len() <= SPARE_CHANGES && apply::is_large(document.idle()?) {
+        // A spare that still lacks changes that need a scaffold would need one too.
+        if !self.scaffold && self.changes.len() <= SPARE_CHANGES && apply::is_large(document.idle()?) {
             let lacks = self.changes.iter().map(|incoming| (*incoming.change).clone()).collect();
             document.keep(Box::new(old), lacks);
         } else {
@@ -306,6 +311,16 @@ enum Failed {
     Before(Error),
     /// The spare is spoiled.
     Within(Error),
+    /// The spare is spoiled, and the next one takes a scaffold.
+    WithoutScaffold,
+}
+
+fn given(result: Result<bool>) -> std::result::Result<(), Failed> {
+    match result {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failed::WithoutScaffold),
+        Err(error) => Err(Failed::Within(error)),
+    }
 }
 
 /// Bring a copy up to date by replay: the changes that it still lacks; None if it is of no more use.
@@ -323,50 +338,4 @@ fn follow(spare: &mut Document, mut changes: Vec<Change>) -> Result<Option<Vec<C
         }
     }
     Ok(Some(changes.split_off(done)))
-}
-
-/// Give changes that were checked to the crate: whether the log has their patches. After an error the document is to be
-/// dropped.
-pub fn give<'c, C>(doc: &mut Automerge, changes: C, log: &mut PatchLog) -> Result<bool>
-where
-    C: Iterator<Item = &'c Change> + Clone,
-{
-    let before = doc.get_heads();
-    let known = doc.stats().num_changes + changes.clone().count() as u64;
-    let logged = guard(|| Ok(doc.apply_changes_log_patches(changes.clone().cloned(), log)?)).is_ok();
-    if !logged {
-        let made = guard(|| at_once(doc, &before, changes));
-        *doc = made.map_err(|e| Error::InvalidChange(format!("the change does not fit: {e:?}")))?;
-    }
-    if doc.stats().num_changes != known {
-        return invalid("the change was not taken");
-    }
-    Ok(logged)
-}
-
-/// A document of all its changes and more, made at once. The crate (0.12.0) panics where one of two values of a
-/// character goes and the other one, which shows, stays: such are left by two devices that undo one deletion at once.
-/// It does not where the values come together with what takes one of them away.
-fn at_once<'c>(
-    spoiled: &Automerge,
-    before: &[ChangeHash],
-    more: impl Iterator<Item = &'c Change> + Clone,
-) -> Result<Automerge> {
-    let known = spoiled.fork_at(before)?.get_changes(&[]);
-    let mut made = Automerge::new_with_encoding(ENCODING).with_actor(spoiled.get_actor().clone());
-    made.apply_changes(known.into_iter().chain(more.cloned()))?;
-    Ok(made)
-}
-
-/// Give changes that were checked to the crate; after an error the document is to be dropped.
-pub fn hand_over(doc: &mut Automerge, incoming: &[Incoming], seen: &mut Vec<Seen>) -> Result<()> {
-    let before = doc.get_heads();
-    let mut log = PatchLog::active();
-    let logged = give(doc, incoming.iter().map(|incoming| &*incoming.change), &mut log)?;
-    check::mark_order(doc, incoming)?;
-    let made = guard(|| match logged {
-        true => versions::batch(doc, &before, doc.make_patches(&mut log), incoming),
-        false => versions::diff(doc, &before, &doc.get_heads()),
-    })?;
-    patches::read(doc, made, seen)
 }

@@ -24,6 +24,7 @@ mod encode;
 mod error;
 mod facts;
 mod giants;
+mod give;
 mod graph;
 mod history;
 mod incoming;

@@ -5,9 +5,9 @@ use automerge::{Automerge, LoadOptions, PatchLog, ReadDoc};
 use crate::check;
 use crate::error::{guard, invalid, Error, Result};
 use crate::giants::Giants;
+use crate::give::give;
 use crate::graph::Graph;
 use crate::incoming;
-use crate::job;
 use crate::rows;
 use crate::save::{Chunk, Chunks, Limits, Saved};
 use crate::values::ENCODING;
@@ -82,7 +82,13 @@ fn add(doc: &mut Automerge, changes: Vec<Vec<u8>>, limits: Limits, partial: bool
     }
     check::check(doc, &mut Giants::default(), &changes, 0, false)?;
     let marked: Vec<_> = changes.iter().filter(|incoming| incoming.head.has_marks).cloned().collect();
-    job::give(doc, changes.iter().map(|incoming| &*incoming.change), &mut PatchLog::inactive())?;
+    let given = changes.iter().map(|incoming| &*incoming.change);
+    let mut copy = doc.clone();
+    if !give(&mut copy, given.clone(), &mut PatchLog::inactive(), false)? {
+        copy = doc.clone();
+        give(&mut copy, given, &mut PatchLog::inactive(), true)?;
+    }
+    *doc = copy;
     check::mark_order(doc, &marked)?;
     Ok(!marked.is_empty())
 }

@@ -87,7 +87,7 @@ class Inverse:
                     found.setdefault(self._past.ops[living].place, []).append(living)
         for there, living_ids in found.items():
             before = [] if self._past.others_at(there, living_ids) else self._shown(place, had)
-            before = [old for old in before if not self._past.is_taken_by_others(old)]
+            before = [old for old in before if not self._is_settled(old, place[0])]
             restored = [self._restore(old, place[0], there, living_ids) for old in before]
             if not any(restored):
                 self._emit(there, "delete", None, living_ids)
@@ -97,7 +97,7 @@ class Inverse:
         if there is not None and self._past.others_at(there, []):
             return
         for old in self._shown(place, had):
-            if self._past.is_taken_by_others(old) or self._past.living(old, place[0]):
+            if self._is_settled(old, place[0]):
                 continue
             if there is not None:
                 self._restore(old, place[0], there, [])
@@ -108,6 +108,10 @@ class Inverse:
 
     def _shown(self, place: Place, values: list[Id]) -> list[Id]:
         return [value for value in values if self._past.showed(place, value)]
+
+    def _is_settled(self, old: Id, obj: Id | None) -> bool:
+        """Whether others took a value away, or it is there."""
+        return self._past.is_taken_by_others(old) or bool(self._past.living(old, obj))
 
     def _restore(self, old: Id, obj: Id | None, place: Place, preds: list[Id], insert: bool = False) -> Id | None:
         """Write a value of the document without the step again; None if it has it not."""

@@ -192,10 +192,16 @@ class Past:
         """Whether other values than these came to a place since the step, or beside it."""
         obj, key = place
         if isinstance(key, str):
-            return any(op_id in self.ops and op_id not in mine for op_id in self._at_key(obj, key, "now"))
-        return any(
-            op.action in WRITES and op.id not in mine and not self.after(op.id) for op in self.at_place.get(place, ())
-        )
+            there = [op_id for op_id in self._at_key(obj, key, "now") if op_id in self.ops]
+        else:
+            writes = (op for op in self.at_place.get(place, ()) if op.action in WRITES)
+            there = [op.id for op in writes if not self.after(op.id)]
+        return any(op_id not in mine and not self._came_back(obj, op_id) for op_id in there)
+
+    def _came_back(self, obj: Id | None, op_id: Id) -> bool:
+        """Whether a value stands for one that was in the object, or in what that stands for, before the step."""
+        holders = [None] if obj is None else [*self.origins(obj)]
+        return any(old in self.contents(holder, "before") for old in self.origins(op_id) for holder in holders)
 
     def showed(self, place: Place, value: Id) -> bool:
         """Whether this is what a reader saw at a place before the step, or nothing of then is at its key now.

@@ -18,7 +18,10 @@ SLICE_S = 0.004
 
 
 class AsyncTextBinding(BoundText):
-    """As `TextBinding`, for a toolkit that runs on asyncio, in one loop with the engine. Make it with `open`."""
+    """As `TextBinding`, for a toolkit that runs on asyncio, in one loop with the engine. Make it with `open`.
+
+    It closes at the latest when the engine is closed: what was typed is on disk then.
+    """
 
     _reading: asyncio.Task[None]
     _serving: asyncio.Task[None]
@@ -34,6 +37,7 @@ class AsyncTextBinding(BoundText):
         super().__init__(TextSource(note, checked_path(path)), widget, unit, refused)
         self._note = note
         self._level = asyncio.Event()
+        self._forget: Callable[[], object] = lambda: None
 
     @classmethod
     async def open(
@@ -52,6 +56,7 @@ class AsyncTextBinding(BoundText):
         binding._told(await anext(messages))
         binding._reading = asyncio.create_task(binding._read(messages))
         binding._serving = asyncio.create_task(binding._source.serve())
+        binding._forget = note.before_close(binding.close)
         return binding
 
     async def close(self) -> None:
@@ -62,6 +67,7 @@ class AsyncTextBinding(BoundText):
         if not self._open:
             return
         self._open = False
+        self._forget()
         try:
             async with asyncio.timeout(SAVE_S):
                 while not self._shown.idle:

@@ -75,6 +75,11 @@ class BoundText(ABC):
         """Everything that was typed is in the document."""
         return self._shown.idle
 
+    @property
+    def closed(self) -> bool:
+        """Widget and text were let go."""
+        return not self._open
+
     def edited(self, position: int, removed: int, inserted: str) -> None:
         """The widget's user has put `inserted` in the place of `removed` units at `position`.
 

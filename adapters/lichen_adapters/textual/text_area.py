@@ -77,9 +77,12 @@ class SyncedTextArea(TextArea):
     # What it is asked to do, by keys and programs
 
     def edit(self, edit: Edit) -> EditResult:
-        """As `TextArea.edit`, in the document too. Raises `EngineMisuse` while it is not mounted, and on another thread
-        than Textual's.
+        """As `TextArea.edit`, in the document too; refused, and nothing, when the engine was closed. Raises
+        `EngineMisuse` while it is not mounted, and on another thread than Textual's.
         """
+        if self.binding.closed and self.is_attached:
+            self._on_refused(EngineMisuse("the engine of this text is closed", hint="close it after its widgets"))
+            return EditResult(self.selection.end, "")
         inserted = edit.text.replace("\r\n", "\n").replace("\r", "\n")
         start, end = self.position(edit.top), self.position(edit.bottom)
         self.binding.edited(start, end - start, inserted)
@@ -107,13 +110,13 @@ class SyncedTextArea(TextArea):
         self.binding.redo()
 
     def action_undo(self) -> None:
-        """As `undo`, unless this is read-only."""
-        if not self.read_only:
+        """As `undo`, unless this is read-only, or the engine was closed."""
+        if not self.read_only and not self.binding.closed:
             self.undo()
 
     def action_redo(self) -> None:
-        """As `redo`, unless this is read-only."""
-        if not self.read_only:
+        """As `redo`, unless this is read-only, or the engine was closed."""
+        if not self.read_only and not self.binding.closed:
             self.redo()
 
     # What others do

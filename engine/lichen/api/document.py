@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -223,6 +223,10 @@ class Document:
         """
         self._opened.listeners.append(listener)
         return lambda: self._opened.listeners.remove(listener)
+
+    def before_close(self, call: Callable[[], Awaitable[object]]) -> Callable[[], object]:
+        """Have something awaited when the engine begins to close, as `Engine.before_close`."""
+        return self._engine.before_close(call)
 
     def refuse_other_loop(self) -> None:
         """Raises `EngineMisuse` anywhere but on the event loop in which the engine was opened."""

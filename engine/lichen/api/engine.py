@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Literal
 
 from lichen_crdt import Value
@@ -84,6 +84,7 @@ class Engine:
         self._loop = asyncio.get_running_loop()
         self._feeds: list[Feed[Event]] = []
         self._leaving: asyncio.Future[None] | None = None
+        self._before_close: dict[object, Callable[[], Awaitable[object]]] = {}
         self._presences = Presences()
 
     # Opening
@@ -131,7 +132,21 @@ class Engine:
             with contextlib.suppress(NotFound):
                 self.cards.read(await self._documents.get(card))
 
+    def before_close(self, call: Callable[[], Awaitable[object]]) -> Callable[[], object]:
+        """Have something awaited when this begins to close, in the order in which it was asked for: what is to be
+        written still.
+
+        Returns what forgets it. What it raises is logged, and keeps nothing from closing.
+        """
+        self._before_close[key := object()] = call
+        return lambda: self._before_close.pop(key, None)
+
     async def _close(self) -> None:
+        while self._before_close:
+            try:
+                await self._before_close.pop(next(iter(self._before_close)))()
+            except Exception:
+                log.exception("what was to be done before closing failed")
         with contextlib.suppress(TimeoutError, LichenError):
             async with asyncio.timeout(5):
                 await self._documents.settle()

@@ -6,11 +6,15 @@ import logging
 import threading
 from contextlib import suppress
 from itertools import count
+from pathlib import Path
 
+import lichen
 import pytest
+from lichen import Text
 from lichen.blocking import Events, Inbox, timeout
 from lichen.errors import EngineMisuse
-from text_editor import Editor, Open
+from lichen_adapters.text import AsyncTextBinding
+from text_editor import Editor, Open, Widget
 
 
 def test_closing_waits_for_what_was_typed_last(notes: Open) -> None:
@@ -66,6 +70,33 @@ def test_an_engine_that_is_closed_on_another_thread_leaves_the_widget_alone_and_
     with pytest.raises(EngineMisuse):
         editor.binding.edited(0, 0, "x")
     editor.inbox.run()
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_on_the_engines_loop_closing_the_engine_waits_for_what_was_typed_last(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, widgets = f"sqlite:///{tmp_path / 'device.db'}", (Widget(), Widget())
+    async with lichen.Engine.open(url) as engine:
+        key = (await (await engine.create_space("Home")).create({"body": Text("milk")})).id
+    async with lichen.Engine.open(url) as engine:
+        note = await engine.document(key)
+        bindings = [await AsyncTextBinding.open(note, ("body",), widget) for widget in widgets]
+        await bindings[0].close()
+        widgets[0].text = ""
+        bindings[0] = await AsyncTextBinding.open(note, ("body",), widgets[0])
+        for number in range(50):
+            for widget, binding in zip(widgets, bindings, strict=True):
+                binding.edited(end := len(widget.text), 0, typed := str(number % 10))
+                widget.splice(end, 0, typed)
+    async with lichen.Engine.open(url) as engine:
+        body = str((await engine.document(key)).doc["body"])
+    assert sorted(body) == sorted("milk" + 5 * "00112233445566778899")
+    assert widgets[0].text == widgets[1].text == body
+    for binding in bindings:
+        await binding.close()
+        with pytest.raises(EngineMisuse):
+            binding.edited(0, 0, "x")
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 

@@ -290,10 +290,12 @@ async def test_an_engine_that_is_closed_first_is_told_of_and_holds_nothing_up(tm
         running = app.run_test()
         pilot = await running.__aenter__()
         area = app.query_one(SyncedTextArea)
+        area.focus()
         area.insert("oat ", (0, 0))
-        await until(pilot, lambda: area.binding.saved)
+    await pilot.press("x", "delete", "ctrl+z", "ctrl+y")
     area.insert("too late ", (0, 0))
-    await until(pilot, lambda: refused)
+    await until(pilot, lambda: len(refused) == 3)
+    assert area.text == "oat milk"
     await running.__aexit__(None, None, None)
     async with Engine.open(f"sqlite:///{tmp_path}/other.db") as again:
         assert str((await again.document(note.id)).doc["body"]) == "oat milk"

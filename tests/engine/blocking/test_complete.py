@@ -37,6 +37,8 @@ SOCKETS = {name for protocol in BELOW for name in vars(protocol)} - {"device", "
     "Document.listen",
     # There is one loop for all blocking engines, on which no program's code runs.
     "Engine.refuse_other_loop", "Document.refuse_other_loop",
+    # Awaited on the loop; where there is none, called on the thread that closes: `blocking.Engine.before_close`.
+    "Engine.before_close", "Document.before_close",
     # How a block that is on another thread is driven: what `lichen.blocking` itself uses.
     "Transaction.lend", "Transaction.take_back", "Transaction.roll_back", "Transaction.abandon",
     "Document.refuse_holder",

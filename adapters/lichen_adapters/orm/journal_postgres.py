@@ -7,11 +7,14 @@ from typing import Any
 
 from sqlalchemy import Connection, MetaData
 
+from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.journal import JOURNAL, Touched
 from lichen_adapters.orm.plan import Plan, SyncedTable
 from lichen_adapters.orm.postgres_triggers import require
 
 _TABLE = f"CREATE TEMP TABLE {JOURNAL} (tbl text, key uuid, owner uuid) ON COMMIT DELETE ROWS"
+_FAILED = "25P02"
+"""How PostgreSQL says that it takes no statement any more in this transaction."""
 
 
 class PostgresJournal:
@@ -38,13 +41,25 @@ class PostgresJournal:
         conn.exec_driver_sql(f"INSERT INTO pg_temp.{JOURNAL} VALUES (%s, %s, %s)", (planned.name, row, owner))
 
     def take(self, dbapi: Any) -> dict[SyncedTable, Touched]:
-        """What the transaction has touched, by table. Raises `SessionMisuse` where a trigger is missing."""
+        """What the transaction has touched, by table.
+
+        Raises `SessionMisuse` where a trigger is missing, or one of its statements has failed.
+        """
+        found: dict[SyncedTable, Touched] = {}
+        query = f"SELECT tbl, key, owner FROM pg_temp.{JOURNAL} ORDER BY ctid"
+        try:
+            rows = dbapi.execute(query).fetchall()
+        except Exception as error:
+            if getattr(error, "sqlstate", None) != _FAILED:
+                raise
+            raise SessionMisuse(
+                "a statement of this transaction has failed, after which PostgreSQL keeps nothing of it",
+                hint="roll it back; run a statement that may fail in `session.begin_nested()`",
+            ) from error
         if not self._checked:
             require(dbapi, self._metadata, self._plan)
             self._checked = True
-        found: dict[SyncedTable, Touched] = {}
-        query = f"SELECT tbl, key, owner FROM pg_temp.{JOURNAL} ORDER BY ctid"
-        for name, key, owner in dbapi.execute(query).fetchall():
+        for name, key, owner in rows:
             found.setdefault(self._plan.tables[name], Touched({}, {})).add(key, owner)
         return found
 

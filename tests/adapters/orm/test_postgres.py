@@ -242,6 +242,23 @@ def test_who_has_lost_the_store_commits_nothing(device: Device, plain: Connectio
     assert device.rows() == before
 
 
+def test_a_transaction_in_which_a_statement_has_failed_is_not_committed(device: Device) -> None:
+    add(device)
+    with device.sessions() as session:
+        session.execute(update(User).values(name="eve"))
+        with pytest.raises(DBAPIError):
+            session.execute(text("SELECT nonsense"))
+        with pytest.raises(SessionMisuse, match="has failed"):
+            session.commit()
+    with device.sessions.begin() as session:
+        session.execute(update(User).values(stars=3))
+        with pytest.raises(DBAPIError), session.begin_nested():
+            session.execute(text("SELECT nonsense"))
+    with device.sessions() as session:
+        assert [(user.name, user.stars) for user in session.scalars(select(User))] == [("ann", 3)]
+    device.check()
+
+
 def test_a_session_that_is_left_open_does_not_hang_who_opens_the_store_next(device: Device) -> None:
     add(device)
     with device.sessions() as session:

@@ -391,7 +391,8 @@ class Projector:
         except StatementError as error:
             if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | DataError):
                 raise  # it has nothing to do with the row
-            self._hold(conn, doc, place, str(error.orig or error), claim, live=row is not None)
+            reason = str(error.orig or error).partition("\n")[0]  # PostgreSQL goes on with all that is in the row
+            self._hold(conn, doc, place, reason, claim, live=row is not None)
         else:
             self.held.release(conn, planned, key, doc)
 

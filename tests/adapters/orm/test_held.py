@@ -44,6 +44,7 @@ def test_what_two_devices_broke_together_is_held_on_both_and_returns(pair: tuple
         device.check()
         assert device.held() >= {("user_account", name)}
         assert "check constraint" in reasons(device)[0].lower()
+        assert "\n" not in reasons(device)[0]
         assert ("user_account", name) not in device.rows()
     one.edit(name, lambda document: document.update(active=True))
     other.take_from(one)

@@ -153,6 +153,7 @@ class Document:
         return Transaction(self._opened, message)
 
     def _refuse_reader(self) -> None:
+        self._engine.refuse_other_loop()
         if not self._engine.may_write(self.space):
             raise AccessDenied(
                 f"this device may not write in space {self.space.hex()[:12]}", hint="ask an admin of the space"

@@ -202,6 +202,7 @@ class Engine:
 
     async def document(self, doc: DocId) -> Document:
         """A document by its id, loaded if need be. Raises `NotFound`, and `StoreBusy`."""
+        self.refuse_other_loop()
         async with self.store.waiting():
             return Document(self, await self._documents.get(doc))
 
@@ -217,6 +218,7 @@ class Engine:
 
     async def list_documents(self, space_id: SpaceId) -> list[DocumentInfo]:
         """What a space holds, most recently changed first; without its card."""
+        self.refuse_other_loop()
         card = card_of(self.state_of(space_id))
         listed = await asyncio.wrap_future(self.store.write_in_time(lambda conn: rows.list_documents(conn, space_id)))
         infos = [DocumentInfo(row.doc, row.title, row.changed_ms, row.heads) for row in listed if row.doc != card]
@@ -234,6 +236,7 @@ class Engine:
         The handle that is returned carries the recovery key as text; it is shown this once, and kept nowhere. Raises
         `ConfigError` for a name, and `LimitExceeded`.
         """
+        self.refuse_other_loop()
         name, member_name = checked_name(name, "a space"), checked_name(member_name, "a member")
         if not name:
             raise ConfigError("a space needs a name", hint="choose one that its members will recognise")
@@ -257,6 +260,7 @@ class Engine:
 
     async def create_document(self, space_id: SpaceId, content: Mapping[str, Value]) -> Document:
         """A new document in a space. Content that cannot be in a document is refused, and makes none."""
+        self.refuse_other_loop()
         if not self.may_write(space_id):
             raise AccessDenied(
                 f"this device may not write in space {space_id.hex()[:12]}", hint="ask an admin of the space"
@@ -336,6 +340,7 @@ class Engine:
         every few seconds, with what can be shown as text. Raises `TicketError`, `ConfigError`, `LimitExceeded`, and
         `Unreachable` when nobody has answered after `timeout_s` seconds.
         """
+        self.refuse_other_loop()
         within_s = timeout_s or self.limits.join_s
         async with telling(progress, lambda waited_s: self.joining.progress(waited_s, within_s)):
             return await self._join(ticket, checked_name(name, "a member"), within_s)
@@ -366,6 +371,7 @@ class Engine:
         Nothing of it comes any more, unless this device joins again. The members still list it, and what it wrote and
         nobody has fetched is lost. Raises `NotFound`; and what keeps a row from being deleted: then nothing is left.
         """
+        self.refuse_other_loop()
         self.state_of(space_id)
         await self.refuse_borrower()
         await self._documents.saved(space_id)
@@ -387,6 +393,7 @@ class Engine:
 
         With `remember`, once it has been reached, `connect_remembered` dials it after a restart. Raises `ConfigError`.
         """
+        self.refuse_other_loop()
         connection = self._connections.connect(url)
         if remember:
             self._remembered.add(connection)
@@ -432,6 +439,7 @@ class Engine:
         If it is not `required`, since the program is of use without, an address that cannot be had is logged as a
         warning, and nothing is returned.
         """
+        self.refuse_other_loop()
         try:
             return await self._connections.listen(url)
         except Unreachable as error:

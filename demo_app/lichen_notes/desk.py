@@ -205,10 +205,10 @@ class Desk:
             }
             for peer in self.engine.paths(space.id)
         ]
-        role = space.role
+        role, names = space.role, [one.name for one in self.engine.spaces]
         return {
             "id": space.id.hex(),
-            "name": space.name,
+            "name": space.told if names.count(space.name) > 1 else space.name,
             "role": "" if role is None else role.name.lower(),
             "colour": colour.get(self.engine.device, COLOURS[0]),
             "notes": notes,

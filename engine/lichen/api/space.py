@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from lichen_crdt import Value
 
 from lichen.api.document import Document
+from lichen.core.hlc import milliseconds
 from lichen.errors import NotFound
 from lichen.ids import DeviceKey, DocId, MemberId, SpaceId
 from lichen.wire.operation import Role
@@ -71,12 +72,22 @@ class Space:
     def told(self) -> str:
         """Its name and whose it is, for a person: `Shopping, your own`, or `Shopping of Ann`.
 
-        Several spaces of one name may be on a device. An owner who has no name is not told.
+        Where several spaces on this device have both alike, also when it was begun: `Shopping of Ann, begun 2026-11-27
+        09:15`; or in the place of a time that is not known, or the same too, the first six digits of its id. An owner
+        who has no name is not told.
         """
-        if self.role == Role.OWNER:
-            return f"{self.name}, your own"
-        owners = [member.name for member in self.members() if member.role == Role.OWNER and member.name]
-        return f"{self.name} of {' and '.join(owners)}" if owners else self.name
+        whose, begun = _whose(self), _minute(self.begun_ms)
+        named = [space for space in self._engine.spaces if space.id != self.id and space.name == self.name]
+        alike = [_minute(space.begun_ms) for space in named if _whose(space) == whose]
+        if not alike:
+            return whose
+        return f"{whose}, {f'begun {begun}' if begun and begun not in alike else self.id.hex()[:6]}"
+
+    @property
+    def begun_ms(self) -> int:
+        """When it was begun, in milliseconds since 1970, by the clock of who did it; 0 while not known here."""
+        genesis = self._state.log.genesis
+        return 0 if genesis is None else milliseconds(genesis.time)
 
     @property
     def about(self) -> str:
@@ -178,3 +189,18 @@ class Space:
         logged as a warning, unless `hints` say so. Raises `AccessDenied`, `ConfigError`.
         """
         return await self._engine.joining.invite(self._state, mode, role, expires, uses, hints)
+
+
+def _whose(space: Space) -> str:
+    if space.role == Role.OWNER:
+        return f"{space.name}, your own"
+    owners = [member.name for member in space.members() if member.role == Role.OWNER and member.name]
+    return f"{space.name} of {' and '.join(owners)}" if owners else space.name
+
+
+def _minute(time_ms: int) -> str:
+    """A time as this computer's clock shows it; empty for one that it does not know, as others may send."""
+    try:
+        return f"{datetime.fromtimestamp(time_ms / 1000, UTC).astimezone():%Y-%m-%d %H:%M}" if time_ms else ""
+    except (OverflowError, ValueError, OSError):
+        return ""

@@ -44,9 +44,16 @@ class Space:
     def told(self) -> str:
         """Its name and whose it is, for a person: `Shopping, your own`, or `Shopping of Ann`.
 
-        Several spaces of one name may be on a device. An owner who has no name is not told.
+        Where several spaces on this device have both alike, also when it was begun: `Shopping of Ann, begun 2026-11-27
+        09:15`; or in the place of a time that is not known, or the same too, the first six digits of its id. An owner
+        who has no name is not told.
         """
         return self._engine.call(lambda: self._space.told)
+
+    @property
+    def begun_ms(self) -> int:
+        """When it was begun, in milliseconds since 1970, by the clock of who did it; 0 while not known here."""
+        return self._engine.call(lambda: self._space.begun_ms)
 
     @property
     def about(self) -> str:

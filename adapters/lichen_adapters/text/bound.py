@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Literal, Protocol
@@ -20,6 +21,9 @@ Unit = Literal["code points", "utf16"]
 """In what a toolkit counts: Python and Tcl 9 in code points, Qt and Tcl 8 in UTF-16 units."""
 
 Request = Callable[[], Awaitable[object]]
+
+_HALF = re.compile("[\ud800-\udfff]")
+"""A half of a pair, which is no character."""
 
 SAVE_S = 10.0
 """How long closing waits for what was typed last."""
@@ -88,7 +92,7 @@ class BoundText(ABC):
         """
         self._refuse_misuse()
         start, end = self._points(position), self._points(position + removed)
-        if start is None or end is None or removed < 0 or any("\ud800" <= char <= "\udfff" for char in inserted):
+        if start is None or end is None or removed < 0 or _HALF.search(inserted):
             raise ConfigError(f"an edit of {removed} characters at {position} does not fit the text that is shown")
         if end > start or inserted:
             self._send(self._shown.edited(Splice(start, end - start, inserted)))

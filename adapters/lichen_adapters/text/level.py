@@ -4,16 +4,21 @@ another device can come.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from lichen import Document
 from lichen.runtime.document import Applied
 from lichen_crdt import Patch
 
-from lichen_adapters.text.delta import Delta, changed, splices
+from lichen_adapters.text.delta import Delta, Splice, changed, splices
 from lichen_adapters.text.editing import Held
 from lichen_adapters.text.place import TextPlace
+
+INSERTED, REMOVED = 2048, 256
+"""Characters that are written in a millisecond or two. What is longer is written in parts, and between them the loop is
+left to others."""
 
 
 class LevelText(ABC):
@@ -51,8 +56,11 @@ class LevelText(ABC):
         try:
             async with self._note.change(message):
                 text, delta = self._place.text(), rebase()
-                for part in splices(delta):
-                    text.splice(part.position, part.removed, part.inserted)
+                for splice in splices(delta):
+                    for part in _parts(splice):
+                        text.splice(part.position, part.removed, part.inserted)
+                        if part is not splice:
+                            await asyncio.sleep(0)
                 self._writing = delta
             if self._writing is not None:  # nothing was left of it
                 self._took(self._writing)
@@ -76,3 +84,14 @@ class LevelText(ABC):
     @abstractmethod
     def _failed(self, error: BaseException) -> None:
         """The document is of no more use."""
+
+
+def _parts(splice: Splice) -> Iterator[Splice]:
+    """A long splice, cut; a short one as it is."""
+    if splice.removed <= REMOVED and len(splice.inserted) <= INSERTED:
+        yield splice
+        return
+    for start in range(0, splice.removed, REMOVED):
+        yield Splice(splice.position, min(REMOVED, splice.removed - start), "")
+    for start in range(0, len(splice.inserted), INSERTED):
+        yield Splice(splice.position + start, 0, splice.inserted[start : start + INSERTED])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from contextlib import suppress
@@ -13,7 +14,9 @@ import pytest
 from lichen import Text
 from lichen.blocking import Events, Inbox, timeout
 from lichen.errors import EngineMisuse
+from lichen.testing.waiting import until
 from lichen_adapters.text import AsyncTextBinding
+from lichen_adapters.text.level import INSERTED, REMOVED
 from text_editor import Editor, Open, Widget
 
 
@@ -98,6 +101,33 @@ async def test_on_the_engines_loop_closing_the_engine_waits_for_what_was_typed_l
         with pytest.raises(EngineMisuse):
             binding.edited(0, 0, "x")
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_what_is_pasted_is_written_in_parts_between_which_the_loop_is_left(tmp_path: Path) -> None:
+    async with lichen.Engine.open(f"sqlite:///{tmp_path / 'device.db'}") as engine:
+        note = await (await engine.create_space("Home")).create({"body": Text("oat milk")})
+        widget, heads = Widget(), note.heads
+        binding = await AsyncTextBinding.open(note, ("body",), widget)
+
+        async def turns_to_write(position: int, removed: int, inserted: str) -> int:
+            widget.splice(position, removed, inserted)
+            binding.edited(position, removed, inserted)
+            turns = 0
+            while not binding.saved:
+                await asyncio.sleep(0)
+                turns += 1
+            assert str(note.doc["body"]) == widget.text
+            return turns
+
+        await note.saved()
+        long = "eggs 🥚 " * 5_000
+        assert await turns_to_write(4, 4, long) > len(long) // INSERTED
+        assert len(note.history(heads)) == 1, "one change all the same"
+        assert await turns_to_write(2, len(long), "") > len(long) // REMOVED
+        binding.undo()
+        binding.undo()
+        await until(lambda: str(note.doc["body"]) == "oat milk")
+        await binding.close()
 
 
 def test_who_holds_events_reads_them_in_the_place_of_their_callback(notes: Open) -> None:

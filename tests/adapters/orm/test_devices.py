@@ -302,7 +302,7 @@ class Work(RuleBasedStateMachine):
         if found is not None:
             device.edit(found.id, lambda document: document.update({"size": size}))
 
-    @rule(number=who, by=st.integers(-2, 2), kind=st.integers(0, 4), word=words)
+    @rule(number=who, by=st.integers(-2, 2), kind=st.integers(0, 6), word=words)
     def bulk(self, number: int, by: int, kind: int, word: str) -> None:
         with self.work(number) as session:
             match kind:
@@ -316,20 +316,27 @@ class Work(RuleBasedStateMachine):
                     session.execute(text("DELETE FROM address WHERE email = :w"), {"w": word})
                 case 4:
                     session.add(Draft(words=word))
+                case 5:
+                    session.execute(insert(User).from_select(["name"], select(Draft.words).limit(3)))
+                case 6:
+                    few = select(User.name, User.id).order_by(User.id).limit(3)
+                    session.execute(insert(Address).from_select(["email", "user_id"], few))
 
-    @rule(number=who, user=which, word=words, whole=st.booleans())
-    def roll_back(self, number: int, user: int, word: str, whole: bool) -> None:
+    @rule(number=who, user=which, word=words, whole=st.booleans(), again=st.booleans())
+    def roll_back(self, number: int, user: int, word: str, whole: bool, again: bool) -> None:
         with self.devices[number].sessions(SPACE) as session:
             if (found := self.pick(session, user)) is not None:
                 found.name = "kept"
                 session.flush()
                 nested = session.begin_nested()
                 found.bio, found.stars = word, found.stars + 1
-                session.add(User(name="never"))
+                session.add(other := User(name="other"))
                 session.flush()
                 nested.rollback()
-                if not whole:
-                    session.commit()
+                if whole:
+                    session.rollback()
+                session.add_all([other] if again else [])
+                session.commit()
 
     @rule(number=who, user=which, values=columns)
     def fail(self, number: int, user: int, values: dict[str, Any]) -> None:
@@ -340,7 +347,7 @@ class Work(RuleBasedStateMachine):
             users = self.users(session)
             for one in users:
                 one.name = "changed"
-            session.add(User(name="bad", tags={1.5}))
+            session.add(User(name="bad", settings={"bad": 1 << 64}))
             with pytest.raises(Misfit):
                 session.commit()
         assert device.rows() == before

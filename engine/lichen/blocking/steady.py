@@ -10,9 +10,9 @@ from contextlib import suppress
 
 SWITCH_S = 0.0002
 """After so long another thread gets to compute; 25 times as long, as it is from the start, is much for a window."""
-YOUNG, TIMES, RARELY = 5_000, 5, 200
-"""Objects that are made before the collector looks through them; how often before it looks through those that stayed,
-some milliseconds; and how often that before all."""
+YOUNG, TIMES, RARELY = 1_000, 5, 1_000
+"""Objects that are made before the collector looks through them; how often before it looks through those that stayed, a
+millisecond or two in which no other thread computes; and how often that before all."""
 NICE = 5
 """By how much other threads give way to the caller's where both want a processor: these get a third of the time."""
 

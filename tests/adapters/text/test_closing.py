@@ -120,7 +120,7 @@ async def test_what_is_pasted_is_written_in_parts_between_which_the_loop_is_left
             return turns
 
         await note.saved()
-        long = "eggs 🥚 " * 5_000
+        long = "eggs 🥚 " * 2_000
         assert await turns_to_write(4, 4, long) > len(long) // INSERTED
         assert len(note.history(heads)) == 1, "one change all the same"
         assert await turns_to_write(2, len(long), "") > len(long) // REMOVED

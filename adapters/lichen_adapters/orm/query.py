@@ -51,6 +51,12 @@ class Factory(Protocol):
         """A session."""
 
 
+def _is_query(statement: object) -> bool:
+    if not isinstance(statement, Executable):
+        return False
+    return isinstance(statement, TextClause) or statement.is_select or statement.is_from_statement
+
+
 class Query:
     """A statement, its last rows, and what has changed since."""
 
@@ -58,6 +64,8 @@ class Query:
         self._sessions = sessions
         self._statement = statement
         self._given = names_of(reads)
+        if not _is_query(statement):
+            raise SessionMisuse(f"{statement!r} is no query that could be live", hint="give a select")
         if is_textual(statement) and not self._given:
             raise SessionMisuse(
                 "a live query with a part that is text does not say what it reads",

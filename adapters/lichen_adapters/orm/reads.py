@@ -29,6 +29,7 @@ from sqlalchemy.sql.functions import Function, FunctionElement
 from sqlalchemy.sql.selectable import FromClause, SelectBase, TableClause
 from sqlalchemy.sql.visitors import ExternallyTraversible
 
+from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.feed import Changes
 
 _OF_ONE_ROW = frozenset(["abs", "coalesce", "ifnull", "instr", "length", "lower", "replace", "round", "trim", "upper"])
@@ -178,6 +179,9 @@ def _is_keyed(table: Table) -> bool:
 
 
 def names_of(reads: Iterable[Any]) -> list[str]:
-    """The names of the tables of mapped classes and tables."""
-    tables = [one if isinstance(one, Table) else one.__table__ for one in reads]
+    """The names of the tables of mapped classes and tables. Raises `SessionMisuse`."""
+    tables = [one if isinstance(one, Table) else getattr(one, "__table__", one) for one in reads]
+    for one in tables:
+        if not isinstance(one, Table):
+            raise SessionMisuse(f"reads names {one!r}, which is no class or table", hint="name them: reads=[Note]")
     return [table.name for table in tables]

@@ -251,6 +251,18 @@ def test_a_textual_statement_says_what_it_reads(device: Device, statement: Execu
     assert len(made.next() or ()) == 1
 
 
+@pytest.mark.parametrize("statement", [update(User).values(name="eve"), User, "SELECT 1", 5])
+def test_what_is_no_query_is_refused(device: Device, statement: Any) -> None:
+    with pytest.raises(SessionMisuse, match="is no query"):
+        live(device.sessions, statement)
+
+
+@pytest.mark.parametrize("reads", ["user_account", [5], [User.name]])
+def test_what_a_text_reads_is_named_by_classes_and_tables(device: Device, reads: Any) -> None:
+    with pytest.raises(SessionMisuse, match="no class or table"):
+        live(device.sessions, text("SELECT name FROM user_account"), reads=reads)
+
+
 def test_what_is_no_table_of_the_application_is_refused(device: Device) -> None:
     made = Query(device.sessions, select(table("lichen_documents", column("doc"))), ())
     with pytest.raises(SessionMisuse, match="lichen_documents"):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NoReturn
 
 from lichen_crdt import ReadOnly
+from sqlalchemy import inspect
+from sqlalchemy.ext.associationproxy import AssociationProxy, AssociationProxyInstance
 
 _FROZEN = "__lichen_frozen__"
 """Where a class has the one whose objects cannot be written."""
@@ -23,21 +24,33 @@ def frozen_value(value: Any) -> Any:
     if isinstance(value, dict):
         return _Dict({key: frozen_value(one) for key, one in value.items()})
     if isinstance(value, set):
-        return frozenset(value)
+        return _Set(value)
     return _List(map(frozen_value, value)) if isinstance(value, list) else value
+
+
+def refuse(_session: object, instance: Any) -> None:
+    """A session takes no frozen object. A `before_attach`. Raises `ReadOnly`."""
+    if type(instance).__setattr__ is _refuse:
+        _refuse(instance)
 
 
 def _refuse(self: object, *_: object, **__: object) -> NoReturn:
     raise ReadOnly("what a row was cannot be written: write the row")
 
 
-def _refusing(*names: str) -> dict[str, Callable[..., NoReturn]]:
+def _refusing(*names: str) -> dict[str, Any]:
     return dict.fromkeys(names, _refuse)
 
 
+_adapter = {"_sa_adapter": property(_refuse)}
+"""What SQLAlchemy asks a collection for that it is about to read or write for a session."""
 _both = ("__setitem__", "__delitem__", "__ior__", "__iadd__", "__imul__", "clear", "pop")
-_List = type("FrozenList", (list,), _refusing(*_both, "append", "extend", "insert", "remove", "reverse", "sort"))
-_Dict = type("FrozenDict", (dict,), _refusing(*_both, "popitem", "setdefault", "update"))
+_List = type(
+    "FrozenList", (list,), _refusing(*_both, "append", "extend", "insert", "remove", "reverse", "sort") | _adapter
+)
+_Dict = type("FrozenDict", (dict,), _refusing(*_both, "popitem", "setdefault", "update") | _adapter)
+_more = ("difference_update", "intersection_update", "symmetric_difference_update", "update")
+_Set = type("FrozenSet", (frozenset,), _refusing("add", "clear", "discard", "pop", "remove", *_more) | _adapter)
 
 
 def _frozen_class(cls: type[Any]) -> type[Any]:
@@ -50,7 +63,25 @@ def _frozen_class(cls: type[Any]) -> type[Any]:
             "__qualname__": cls.__qualname__,
         }
         meta: Any = type(cls)
-        found = meta(cls.__name__, (cls,), names | _refusing("__setattr__", "__delattr__"))
+        found = meta(cls.__name__, (cls,), names | _proxies(cls) | _refusing("__setattr__", "__delattr__"))
         type.__setattr__(cls, _FROZEN, found)
     assert found is not None
     return found
+
+
+def _proxies(cls: type[Any]) -> dict[str, Any]:
+    """The association proxies of a class, which would not know one that is not mapped."""
+    found = inspect(cls).all_orm_descriptors.items()
+    return {name: _through(getattr(cls, name)) for name, one in found if isinstance(one, AssociationProxy)}
+
+
+def _through(proxy: AssociationProxyInstance[Any]) -> property:
+    def read(self: Any) -> Any:
+        beyond = getattr(self, proxy.target_collection)
+        if isinstance(beyond, dict):
+            return frozen_value({key: getattr(one, proxy.value_attr) for key, one in beyond.items()})
+        if isinstance(beyond, list | frozenset):
+            return frozen_value(type(beyond)(getattr(one, proxy.value_attr) for one in beyond))
+        return None if beyond is None else getattr(beyond, proxy.value_attr)
+
+    return property(read)

@@ -29,7 +29,7 @@ from sqlalchemy.engine.interfaces import Compiled
 from sqlalchemy.orm import Session, SessionTransaction, object_mapper
 from sqlalchemy.pool import PoolResetState
 
-from lichen_adapters.orm import associated, driver, reads, selected_rows, unique_keys
+from lichen_adapters.orm import associated, driver, frozen, reads, selected_rows, unique_keys
 from lichen_adapters.orm.capture import Begun, Capture, Told
 from lichen_adapters.orm.commits import LAST, commit_of
 from lichen_adapters.orm.errors import SessionMisuse
@@ -100,6 +100,7 @@ class Transactions:
         """Let a session on such connections keep the rules of synced tables."""
         event.listen(session, "after_begin", self._after_begin)
         event.listen(session, "before_flush", self._before_flush)
+        event.listen(session, "before_attach", frozen.refuse)
         event.listen(session, "after_flush", lambda session, _context: flushed(session))
 
     def refuse_closed(self) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from lichen.errors import ConfigError, NotFound
-from lichen_adapters.orm import Edit, at, history
+from lichen_adapters.orm import DocId, Edit, Synced, at, history
 from lichen_adapters.orm.past import version
 from lichen_crdt import Document, ReadOnly
 from orm_devices import SPACE, Device
 from orm_models import Address, Mood, Tag, User, Visit
-from sqlalchemy import select
+from sqlalchemy import ForeignKey, select
+from sqlalchemy.ext.associationproxy import AssociationProxy, association_proxy
+from sqlalchemy.orm import DeclarativeBase, Mapped, attribute_keyed_dict, mapped_column, relationship
 from sqlalchemy.orm.exc import DetachedInstanceError
 from test_inheritance import Base, Box, Card, Doctor, Item, Note, Point, Reminder
 
@@ -73,6 +75,7 @@ def test_it_stands_beside_the_object_as_it_is(device: Device) -> None:
     [
         lambda user: setattr(user, "name", "x"),
         lambda user: delattr(user, "name"),
+        lambda user: user.tags.add(2),
         lambda user: user.steps.append(1),
         lambda user: user.steps[1].clear(),
         lambda user: user.settings.update(a=1),
@@ -87,6 +90,69 @@ def test_whoever_writes_it_is_refused(device: Device, write: Any) -> None:
     with pytest.raises(ReadOnly, match="what a row was cannot be written"):
         write(ann)
     assert (ann.name, ann.steps, ann.settings, len(ann.addresses)) == ("ann", [1, [2]], {"x": [1]}, 2)
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        lambda session, user: session.add(user),
+        lambda session, user: session.merge(user),
+        lambda session, user: session.delete(user.addresses[0]),
+        lambda session, user: session.scalars(select(User)).one().addresses.append(user.addresses[0]),
+    ],
+)
+def test_whoever_gives_it_to_a_session_is_refused(device: Device, give: Any) -> None:
+    ann = first(device)
+    with device.sessions() as session, pytest.raises(ReadOnly, match="what a row was cannot be written"):
+        give(session, ann)
+
+
+def test_association_proxies_show_what_it_was(tmp_path: Path) -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Book(Synced, Base):
+        __tablename__ = "book"
+        pages: Mapped[list[Any]] = relationship("Page", cascade="all, delete-orphan", order_by="Page.words")
+        cover: Mapped[Any] = relationship("Cover", uselist=False, cascade="all, delete-orphan")
+        terms: Mapped[Any] = relationship(
+            "Term", cascade="all, delete-orphan", collection_class=attribute_keyed_dict("name")
+        )
+        words: AssociationProxy[list[str]] = association_proxy("pages", "words", creator=lambda one: Page(words=one))
+        colour: AssociationProxy[str] = association_proxy("cover", "colour", creator=lambda one: Cover(colour=one))
+        means: AssociationProxy[dict[str, str]] = association_proxy(
+            "terms", "means", creator=lambda name, means: Term(name=name, means=means)
+        )
+
+    class Page(Synced, Base, part_of="book_id"):
+        __tablename__ = "page"
+        words: Mapped[str]
+        book_id: Mapped[DocId] = mapped_column(ForeignKey("book.id"))
+
+    class Cover(Synced, Base, part_of="book_id"):
+        __tablename__ = "cover"
+        colour: Mapped[str]
+        book_id: Mapped[DocId] = mapped_column(ForeignKey("book.id"))
+
+    class Term(Synced, Base, part_of="book_id"):
+        __tablename__ = "term"
+        name: Mapped[str]
+        means: Mapped[str]
+        book_id: Mapped[DocId] = mapped_column(ForeignKey("book.id"))
+
+    device = Device(tmp_path, "proxies", Base)
+    with device.sessions.begin(SPACE) as session:
+        session.add(Book(words=["a", "b"], colour="red", means={"a": "the first"}))
+    with device.sessions.begin() as session:
+        book = session.scalars(select(Book)).one()
+        book.words, book.colour, book.means = ["c"], "blue", {}
+    with device.sessions() as session:
+        old = at(session, Book, history(session, book := session.scalars(select(Book)).one())[-1].heads, row=book.id)
+        assert (old.words, old.colour, old.means) == (["a", "b"], "red", {"a": "the first"})
+        for write in (lambda: old.words.append("d"), lambda: old.means.clear(), lambda: setattr(old, "colour", "x")):
+            with pytest.raises(ReadOnly):
+                write()
+    device.stop()
 
 
 @pytest.mark.parametrize("attribute", ["marks", "scroll"])

@@ -251,10 +251,11 @@ def _before_write(mapper: Mapper[Any], conn: Connection, _target: Synced) -> Non
 def _owner(mapper: Mapper[Any], table: Table, name: str) -> str:
     """The name in the database of the column that an attribute of a class stands for."""
     column: Column[Any] | None = table.columns.get(name, mapper.columns.get(name))
-    if column is None or len(column.foreign_keys) != 1 or column.info.get(KIND) is Kind.LOCAL:
+    keys = [] if column is None else [len(one.constraint.columns) for one in column.foreign_keys if one.constraint]
+    if column is None or keys != [1] or column.info.get(KIND) is Kind.LOCAL:
         raise MappingError(
-            f"part_of={name!r} of table {table.name} is no column with a foreign key",
-            hint="name the column that points at the owner",
+            f"part_of={name!r} of table {table.name} is no column with a foreign key of its own",
+            hint="name the column that points at the id of the owner, by itself",
         )
     return column.name
 

@@ -17,7 +17,17 @@ from lichen_adapters.orm import (
     synced_text,
 )
 from lichen_adapters.orm.plan import Plan
-from sqlalchemy import Column, ForeignKey, Integer, Interval, LargeBinary, String, Table, create_engine
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Integer,
+    Interval,
+    LargeBinary,
+    String,
+    Table,
+    create_engine,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
@@ -141,14 +151,16 @@ def test_a_type_that_cannot_merge_is_refused_unless_it_stays_here(base: Any) -> 
     assert not Plan(base.metadata).tables["local"].columns
 
 
-@pytest.mark.parametrize("part_of", ["owner", "title", "nothing"])
+@pytest.mark.parametrize("part_of", ["owner", "title", "nothing", "other_id"])
 def test_a_part_names_the_column_of_its_owner(base: Any, part_of: str) -> None:
     with pytest.raises(MappingError, match=f"part_of='{part_of}' of table part is no column with a foreign key"):
 
         class Part(Synced, base, part_of=part_of):
             __tablename__ = "part"
+            __table_args__ = (ForeignKeyConstraint(["other_id", "title"], ["note.id", "note.title"]),)
             title: Mapped[str]
             owner_id: Mapped[DocId] = mapped_column(ForeignKey("note.id"))
+            other_id: Mapped[DocId]
 
 
 def test_a_column_that_would_pass_for_something_else_in_documents_is_refused(base: Any) -> None:

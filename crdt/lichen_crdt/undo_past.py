@@ -199,9 +199,9 @@ class Past:
         return any(op_id not in mine and not self._came_back(obj, op_id) for op_id in there)
 
     def _came_back(self, obj: Id | None, op_id: Id) -> bool:
-        """Whether a value stands for one that was in the object, or in what that stands for, before the step."""
-        holders = [None] if obj is None else [*self.origins(obj)]
-        return any(old in self.contents(holder, "before") for old in self.origins(op_id) for holder in holders)
+        """Whether a value stands for one that was in the object, or in what that is a copy of, before the step."""
+        holder = obj and next((origin for origin in self.origins(obj) if origin not in self.ops), obj)
+        return any(old in self.contents(holder, "before") for old in self.origins(op_id))
 
     def showed(self, place: Place, value: Id) -> bool:
         """Whether this is what a reader saw at a place before the step, or nothing of then is at its key now.

@@ -158,3 +158,25 @@ def test_a_value_that_both_brought_back_hides_no_redo(mine: bytes, other: bytes)
         seen.append(device.to_py())
     assert seen == [{"title": "old"}, {}, {"title": "old"}, {"title": "new"}]
     assert [one.value for one in device.conflicts("title")] == ["old", "new"]
+
+
+def test_of_a_text_that_came_back_a_character_that_both_brought_back_shows_once() -> None:
+    base = Document(BASE)
+    with base.change():
+        base["body"] = Text("abc")
+    Undo(base).undo()
+    Undo(base).redo()
+    with base.change():
+        base["body"].delete(0)
+    device, second = base.fork(ONE), base.fork(OTHER)
+    for copy in (device, second):
+        Undo(copy, [BASE]).undo()
+    with device.change():
+        device["body"].delete(0)
+    device.merge(second)
+    undo = Undo(device, [BASE])
+    seen = []
+    for step in (undo.undo, undo.undo, undo.redo, undo.redo):
+        step()
+        seen.append(device.to_py())
+    assert seen == [{"body": "abc"}, {}, {"body": "abc"}, {"body": "abc"}]

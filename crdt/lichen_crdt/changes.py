@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import index
 
 from lichen_crdt import _native
 
@@ -48,3 +49,10 @@ def inspect(change: bytes) -> ChangeInfo:
     """
     actor, seq, start_op, operations, deps, time, message, digest, size = _native.inspect(change)
     return ChangeInfo(actor, seq, start_op, operations, tuple(deps), time, message, digest, size)
+
+
+def seconds(time: int | None) -> int:
+    """A time as a change has it, 0 for None; `ValueError` if it is out of range."""
+    if not -(2**62) <= index(time or 0) < 2**62:
+        raise ValueError("a time is at least -2^62 and below 2^62")
+    return time or 0

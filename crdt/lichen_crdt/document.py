@@ -11,6 +11,7 @@ from typing import Literal, Self
 from lichen_crdt._native import Core
 from lichen_crdt.applying import Applying
 from lichen_crdt.authors import Authors
+from lichen_crdt.changes import seconds
 from lichen_crdt.errors import CrdtError, MissingDependencies, NoTransaction, TransactionError
 from lichen_crdt.history import HistoryEntry, HistoryFilter, read
 from lichen_crdt.patches import Patch, from_native
@@ -195,7 +196,7 @@ class Document(Map):
         `TransactionOpen`. A change of more than `max_bytes` is an `OverflowError` at the end of the block, which
         takes everything back.
         """
-        return Transaction(self._core, message, time or 0, patches, max_bytes)
+        return Transaction(self._core, message, seconds(time), patches, max_bytes)
 
     def apply_changes(self, changes: Iterable[bytes], *, strict: bool = False, replay: bool = True) -> list[Patch]:
         """Apply changes from elsewhere, in any order; those that are here already are passed over.

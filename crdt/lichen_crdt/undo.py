@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Literal
 
 from lichen_crdt import _native
-from lichen_crdt.changes import MAX_OPERATIONS, inspect
+from lichen_crdt.changes import MAX_OPERATIONS, inspect, seconds
 from lichen_crdt.document import Document
 from lichen_crdt.errors import ActorReused, DocumentBusy, InvalidChange, TransactionOpen
 from lichen_crdt.history import HistoryEntry, read
@@ -99,11 +99,11 @@ class Undo:
         seconds since 1970. Raises `TransactionOpen` inside a transaction, `DocumentBusy` if another thread
         changed the document meanwhile.
         """
-        return self._go("undo", time or 0)
+        return self._go("undo", seconds(time))
 
     def redo(self, time: int | None = None) -> Undone | None:
         """Bring back the step that was taken back last; None if there is none. As `undo` in all else."""
-        return self._go("redo", time or 0)
+        return self._go("redo", seconds(time))
 
     def _go(self, kind: Literal["undo", "redo"], time: int) -> Undone | None:
         if self._document.in_transaction:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from lichen_crdt.errors import InvalidValue
-from lichen_crdt.typed.leaves import NATIVES, Plain, Shape, check_depth, misfit, wrong
+from lichen_crdt.errors import InvalidModel, InvalidValue
+from lichen_crdt.typed.leaves import NATIVES, Plain, Shape, Spelled, TextShape, check_depth, misfit, wrong
 from lichen_crdt.typed.nodes import Entry, ListNode, MapNode, Misfit, Node, Path, Place, Problem
 
 _NOTHING = object()
@@ -110,9 +110,15 @@ class Tagged(Protocol):
 
 
 class UnionShape:
-    """One of several shapes: the record whose tag is there, else the first that fits without a problem."""
+    """One of several shapes: the record whose tag is there, else the first that fits without a problem.
+
+    Raises `InvalidModel` if strings are among them and what is stored as a string: none could tell these apart.
+    """
 
     def __init__(self, members: Sequence[Shape]) -> None:
+        spelled = [member.kind.__name__ for member in members if isinstance(member, Spelled)]
+        if spelled and any(member is NATIVES[str] or isinstance(member, TextShape) for member in members):
+            raise InvalidModel(f"a union of a str and a {spelled[0]}, which is stored as a str: use one of the two")
         # A float is read of an int, too: where both may be there, an int stays one.
         self.members = sorted(members, key=lambda member: member is NATIVES[float])
         self._tag: tuple[str, dict[Any, Shape]] | None = None

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from enum import Enum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import pytest
-from lichen_crdt import Document, InvalidModel
+from lichen_crdt import Document, InvalidModel, Text
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 
@@ -68,3 +70,10 @@ def test_an_int_beside_a_float_stays_an_int(model: Any, kind: Any, value: float)
     view = Document().view(made)
     view.write(made(value=value))
     assert (view.value.value, type(view.value.value)) == (value, type(value))
+
+
+@pytest.mark.parametrize("kind", [str | date, UUID | None | str, list[Decimal | str], Annotated[str, Text] | time])
+@pytest.mark.parametrize("model", [holder, pydantic_holder])
+def test_a_union_of_a_str_and_what_is_stored_as_one_is_refused(model: Any, kind: Any) -> None:
+    with pytest.raises(InvalidModel, match="stored as a str"):
+        Document().view(model(kind))

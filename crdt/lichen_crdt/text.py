@@ -51,7 +51,7 @@ class Text:
         self._core, self._obj = core, obj
         return self
 
-    def is_object(self, core: Core, found: Any) -> bool:
+    def is_object(self, core: Core, found: object) -> bool:
         """Whether this is the view of an object that was found in a document; for the views of this package."""
         return self._core is core and self._obj == found
 

@@ -50,7 +50,7 @@ class Map(MutableMapping[str, Any]):
         self._core = core
         self._obj = obj
 
-    def is_object(self, core: Core, found: Any) -> bool:
+    def is_object(self, core: Core, found: object) -> bool:
         """Whether this is the view of an object that was found in a document; for the views of this package."""
         return self._core is core and self._obj == found
 
@@ -100,7 +100,7 @@ class Map(MutableMapping[str, Any]):
     def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         return {**plain(other), **self.to_py()} if isinstance(other, Mapping) else NotImplemented
 
-    def __ior__(self, other: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Self:
+    def __ior__(self, other: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> Self:  # as `__or__` has it
         self.update(other)
         return self
 
@@ -212,7 +212,7 @@ class List(MutableSequence[Any]):
         self._core = core
         self._obj = obj
 
-    def is_object(self, core: Core, found: Any) -> bool:
+    def is_object(self, core: Core, found: object) -> bool:
         """Whether this is the view of an object that was found in a document; for the views of this package."""
         return self._core is core and self._obj == found
 

@@ -184,6 +184,8 @@ class Replicas(Undoing, Branching):
         after, later = known[other % len(known)]
         was = doc.at(before)
         assert exact(was.to_py()) == then
+        if one % 4 == 0:
+            assert everything(was) == everything(doc.fork(at=before)), "a version reads as the document of then"
         assert exact(apply_patches(was.to_py(), doc.diff(before, after))) == later
         assert exact(apply_patches(was.to_py(), doc.diff(before))) == exact(doc.to_py())
         SEEN["looked back"] += 1

@@ -31,7 +31,9 @@ def everything(view: Any) -> Any:
     if isinstance(view, List):
         return [_place(view, index) for index in range(len(view))]
     if isinstance(view, Text):
-        return str(view), view.marks(), repr(view.spans())
+        text = str(view)
+        assert len(view) == len(text)
+        return text, view.marks(), repr(view.spans())
     return exact(view.value) if isinstance(view, Counter) else exact(view)
 
 

@@ -180,3 +180,13 @@ def test_of_a_text_that_came_back_a_character_that_both_brought_back_shows_once(
         step()
         seen.append(device.to_py())
     assert seen == [{"body": "abc"}, {}, {"body": "abc"}, {"body": "abc"}]
+
+
+def test_two_values_of_a_character_count_once_in_an_old_version() -> None:
+    device, second = undoers(SMALL)
+    device.merge(second)
+    heads, end = device.heads, device["body"].cursor(len(device["body"]))
+    with device.change():
+        device["body"].append("!")
+    was = device.at(heads)["body"]
+    assert (str(was), len(was), was.position(end), was.blame()[-1].end) == ("abc", 3, 3, 3)

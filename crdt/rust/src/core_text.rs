@@ -110,12 +110,16 @@ impl Core {
             .filter(|read| read.to_bytes() == cursor)
             .ok_or_else(|| Error::InvalidCursor("not a cursor".into()))?;
         let found = self.quick(py, |d| {
-            guard(|| reading!(d, doc => Ok(doc.get_cursor_position(&obj.id, &read, at.heads())?))).map_err(
-                |e| match e {
-                    Error::Crdt(_) => Error::InvalidCursor("the cursor is of another object".into()),
-                    other => other,
-                },
-            )
+            guard(|| {
+                reading!(d, doc => match read {
+                    Cursor::End => Ok(at.length(doc, &obj.id)),
+                    _ => Ok(doc.get_cursor_position(&obj.id, &read, at.heads())?),
+                })
+            })
+            .map_err(|e| match e {
+                Error::Crdt(_) => Error::InvalidCursor("the cursor is of another object".into()),
+                other => other,
+            })
         })?;
         Ok(found)
     }

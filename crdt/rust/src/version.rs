@@ -4,7 +4,7 @@ use std::ops;
 
 use automerge::iter::{ListRangeItem, MapRangeItem};
 use automerge::marks::Mark;
-use automerge::{ChangeHash, ObjId, Parents, Prop, ReadDoc, Value};
+use automerge::{ChangeHash, ObjId, ObjType, Parents, Prop, ReadDoc, Value};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -74,7 +74,11 @@ impl At {
     pub fn length<D: ReadDoc>(&self, doc: &D, obj: &ObjId) -> usize {
         match self.heads() {
             None => doc.length(obj),
-            Some(heads) => doc.length_at(obj, heads),
+            Some(heads) => match doc.object_type(obj) {
+                // Where a character had two values, the crate (0.12.0) counts both.
+                Ok(ObjType::Text) => doc.text_at(obj, heads).map_or(0, |text| text.chars().count()),
+                _ => doc.length_at(obj, heads),
+            },
         }
     }
 

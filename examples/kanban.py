@@ -76,7 +76,7 @@ class Board(QWidget):
         self.chosen, self.notes = QItemSelectionModel(self.cards), list[SyncedText]()
         self.stages = [Stage(self, stage) for stage in range(len(STAGES))]
         self.text = QPlainTextEdit(readOnly=True, placeholderText="of the card that you choose")
-        self.entry, self.status = QLineEdit(placeholderText="A new card"), QLabel()
+        self.entry, self.status = QLineEdit(placeholderText="A new card"), QLabel(wordWrap=True)
         layout = QGridLayout(self)
         layout.addWidget(self.entry, 2, 0)  # first, so it has the focus at the beginning
         for column, widget in enumerate((*self.stages, self.text)):

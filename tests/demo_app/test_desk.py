@@ -143,3 +143,11 @@ def test_devices_have_colours_of_their_own_while_there_are_enough() -> None:
     assert given == colours(reversed(devices))
     assert len(set(given.values())) == len(COLOURS)
     assert len(set(colours(devices[:-1]).values())) == len(COLOURS)
+
+
+async def test_spaces_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    async with Engine.open(f"sqlite:///{tmp_path}/a.db") as engine:
+        made = [await engine.create_space(name) for name in ("Family", "Family", "Work")]
+        spaces = (await Desk(engine, "Ada").state())["spaces"]
+        assert [space["name"] for space in spaces] == [made[0].told, made[1].told, "Work"]
+        assert len({space["name"] for space in spaces}) == 3

@@ -38,8 +38,10 @@ class TextBinding(BoundText):
         """Fill the widget, which is empty, with the text at `path`, the keys of maps in the document.
 
         `refused` is called when what was typed cannot be in the document, as after a loss of rights: the widget then
-        shows the document's text again. Raises `NotFound` when there is no text at `path`, and `ConfigError`.
+        shows the document's text again. Raises `NotFound` when there is no text at `path`, `ConfigError`, and
+        `EngineMisuse` in a transaction of this thread.
         """
+        note.asynchronous.refuse_holder(threading.current_thread())
         super().__init__(TextSource(note.asynchronous, checked_path(path)), widget, unit, refused)
         self._engine = note.engine
         self._messages = self._engine.events_of(self._source.messages)

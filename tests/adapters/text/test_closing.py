@@ -76,6 +76,15 @@ def test_an_engine_that_is_closed_on_another_thread_leaves_the_widget_alone_and_
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+def test_a_text_that_is_bound_in_a_transaction_would_wait_for_its_end(notes: Open) -> None:
+    note, _ = notes()
+    with timeout(20), note.change() as doc:
+        doc["body"].append("!")
+        with pytest.raises(EngineMisuse, match="it would wait for itself"):
+            Editor(note)
+    assert Editor(note).text == "milk!"
+
+
 async def test_on_the_engines_loop_closing_the_engine_waits_for_what_was_typed_last(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -208,6 +208,9 @@ def test_an_upsert_finds_the_row_that_stands(pair: tuple[Device, Device]) -> Non
                 insert(Tag).values(new).on_conflict_do_update(index_elements=[target], set_={"size": Tag.size + 1})
             )
             session.execute(statement)
+    if insert is postgresql.insert:
+        with one.sessions.begin(SPACE) as session:
+            session.execute(insert(Tag).values(new).on_conflict_do_nothing(constraint="uq_tag_name"))
     with one.sessions.begin(SPACE) as session:
         session.execute(insert(Tag).values(new).on_conflict_do_nothing(index_elements=["name"]))
         sizes = dict(session.execute(select(Tag.id, Tag.size)).all())

@@ -9,6 +9,7 @@ together.
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -54,6 +55,12 @@ SPACE = "lichen.space"
 """Where a session has the space of what is added to it, in `Session.info`."""
 
 _READS = ("SELECT", "PRAGMA", "EXPLAIN", "VALUES")
+_ENDS = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+    r"(?:ABORT|BEGIN|COMMIT|END|PREPARE\s+TRANSACTION|START\s+TRANSACTION|ROLLBACK(?!\s+(?:(?:WORK|TRANSACTION)\s+)?TO))\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""How a statement begins that begins or ends a transaction."""
 
 
 @dataclass(slots=True)
@@ -216,6 +223,11 @@ class Transactions:
         if writing.loan is not None:
             writing.loan.follow()
         if not statement.lstrip().upper().startswith(_READS) or _locks(context.compiled):
+            if _ENDS.match(statement):
+                raise SessionMisuse(
+                    f"a statement was to begin or end the transaction of a session: {statement.strip()[:40]}",
+                    hint="call commit() or rollback(), which write documents too; begin_nested() for a part of it",
+                )
             self._begin_writing(conn, writing)
         elif not writing.begun:
             _dbapi(conn).execute(self._engine.store.backend.begin_read)

@@ -61,6 +61,27 @@ def test_autocommit_and_two_phases_are_refused(device: Device) -> None:
     assert names(device) == ["ann"]
 
 
+@pytest.mark.parametrize(
+    "statement",
+    ["COMMIT", " end;", "/* now */ ROLLBACK", "-- now\nbegin", "Abort", "START TRANSACTION", "ROLLBACK WORK"],
+)
+def test_a_statement_that_ends_a_transaction_is_refused_and_one_that_takes_back_a_part_is_not(
+    device: Device, statement: str
+) -> None:
+    with device.sessions(SPACE) as session:
+        session.add(User(name="ann"))
+        session.flush()
+        for execute in (session.execute, session.connection().execute):
+            with pytest.raises(SessionMisuse, match="begin or end the transaction"):
+                execute(text(statement))
+        session.execute(text("SAVEPOINT mine"))
+        session.execute(update(User).values(name="eve"))
+        session.execute(text("ROLLBACK TO SAVEPOINT mine"))
+        session.commit()
+    assert names(device) == ["ann"]
+    device.check()
+
+
 def test_what_is_written_after_sessions_are_closed_is_refused(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     add(device, "ann")
     closed = device.sessions

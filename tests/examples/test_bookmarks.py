@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from examples_running import ALONE, EXAMPLES, PICTURES, begin_another, is_short
 from lichen import Engine
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, Route, async_playwright
 
 SIZE = {"width": 610, "height": 470}
 OWN = f"{ALONE}\nAlso on this device: Bookmarks of Ann"
@@ -119,6 +119,7 @@ async def test_two_people_keep_bookmarks_together(tmp_path: Path) -> None:
             again = await opened(browser, at_ben)
             await shows(again, *ITEMS)
             assert await again.inner_text("small") == "Ben"
+            await _type_too_early(again)
             assert (await again.input_value("textarea")).endswith("before Friday 🍵")
             assert await again.inner_text("#about") == ""
         await asyncio.to_thread(begin_another, tmp_path / "ben.db", "Mine")
@@ -196,6 +197,23 @@ async def _away(page: Page) -> None:
     await page.wait_for_function("document.querySelector('#state').textContent.includes('is not running')")
     await page.click("li:has-text('Python') [title=Star]")
     await page.wait_for_function("document.querySelector('p').textContent.includes('does not answer')")
+
+
+async def _type_too_early(page: Page) -> None:
+    """Before the module has come, nothing can be typed that would be lost."""
+    text, here = await page.input_value("textarea"), asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await here.wait()
+        await route.continue_()
+
+    await page.route("**/lichen.js", hold)
+    await page.reload(wait_until="commit")
+    await page.type("textarea", "early")
+    assert await page.input_value("textarea") == ""
+    here.set()
+    await page.wait_for_function("text => document.querySelector('textarea').value === text", arg=text)
+    assert not await page.evaluate("document.querySelector('textarea').readOnly")
 
 
 async def test_ctrl_c_ends_a_join_and_nothing_is_half_made(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ Repair = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 def _new_id(context: DefaultExecutionContext) -> DocId:
     """The id of a new row: made on a connection of ours, which knows the space."""
-    table: Table = context.compiled.statement.table  # type: ignore[union-attr]  # an insert has been compiled
+    table = unique_keys.table_of(context)
     _refuse_strangers(context.root_connection, table.name)
     return context.root_connection.info[NEW_ID](table)  # type: ignore[no-any-return]  # it holds anything
 

@@ -24,7 +24,7 @@ from lichen.store.documents import get_document
 from lichen.store.loan import Loan
 from lichen.store.membership import holds_space
 from lichen.wire.changeset import doc_id
-from sqlalchemy import Connection, Dialect, MetaData, Table, event
+from sqlalchemy import CompoundSelect, Connection, Dialect, MetaData, Select, Table, event
 from sqlalchemy import Engine as Database
 from sqlalchemy.engine.interfaces import Compiled
 from sqlalchemy.orm import Session, SessionTransaction, object_mapper
@@ -42,6 +42,7 @@ from lichen_adapters.orm.journal_sqlite import SqliteJournal
 from lichen_adapters.orm.memory import Memory
 from lichen_adapters.orm.plan import SyncedTable
 from lichen_adapters.orm.projector import Projector
+from lichen_adapters.orm.reads import is_textual
 from lichen_adapters.orm.rebase import flushed, rebase
 from lichen_adapters.orm.synced import NEW_ID, OWNER, Synced
 from lichen_adapters.orm.unique_keys import SPACE_OF
@@ -222,7 +223,7 @@ class Transactions:
         writing: Writing = conn.info[WRITING]
         if writing.loan is not None:
             writing.loan.follow()
-        if not statement.lstrip().upper().startswith(_READS) or _locks(context.compiled):
+        if _locks(context.compiled) or not (statement.lstrip().upper().startswith(_READS) or _reads(context.compiled)):
             if _ENDS.match(statement):
                 raise SessionMisuse(
                     f"a statement was to begin or end the transaction of a session: {statement.strip()[:40]}",
@@ -348,6 +349,14 @@ def _locks(compiled: Compiled | None) -> bool:
     statement = None if compiled is None else compiled.statement
     # SQLAlchemy has no public way to ask a statement for this.
     return getattr(statement, "_for_update_arg", None) is not None
+
+
+def _reads(compiled: Compiled | None) -> bool:
+    """Whether a statement that begins otherwise is a `select`, of which no common table expression writes."""
+    statement = None if compiled is None else compiled.statement
+    if not isinstance(statement, Select | CompoundSelect) or is_textual(statement):
+        return False
+    return not any(one.element.is_dml for one in getattr(compiled, "ctes", None) or ())
 
 
 def _dbapi(conn: Connection) -> Any:

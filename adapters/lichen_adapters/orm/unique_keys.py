@@ -152,10 +152,16 @@ def _index(table: Table, name: str, names: tuple[str, ...]) -> None:
 
 def _space_of_new(context: DefaultExecutionContext) -> bytes | None:
     """The space of a new row; None for one whose statement does not say enough: the commit adds it."""
-    table: Table = context.compiled.statement.table  # type: ignore[union-attr]  # an insert has been compiled
     conn = context.root_connection
     value_of = functools.partial(_value_of, context)
-    return conn.info[SPACE_OF](conn, table, value_of)  # type: ignore[no-any-return]  # it holds anything
+    return conn.info[SPACE_OF](conn, table_of(context), value_of)  # type: ignore[no-any-return]  # it holds anything
+
+
+def table_of(context: DefaultExecutionContext) -> Table:
+    """Into which table a row is inserted that gets a default, also where that is but a part of the statement."""
+    column: Any = context.current_column
+    table: Table = getattr(column, "original", column).table  # of one that stands for one of a further row
+    return table
 
 
 def _value_of(context: DefaultExecutionContext, name: str) -> Any:

@@ -20,7 +20,7 @@ from lichen.testing.postgres import PostgresServer
 from lichen_adapters.orm import SessionMisuse, Sessions, check, migrating, triggers
 from orm_devices import KEY, SPACE, Device
 from orm_models import Address, Base, Mood, Tag, User, Word
-from sqlalchemy import Connection, create_engine, make_url, select, text, update
+from sqlalchemy import Connection, create_engine, insert, make_url, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 DYING = Path(__file__).parent / "dying.py"
@@ -240,6 +240,15 @@ def test_who_has_lost_the_store_commits_nothing(device: Device, plain: Connectio
             session.execute(update(User).values(name="eve"))
     other.close()
     assert device.rows() == before
+
+
+def test_a_row_that_a_part_of_a_select_inserts_is_in_its_document(device: Device) -> None:
+    with device.sessions.begin(SPACE) as session:
+        made = insert(Tag).values([{"name": "a"}, {"name": "b"}]).returning(Tag.id).cte()
+        assert len(session.execute(select(made)).all()) == 2
+    with device.sessions() as session:
+        assert sorted(session.scalars(select(Tag.name))) == ["a", "b"]
+    device.check()
 
 
 def test_a_transaction_in_which_a_statement_has_failed_is_not_committed(device: Device) -> None:

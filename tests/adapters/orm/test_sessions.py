@@ -18,6 +18,7 @@ import pytest
 from lichen.errors import ConfigError, StoreError
 from lichen.store.loan import Loan
 from lichen_adapters.orm import Misfit, SessionMisuse, Sessions
+from lichen_adapters.orm.transactions import WRITING
 from orm_devices import SPACE, Device
 from orm_models import Address, Base, Draft, User
 from sqlalchemy import create_engine, insert, select, text, update
@@ -244,6 +245,17 @@ def test_what_a_savepoint_takes_back_is_in_no_document(device: Device) -> None:
         session.commit()
     assert names(device) == ["ann"]
     device.check()
+
+
+def test_a_select_with_a_common_table_expression_takes_no_turn(device: Device) -> None:
+    add(device, "ann")
+    friends = select(User.id, User.name).where(User.friend_id.is_(None)).cte(recursive=True)
+    friends = friends.union_all(select(User.id, User.name).join(friends, User.friend_id == friends.c.id))
+    with device.sessions() as session:
+        assert session.scalars(select(friends.c.name)).all() == ["ann"]
+        add(device, "ben")
+        assert session.connection().info[WRITING].loan is None
+    assert names(device) == ["ann", "ben"]
 
 
 def test_a_select_that_locks_takes_the_turn_and_reads_the_newest(device: Device) -> None:

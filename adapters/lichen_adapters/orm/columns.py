@@ -13,6 +13,8 @@ from lichen_adapters.orm.errors import Misfit
 
 KIND = "lichen.kind"
 """Where a column has its kind, in `Column.info`."""
+CLASSES = "lichen.classes"
+"""Where the column that says of which class a row is has the classes by its values, in `Column.info`."""
 SEARCH = "lichen.search"
 """Where a column and its table have how its text is searched, in their `info`: by "words" or "trigram"."""
 

@@ -11,7 +11,7 @@ from lichen_crdt import Counter, List, Map, Text
 from lichen_crdt.views import plain
 from sqlalchemy import JSON, Column, Dialect, Integer
 
-from lichen_adapters.orm.columns import KIND, Kind, SetOf, element
+from lichen_adapters.orm.columns import CLASSES, KIND, Kind, SetOf, element
 from lichen_adapters.orm.difference import update_list, update_map
 from lichen_adapters.orm.errors import MappingError, Misfit
 from lichen_adapters.orm.scalars import MOST, Scalar, scalar_of
@@ -60,6 +60,30 @@ class ScalarMerging:
     def read(self, there: Any) -> Any:
         """As the column has it."""
         return self.scalar.from_document(_string(there))
+
+
+@dataclass(frozen=True, slots=True)
+class ClassMerging(ScalarMerging):
+    """One value wins, of those that name a class: of another no object can be made, and no query gives any."""
+
+    classes: Mapping[Any, object]
+
+    def update(self, target: Map, name: str, there: Any, value: Any) -> bool:
+        """As above."""
+        return ScalarMerging.update(self, target, name, there, self._known(value))
+
+    def new(self, value: Any) -> Any:
+        """As above."""
+        return ScalarMerging.new(self, self._known(value))
+
+    def read(self, there: Any) -> Any:
+        """As above."""
+        return self._known(ScalarMerging.read(self, there))
+
+    def _known(self, value: Any) -> Any:
+        if value not in self.classes:
+            raise Misfit(f"{value!r} is no class that this version of the application has")
+        return value
 
 
 class TextMerging:
@@ -218,7 +242,7 @@ class SyncedColumn:
             )
         merging = _MERGINGS.get(kind)
         if merging is None:
-            merging = DataMerging() if kind is Kind.LOCAL else ScalarMerging(scalar_of(column, dialect))
+            merging = DataMerging() if kind is Kind.LOCAL else _scalar(column, dialect)
         return cls(column.name, kind, column, merging)
 
     def write(self, target: Map, content: Mapping[str, Any], value: Any) -> dict[str, Any]:
@@ -261,6 +285,11 @@ class SyncedColumn:
             return self.merging.read(there)
         except Misfit as misfit:
             raise self._named(misfit) from misfit
+
+
+def _scalar(column: Column[Any], dialect: Dialect | None) -> ScalarMerging:
+    scalar = scalar_of(column, dialect)
+    return ClassMerging(scalar, column.info[CLASSES]) if CLASSES in column.info else ScalarMerging(scalar)
 
 
 def kind_of(column: Column[Any]) -> Kind:

@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import Column, Dialect, MetaData, Table
 from sqlalchemy.schema import CreateTable
 
-from lichen_adapters.orm.columns import Kind
+from lichen_adapters.orm.columns import CLASSES, Kind
 from lichen_adapters.orm.errors import MappingError
 from lichen_adapters.orm.merging import ScalarMerging, SyncedColumn
 from lichen_adapters.orm.synced import OTHER, OWNER, REPAIR, SYNCED, name_of
@@ -202,6 +202,9 @@ class Plan:
             )
             joins = (planned.joins, name_of(planned.table.info[REPAIR][1])) if planned.repairs else planned.joins
             digest.update(repr((planned.name, kinds, owner, sorted(planned.unique), joins, points)).encode())
+            for column in planned.table.c:
+                if CLASSES in column.info:
+                    digest.update(repr(sorted(map(repr, column.info[CLASSES]))).encode())
         return digest.digest()
 
     def __iter__(self) -> Iterator[SyncedTable]:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, MappedAsDataclass, Mapper, mapped_column
 from sqlalchemy.types import NullType
 
 from lichen_adapters.orm import search_index, tables, unique_keys
-from lichen_adapters.orm.columns import KIND, Kind
+from lichen_adapters.orm.columns import CLASSES, KIND, Kind
 from lichen_adapters.orm.errors import MappingError, SessionMisuse
 from lichen_adapters.orm.merging import SyncedColumn, kind_of
 
@@ -127,6 +127,8 @@ def _check(mapper: Mapper[Any], cls: type[Synced]) -> None:
         _check_key(table, cls.__name__, joined=joined)
     _check_columns(table)
     _load_before_assignment(mapper)
+    if isinstance(mapper.polymorphic_on, Column):
+        mapper.polymorphic_on.info[CLASSES] = mapper.polymorphic_map
     search_index.declare(table)
     if any(constraint.initially for constraint in table.foreign_key_constraints):
         raise MappingError(

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import MetaData, Table
 
+from lichen_adapters.orm.errors import SessionMisuse
+
 log = logging.getLogger("lichen.orm")
 
 MOST_ROWS = 1_000
@@ -76,6 +78,14 @@ class Feed:
     def listened(self) -> bool:
         """Whether anybody listens."""
         return bool(self._listeners)
+
+    def refuse_closed(self) -> None:
+        """Raises `SessionMisuse` when nothing is told any more."""
+        if self.closed:
+            raise SessionMisuse(
+                "these sessions are closed: rows are not kept up to date with documents any more",
+                hint="make `Sessions(engine, Base)` anew, and call its prepare()",
+            )
 
     def listen(self, listener: Listener, closed: Callable[[], None] = lambda: None) -> Callable[[], None]:
         """Call `listener` after every commit that changes rows, and `closed` when there will be no more; neither may

@@ -66,8 +66,9 @@ def live(sessions: LiveFactory, statement: Executable, reads: Iterable[Any] = ()
 
     Rows are objects where the statement selects one thing, else `Row`; they are detached, and stay the same objects
     as long as they hold the same. `rows.difference` says what differs from the rows before. What changes while rows are
-    in use comes together as the next ones. It ends when the sessions are closed. A statement with parts that are text
-    needs `reads`, the classes or tables that it reads. Raises `SessionMisuse`, and what running it raises.
+    in use comes together as the next ones. It ends when the sessions are closed, and cannot begin then. A statement
+    with parts that are text needs `reads`, the classes or tables that it reads. Raises `SessionMisuse`, and what
+    running it raises.
     """
     return _live(sessions, Query(sessions, statement, reads))
 

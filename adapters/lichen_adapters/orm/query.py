@@ -61,6 +61,7 @@ class Query:
     """A statement, its last rows, and what has changed since."""
 
     def __init__(self, sessions: Factory, statement: Executable, reads: Iterable[Any]) -> None:
+        sessions.feed.refuse_closed()
         self._sessions = sessions
         self._statement = statement
         self._given = names_of(reads)

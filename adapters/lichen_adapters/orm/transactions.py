@@ -113,11 +113,7 @@ class Transactions:
 
     def refuse_closed(self) -> None:
         """Raises `SessionMisuse` when they are."""
-        if self._feed.closed:
-            raise SessionMisuse(
-                "these sessions are closed: rows are not kept up to date with documents any more",
-                hint="make `Sessions(engine, Base)` anew, and call its prepare()",
-            )
+        self._feed.refuse_closed()
 
     def lock(self, conn: Connection) -> None:
         """Let a connection of a session write from now on, and see the newest state."""

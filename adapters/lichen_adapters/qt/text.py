@@ -158,7 +158,7 @@ class SyncedText(QObject):
                 event.accept()
                 return True
             case QEvent.Type.KeyPress if isinstance(event, QKeyEvent) and (undo := self._undo_of(event)):
-                undo()
+                self._step(undo)
                 return True
             case QEvent.Type.ContextMenu if isinstance(event, QContextMenuEvent) and not self._editor.isReadOnly():
                 self._show_menu(event)
@@ -172,12 +172,18 @@ class SyncedText(QObject):
             return self.binding.undo
         return self.binding.redo if event.matches(QKeySequence.StandardKey.Redo) else None
 
+    def _step(self, undo: Callable[[], None], *_: object) -> None:
+        try:
+            undo()
+        except EngineMisuse as error:  # the engine was closed
+            self._tell(error)
+
     def _show_menu(self, event: QContextMenuEvent) -> None:
         menu = self._editor.createStandardContextMenu()
         for name, call in {"edit-undo": self.binding.undo, "edit-redo": self.binding.redo}.items():
             if (action := menu.findChild(QAction, name)) is not None:
                 action.triggered.disconnect()
-                action.triggered.connect(call)
+                action.triggered.connect(partial(self._step, call))
                 action.setEnabled(True)
         menu.aboutToHide.connect(menu.deleteLater)
         menu.popup(event.globalPos())

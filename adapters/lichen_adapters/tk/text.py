@@ -88,7 +88,10 @@ class SyncedText:
             self.close()
 
     def _break(self, call: Callable[[], None]) -> str:
-        call()
+        try:
+            call()
+        except EngineMisuse as error:  # the engine was closed
+            self._deliver(partial(self._tell, error))
         return "break"
 
     # What the widget is asked to do, by keys, menus and programs: all of it comes through its command

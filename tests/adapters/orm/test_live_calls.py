@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from lichen_adapters.orm import Rows, call_live
+from lichen_adapters.orm import Rows, blocking, call_live, live
+from lichen_adapters.orm.errors import SessionMisuse
 from orm_devices import Device
 from orm_models import User
 from sqlalchemy import select
@@ -93,3 +94,12 @@ def test_a_delivery_that_fails_is_made_up_for_after_the_next_change(device: Devi
             add(device, name)
     end()
     assert seen == [0, 2]
+
+
+def test_of_closed_sessions_nothing_is_live(device: Device) -> None:
+    device.sessions.close()
+    for begin in (live, blocking.live):
+        with pytest.raises(SessionMisuse, match="these sessions are closed"):
+            begin(device.sessions, by_name)
+    with pytest.raises(SessionMisuse, match="these sessions are closed"):
+        call_live(device.sessions, by_name, Calls())

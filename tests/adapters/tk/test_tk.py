@@ -316,9 +316,10 @@ def test_what_is_typed_after_the_engine_was_closed_gives_way_and_is_told(
     widget.tag_add("sel", "1.0", "1.2")
     root.after(1, widget.event_generate, "<<Clear>>")
     root.after(2, widget.insert, "end", ", eggs")
+    root.after(3, widget.event_generate, "<<Undo>>")
     root.after(50, root.quit)
     root.mainloop()  # which an error would end
-    until(root, lambda: len(refused) == 2)
+    until(root, lambda: len(refused) == 3)
     assert widget.get("1.0", "end-1c") == "milk"
     assert {type(error) for error in refused} == {EngineMisuse}
     widget.destroy()

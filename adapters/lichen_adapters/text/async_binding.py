@@ -10,7 +10,17 @@ from typing import Self
 
 from lichen import Document
 
-from lichen_adapters.text.bound import SAVE_S, BoundText, Request, TextWidget, Unit, checked_path, log, log_refused
+from lichen_adapters.text.bound import (
+    SAVE_S,
+    BoundText,
+    Request,
+    TextWidget,
+    Unit,
+    checked_note,
+    checked_path,
+    log,
+    log_refused,
+)
 from lichen_adapters.text.source import Message, TextSource
 
 SLICE_S = 0.004
@@ -50,6 +60,7 @@ class AsyncTextBinding(BoundText):
         refused: Callable[[BaseException], object] = log_refused,
     ) -> Self:
         """As `TextBinding` begins. Raises `EngineMisuse` on another loop than the engine's too."""
+        checked_note(note, Document, "for an engine of `lichen.blocking` it is `TextBinding`")
         note.refuse_other_loop()
         binding = cls(note, path, widget, unit, refused)
         messages = binding._source.messages()

@@ -11,7 +11,17 @@ from functools import partial
 from lichen.blocking import Deliver, Document, timeout
 from lichen.errors import EngineMisuse
 
-from lichen_adapters.text.bound import SAVE_S, BoundText, Request, TextWidget, Unit, checked_path, log, log_refused
+from lichen_adapters.text.bound import (
+    SAVE_S,
+    BoundText,
+    Request,
+    TextWidget,
+    Unit,
+    checked_note,
+    checked_path,
+    log,
+    log_refused,
+)
 from lichen_adapters.text.source import TextSource
 
 
@@ -41,6 +51,7 @@ class TextBinding(BoundText):
         shows the document's text again. Raises `NotFound` when there is no text at `path`, `ConfigError`, and
         `EngineMisuse` in a transaction of this thread.
         """
+        checked_note(note, Document, "on the engine's own loop it is `AsyncTextBinding`")
         note.asynchronous.refuse_holder(threading.current_thread())
         super().__init__(TextSource(note.asynchronous, checked_path(path)), widget, unit, refused)
         self._engine = note.engine

@@ -41,6 +41,14 @@ def checked_path(path: Sequence[str]) -> Sequence[str]:
     return path
 
 
+def checked_note(note: object, kind: type[object], hint: str) -> None:
+    """Raises `ConfigError` for a document of the other kind of engine, or what is none."""
+    if not isinstance(note, kind):
+        given = f"{type(note).__module__}.{type(note).__qualname__}"
+        wanted = "lichen.blocking.Document" if "blocking" in kind.__module__ else "lichen.Document"
+        raise ConfigError(f"a {wanted} is wanted here, and this is a {given}", hint=hint)
+
+
 class TextWidget(Protocol):
     """What a binding needs of a widget, on the widget's own thread. Positions are in the widget's unit."""
 

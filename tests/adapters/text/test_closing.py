@@ -13,9 +13,9 @@ import lichen
 import pytest
 from lichen import Text
 from lichen.blocking import Events, Inbox, timeout
-from lichen.errors import EngineMisuse
+from lichen.errors import ConfigError, EngineMisuse
 from lichen.testing.waiting import until
-from lichen_adapters.text import AsyncTextBinding
+from lichen_adapters.text import AsyncTextBinding, TextBinding
 from lichen_adapters.text.level import INSERTED, REMOVED
 from text_editor import Editor, Open, Widget
 
@@ -74,6 +74,14 @@ def test_an_engine_that_is_closed_on_another_thread_leaves_the_widget_alone_and_
         editor.binding.edited(0, 0, "x")
     editor.inbox.run()
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_a_document_of_the_other_kind_of_engine_is_refused_by_name(notes: Open) -> None:
+    note, _ = notes()
+    with pytest.raises(ConfigError, match=r"a lichen\.blocking\.Document is wanted here"):
+        TextBinding(note.asynchronous, ("body",), Widget(), Inbox())  # type: ignore[arg-type]  # so is the test
+    with pytest.raises(ConfigError, match=r"a lichen\.Document is wanted here, and this is a lichen\.blocking\."):
+        await AsyncTextBinding.open(note, ("body",), Widget())  # type: ignore[arg-type]  # so is the test
 
 
 def test_a_text_that_is_bound_in_a_transaction_would_wait_for_its_end(notes: Open) -> None:

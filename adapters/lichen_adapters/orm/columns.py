@@ -15,6 +15,8 @@ KIND = "lichen.kind"
 """Where a column has its kind, in `Column.info`."""
 CLASSES = "lichen.classes"
 """Where the column that says of which class a row is has the classes by its values, in `Column.info`."""
+SHAPES = "lichen.shapes"
+"""Where a JSON column has the types of the values that it takes, if not all, in `Column.info`."""
 SEARCH = "lichen.search"
 """Where a column and its table have how its text is searched, in their `info`: by "words" or "trigram"."""
 

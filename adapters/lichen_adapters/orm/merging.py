@@ -11,7 +11,7 @@ from lichen_crdt import Counter, List, Map, Text
 from lichen_crdt.views import plain
 from sqlalchemy import JSON, Column, Dialect, Integer
 
-from lichen_adapters.orm.columns import CLASSES, KIND, Kind, SetOf, element
+from lichen_adapters.orm.columns import CLASSES, KIND, SHAPES, Kind, SetOf, element
 from lichen_adapters.orm.difference import update_list, update_map
 from lichen_adapters.orm.errors import MappingError, Misfit
 from lichen_adapters.orm.scalars import MOST, Scalar, scalar_of
@@ -179,6 +179,26 @@ class DataMerging:
         return self.new(_json(plain(there)))
 
 
+@dataclass(frozen=True, slots=True)
+class ShapedMerging(DataMerging):
+    """Plain data of some types alone."""
+
+    types: tuple[type, ...]
+
+    def update(self, target: Map, name: str, there: Any, value: Any) -> bool:
+        """As above."""
+        return DataMerging.update(self, target, name, there, self._fitting(value))
+
+    def new(self, value: Any) -> Any:
+        """As above."""
+        return DataMerging.new(self, self._fitting(value))
+
+    def _fitting(self, value: Any) -> Any:
+        if not isinstance(value, self.types):
+            raise Misfit(f"{value!r} is no {' and no '.join(one.__name__ for one in self.types)}")
+        return value
+
+
 class ListMerging(DataMerging):
     """Plain data that is a list."""
 
@@ -241,6 +261,8 @@ class SyncedColumn:
                 hint="annotate it with `Mapped[int]`",
             )
         merging = _MERGINGS.get(kind)
+        if kind is Kind.JSON and SHAPES in column.info:
+            merging = ShapedMerging(column.info[SHAPES])
         if merging is None:
             merging = DataMerging() if kind is Kind.LOCAL else _scalar(column, dialect)
         return cls(column.name, kind, column, merging)

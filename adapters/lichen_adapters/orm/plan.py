@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import Column, Dialect, MetaData, Table
 from sqlalchemy.schema import CreateTable
 
-from lichen_adapters.orm.columns import CLASSES, Kind
+from lichen_adapters.orm.columns import CLASSES, SHAPES, Kind
 from lichen_adapters.orm.errors import MappingError
 from lichen_adapters.orm.merging import ScalarMerging, SyncedColumn
 from lichen_adapters.orm.synced import OTHER, OWNER, REPAIR, SYNCED, name_of
@@ -205,6 +205,7 @@ class Plan:
             for column in planned.table.c:
                 if CLASSES in column.info:
                     digest.update(repr(sorted(map(repr, column.info[CLASSES]))).encode())
+                digest.update(repr(column.info[SHAPES]).encode() if SHAPES in column.info else b"")
         return digest.digest()
 
     def __iter__(self) -> Iterator[SyncedTable]:

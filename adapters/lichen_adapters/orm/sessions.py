@@ -31,6 +31,7 @@ from lichen_adapters.orm.memory import Memory
 from lichen_adapters.orm.merges import AfterMerge, Merges
 from lichen_adapters.orm.plan import Plan
 from lichen_adapters.orm.projector import Projector
+from lichen_adapters.orm.shapes import note_shapes
 from lichen_adapters.orm.spaces import HandleOfSpace, id_of
 from lichen_adapters.orm.synced import check_references
 from lichen_adapters.orm.transactions import SPACE, Transactions
@@ -61,6 +62,7 @@ class Sessions:
         for mapper in base.registry.mappers:
             check_references(mapper)
         tracking.remember(base.registry)
+        note_shapes(base.registry)
         self.database: Database = engine.store.backend.session_engine()
         self.plan = Plan(base.metadata, self.database.dialect)
         postgres_triggers.declare(base.metadata)

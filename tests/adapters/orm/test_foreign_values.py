@@ -17,6 +17,7 @@ from lichen_crdt import Text
 from lichen_crdt.views import plain
 from orm_devices import SPACE, Device, exchange
 from sqlalchemy import JSON, DateTime, Numeric, SmallInteger, Time, select, update
+from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 UTC = datetime.UTC
@@ -50,6 +51,14 @@ class Code(Synced, Base):
     letters: Mapped[str] = mapped_column(unique=True)
     number: Mapped[int] = mapped_column(unique=True)
     short: Mapped[int] = mapped_column(SmallInteger, unique=True)
+
+
+class Box(Synced, Base):
+    """With JSON that SQLAlchemy watches."""
+
+    __tablename__ = "box"
+    things: Mapped[Any] = mapped_column(MutableDict.as_mutable(JSON()), nullable=True)
+    steps: Mapped[Any] = mapped_column(MutableList.as_mutable(JSON()), nullable=True)
 
 
 @pytest.fixture
@@ -136,6 +145,29 @@ def test_a_unique_key_that_the_database_cannot_be_asked_for_is_held_and_kept(dev
         device.check()
         device.edit(code.id, lambda document, name=name, back=back: document.update({name: back}))
         assert device.held() == set(), name
+    device.check()
+
+
+def test_json_of_which_no_object_could_be_loaded_is_held(device: Device) -> None:
+    with device.sessions(SPACE, expire_on_commit=False) as session:
+        session.add(box := Box(things={"a": 1}, steps=[1]))
+        session.commit()
+    for name, wrong, back in (
+        ("things", [1], {"b": 2}),
+        ("things", "x", None),
+        ("steps", {"a": 1}, [2]),
+        ("steps", 1, []),
+    ):
+        device.edit(box.id, lambda document, name=name, wrong=wrong: document.update({name: wrong}))
+        assert device.held() == {("box", box.id)}, (name, wrong)
+        with device.sessions() as session:
+            assert session.scalars(select(Box)).all() == []
+        device.check()
+        device.edit(box.id, lambda document, name=name, back=back: document.update({name: back}))
+        with device.sessions() as session:
+            assert getattr(session.scalars(select(Box)).one(), name) == back
+    with pytest.raises(Misfit, match=r"things: \[1\] is no dict"), device.sessions.begin() as session:
+        session.execute(update(Box.__table__).values(things=[1]))
     device.check()
 
 

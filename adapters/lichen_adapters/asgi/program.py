@@ -72,6 +72,7 @@ class Lichen:
         self._options = options
         self._here: _Open | None = None
         self._pages = Pages(self)
+        self._guarded = False
         self.space: HandleOfSpace | None = None
         """The space of what is added in sessions that are made without one; to be set when the engine is open."""
 
@@ -127,6 +128,14 @@ class Lichen:
         app.add_exception_handler(NoResultFound, missing)
         app.add_exception_handler(IntegrityError, conflict)
         app.add_middleware(Guard, keys=lambda: self._open.keys, hosts=self._hosts)
+        self._guarded = True
+
+    def refuse_unguarded(self) -> None:
+        """Raises `EngineMisuse` when no application was given to `install`: any site could use its pages."""
+        if not self._guarded:
+            raise EngineMisuse(
+                "nothing keeps other sites of the browser out of this program", hint="call lichen.install(app) before"
+            )
 
     # What is there while it is open
 
@@ -180,7 +189,10 @@ class Lichen:
         return self._open.keys.token
 
     def address(self, page: str) -> str:
-        """What a person opens to come to a page: its address with a key of this start. Raises `ConfigError`."""
+        """What a person opens to come to a page: its address with a key of this start. Raises `ConfigError`, and
+        `EngineMisuse` before `install`.
+        """
+        self.refuse_unguarded()
         return with_key(page, self._open.keys.address)
 
     def end_pages(self) -> None:

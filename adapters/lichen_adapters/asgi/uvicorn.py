@@ -46,8 +46,10 @@ def listen(port: int) -> socket.socket:
 async def serve(lichen: Lichen, app: Starlette, at: socket.socket, **options: Any) -> None:
     """Serve an application until Ctrl-C or a request to terminate, and return when all pages have been let go.
 
-    It belongs inside `lichen.open()`, on the main thread. `options` are those of `uvicorn.Config`.
+    It belongs inside `lichen.open()`, on the main thread. `options` are those of `uvicorn.Config`. Raises
+    `EngineMisuse` for an application that was not given to `install`.
     """
+    lichen.refuse_unguarded()
     given = {"log_level": "warning", "timeout_graceful_shutdown": ENDING_S, **options}
     let_go = partial(asyncio.get_running_loop().call_soon_threadsafe, lichen.end_pages)
     await _Server(uvicorn.Config(app, **given), let_go).serve([at])

@@ -17,6 +17,7 @@ from lichen.errors import ConfigError, EngineMisuse, NotFound, StoreFull, StoreL
 from lichen.testing.waiting import until
 from lichen_adapters.asgi import Lichen, events, pages
 from lichen_adapters.asgi.fastapi import session_of
+from lichen_adapters.asgi.uvicorn import listen, serve
 from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError, NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -146,6 +147,7 @@ async def test_a_lifespan_of_the_application_s_own_goes_around_it(tmp_path: Path
 
 async def test_the_address_is_of_one_start_and_what_pages_and_programs_carry_is_not(tmp_path: Path) -> None:
     lichen = Lichen(f"sqlite:///{tmp_path}/own.db")
+    lichen.install(Starlette())
     found = []
     for _ in range(2):
         async with lichen.open():
@@ -156,6 +158,17 @@ async def test_the_address_is_of_one_start_and_what_pages_and_programs_carry_is_
     first, second = found
     assert (first.cookie, first.token) == (second.cookie, second.token)
     assert len({first.address, second.address, first.cookie, first.token}) == 4
+
+
+async def test_a_program_that_nothing_guards_is_not_served(tmp_path: Path) -> None:
+    lichen, app = Lichen(f"sqlite:///{tmp_path / 'ann.db'}", Base), Starlette()
+    with listen(0) as listening:
+        async with lichen.open():
+            for serving in (lambda: lichen.address("http://127.0.0.1:1"), lambda: serve(lichen, app, listening)):
+                with pytest.raises(EngineMisuse, match=r"lichen\.install\(app\)"):
+                    await serving()  # type: ignore[misc]  # the first raises before
+            lichen.install(app)
+            assert lichen.address("http://127.0.0.1:1").startswith("http://127.0.0.1:1")
 
 
 async def test_a_program_without_a_base_has_no_rows(tmp_path: Path) -> None:

@@ -28,11 +28,14 @@ def attribute_of(mapper: Mapper[Any], column: ColumnElement[Any]) -> str:
 
 
 def column_of(mapper: Mapper[Any], attribute: str) -> ColumnElement[Any]:
-    """The column of an attribute, of a class or of one that inherits from it. Raises `ConfigError`."""
+    """The column of an attribute or its synonym, of a class or of one that inherits from it. Raises `ConfigError`."""
+    known: dict[str, None] = {}
     for one in mapper.self_and_descendants:
-        if attribute in one.column_attrs:
-            return one.column_attrs[attribute].columns[0]
-    raise ConfigError(f"{mapper.class_.__name__} has no column {attribute!r}", hint="name attributes that are columns")
+        name = one.synonyms[attribute].name if attribute in one.synonyms else attribute
+        if name in one.column_attrs:
+            return one.column_attrs[name].columns[0]
+        known.update(dict.fromkeys(one.column_attrs.keys()))
+    raise ConfigError(f"{mapper.class_.__name__} has no column {attribute!r}", hint=f"it has {', '.join(known)}")
 
 
 def was_used(row: Any) -> bool:

@@ -36,6 +36,7 @@ from sqlalchemy.orm import (
     mapped_column,
     relationship,
     selectin_polymorphic,
+    synonym,
     with_polymorphic,
 )
 from sqlalchemy.types import UserDefinedType
@@ -92,6 +93,7 @@ class Doctor(Person):
     """In the table of its base."""
 
     field: Mapped[str | None]
+    speciality: Mapped[str | None] = synonym("field")
     __mapper_args__: ClassVar = {"polymorphic_identity": "doctor"}
 
 
@@ -414,9 +416,10 @@ def test_columns_of_a_subclass_in_the_table_of_its_base_are_named_in_conflicts(p
         (held,) = conflicts(session)
         assert isinstance(held, HeldRow)
         assert held.values["field"] == "hands"
-        with pytest.raises(ConfigError, match="Person has no column 'fields'"):
+        with pytest.raises(ConfigError, match="Person has no column 'fields'") as raised:
             held.resolve(fields="x")
-        held.resolve(field="skin", visits=2)
+        assert "bio, visits" in str(raised.value.hint)
+        held.resolve(speciality="skin", visits=2)
     one.take_from(other)
     for device in pair:
         with device.sessions() as session:

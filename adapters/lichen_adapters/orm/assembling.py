@@ -16,7 +16,7 @@ from sqlalchemy.sql import operators
 from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.frozen import freeze
 from lichen_adapters.orm.plan import SyncedTable
-from lichen_adapters.orm.projection import fixed, root_of, sources
+from lichen_adapters.orm.projection import begun, fixed, root_of, sources
 from lichen_adapters.orm.sessions import Sessions
 
 Values = dict[ColumnElement[Any], Any]
@@ -34,6 +34,7 @@ class Objects:
         self._rows: dict[Key, Values] = {
             (planned.table, key): _values(planned, key, doc, content) for (planned, key), content in there.items()
         }
+        self._begun = {(planned.table, key): begun(content) for (planned, key), content in there.items()}
         self._values = dict(self._gathered())
         self._objects = {place: _made(mapper, values) for place, (mapper, values) in self._values.items()}
         self._by: dict[ColumnElement[Any], dict[Any, list[Key]]] = {}
@@ -75,8 +76,10 @@ class Objects:
             return
         planned = self._sessions.plan.tables.get(remote.table.name)
         if planned is not None and planned.owner is remote:
-            places = self._with(remote).get(value, [])
-            many = [self._objects[place] for place in _ordered(relationship, places, self._values)]
+            places = _ordered(relationship, self._with(remote).get(value, []), self._values)
+            if (remote.name,) in planned.unique:  # of several, the one that stands
+                places.sort(key=lambda place: (self._begun[planned.table, place[1]], place[1]))
+            many = [self._objects[place] for place in places]
             set_committed_value(one, relationship.key, many if relationship.uselist else next(iter(many), None))
 
     def _with(self, column: ColumnElement[Any]) -> dict[Any, list[Key]]:

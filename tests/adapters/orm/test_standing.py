@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from lichen_adapters.orm import Clash, DocId, SessionMisuse, Synced, conflicts, standing
+from lichen_adapters.orm import Clash, DocId, SessionMisuse, Synced, at, conflicts, standing
 from lichen_adapters.orm.query import Query
 from orm_devices import SPACE, Device, exchange
 from sqlalchemy import ForeignKey, and_, select
@@ -95,6 +96,24 @@ def test_a_relationship_of_one_row_reads_the_one_that_stands_and_the_other_is_a_
             assert isinstance(clash, Clash)
             assert (clash.standing.id, clash.row.person) == (loaded.passport.id, loaded)
     assert len(seen) == 1
+
+
+def test_a_person_of_the_past_has_the_one_that_stood(pair: tuple[Device, Device]) -> None:
+    one, other = pair
+    with one.sessions.begin(SPACE) as session:  # several, since one may have the lesser id by chance
+        session.add_all([Person(name=str(number)) for number in range(8)])
+    exchange(one, other)
+    for device in pair:
+        with device.sessions.begin() as session:
+            for person in session.scalars(select(Person).where(Person.name != "Ann")):
+                person.passport = Passport(number="")
+    exchange(one, other)
+    with one.sessions() as session:
+        for person in session.scalars(select(Person)):
+            assert person.passport is not None
+            old = at(session, person, datetime.datetime.now(datetime.UTC))
+            assert old.passport is not None
+            assert (old.passport.id, old.passport.person) == (person.passport.id, old)
 
 
 def test_when_the_one_that_stands_goes_the_other_stands(pair: tuple[Device, Device]) -> None:

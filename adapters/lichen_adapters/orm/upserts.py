@@ -7,6 +7,7 @@ the space too, and only over rows that do not stand back; a database takes no le
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 from sqlalchemy import Column, Insert, Table
@@ -37,6 +38,9 @@ def _target(table: Table, clause: Any) -> set[str]:
     """The columns at which a conflict clause is aimed, or the constraint that it names, which has become an index."""
     name = getattr(clause, "constraint_target", None)
     if name is not None:
-        return {one.name for index in table.indexes if index.name == name for one in index.columns} - {SPACE}
+        indexes = {str(one.name): one for one in table.indexes if one.unique}
+        ours = re.sub("(.*)_key$", r"uq_\1", str(name))  # of what the server calls a key without a name
+        index = indexes.get(str(name)) or indexes.get(ours)
+        return set() if index is None else {one.name for one in index.columns} - {SPACE}
     names = getattr(clause, "inferred_target_elements", None) or ()
     return {one.name if isinstance(one, Column) else str(one) for one in names}

@@ -13,6 +13,7 @@ from lichen_adapters.orm import DocId, HeldRow, MappingError, Synced, conflicts,
 from lichen_adapters.orm.plan import Plan
 from lichen_adapters.orm.unique_keys import CLASH
 from lichen_adapters.orm.unique_keys import SPACE as COLUMN_OF_SPACE
+from lichen_adapters.orm.upserts import aimed
 from orm_devices import OTHER_SPACE, SPACE, Device, exchange
 from orm_models import Tag, Word
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, delete, func, select, text, update
@@ -209,14 +210,33 @@ def test_an_upsert_finds_the_row_that_stands(pair: tuple[Device, Device]) -> Non
             )
             session.execute(statement)
     if insert is postgresql.insert:
-        with one.sessions.begin(SPACE) as session:
-            session.execute(insert(Tag).values(new).on_conflict_do_nothing(constraint="uq_tag_name"))
+        for constraint in ("uq_tag_name", "tag_name_key"):  # our name, and the server's
+            with one.sessions.begin(SPACE) as session:
+                session.execute(insert(Tag).values(new).on_conflict_do_nothing(constraint=constraint))
     with one.sessions.begin(SPACE) as session:
         session.execute(insert(Tag).values(new).on_conflict_do_nothing(index_elements=["name"]))
         sizes = dict(session.execute(select(Tag.id, Tag.size)).all())
     assert sizes.pop(standing(one)["todo"]) == 3
     assert list(sizes.values()) == [0]
     exchange(one, other)
+
+
+def test_an_upsert_at_a_constraint_of_another_name_is_left_to_the_server() -> None:
+    class Own(DeclarativeBase):
+        pass
+
+    class Note(Synced, Own):
+        __tablename__ = "note"
+        a: Mapped[str]
+        b: Mapped[str] = mapped_column(unique=True)
+        __table_args__ = (UniqueConstraint("a", "b", name="pair"),)
+
+    for name in ("note_b_key", "uq_note_b", "pair"):
+        statement = postgresql.insert(Note).on_conflict_do_nothing(constraint=name)
+        assert aimed(statement) is not statement
+    for name in ("note_a_b_key", "pair_key", "note_b", "uq_note_b_clash", "b_key"):
+        statement = postgresql.insert(Note).on_conflict_do_nothing(constraint=name)
+        assert aimed(statement) is statement
 
 
 def test_an_upsert_of_several_rows_finds_those_that_stand(pair: tuple[Device, Device]) -> None:

@@ -38,19 +38,36 @@ def _refuse(self: object, *_: object, **__: object) -> NoReturn:
     raise ReadOnly("what a row was cannot be written: write the row")
 
 
+def _no_copy(self: object, _protocol: object) -> NoReturn:
+    raise TypeError("what a row was cannot be pickled or copied: take what you need of its values")
+
+
 def _refusing(*names: str) -> dict[str, Any]:
     return dict.fromkeys(names, _refuse)
 
 
 _adapter = {"_sa_adapter": property(_refuse)}
 """What SQLAlchemy asks a collection for that it is about to read or write for a session."""
+
+
+def _copied_as(kind: Any) -> dict[str, Any]:
+    """Copies and pickles of a collection can be written."""
+    return {"__reduce_ex__": lambda self, _protocol: (kind, (kind(self),))}
+
+
 _both = ("__setitem__", "__delitem__", "__ior__", "__iadd__", "__imul__", "clear", "pop")
 _List = type(
-    "FrozenList", (list,), _refusing(*_both, "append", "extend", "insert", "remove", "reverse", "sort") | _adapter
+    "FrozenList",
+    (list,),
+    _refusing(*_both, "append", "extend", "insert", "remove", "reverse", "sort") | _adapter | _copied_as(list),
 )
-_Dict = type("FrozenDict", (dict,), _refusing(*_both, "popitem", "setdefault", "update") | _adapter)
+_Dict = type("FrozenDict", (dict,), _refusing(*_both, "popitem", "setdefault", "update") | _adapter | _copied_as(dict))
 _more = ("difference_update", "intersection_update", "symmetric_difference_update", "update")
-_Set = type("FrozenSet", (frozenset,), _refusing("add", "clear", "discard", "pop", "remove", *_more) | _adapter)
+_Set = type(
+    "FrozenSet",
+    (frozenset,),
+    _refusing("add", "clear", "discard", "pop", "remove", *_more) | _adapter | _copied_as(set),
+)
 
 
 def _frozen_class(cls: type[Any]) -> type[Any]:
@@ -61,6 +78,7 @@ def _frozen_class(cls: type[Any]) -> type[Any]:
             "__module__": cls.__module__,
             "__doc__": cls.__doc__,
             "__qualname__": cls.__qualname__,
+            "__reduce_ex__": _no_copy,
         }
         meta: Any = type(cls)
         found = meta(cls.__name__, (cls,), names | _proxies(cls) | _refusing("__setattr__", "__delattr__"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,16 @@ def test_an_object_is_what_it_was_with_its_parts(device: Device) -> None:
     assert found == {"a@b": ["cake", "tea"], "c@d": []}
     assert all(one.user is ann for one in ann.addresses)
     assert ann.friend is None
+
+
+def test_its_values_are_copied_and_pickled_and_it_is_not(device: Device) -> None:
+    ann = first(device)
+    for copied in (copy.copy, copy.deepcopy, lambda value: pickle.loads(pickle.dumps(value))):
+        for value, kind in ((ann.tags, set), (ann.steps, list), (ann.settings, dict)):
+            assert copied(value) == value
+            assert type(copied(value)) is kind
+        with pytest.raises(TypeError, match="cannot be pickled or copied"):
+            copied(ann)
 
 
 def test_it_stands_beside_the_object_as_it_is(device: Device) -> None:

@@ -23,9 +23,9 @@ from lichen_adapters.orm.disputes import disputed
 from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.held import held_rows, repaired_rows
 from lichen_adapters.orm.joins import joined_rows
-from lichen_adapters.orm.objects import attribute_of
+from lichen_adapters.orm.objects import attribute_of, column_of
 from lichen_adapters.orm.plan import DELETED, SyncedTable
-from lichen_adapters.orm.projection import content_of, fitting
+from lichen_adapters.orm.projection import Place, content_of, fitting
 from lichen_adapters.orm.restoring import accept, put, read_document, restore, sessions_of, settle
 from lichen_adapters.orm.unique_keys import CLASH
 from lichen_adapters.orm.writers import devices_of
@@ -84,7 +84,7 @@ class Dispute:
 
 @dataclass(frozen=True, slots=True)
 class HeldRow:
-    """The database does not take a row."""
+    """The database does not take a row; of an object over joined tables, one of its rows."""
 
     cls: type[Any]
     id: uuid.UUID
@@ -98,23 +98,36 @@ class HeldRow:
 
     def resolve(self, **values: Any) -> Any:
         """Put the row in its table with other values, and its parts; returns the object. Raises `IntegrityError`."""
-        found = put(self.session, self.cls, self.id, values, self.document)
-        for cls, part in self._parts():
+        given: dict[object, dict[str, Any]] = {}
+        for name, value in values.items():
+            given.setdefault(column_of(class_mapper(self.cls), name).table, {})[name] = value
+        found = None
+        with self.session.begin_nested():
+            for cls, row in self._objects()[0]:
+                found = put(self.session, cls, row, given.get(class_mapper(cls).local_table, {}), self.document)
+        for rows in self._objects()[1:]:
             with suppress(IntegrityError), self.session.begin_nested():
-                put(self.session, cls, part, {}, self.document)
+                for cls, row in rows:
+                    put(self.session, cls, row, {}, self.document)
         return found
 
     def remove(self) -> None:
         """Delete the row, and its parts."""
-        for cls, row in ((self.cls, self.id), *self._parts()):
-            settle(self.session, cls, row, self.document, DELETED)
+        for rows in self._objects():
+            for cls, row in rows:
+                settle(self.session, cls, row, self.document, DELETED)
 
-    def _parts(self) -> list[tuple[type[Any], uuid.UUID]]:
-        """The other held rows of the document, if this is its own row: they are held since it is."""
+    def _objects(self) -> list[list[tuple[type[Any], uuid.UUID]]]:
+        """The rows of this object, those of bases first; then of its parts, if it is a document: held with it."""
         sessions = sessions_of(self.session)
-        rows = self.session.connection().execute(select(held_rows).where(held_rows.c.doc == self.id)).all()
-        tables = ((sessions.plan.tables.get(row.table_name), row.id) for row in rows if row.id != self.id)
-        return [(sessions.classes[planned.table], row) for planned, row in tables if planned is not None]
+        noted = self.session.connection().execute(select(held_rows).where(held_rows.c.doc == self.document)).all()
+        tables = ((sessions.plan.tables.get(row.table_name), row.id) for row in noted)
+        held = [(planned, row) for planned, row in tables if planned is not None]
+        own = sessions.plan.tables[str(class_mapper(self.cls).local_table)].first, self.id
+        found: dict[Place, list[tuple[type[Any], uuid.UUID]]] = {own: []}
+        for planned, row in sorted(held, key=lambda one: one[0].number):
+            found.setdefault((planned.first, row), []).append((sessions.classes[planned.table], row))
+        return [*found.values()] if self.id == self.document else [found[own]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,11 +239,16 @@ def _noted(session: Session, notes: Table, doc: str = "doc") -> Iterator[tuple[R
 def _held(session: Session) -> list[HeldRow]:
     of_whole = select(held_rows.c.doc).where(held_rows.c.id == held_rows.c.doc)
     whole = set(session.connection().scalars(of_whole))
-    return [
-        HeldRow(cls, row.id, row.reason, values, row.doc, session)
-        for row, cls, values in _noted(session, held_rows)
-        if row.id == row.doc or row.doc not in whole
-    ]
+    found: dict[tuple[SyncedTable, uuid.UUID, uuid.UUID], HeldRow] = {}
+    tables = sessions_of(session).plan.tables
+    noted = sorted(_noted(session, held_rows), key=lambda one: tables[one[0].table_name].number)
+    for row, cls, values in noted:
+        if row.id == row.doc or row.doc not in whole:
+            one = tables[row.table_name].first, row.id, row.doc
+            base = found.get(one)
+            reason, shown = (row.reason, values) if base is None else (base.reason, {**base.values, **values})
+            found[one] = HeldRow(cls, row.id, reason, shown, row.doc, session)
+    return [*found.values()]
 
 
 def _repaired(session: Session) -> list[Repaired]:

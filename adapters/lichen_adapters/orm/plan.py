@@ -71,6 +71,24 @@ class SyncedTable:
         return not self.parts and not self.associations
 
     @property
+    def base(self) -> SyncedTable | None:
+        """The table of the base class, if this one is joined to it: one object has a row of the same id in both."""
+        return self.above if self.owner is self.key else None
+
+    @property
+    def bases(self) -> Iterator[SyncedTable]:
+        """As `base`, however far above."""
+        above = self.base
+        while above is not None:
+            yield above
+            above = above.base
+
+    @property
+    def first(self) -> SyncedTable:
+        """The last of `bases`, or itself: that which every object has a row in."""
+        return [self, *self.bases][-1]
+
+    @property
     def joins(self) -> bool:
         """Whether rows with one key are one row."""
         return bool(self.table.info.get(JOIN))
@@ -92,8 +110,15 @@ class SyncedTable:
 
     @property
     def beneath(self) -> Iterator[SyncedTable]:
-        """The tables whose rows lie in the documents of this one's, owners first, without associations."""
-        for part in self.parts:
+        """The tables whose rows lie in the documents of this one's, owners first, without associations.
+
+        The joined tables of an object come before those of what it owns.
+        """
+        tables = [self]
+        for one in tables:
+            tables += [part for part in one.parts if part.base is one]
+        yield from tables[1:]
+        for part in (part for one in tables for part in one.parts if part.base is None):
             yield part
             yield from part.beneath
 
@@ -192,7 +217,7 @@ class Plan:
 
     def mark(self, dialect: Dialect) -> bytes:
         """A digest of all that decides which rows documents become: 32 bytes."""
-        digest = hashlib.sha256(b"lichen.orm 2")  # another number when the projection makes other rows
+        digest = hashlib.sha256(b"lichen.orm 3")  # another number when the projection makes other rows
         for planned in self:
             digest.update(str(CreateTable(planned.table).compile(dialect=dialect)).encode())
             kinds = [(name, column.kind.value, repr(column.column.type)) for name, column in planned.columns.items()]

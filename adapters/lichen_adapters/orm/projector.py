@@ -42,14 +42,14 @@ from lichen_adapters.orm.projection import (
 )
 from lichen_adapters.orm.repairs import repaired
 from lichen_adapters.orm.rows import delete_rows, home_of, links_of, put_row, rows_of, write_links
-from lichen_adapters.orm.savepoints import attempt
+from lichen_adapters.orm.savepoints import attempt, savepoint
 
 
 class Projector:
     """Keeps rows what documents say. A `lichen.store.following.Follower`.
 
     A row that the database does not take, because of a constraint or of a value that does not fit, is *held*: noted
-    beside the tables, and tried again whenever its document changes it.
+    beside the tables, and tried again whenever its document changes it. An object over joined tables is held whole.
     """
 
     def __init__(self, plan: Plan, memory: Memory) -> None:
@@ -128,11 +128,14 @@ class Projector:
     ) -> None:
         """Bring up to date what changes made stale."""
         lying = contents(root, doc, content)
+        bases = {(base, key): None for planned, key in what.rows for base in planned.bases}
+        what.rows.update({base: None for base in bases if self.held.holds(conn, *base)})  # all of an object is tried
         with_beneath(what.rows, doc, lying)
         there = sources(root, doc, content)
-        owners = [place for place in what.rows if not place[0].alone]
+        owners = {**bases, **{place: None for place in what.rows if not place[0].alone}}
         held = {place for place in owners if self.held.holds(conn, *place)}
-        places = sorted(what.rows, key=lambda place: place[0].number)
+        order = {planned: number for number, planned in enumerate((root, *root.beneath))}
+        places = sorted(what.rows, key=lambda place: order[place[0]])
         for place in places:  # owners first, so that what another owner takes over is there before its old one goes
             if place in there:
                 self._write(conn, doc, place, there[place], what.rows[place])
@@ -142,7 +145,7 @@ class Projector:
         if held != {place for place in owners if self.held.holds(conn, *place)}:  # what they own goes and comes with it
             self.write_all(conn, root, doc, document)
         else:
-            whole = [place for place in owners if what.rows[place] is None]
+            whole = [place for place in owners if what.rows.get(place, ()) is None]
             self._write_links(conn, doc, links(root, doc, content, there), whole, what.links)
             linked: dict[Place, set[str] | None] = {link.owner: set() for link in what.links}
             self._review(conn, doc, document, lying, linked | what.rows)
@@ -232,7 +235,9 @@ class Projector:
         there = sources(root, doc, content)
         before = rows_of(conn, root, doc)
         for place, source in there.items():
-            self._write(conn, doc, place, source, None, there=place in before)
+            above = place[0].above
+            gone = above is not None and self.held.any(conn, above)  # perhaps, with what owns it
+            self._write(conn, doc, place, source, None, there=None if gone else place in before)
         for place in reversed([*before]):
             if place not in there:
                 self._write(conn, doc, place, None, None)
@@ -397,25 +402,35 @@ class Projector:
             self.held.release(conn, planned, key, doc)
 
     def _write_apart(self, conn: Connection, write: Write) -> None:
-        """Write one row of a batch that the database did not take as a whole; if it is held, what it owns goes too."""
+        """Write one row of a batch that the database did not take as a whole.
+
+        If it is held, all of its object is, and what that owns.
+        """
         planned, key = write.place
+        if self.held.holds(conn, planned, key):  # with its owner, since it waits
+            return
         self._put_now(conn, write.doc, write.place, write.row, None, there=not write.new)
-        if not planned.alone and self.held.holds(conn, planned, key):
+        if not (planned.alone and planned.base is None) and self.held.holds(conn, planned, key):
             self.rebuild(conn, write.doc)
 
     def _hold(
         self, conn: Connection, doc: uuid.UUID, place: Place, reason: str, claim: Claim | None, *, live: bool = True
     ) -> None:
-        """Hold a row, unless it lives and its class puts it right."""
+        """Hold a row, unless it lives and its class puts it right; with it those that its object has in base tables."""
         if live and self._repair(conn, doc, place, claim):
             self.held.repaired(conn, place, doc, reason)
             return
+        planned, key = place
+        bases = [(base, key) for base in planned.bases if live and doc not in self.held.docs(conn, base, key)]
+        whole = {place: claim} | {base: self.clashes.claim(conn, base) if base[0].unique else None for base in bases}
         try:
-            with attempt(conn):
-                delete_rows(conn, place[0], [place[1]])
+            with savepoint(conn):
+                delete_rows(conn, [*whole][-1][0], [key])
         except IntegrityError:  # a table without sync points at it: it stays as it was, but in nobody's way
-            self.clashes.disclaim(conn, place)
-        self.held.hold(conn, place, doc, reason, claim)
+            for one in whole:
+                self.clashes.disclaim(conn, one)
+        for one, its in whole.items():
+            self.held.hold(conn, one, doc, reason, its)
 
     def _repair(self, conn: Connection, doc: uuid.UUID, place: Place, claim: Claim | None) -> bool:
         """Write a row as its class puts it right; whether that did."""

@@ -301,6 +301,10 @@ class Device:
         assert self.held_in() >= projected.copies
         held = {(table, key) for table, key, _ in self.held_in() - projected.copies}
         assert held <= projected.rows.keys()
+        tables = self.sessions.plan.tables
+        assert {(base.name, key) for table, key in held for base in tables[table].bases} <= held, (
+            "objects are held whole"
+        )
         wanted: dict[Any, Any] = {place: row for place, row in projected.rows.items() if place not in held}
         for link in projected.links:
             table, owner, other = link.table, link.owner, link.other

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from crdt_forge import Change, Op, string
+from crdt_forge import DELETE, INCREMENT, Change, Op, counter, sleb, string
 from lichen_crdt import Document, Text, Undo, apply_patches
 
 BASE, ONE, OTHER, THIRD = b"\x01", b"\x02", b"\x03", b"\x04"
@@ -106,6 +106,60 @@ def test_a_value_that_a_stranger_put_beside_the_one_it_saw_spoils_no_deletion() 
     spoiled.merge(base)
     base.apply_changes([change])
     assert spoiled == base == {"body": "zbc"}
+
+
+@rests
+def test_of_a_marked_character_that_comes_forward_the_patch_has_its_marks(rest: str) -> None:
+    base = Document(BASE)
+    with base.change():
+        base["body"] = Text("xa" + rest)
+        base["body"].mark(0, 4, "bold", True)
+    with base.change():
+        base["body"].delete(1)
+    one, other = base.fork(ONE), base.fork(OTHER)
+    for device in (one, other):
+        Undo(device, [BASE]).undo()
+    both = one.fork(THIRD)
+    both.merge(other)
+    both = Document.load(both.save(), THIRD)
+    with other.change():
+        other["body"].delete(1)
+    before = both.to_py(rich=True)
+    patches = both.apply_changes(other.changes(both.heads))
+    assert apply_patches(before, patches, rich=True) == both.to_py(rich=True)
+
+
+def test_an_increment_takes_a_value_that_is_no_counter_away_in_whatever_order_it_comes() -> None:
+    base = Document(BASE)
+    with base.change():
+        base["body"] = Text("abc")
+    place = {"obj": (1, BASE), "key": (2, BASE), "key_is_text": False}
+    mine, came = (5, OTHER), (2, BASE)
+    counted = Op(**place, value=counter(1)), Op(**place, action=DELETE, pred=(mine,))
+    first = Change(actor=OTHER, start_op=5, deps=base.heads, ops=counted)
+    second = Change(actor=THIRD, start_op=5, deps=base.heads, ops=(beside(0, "z"),))
+    increment = Op(**place, action=INCREMENT, value=(4, sleb(1)), pred=(came, mine))
+    third = Change(actor=OTHER, seq=2, start_op=7, deps=(first.hash,), ops=(increment,))
+    at_once, in_turn = base.fork(b"\x05"), base.fork(b"\x06")
+    at_once.apply_changes([first.encode(), second.encode(), third.encode()])
+    in_turn.apply_changes([first.encode(), second.encode()])
+    in_turn.apply_changes([third.encode()])
+    assert in_turn == at_once == Document.load(in_turn.save()) == {"body": "zbc"}
+
+
+def test_a_difference_counts_two_values_of_a_character_once() -> None:
+    base = Document(BASE)
+    with base.change():
+        base["body"] = Text("a" + LARGE)
+    last = len(LARGE) + 2
+    forged = Change(actor=OTHER, start_op=last + 1, deps=base.heads, ops=(beside(0, "z"),)).encode()
+    doc = base.fork(THIRD)
+    doc.apply_changes([forged])
+    heads, before = doc.heads, doc.to_py()
+    with base.change() as tx:
+        base["body"].delete(0)
+    doc.apply_changes([tx.bytes or b""])
+    assert apply_patches(before, doc.diff(heads)) == doc.to_py() == before
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -5,7 +5,7 @@
 //! that deletes the character again before it knows of the other's undo then meets the case.
 //!
 //! So after a panic a copy of the document gets the changes together with a **scaffold**: a change of nobody, which
-//! writes at each place where they delete. Then the copy is cut back to its heads without the scaffold, which takes as
+//! writes at each place where they do. Then the copy is cut back to its heads without the scaffold, which takes as
 //! long as loading it.
 
 use std::collections::HashSet;
@@ -22,7 +22,7 @@ use crate::incoming::Incoming;
 use crate::patches::{self, Seen};
 use crate::versions;
 
-/// Give changes to the crate: false if it panics without a scaffold. After that, or an error, the document is to be
+/// Give changes to the crate: false if it fails without a scaffold. After that, or an error, the document is to be
 /// dropped.
 pub fn give<'c, C>(doc: &mut Automerge, changes: C, log: &mut PatchLog, scaffold: bool) -> Result<bool>
 where
@@ -31,7 +31,10 @@ where
     let known = doc.stats().num_changes + changes.clone().count() as u64;
     if scaffold {
         let made = guard(|| with_scaffold(doc, changes));
-        *doc = made.map_err(|e| Error::InvalidChange(format!("the change does not fit: {e:?}")))?;
+        *doc = made.map_err(|error| match error {
+            Error::Crdt(why) | Error::InvalidChange(why) => Error::InvalidChange(why),
+            other => other,
+        })?;
     } else if guard(|| Ok(doc.apply_changes_log_patches(changes.cloned(), log)?)).is_err() {
         return Ok(false);
     }
@@ -74,11 +77,11 @@ where
     Ok(cut::fork_at(doc, &heads)?.with_actor(doc.get_actor().clone()))
 }
 
-/// A change of an actor that nobody has, which writes wherever some changes delete from a list or text.
+/// A change of an actor that nobody has, which writes wherever some changes delete, put or count in a list or text.
 fn scaffold<'c>(changes: impl Iterator<Item = &'c Change>) -> Change {
     let operations = changes.flat_map(|change| change.decode().operations);
-    let deletions = operations.filter(|op| op.action == OpType::Delete && matches!(op.key, Key::Seq(_)));
-    let places: HashSet<_> = deletions.map(|op| (op.obj, op.key)).collect();
+    let written = operations.filter(|op| !op.insert && matches!(op.key, Key::Seq(_)));
+    let places: HashSet<_> = written.map(|op| (op.obj, op.key)).collect();
     let start_op = NonZeroU64::new(MAX_OP.saturating_sub(places.len() as u64)).unwrap_or(NonZeroU64::MIN);
     let write =
         |(obj, key)| Op { action: OpType::Put("".into()), obj, key, pred: SortedVec::new(), insert: false };

@@ -234,7 +234,7 @@ impl Job {
         let missing: HashSet<ChangeHash> = doc.get_missing_deps(&hashes).into_iter().collect();
         self.behind.retain(|change| missing.contains(&change.hash()));
         let behind = std::mem::take(&mut self.behind);
-        given(give(doc, behind.iter(), &mut PatchLog::inactive(), self.scaffold))?;
+        given(give(doc, behind.iter(), &mut PatchLog::inactive(), false))?;
         spare.tracker.forget();
         self.shown(spare).map(|shows| Some(Made { shows, replayed: 0 })).map_err(Failed::Within)
     }

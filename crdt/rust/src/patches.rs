@@ -64,6 +64,17 @@ pub fn is_doubtful(doc: &Automerge, patch: &Patch) -> bool {
     }
 }
 
+/// Whether two patches may be of a marked character that came forward where another one is gone from its place: the
+/// crate's log has it without its marks.
+pub fn exposes(doc: &Automerge, one: &Patch, next: &Patch) -> bool {
+    let (PatchAction::DeleteSeq { index, .. }, PatchAction::SpliceText { index: at, .. }) =
+        (&one.action, &next.action)
+    else {
+        return false;
+    };
+    index == at && one.obj == next.obj && !doc.marks(&one.obj).is_ok_and(|marks| marks.is_empty())
+}
+
 /// Whether a patch shows another count of a counter than the document has.
 ///
 /// The crate's log does where a counter shows because what stood before it is gone, and where one of several is

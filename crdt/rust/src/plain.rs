@@ -85,7 +85,7 @@ impl Plain {
                 return Ok(None);
             };
             let length = || doc.length(text) - new.len() + gone.iter().map(Range::len).sum::<usize>();
-            if !gone.is_empty() && length() != doc.length_at(text, before) {
+            if !gone.is_empty() && length() != At::heads_of(before).length(doc, text) {
                 return Ok(None);
             }
             show(doc, text, gone, &new, &mut seen)?;

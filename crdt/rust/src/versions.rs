@@ -65,7 +65,8 @@ pub fn batch(
     changes: &[Incoming],
 ) -> Result<Vec<Patch>> {
     let is_wrong = |patch| patches::is_doubtful(doc, patch) || patches::is_old_count(doc, patch);
-    match made.iter().any(is_wrong) || mend::rewrites(doc, changes) {
+    let exposes = || made.windows(2).any(|pair| patches::exposes(doc, &pair[0], &pair[1]));
+    match made.iter().any(is_wrong) || exposes() || mend::rewrites(doc, changes) {
         true => diff(doc, before, &doc.get_heads()),
         false => mend::step(doc, before, made, &mend::marked(changes)),
     }

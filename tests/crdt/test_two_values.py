@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 
 import pytest
-from crdt_forge import DELETE, INCREMENT, Change, Op, counter, sleb, string
-from lichen_crdt import Document, Text, Undo, apply_patches
+from crdt_forge import INCREMENT, Change, Op, counter, sleb, string
+from lichen_crdt import Document, InvalidChange, InvalidDocument, Text, Undo, apply_patches
 
 BASE, ONE, OTHER, THIRD = b"\x01", b"\x02", b"\x03", b"\x04"
 SMALL, LARGE = "bc", "b" * 6_000
@@ -129,22 +129,20 @@ def test_of_a_marked_character_that_comes_forward_the_patch_has_its_marks(rest: 
     assert apply_patches(before, patches, rich=True) == both.to_py(rich=True)
 
 
-def test_an_increment_takes_a_value_that_is_no_counter_away_in_whatever_order_it_comes() -> None:
+def test_an_increment_in_a_text_is_refused_alone_and_in_a_file() -> None:
     base = Document(BASE)
     with base.change():
         base["body"] = Text("abc")
     place = {"obj": (1, BASE), "key": (2, BASE), "key_is_text": False}
-    mine, came = (5, OTHER), (2, BASE)
-    counted = Op(**place, value=counter(1)), Op(**place, action=DELETE, pred=(mine,))
-    first = Change(actor=OTHER, start_op=5, deps=base.heads, ops=counted)
-    second = Change(actor=THIRD, start_op=5, deps=base.heads, ops=(beside(0, "z"),))
-    increment = Op(**place, action=INCREMENT, value=(4, sleb(1)), pred=(came, mine))
-    third = Change(actor=OTHER, seq=2, start_op=7, deps=(first.hash,), ops=(increment,))
-    at_once, in_turn = base.fork(b"\x05"), base.fork(b"\x06")
-    at_once.apply_changes([first.encode(), second.encode(), third.encode()])
-    in_turn.apply_changes([first.encode(), second.encode()])
-    in_turn.apply_changes([third.encode()])
-    assert in_turn == at_once == Document.load(in_turn.save()) == {"body": "zbc"}
+    put = Op(**place, value=counter(1))
+    increment = Op(**place, action=INCREMENT, value=(4, sleb(1)), pred=((5, OTHER),))
+    change = Change(actor=OTHER, start_op=5, deps=base.heads, ops=(put, increment)).encode()
+    before = base.save()
+    with pytest.raises(InvalidChange, match="increment in a text"):
+        base.apply_changes([change])
+    assert base.save() == before
+    with pytest.raises(InvalidDocument):
+        Document.load(before + change)
 
 
 def test_a_difference_counts_two_values_of_a_character_once() -> None:

@@ -183,6 +183,9 @@ impl Scope<'_, '_> {
         if op.insert && matches!(fact.action, Action::Delete | Action::Increment) {
             return invalid("an insertion of nothing");
         }
+        if kind == ObjType::Text && fact.action == Action::Increment {
+            return invalid("an increment in a text");
+        }
         match elem {
             ElementId::Head if op.insert => Ok(()),
             ElementId::Head => invalid("an operation on the head of a list"),

@@ -323,7 +323,7 @@ impl Checker<'_> {
             2 => self.make(object, row, Kind::List)?,
             MAKE_TEXT => self.make(object, row, Kind::Text)?,
             SET => {}
-            INCREMENT if row.value == INTEGER && !row.insert => {}
+            INCREMENT if row.value == INTEGER && !row.insert && object.kind != Kind::Text => {}
             MARK if row.insert && object.kind == Kind::Text => self.mark(row)?,
             _ => return invalid("an operation that does not fit its place"),
         }

@@ -89,8 +89,18 @@ def test_a_deletion_of_one_of_two_values_is_taken_after_a_save() -> None:
     assert Document.load(both.save() + b"".join(one.changes(both.heads))) == one
 
 
+def back_and_forth(device: Document) -> list[object]:
+    """What a document is after each of two undos and two redos."""
+    undo = Undo(device, [BASE])
+    seen: list[object] = []
+    for step in (undo.undo, undo.undo, undo.redo, undo.redo):
+        step()
+        seen.append(device.to_py())
+    return seen
+
+
 def beside(at: int, value: str) -> Op:
-    """A value put beside a character of `forged_base`, though it was seen."""
+    """A value put beside the character at `at` of a text that is the first thing that `BASE` wrote."""
     return Op(obj=(1, BASE), key=(2 + at, BASE), key_is_text=False, value=string(value))
 
 
@@ -203,12 +213,7 @@ def test_a_value_that_both_brought_back_hides_no_redo(mine: bytes, other: bytes)
         del device["title"]
         device["title"] = "new"
     device.merge(second)
-    undo = Undo(device, [BASE])
-    seen = []
-    for step in (undo.undo, undo.undo, undo.redo, undo.redo):
-        step()
-        seen.append(device.to_py())
-    assert seen == [{"title": "old"}, {}, {"title": "old"}, {"title": "new"}]
+    assert back_and_forth(device) == [{"title": "old"}, {}, {"title": "old"}, {"title": "new"}]
     assert [one.value for one in device.conflicts("title")] == ["old", "new"]
 
 
@@ -226,12 +231,7 @@ def test_of_a_text_that_came_back_a_character_that_both_brought_back_shows_once(
     with device.change():
         device["body"].delete(0)
     device.merge(second)
-    undo = Undo(device, [BASE])
-    seen = []
-    for step in (undo.undo, undo.undo, undo.redo, undo.redo):
-        step()
-        seen.append(device.to_py())
-    assert seen == [{"body": "abc"}, {}, {"body": "abc"}, {"body": "abc"}]
+    assert back_and_forth(device) == [{"body": "abc"}, {}, {"body": "abc"}, {"body": "abc"}]
 
 
 def test_two_values_of_a_character_count_once_in_an_old_version() -> None:

@@ -1,0 +1,226 @@
+"""Shows a row in its table as its document has it; what the database does not take is put right or held."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
+
+from lichen_adapters.orm.batch import Batch, Write
+from lichen_adapters.orm.claims import Claim
+from lichen_adapters.orm.clash import Clashes, claim_in
+from lichen_adapters.orm.errors import Misfit
+from lichen_adapters.orm.held import Held
+from lichen_adapters.orm.joining import Joining
+from lichen_adapters.orm.joins import Joins
+from lichen_adapters.orm.memory import Memory, content_of_kept
+from lichen_adapters.orm.plan import Plan, SyncedTable
+from lichen_adapters.orm.projection import Content, Place, Row, content_of, fixed, owner_of, read_row, root_of, sources
+from lichen_adapters.orm.repairs import repaired
+from lichen_adapters.orm.rows import delete_rows, home_of, put_row
+from lichen_adapters.orm.savepoints import attempt, savepoint
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """One row that is to be brought up to date."""
+
+    doc: uuid.UUID
+    """The document in which it lies."""
+    place: Place
+    source: Content | None
+    """Where it lies there; without a source it goes."""
+    columns: set[str] | None = None
+    """What has changed of it; None for all."""
+    there: bool | None = None
+    """Whether its table has it, as it lies in this document; None when it is not known."""
+
+
+class Showing:
+    """Brings rows up to date, one at a time.
+
+    A row that the database does not take, because of a constraint or of a value that does not fit, is *held*: noted
+    beside the tables, and tried again whenever its document changes it. An object over joined tables is held whole.
+    `rebuild` makes the rows of a document what it says.
+    """
+
+    def __init__(self, plan: Plan, memory: Memory, rebuild: Callable[[Connection, uuid.UUID], object]) -> None:
+        self._plan = plan
+        self._memory = memory
+        self._rebuild = rebuild
+        self.held = Held()
+        self.clashes = Clashes(self.held)
+        self.joins = Joins()
+        self.batch = Batch(self._write_apart)
+        self.joining = Joining(plan, self.clashes, self.joins, rebuild, self.batch.flush)
+
+    def write(self, conn: Connection, due: Due) -> None:
+        """Bring one row up to date.
+
+        The row of a part that was moved may live in several documents: in one that its move has not reached yet, or
+        because two devices moved it to different ones. Then that of the document with the smallest id is shown, and
+        the others are held.
+        """
+        doc, place = due.doc, due.place
+        planned, key = place
+        if due.columns is not None and (planned.repairs or self.held.holds(conn, planned, key)):
+            due = replace(due, columns=None)
+        if planned.owner is None or due.columns is not None:
+            self._show(conn, due)
+            return
+        home = doc if due.there else home_of(conn, place)
+        others = {home, *self.held.docs(conn, planned, key)} - {None, doc}
+        rivals = [other for other in others if other is not None and self._lives(conn, other, place)]
+        if due.source is None:
+            if home == doc:
+                self._show(conn, replace(due, there=True))
+            self.held.release(conn, planned, key, doc)
+            for rival in rivals:
+                self._rebuild(conn, rival)
+        elif (rivals and min(rivals) < doc) or self._owner_elsewhere(conn, doc, place, due.source):
+            if home == doc:
+                self._show(conn, replace(due, source=None, there=True))
+            self.held.hold(conn, place, doc, "it lies in another document too, to which it was moved", None)
+        else:
+            if home not in (None, doc):
+                self._show(conn, replace(due, source=None, there=True))
+            self._show(conn, replace(due, there=home == doc))
+            if home in rivals and home is not None:
+                self._rebuild(conn, home)
+
+    def _lives(self, conn: Connection, doc: uuid.UUID, place: Place) -> bool:
+        """Whether a document stands for a row."""
+        document = self._memory.kept(conn, doc)
+        content = {} if document is None else content_of_kept(document)
+        root = root_of(self._plan, content)
+        return root is not None and place in sources(root, doc, content)
+
+    def _owner_elsewhere(self, conn: Connection, doc: uuid.UUID, place: Place, source: Content) -> bool:
+        """Whether the owner of a row is shown as it lies in another document."""
+        owner = owner_of(place, doc, source)
+        return owner is not None and owner[0].owner is not None and home_of(conn, owner) not in (None, doc)
+
+    def _show(self, conn: Connection, due: Due) -> None:
+        """Write a row that is shown as it lies in this document, and make right who has its unique keys."""
+        doc, place = due.doc, due.place
+        planned, key = place
+        if not planned.unique or (due.columns is not None and due.columns.isdisjoint(planned.claiming)):
+            self._put(conn, due, None)
+            if planned.unique and self.held.holds(conn, *place):  # it was not taken: it keeps its keys
+                self._show(conn, replace(due, columns=None, there=None))
+            return
+        before = self.joins.claim(conn, *place) or self.clashes.claim(conn, place)
+        after = None if due.source is None else self._claim(conn, doc, planned, due.source)
+        if planned.joins and after is not None and not self.joining.stands(conn, place, after):
+            self.held.release(conn, *place, doc)
+        else:
+            self._put(conn, due, after)
+        if planned.joins:
+            self.joining.changed(conn, planned, {key: (before, after)})
+        else:
+            self.clashes.changed(conn, planned, before, after)
+
+    def _put(self, conn: Connection, due: Due, claim: Claim | None) -> None:
+        doc, place, columns = due.doc, due.place, due.columns
+        planned = place[0]
+        try:
+            row = None if due.source is None else self.joins.seen(conn, planned, _row(due, due.source))
+        except Misfit as misfit:
+            self.batch.settle(conn, doc)
+            self._hold(conn, doc, place, str(misfit), claim)
+            return
+        there = due.there if columns is None else True
+        known = there is not None and (planned.owner is None or columns is not None)
+        if row is not None and known and not (planned.unique or planned.repairs or self.held.any(conn, planned)):
+            self.batch.add(conn, Write(doc, place, not there, row))
+        else:
+            self.batch.settle(conn, doc)
+            self._put_now(conn, doc, place, row, claim, there=there)
+
+    def _put_now(
+        self,
+        conn: Connection,
+        doc: uuid.UUID,
+        place: Place,
+        row: Row | None,
+        claim: Claim | None,
+        *,
+        there: bool | None,
+    ) -> None:
+        """Write or delete one row, or hold it."""
+        planned, key = place
+        try:
+            with attempt(conn):
+                if row is None:
+                    delete_rows(conn, planned, [key])
+                else:
+                    claimed = {} if claim is None else self.clashes.columns(conn, place, claim)
+                    put_row(conn, place, row | claimed, there=there)
+        except StatementError as error:
+            if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | DataError):
+                raise  # it has nothing to do with the row
+            reason = str(error.orig or error).partition("\n")[0]  # PostgreSQL goes on with all that is in the row
+            self._hold(conn, doc, place, reason, claim, live=row is not None)
+        else:
+            self.held.release(conn, planned, key, doc)
+
+    def _write_apart(self, conn: Connection, write: Write) -> None:
+        """Write one row of a batch that the database did not take as a whole.
+
+        If it is held, all of its object is, and what that owns.
+        """
+        planned, key = write.place
+        if self.held.holds(conn, planned, key):  # with its owner, since it waits
+            return
+        self._put_now(conn, write.doc, write.place, write.row, None, there=not write.new)
+        if not (planned.alone and planned.base is None) and self.held.holds(conn, planned, key):
+            self._rebuild(conn, write.doc)
+
+    def _hold(
+        self, conn: Connection, doc: uuid.UUID, place: Place, reason: str, claim: Claim | None, *, live: bool = True
+    ) -> None:
+        """Hold a row, unless it lives and its class puts it right; with it those that its object has in base tables."""
+        if live and self._repair(conn, doc, place, claim):
+            self.held.repaired(conn, place, doc, reason)
+            return
+        planned, key = place
+        bases = [(base, key) for base in planned.bases if live and doc not in self.held.docs(conn, base, key)]
+        whole = {place: claim} | {base: self.clashes.claim(conn, base) if base[0].unique else None for base in bases}
+        try:
+            with savepoint(conn):
+                delete_rows(conn, [*whole][-1][0], [key])
+        except IntegrityError:  # a table without sync points at it: it stays as it was, but in nobody's way
+            for one in whole:
+                self.clashes.disclaim(conn, one)
+        for one, its in whole.items():
+            self.held.hold(conn, one, doc, reason, its)
+
+    def _repair(self, conn: Connection, doc: uuid.UUID, place: Place, claim: Claim | None) -> bool:
+        """Write a row as its class puts it right; whether that did."""
+        planned, key = place
+        document = self._memory.kept(conn, doc) if planned.repairs else None
+        content = None if document is None else content_of(content_of_kept(document), planned, key)
+        row = None if content is None else repaired(planned, doc, key, content)
+        if row is None:
+            return False
+        claimed = {} if claim is None else self.clashes.columns(conn, place, claim)
+        with suppress(StatementError), attempt(conn):
+            put_row(conn, place, self.joins.seen(conn, planned, row) | claimed, there=None)
+            return True
+        return False
+
+    def _claim(self, conn: Connection, doc: uuid.UUID, planned: SyncedTable, source: Content) -> Claim | None:
+        """What a row claims as its document has it; None when that does not fit."""
+        return claim_in(planned, source, fixed(planned, doc, doc), self._memory.space(conn, doc))
+
+
+def _row(due: Due, source: Content) -> Row:
+    """A row as a document has it, or the columns that have changed. Raises `Misfit`."""
+    planned, key = due.place
+    if due.columns is None:
+        return read_row(planned, source, fixed(planned, due.doc, key))
+    return {name: planned.columns[name].read(source) for name in sorted(due.columns & planned.columns.keys())}

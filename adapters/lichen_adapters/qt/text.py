@@ -95,9 +95,10 @@ class SyncedText(QObject):
     def close(self) -> None:
         """Wait until what was typed is on disk, and leave the editor as it is; idempotent.
 
-        Raises `EngineMisuse` on another thread, and `TimeoutError` as `TextBinding.close`.
+        Raises `EngineMisuse` on another thread; the rest as `TextBinding.close`.
         """
         refuse_other_threads(self, "a text editor")
+        self.binding.refuse_holder()
         if not self._gone and self._document.property(BOUND):
             self._document.contentsChange.disconnect(self._contents_changed)
             self._document.setProperty(BOUND, None)

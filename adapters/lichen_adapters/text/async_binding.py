@@ -73,10 +73,13 @@ class AsyncTextBinding(BoundText):
     async def close(self) -> None:
         """Return when what was typed is on disk, and the widget and the text are let go; idempotent.
 
-        Raises `TimeoutError` when that takes more than ten seconds.
+        Raises `TimeoutError` when that takes more than ten seconds; and `EngineMisuse` in a transaction of this task,
+        for whose end what was typed waits: then nothing is let go.
         """
         if not self._open:
             return
+        if not self.saved:
+            self._note.refuse_holder(asyncio.current_task())
         self._open = False
         self._forget()
         try:

@@ -54,7 +54,7 @@ class TextBinding(BoundText):
         checked_note(note, Document, "on the engine's own loop it is `AsyncTextBinding`")
         note.asynchronous.refuse_holder(threading.current_thread())
         super().__init__(TextSource(note.asynchronous, checked_path(path)), widget, unit, refused)
-        self._engine = note.engine
+        self._note, self._engine = note, note.engine
         self._messages = self._engine.events_of(self._source.messages)
         self._told(next(self._messages))
         self._serving = self._engine.submit(self._source.serve)
@@ -70,13 +70,20 @@ class TextBinding(BoundText):
     def close(self) -> None:
         """Wait until what was typed is on disk, and let the widget and the text go; idempotent.
 
-        Raises `TimeoutError` when that takes more than ten seconds.
+        Raises `TimeoutError` when that takes more than ten seconds; and `EngineMisuse` in a transaction of this thread,
+        for whose end what was typed waits: then nothing is let go.
         """
+        self.refuse_holder()
         with timeout(SAVE_S), self._messages.held():
             if self._open:
                 self._open = False
                 self._forget()
                 self._finish()
+
+    def refuse_holder(self) -> None:
+        """Raises `EngineMisuse` in a transaction of this thread, if something that was typed waits for its end."""
+        if not self.saved:
+            self._note.asynchronous.refuse_holder(threading.current_thread())
 
     def _finish(self) -> None:
         try:

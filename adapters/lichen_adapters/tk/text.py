@@ -71,10 +71,11 @@ class SyncedText:
     def close(self) -> None:
         """Wait until what was typed is on disk, and leave the widget as it is; idempotent.
 
-        Raises `EngineMisuse` on another thread, and `TimeoutError` as `TextBinding.close`.
+        Raises `EngineMisuse` on another thread; the rest as `TextBinding.close`.
         """
         if threading.get_ident() != self._thread:
             raise EngineMisuse("a text widget was used on another thread than Tk's", hint="deliver the call to it")
+        self.binding.refuse_holder()
         if self._below != self._command:
             below, self._below = self._below, self._command
             self._tk.deletecommand(self._command)

@@ -257,7 +257,8 @@ class Document:
         return self._engine.presence(self.space, self.id)
 
     async def settled(self) -> None:
-        """Return when everything here is saved, sealed and applied."""
+        """Return when everything here is saved, sealed and applied. Raises `EngineMisuse` in a transaction of it."""
+        self.refuse_holder(asyncio.current_task())
         await self._engine.refuse_borrower()
         await asyncio.sleep(0)
         await self._opened.settled()

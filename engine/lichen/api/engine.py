@@ -343,7 +343,8 @@ class Engine(Running):
         return self._driver.bytes_by_path()
 
     async def settled(self) -> None:
-        """Return when everything in memory is saved, sealed and applied."""
+        """Return when everything in memory is saved, sealed and applied. Raises `EngineMisuse` in a transaction."""
+        self.refuse_holder(asyncio.current_task())
         await self.refuse_borrower()
         await self._documents.settle()
 

@@ -132,6 +132,11 @@ class Running:
         for feed in self._feeds:
             feed.close()
 
+    def refuse_holder(self, caller: object) -> None:
+        """Raises `EngineMisuse` for a task or thread that is in a transaction of a document. Call it on the loop."""
+        for document in self._documents.all_open():
+            document.refuse_holder(caller)
+
     # For those who write beside it
 
     def expect_writer(self, session: Session) -> None:

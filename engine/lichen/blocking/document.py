@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from lichen_crdt import ChangeInfo, Undo, Undone
 from lichen_crdt import Document as CrdtDocument
@@ -21,8 +21,8 @@ from lichen.runtime.document import Applied
 if TYPE_CHECKING:
     from lichen.blocking.engine import Engine
 
+P = ParamSpec("P")
 T = TypeVar("T")
-U = TypeVar("U")
 
 
 class Transaction:
@@ -161,10 +161,10 @@ class Document:
         """Bring back what was taken back last, as `undo` in all else."""
         return self._run(self.asynchronous.redo, steps)
 
-    def _run(self, function: Callable[[U], Coroutine[Any, Any, T]], argument: U) -> T:
+    def _run(self, function: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """As `Engine.run`, for what waits until no transaction is open."""
         self.asynchronous.refuse_holder(threading.current_thread())
-        return self.engine.run(function, argument)
+        return self.engine.run(function, *args, **kwargs)
 
     def room(self, most_bytes: int) -> None:
         """Return when at most this many bytes of changes wait to be saved and sealed: a pace for who writes fast."""
@@ -194,5 +194,5 @@ class Document:
         return self.engine.call(lambda: self.asynchronous.presence)
 
     def settled(self) -> None:
-        """Return when everything here is saved, sealed and applied."""
-        self.engine.run(self.asynchronous.settled)
+        """Return when everything here is saved, sealed and applied. Raises `EngineMisuse` in a transaction of it."""
+        self._run(self.asynchronous.settled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from types import TracebackType
@@ -290,7 +291,8 @@ class Engine:
         return self.call(lambda: self.asynchronous.traffic)
 
     def settled(self) -> None:
-        """Return when everything in memory is saved, sealed and applied."""
+        """Return when everything in memory is saved, sealed and applied. Raises `EngineMisuse` in a transaction."""
+        self.call(self.asynchronous.refuse_holder, threading.current_thread())
         self.run(self.asynchronous.settled)
 
     # Events

@@ -121,7 +121,7 @@ class OpenDocument:
     progress: asyncio.Event = field(default_factory=asyncio.Event)
     """Set whenever a queue moves."""
     _joining: list[Sequence[Unsealed]] = field(default_factory=list)
-    """Written by another connection while the turn was lent."""
+    """Written by another connection while a transaction was open."""
     _merged: bool = True
     """Something was applied since the last local change, so that the next one's deps must be looked up."""
     _folding: bool = False
@@ -191,14 +191,17 @@ class OpenDocument:
 
     def join(self, written: Sequence[Unsealed]) -> None:
         """Another connection of this device wrote these: they are on disk, and are to be sealed and shown."""
-        if self.lent:
+        if self.lent or self.crdt.in_transaction:
             self._joining.append(written)
         elif self.failure is None and self.crdt.missing([written[-1].hash]):  # else they were there when it was loaded
             self.resume(written)
             self.incoming.take(self, [Arrived(tuple(item.change for item in written), self.host.device, None)])
 
     def apply_soon(self) -> None:
-        """Apply what came in, now if that is quick and possible."""
+        """Apply what came in while a transaction was open, now if that is quick and possible."""
+        joining, self._joining = self._joining, []
+        for written in joining:
+            self.join(written)
         self.incoming.apply_soon(self)
 
     def applied(self, batch: Sequence[Arrived], patches: Sequence[Patch]) -> None:
@@ -229,9 +232,6 @@ class OpenDocument:
         self.holder = None
         self.lent = False
         self.turn.release()
-        joining, self._joining = self._joining, []
-        for written in joining:
-            self.join(written)
         self.saving.go_on(self)
         self.apply_soon()
 

@@ -29,9 +29,17 @@ async def test_a_row_and_its_parts_lead_to_their_document(tmp_path: Path) -> Non
         assert [(await sessions.document(part)).id for part in (address, visit)] == [document.id] * 2
         async with document.change() as crdt:
             crdt["bio"].append(" world")
+            await asyncio.to_thread(rename, sessions)  # while the loop is in a transaction of the same document
+            await asyncio.sleep(0)
+        assert (document.doc["name"], document.doc["bio"]) == ("Ann", "hello world")
         with sessions() as session:
-            assert session.scalars(select(User.bio)).one() == "hello world"
+            assert session.execute(select(User.name, User.bio)).one() == ("Ann", "hello world")
         for other in (Draft(words="not synced"), "no object"):
             with pytest.raises(SessionMisuse, match="no object of a synced class"):
                 await sessions.document(other)
         sessions.close()
+
+
+def rename(sessions: Sessions) -> None:
+    with sessions.begin() as session:
+        session.scalars(select(User)).one().name = "Ann"

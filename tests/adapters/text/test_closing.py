@@ -93,6 +93,32 @@ def test_a_text_that_is_bound_in_a_transaction_would_wait_for_its_end(notes: Ope
     assert Editor(note).text == "milk!"
 
 
+def test_a_text_in_which_something_was_typed_is_not_closed_in_a_transaction_of_the_same_thread(notes: Open) -> None:
+    note, _ = notes()
+    editor = Editor(note)
+    with timeout(5), note.change() as doc:
+        doc["body"].append("!")
+        editor.type(0, 0, "oat ")
+        with pytest.raises(EngineMisuse, match="it would wait for itself"):
+            editor.binding.close()
+    assert not editor.binding.closed
+    editor.binding.close()
+    assert str(note.doc["body"]) == "oat milk!"
+
+
+async def test_on_the_engines_loop_it_is_not_closed_in_a_transaction_of_the_same_task(tmp_path: Path) -> None:
+    async with asyncio.timeout(20), lichen.Engine.open(f"sqlite:///{tmp_path / 'device.db'}") as engine:
+        note = await (await engine.create_space("Family")).create({"body": Text("milk")})
+        binding = await AsyncTextBinding.open(note, ("body",), Widget())
+        async with note.change() as doc:
+            doc["body"].append("!")
+            binding.edited(0, 0, "oat ")
+            with pytest.raises(EngineMisuse, match="it would wait for itself"):
+                await binding.close()
+        await binding.close()
+        assert str(note.doc["body"]) == "oat milk!"
+
+
 async def test_on_the_engines_loop_closing_the_engine_waits_for_what_was_typed_last(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -41,7 +41,7 @@ SOCKETS = {name for protocol in BELOW for name in vars(protocol)} - {"device", "
     "Engine.before_close", "Document.before_close",
     # How a block that is on another thread is driven: what `lichen.blocking` itself uses.
     "Transaction.lend", "Transaction.take_back", "Transaction.roll_back", "Transaction.abandon",
-    "Document.refuse_holder",
+    "Document.refuse_holder", "Engine.refuse_holder",
     "Connection.run_as", "Connection.set_state",
 }  # fmt: skip
 WAITING = re.compile(r"Coroutine|Async|Awaitable")

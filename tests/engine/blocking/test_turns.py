@@ -24,6 +24,8 @@ ASKED: list[Callable[[Document], object]] = [
     lambda note: note.look(len),
     lambda note: note.undo(Undo(note.doc)),
     lambda note: note.redo(Undo(note.doc)),
+    Document.settled,
+    lambda note: note.engine.settled(),
 ]
 
 
@@ -56,6 +58,10 @@ def test_a_task_is_told_and_others_wait_for_their_turn(open_engine: Open) -> Non
                 await write_in_task()
             with pytest.raises(EngineMisuse, match="it would wait for itself"):
                 await handle.look(len)
+            with pytest.raises(EngineMisuse, match="it would wait for itself"):
+                await handle.settled()
+            with pytest.raises(EngineMisuse, match="it would wait for itself"):
+                await engine.asynchronous.settled()
             others.append(asyncio.create_task(write_in_task()))
             group.create_task(asyncio.sleep(0))
         await others[0]

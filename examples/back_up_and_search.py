@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lichen import in_words, passphrase_of
+from lichen import checked_ticket, in_words, passphrase_of
 from lichen.api.events import CaughtUp
 from lichen.blocking import Engine, Space, timeout
 from lichen_adapters.orm import Synced, in_space, search, synced_text
@@ -74,7 +74,7 @@ def share(given: Namespace, address: str = "") -> None:
 
 
 def join(given: Namespace, ticket: str = "") -> None:
-    with opened(given.store, create=bool(ticket)) as (engine, sessions), engine.events() as events:
+    with opened(given.store, create=bool(checked_ticket(ticket))) as (engine, sessions), engine.events() as events:
         engine.connect_remembered()
         space = engine.open_space("Notes", ticket, own=given.own, timeout_s=60, progress=print)
         try:

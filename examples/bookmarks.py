@@ -17,7 +17,7 @@ from uuid import UUID
 
 from fastapi import Body, FastAPI
 from fastapi.responses import HTMLResponse
-from lichen import Document, Role, Text, in_words, passphrase_of
+from lichen import Document, Role, Text, checked_ticket, in_words, passphrase_of
 from lichen.errors import ConfigError
 from lichen_adapters.asgi import Lichen
 from lichen_adapters.asgi.fastapi import session_of
@@ -41,12 +41,13 @@ class Bookmark(Synced, Base):
 
 parser = argparse.ArgumentParser()
 parser.add_argument("store", help="the file of this device")
-parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join others")
+parser.add_argument("ticket", nargs="?", default="", type=checked_ticket, help="an invitation, to join others")
 parser.add_argument("--name", default="Me", help="what the others call you, from the first start on")
 parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
 parser.add_argument("--own", action="store_true", help="show what this device began, if it joined others")
 parser.add_argument("--port", type=int, default=8000, help="of the page")
-given = parser.parse_args()
+with in_words():
+    given = parser.parse_args()
 
 app = FastAPI()
 lichen = Lichen(store := f"sqlite:///{given.store}", Base)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 
-from lichen import Role, in_words, passphrase_of
+from lichen import Role, checked_ticket, in_words, passphrase_of
 from lichen.blocking import Engine, Space, steady
 from lichen_adapters.orm import Synced, in_space, synced_text
 from lichen_adapters.orm.blocking import Sessions
@@ -128,7 +128,7 @@ class Board(QWidget):
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("store", type="sqlite:///{}".format, help="the file of this device")
-    parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join a board")
+    parser.add_argument("ticket", nargs="?", default="", type=checked_ticket, help="an invitation, to join a board")
     parser.add_argument("--name", default="Me", help="what the others call you, from the first start on")
     parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
     parser.add_argument("--own", action="store_true", help="show the board that this device began, if it joined others")

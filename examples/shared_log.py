@@ -13,7 +13,7 @@ from contextlib import aclosing, closing
 from datetime import UTC, datetime
 from typing import ClassVar
 
-from lichen import Document, Engine, Role, Space, Text, in_words, passphrase_of, user_store
+from lichen import Document, Engine, Role, Space, Text, checked_ticket, in_words, passphrase_of, user_store
 from lichen_adapters.orm import AsyncSessions, Sessions, Synced, in_space
 from lichen_adapters.textual import LiveOptionList, SyncedTextArea, printable
 from sqlalchemy import delete, select, update
@@ -140,11 +140,11 @@ async def main(given: argparse.Namespace, store: str, passphrase: str | None) ->
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("store", nargs="?", default="", help="a file; else where the platform keeps such things")
-    parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join a log")
+    parser.add_argument("ticket", nargs="?", default="", type=checked_ticket, help="an invitation, to join a log")
     parser.add_argument("--name", default="Me", help="what the others call you, from the first start on")
     parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
     parser.add_argument("--own", action="store_true", help="show the log that this device began, if it joined others")
-    given = parser.parse_intermixed_args()
     with in_words():
+        given = parser.parse_intermixed_args()
         store = f"sqlite:///{given.store}" if given.store else user_store("Shared log")
         asyncio.run(main(given, store, passphrase_of(store)))

@@ -13,7 +13,7 @@ from functools import partial
 from textwrap import TextWrapper
 from tkinter import font, ttk
 
-from lichen import Role, Text, in_words, passphrase_of
+from lichen import Role, Text, checked_ticket, in_words, passphrase_of
 from lichen.blocking import Document, Engine, Space
 from lichen_adapters.orm import Synced, in_space, synced_counter
 from lichen_adapters.orm.blocking import Sessions
@@ -125,7 +125,7 @@ def paint(root: tkinter.Tk) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("store", type="sqlite:///{}".format, help="the file of this device")
-    parser.add_argument("ticket", nargs="?", default="", help="an invitation, to join a list")
+    parser.add_argument("ticket", nargs="?", default="", type=checked_ticket, help="an invitation, to join a list")
     parser.add_argument("--name", default="Me", help="what the others call you, from the first start on")
     parser.add_argument("--at", default="", help="where the others find the first device: ws://HOST:PORT")
     parser.add_argument("--own", action="store_true", help="show the list that this device began, if it joined others")

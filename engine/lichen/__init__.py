@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lichen.api.passphrases import passphrase_of as passphrase_of
     from lichen.api.places import user_store as user_store
     from lichen.api.space import Space as Space
+    from lichen.api.tickets import checked_ticket as checked_ticket
     from lichen.errors import LichenError as LichenError
     from lichen.relay import Relay as Relay
     from lichen.runtime.join_progress import JoinProgress as JoinProgress
@@ -34,6 +35,7 @@ else:
         "Role": "lichen.wire.operation",
         "Space": "lichen.api.space",
         "Text": "lichen_crdt",
+        "checked_ticket": "lichen.api.tickets",
         "in_words": "lichen.api.endings",
         "passphrase_of": "lichen.api.passphrases",
         "user_store": "lichen.api.places",
@@ -59,6 +61,7 @@ __all__ = [
     "Role",
     "Space",
     "Text",
+    "checked_ticket",
     "in_words",
     "passphrase_of",
     "user_store",

@@ -21,13 +21,16 @@ BAD_TICKET = "lichen1nonsense"
         ("shopping_list.py", ("ann.db", BAD_TICKET), "ticket"),
         ("shopping_list.py", ("ann.db", "USED"), "used already"),
         ("shopping_list.py", ("USED",), "an invitation was given where a store is named"),
+        ("kanban.py", ("ann.db", BAD_TICKET), "ticket"),
         ("kanban.py", ("ann.db", "--at", "nonsense"), "nonsense"),
         ("kanban.py", ("locked.db",), "passphrase"),
+        ("shared_log.py", ("ann.db", BAD_TICKET), "ticket"),
         ("shared_log.py", ("held.db",), "is in use"),
         ("shared_log.py", ("ann.db", "--at", "BUSY"), "cannot listen at"),
         ("bookmarks.py", ("ann.db", BAD_TICKET, "--port", "0"), "ticket"),
         ("bookmarks.py", ("held.db", "--port", "0"), "is in use"),
         ("back_up_and_search.py", ("ann.db", "find", "milk"), "there is no store ann.db yet: `write`"),
+        ("back_up_and_search.py", ("ann.db", "join", BAD_TICKET), "ticket"),
         ("back_up_and_search.py", ("ben.db", "back-up", "ben.db"), "choose another folder"),
     ],
 )
@@ -49,3 +52,4 @@ def test_it_is_told_in_a_line(
     errors = ran.stderr.replace(QT_SAYS, "")
     assert (ran.returncode, errors.count("\n")) == (1, 1), errors
     assert said in errors
+    assert BAD_TICKET not in arguments or not (tmp_path / "ann.db").exists()

@@ -18,7 +18,6 @@ from lichen_adapters.text.bound import (
     Unit,
     checked_note,
     checked_path,
-    log,
     log_refused,
 )
 from lichen_adapters.text.source import Message, TextSource
@@ -99,10 +98,7 @@ class AsyncTextBinding(BoundText):
         async with aclosing(messages):
             ends = time.monotonic() + SLICE_S
             async for message in messages:
-                try:
-                    self._told(message)
-                except Exception:
-                    log.exception("a callback failed")
+                self._hear(message)
                 self._level.set()
                 if time.monotonic() > ends:
                     await asyncio.sleep(0)

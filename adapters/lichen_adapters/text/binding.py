@@ -89,7 +89,7 @@ class TextBinding(BoundText):
         try:
             with suppress(EngineMisuse, StopIteration, CancelledError):  # the engine was closed first
                 while not self._shown.idle:
-                    self._told(next(self._messages))
+                    self._hear(next(self._messages))
                 self._ask(None)
                 self._serving.result(SAVE_S)
         finally:

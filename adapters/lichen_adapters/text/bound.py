@@ -135,6 +135,13 @@ class BoundText(ABC):
 
     # From the document
 
+    def _hear(self, message: Message) -> None:
+        """As `_told`; what the widget or `refused` raises is logged, and nothing that was typed is lost by it."""
+        try:
+            self._told(message)
+        except Exception:
+            log.exception("a callback failed")
+
     def _told(self, message: Message) -> None:
         shown = self._shown
         before = shown.text

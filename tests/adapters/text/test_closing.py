@@ -39,6 +39,21 @@ def test_closing_waits_for_what_was_typed_last(notes: Open) -> None:
     assert note.asynchronous._opened.listeners == []
 
 
+def test_a_widget_that_fails_while_its_text_closes_loses_nothing(
+    notes: Open, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note, _ = notes()
+    editor = Editor(note)
+    with note.change() as doc:
+        doc["body"].append("!")
+    editor.type(0, 0, "x")
+    editor.type(1, 0, "y")  # waits for that before it
+    monkeypatch.delattr(Widget, "splice")
+    editor.binding.close()
+    assert str(note.doc["body"]) == "xymilk!"
+    assert "a callback failed" in caplog.text
+
+
 def test_closing_the_engine_waits_for_what_was_typed_last(notes: Open) -> None:
     note, _ = notes()
     editors = Editor(note), Editor(note)

@@ -5,6 +5,8 @@ from lichen_crdt.spans import RichText
 
 __all__ = [
     "MAX_OPERATIONS",
+    "MAX_TIME",
+    "TIMES",
     "Applying",
     "Core",
     "Obj",
@@ -25,6 +27,8 @@ __all__ = [
 ]
 
 MAX_OPERATIONS: int
+MAX_TIME: int
+TIMES: str
 
 @final
 class Obj:
@@ -122,6 +126,7 @@ def operations(core: Core, since: list[bytes]) -> list[tuple[bytes, list[_Op]]]:
 def contents(
     core: Core, obj: _Id | None, at: Sequence[bytes] | None = ...
 ) -> list[tuple[str | None, _Id, str | None, Any]]: ...
+def values_beside(core: Core, obj: _Id | None, value: _Id, at: Sequence[bytes] | None = ...) -> list[_Id]: ...
 def is_reachable(core: Core, id: _Id | None) -> bool: ...  # noqa: A002
 def object_of(core: Core, id: _Id) -> Obj: ...  # noqa: A002
 def next_operation(core: Core) -> int: ...

@@ -52,7 +52,9 @@ def inspect(change: bytes) -> ChangeInfo:
 
 
 def seconds(time: int | None) -> int:
-    """A time as a change has it, 0 for None; `ValueError` if it is out of range."""
-    if not -(2**62) <= index(time or 0) < 2**62:
-        raise ValueError("a time is at least -2^62 and below 2^62")
-    return time or 0
+    """A time as a change has it, 0 for None; `ValueError` if it is out of range, `TypeError` if it is no integer."""
+    if time is None:
+        return 0
+    if not -_native.MAX_TIME <= index(time) < _native.MAX_TIME:
+        raise ValueError(_native.TIMES)
+    return index(time)

@@ -96,8 +96,8 @@ class Undo:
 
         Only what the step wrote is taken back: what others wrote since, or at the same time, stays. The patches are
         none if nothing of the step shows any more; it is taken back all the same. `time` is in
-        seconds since 1970. Raises `TransactionOpen` inside a transaction, `DocumentBusy` if another thread
-        changed the document meanwhile.
+        seconds since 1970. Raises `TransactionOpen` inside a transaction, `ValueError` for a time that is not
+        between -2^62 and 2^62, `DocumentBusy` if another thread changed the document meanwhile.
         """
         return self._go("undo", seconds(time))
 

@@ -86,7 +86,7 @@ class Inverse:
                 else:
                     found.setdefault(self._past.ops[living].place, []).append(living)
         for there, living_ids in found.items():
-            before = [] if self._past.others_at(there, living_ids) else self._shown(place, had)
+            before = [] if self._past.others_at(place, there, living_ids) else self._shown(place, had)
             before = [old for old in before if not self._is_settled(old, place[0])]
             restored = [self._restore(old, place[0], there, living_ids) for old in before]
             if not any(restored):
@@ -94,7 +94,7 @@ class Inverse:
 
     def _undelete(self, place: Place, had: list[Id]) -> None:
         there = self._place_now(place, had)
-        if there is not None and self._past.others_at(there, []):
+        if there is not None and self._past.others_at(place, there, []):
             return
         for old in self._shown(place, had):
             if self._is_settled(old, place[0]):

@@ -188,31 +188,36 @@ class Past:
             self._contents[obj, when] = {op_id: (key, kind, value) for key, op_id, kind, value in found}
         return self._contents[obj, when]
 
-    def others_at(self, place: Place, mine: list[Id]) -> bool:
-        """Whether other values than these came to a place since the step, or beside it."""
-        obj, key = place
+    def others_at(self, place: Place, there: Place, mine: list[Id]) -> bool:
+        """Whether other values than these came to a place since the step, or beside it; `there` is where it is now."""
+        obj, key = there
         if isinstance(key, str):
-            there = [op_id for op_id in self._at_key(obj, key, "now") if op_id in self.ops]
+            now = [op_id for op_id in self._at_key(obj, key, "now") if op_id in self.ops]
         else:
-            writes = (op for op in self.at_place.get(place, ()) if op.action in WRITES)
-            there = [op.id for op in writes if not self.after(op.id)]
-        return any(op_id not in mine and not self._came_back(obj, op_id) for op_id in there)
+            writes = (op for op in self.at_place.get(there, ()) if op.action in WRITES)
+            now = [op.id for op in writes if not self.after(op.id)]
+        return any(op_id not in mine and not self._came_back(place, op_id) for op_id in now)
 
-    def _came_back(self, obj: Id | None, op_id: Id) -> bool:
-        """Whether a value stands for one that was in the object, or in what that is a copy of, before the step."""
-        holder = obj and next((origin for origin in self.origins(obj) if origin not in self.ops), obj)
-        return any(old in self.contents(holder, "before") for old in self.origins(op_id))
+    def _came_back(self, place: Place, op_id: Id) -> bool:
+        """Whether a value stands for one that was at a place before the step."""
+        return any(old in self._were_at(place, old) for old in self.origins(op_id))
 
     def showed(self, place: Place, value: Id) -> bool:
-        """Whether this is what a reader saw at a place before the step, or nothing of then is at its key now.
+        """Whether this is what a reader saw at a place before the step, or nothing of then is there now.
 
         A step that takes back one of several values leaves the others, so that it may have changed nothing to see.
         """
+        there = self._were_at(place, value)
+        return there[-1:] in ([], [value]) or not any(self.living(old, place[0]) for old in there if old != value)
+
+    def _were_at(self, place: Place, value: Id) -> list[Id]:
+        """The values at a place before the step, the one that showed last; a value of an element tells which one."""
         obj, key = place
-        if not isinstance(key, str):
-            return True
-        kept = [op_id for op_id in self._at_key(obj, key, "now") if op_id not in self.ops]
-        return not kept or self._at_key(obj, key, "before")[-1:] == [value]
+        if isinstance(key, str):
+            return self._at_key(obj, key, "before")
+        if value in self.ops:
+            return []
+        return _native.values_beside(self.core, obj, value, self.before)
 
     def _at_key(self, obj: Id | None, key: str, when: When) -> list[Id]:
         return [op_id for op_id, (found, _, _) in self.contents(obj, when).items() if found == key]

@@ -200,7 +200,16 @@ def test_a_transaction_may_end_on_another_thread(fails: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"time": 2**62}, {"time": -(2**63) - 1}, {"time": 0.5}, {"message": "\ud800"}, {"message": b"x"}]
+    "bad",
+    [
+        {"time": 2**62},
+        {"time": -(2**63) - 1},
+        {"time": 0.5},
+        {"time": 0.0},
+        {"time": ""},
+        {"message": "\ud800"},
+        {"message": b"x"},
+    ],
 )
 def test_a_message_and_a_time_that_do_not_fit_are_refused(bad: Any) -> None:
     doc = Document()

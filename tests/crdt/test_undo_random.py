@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from crdt_strategies import edits, exact, perform, transactions
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lichen_crdt import Counter, Document, Text, Undo
 from test_undo import ANN, BEN
@@ -95,3 +96,74 @@ def test_random_edits_and_undos_of_two_converge(steps: list[tuple[str, Any]]) ->
     ben.merge(ann)
     assert exact(ann.to_py()) == exact(ben.to_py())
     assert exact(Document.load(ann.save()).to_py()) == exact(ann.to_py())
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from(["set", "delete", "insert", "undo", "redo", "meet"]))))
+@example([(0, "set"), (1, "set")])
+@example([(1, "set"), (0, "set"), (1, "meet"), (0, "set")])
+def test_what_two_devices_of_an_author_wrote_goes_back_and_forth(steps: list[tuple[int, str]]) -> None:
+    """Each writes by itself; before one takes something back they meet."""
+    base = Document(actor=ANN)
+    with base.change():
+        base["value"], base["list"], base["text"], base["count"] = 0, [0, 1], Text("abc"), Counter(0)
+    docs = [base.fork(actor=b"laptop"), base.fork(actor=b"phone")]
+    mine = [ANN, b"laptop", b"phone"]
+    for number, (on, kind) in enumerate([*steps[:9], (0, "meet")]):
+        if kind not in ("meet", "undo", "redo"):
+            with docs[on].change():
+                write(docs[on], kind, number + 10)
+            continue
+        docs[0].merge(docs[1])
+        docs[1].merge(docs[0])
+        undo = Undo(docs[on], mine)
+        if kind == "redo":
+            undo.redo()
+        elif kind == "undo" and len(undo.steps) > 1:  # the first makes the list and the text
+            undo.undo()
+        docs[1 - on].merge(docs[on])
+    undo, states = Undo(docs[0], mine), [exact(docs[0].to_py())]
+    while undo.undo():
+        states.append(exact(docs[0].to_py()))
+    assert states[-1] == {}
+    for state in states[-2::-1]:
+        undo.redo()
+        assert exact(docs[0].to_py()) == state
+
+
+@pytest.mark.parametrize("phone", [b"phone", b"a phone"])
+def test_a_redo_of_what_never_showed_shows_what_did(phone: bytes) -> None:
+    base = Document(actor=ANN)
+    with base.change():
+        base["title"] = "old"
+    laptop, other = base.fork(actor=b"laptop"), base.fork(actor=phone)
+    mine = [ANN, b"laptop", phone]
+    with laptop.change():
+        laptop["title"] = "one"
+    Undo(laptop, mine).undo()
+    with other.change():
+        other["title"] = "two"
+    laptop.merge(other)
+    assert laptop["title"] == "old"
+    undo = Undo(laptop, mine)
+    for _ in range(2):
+        undo.undo()
+    for _ in range(2):
+        undo.redo()
+    assert laptop["title"] == "old"
+
+
+def write(doc: Document, kind: str, number: int) -> None:
+    """Write to one place of each kind."""
+    if kind == "set":
+        doc["value"] = number
+        doc["count"] += number
+        if doc["list"]:
+            doc["list"][0] = number
+    elif kind == "delete":
+        doc.pop("value", None)
+        del doc["list"][:1]
+        doc["text"].delete(0, min(1, len(doc["text"])))
+    else:
+        doc["list"].insert(0, number)
+        doc["text"].insert(0, str(number % 10))

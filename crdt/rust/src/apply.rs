@@ -10,7 +10,7 @@ use automerge::{Automerge, Change, ChangeHash, ReadDoc};
 use crate::check;
 use crate::document::Document;
 use crate::error::{guard, Result};
-use crate::give::hand_over;
+use crate::give::{hand_over, on_copy};
 use crate::incoming::{self, Incoming};
 use crate::job::Job;
 use crate::mend;
@@ -120,13 +120,10 @@ impl Run {
         if large && self.report.replayed == 0 {
             return Ok(Some(rest));
         }
-        let doc = document.idle()?;
-        let mut copy = doc.clone();
-        check::check(&mut copy, &mut document.giants, &rest, 0, how.strict)?;
-        if !hand_over(&mut copy, &rest, &mut self.report.seen, false)? {
-            copy = document.idle()?.clone();
-            hand_over(&mut copy, &rest, &mut self.report.seen, true)?;
-        }
+        let (doc, giants) = document.checking()?;
+        check::check(doc, giants, &rest, 0, how.strict)?;
+        let seen = &mut self.report.seen;
+        let copy = on_copy(doc, |copy, scaffold| hand_over(copy, &rest, seen, scaffold))?;
         document.replace(copy);
         Ok(None)
     }

@@ -13,7 +13,7 @@ pub const MAX_OPERATIONS: u64 = 65_536;
 /// The last operation of a change lies below this.
 pub const MAX_OP: u64 = 1 << 31;
 /// A save holds the differences of times: the crate panics, at every later write, on one beyond 64 bits.
-const MAX_TIME: i64 = 1 << 62;
+pub const MAX_TIME: i64 = 1 << 62;
 /// Most predecessors of an operation, on average over a change.
 const MAX_PREDECESSORS: u64 = 4;
 /// Most bytes that the repeated strings of one change may stand for.

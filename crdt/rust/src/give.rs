@@ -22,6 +22,17 @@ use crate::incoming::Incoming;
 use crate::patches::{self, Seen};
 use crate::versions;
 
+/// A copy of a document with what `to` gave to it, for the second time with a scaffold if it fails without.
+pub fn on_copy(doc: &Automerge, mut to: impl FnMut(&mut Automerge, bool) -> Result<bool>) -> Result<Automerge> {
+    for scaffold in [false, true] {
+        let mut copy = doc.clone();
+        if to(&mut copy, scaffold)? {
+            return Ok(copy);
+        }
+    }
+    invalid("the change was not taken")
+}
+
 /// Give changes to the crate: false if it fails without a scaffold. After that, or an error, the document is to be
 /// dropped.
 pub fn give<'c, C>(doc: &mut Automerge, changes: C, log: &mut PatchLog, scaffold: bool) -> Result<bool>

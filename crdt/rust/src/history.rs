@@ -15,7 +15,8 @@ use crate::blame;
 use crate::chunk::{MAX_OP, MAX_OPERATIONS};
 use crate::convert::{heads_to_py, known, read_heads};
 use crate::core::Core;
-use crate::error::Error;
+use crate::elements;
+use crate::error::{guard, Error};
 use crate::input;
 use crate::values::{self, Output, Style};
 use crate::version::At;
@@ -144,6 +145,37 @@ pub fn contents<'py>(py: Python<'py>, core: &Core, obj: Id, at: At) -> PyResult<
         }
     };
     found.into_iter().map(to_py).collect()
+}
+
+/// The values at the element of a list or text that has a value, that one among them and the one that shows last; none
+/// if it is not there.
+#[pyfunction]
+#[pyo3(signature = (core, obj, value, at=At::default()))]
+pub fn values_beside<'py>(
+    py: Python<'py>,
+    core: &Core,
+    obj: Id,
+    value: (u64, Vec<u8>),
+    at: At,
+) -> PyResult<Vec<(u64, Bound<'py, PyBytes>)>> {
+    let (obj, value) = (object(obj), OpId(value.0, ActorId::from(value.1)));
+    let found = core.quick(py, |d| {
+        let doc = d.idle()?;
+        let position = elements::cursor(&value)
+            .and_then(|cursor| guard(|| Ok(doc.get_cursor_position(&obj, &cursor, at.heads())?)).ok());
+        Ok(match position {
+            Some(index) => at.get_all(doc, &obj, index.into())?.into_iter().map(|(_, id)| id).collect(),
+            None => Vec::new(),
+        })
+    })?;
+    if !found.iter().any(|id| elements::is(id, &value)) {
+        return Ok(Vec::new());
+    }
+    let to_py = |id| match id {
+        ObjId::Id(counter, actor, _) => Some((counter, PyBytes::new(py, actor.to_bytes()))),
+        ObjId::Root => None,
+    };
+    Ok(found.into_iter().filter_map(to_py).collect())
 }
 
 fn object(id: Id) -> ObjId {

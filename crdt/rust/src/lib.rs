@@ -95,10 +95,13 @@ fn _native(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(history::headers, m)?)?;
     m.add_function(wrap_pyfunction!(history::operations, m)?)?;
     m.add_function(wrap_pyfunction!(history::contents, m)?)?;
+    m.add_function(wrap_pyfunction!(history::values_beside, m)?)?;
     m.add_function(wrap_pyfunction!(history::object_of, m)?)?;
     m.add_function(wrap_pyfunction!(history::is_reachable, m)?)?;
     m.add_function(wrap_pyfunction!(history::next_operation, m)?)?;
     m.add_function(wrap_pyfunction!(history::build, m)?)?;
     m.add("MAX_OPERATIONS", chunk::MAX_OPERATIONS)?;
+    m.add("MAX_TIME", chunk::MAX_TIME)?;
+    m.add("TIMES", chunk::TIMES)?;
     Ok(())
 }

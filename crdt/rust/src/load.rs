@@ -5,7 +5,7 @@ use automerge::{Automerge, LoadOptions, PatchLog, ReadDoc};
 use crate::check;
 use crate::error::{guard, invalid, Error, Result};
 use crate::giants::Giants;
-use crate::give::give;
+use crate::give::{give, on_copy};
 use crate::graph::Graph;
 use crate::incoming;
 use crate::rows;
@@ -83,12 +83,7 @@ fn add(doc: &mut Automerge, changes: Vec<Vec<u8>>, limits: Limits, partial: bool
     check::check(doc, &mut Giants::default(), &changes, 0, false)?;
     let marked: Vec<_> = changes.iter().filter(|incoming| incoming.head.has_marks).cloned().collect();
     let given = changes.iter().map(|incoming| &*incoming.change);
-    let mut copy = doc.clone();
-    if !give(&mut copy, given.clone(), &mut PatchLog::inactive(), false)? {
-        copy = doc.clone();
-        give(&mut copy, given, &mut PatchLog::inactive(), true)?;
-    }
-    *doc = copy;
+    *doc = on_copy(doc, |copy, scaffold| give(copy, given.clone(), &mut PatchLog::inactive(), scaffold))?;
     check::mark_order(doc, &marked)?;
     Ok(!marked.is_empty())
 }

@@ -23,13 +23,14 @@ from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.journal import Touched
 from lichen_adapters.orm.memory import Memory, content_of_kept
 from lichen_adapters.orm.plan import DELETED, SyncedTable
-from lichen_adapters.orm.projection import content_of, fixed
+from lichen_adapters.orm.projection import content_of, fixed, root_of
 from lichen_adapters.orm.projector import Projector
 from lichen_adapters.orm.row_writer import RowWriter, puts
 from lichen_adapters.orm.rows import CHUNK
 from lichen_adapters.orm.seeing import Seeing
 from lichen_adapters.orm.settlement import complete, settle
 from lichen_adapters.orm.unique_keys import BEGUN, SPACE
+from lichen_adapters.orm.whole_objects import check_whole, touch_whole
 
 Rows = dict[uuid.UUID, RowMapping]
 Docs = dict[uuid.UUID, bool]
@@ -91,11 +92,14 @@ class Capture:
         """
         self._seeing = Seeing(self._conn, self._joins, touched)
         self._carried = Carried(self._seeing.of)
-        work = self._sort(dict(touched))
+        rows_of = dict(touched)
+        touch_whole(self._conn, self._projector.held, rows_of)
+        work = self._sort(rows_of)
         self._memory.load(self._conn, (doc for doc in work if doc not in self._begun))
         before = {planned: self._claims(planned) for planned in self._rows if self._contested(planned)}
         self._carry(work)
         written = [one for doc, what in work.items() if (one := self._document(doc, what)) is not None]
+        self._check_whole(work)
         self._release(work)
         rows.write_many(self._conn, written, self._now_ms)
         for planned, claims in before.items():
@@ -105,6 +109,17 @@ class Capture:
                 self._rejoin(planned, claims, work)
         self._review(work)
         return written
+
+    def _check_whole(self, work: Mapping[uuid.UUID, Work]) -> None:
+        """Objects over joined tables are whole."""
+        for doc, what in work.items():
+            over = [planned for planned in what.rows if planned.base is not None or any(planned.joined)]
+            kept = self._memory.kept(self._conn, doc) if over else None
+            content = {} if kept is None else content_of_kept(kept)
+            root = root_of(self._projector.plan, content)
+            if root is not None:
+                objects = {(planned.first, key) for planned in over for key in what.rows[planned]}
+                check_whole(self._conn, self._projector.held, root, doc, content, objects)
 
     def _release(self, work: Mapping[uuid.UUID, Work]) -> None:
         """A row that was held, or repaired, is in its table as it is in its document now, or deleted."""

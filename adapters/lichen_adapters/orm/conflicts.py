@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lichen.ids import DeviceKey
@@ -99,12 +99,17 @@ class HeldRow:
     def resolve(self, **values: Any) -> Any:
         """Put the row in its table with other values, and its parts; returns the object. Raises `IntegrityError`."""
         given: dict[object, dict[str, Any]] = {}
+        mapper = class_mapper(self.cls)
         for name, value in values.items():
-            given.setdefault(column_of(class_mapper(self.cls), name).table, {})[name] = value
+            column = column_of(class_mapper(self.cls), name)
+            given.setdefault(column.table, {})[name] = value
+            if column is mapper.polymorphic_on:
+                mapper = mapper.polymorphic_map.get(value, mapper)
         found = None
+        classes = sessions_of(self.session).classes
         with self.session.begin_nested():
-            for cls, row in self._objects()[0]:
-                found = put(self.session, cls, row, given.get(class_mapper(cls).local_table, {}), self.document)
+            for table in dict.fromkeys(one.local_table for one in reversed([*mapper.iterate_to_root()])):
+                found = put(self.session, classes[table], self.id, given.get(table, {}), self.document)
         for rows in self._objects()[1:]:
             with suppress(IntegrityError), self.session.begin_nested():
                 for cls, row in rows:
@@ -232,8 +237,8 @@ def _noted(session: Session, notes: Table, doc: str = "doc") -> Iterator[tuple[R
         planned = sessions.plan.tables.get(row.table_name)
         content = None if planned is None else content_of(read_document(conn, getattr(row, doc)), planned, row.id)
         if planned is not None and content is not None:
-            cls = sessions.classes[planned.table]
-            yield row, cls, _attributes(cls, fitting(planned, content))
+            cls, said = sessions.classes[planned.table], planned.class_of(content)
+            yield row, cls if said is None else said.class_, _attributes(cls, fitting(planned, content))
 
 
 def _held(session: Session) -> list[HeldRow]:
@@ -246,8 +251,11 @@ def _held(session: Session) -> list[HeldRow]:
         if row.id == row.doc or row.doc not in whole:
             one = tables[row.table_name].first, row.id, row.doc
             base = found.get(one)
-            reason, shown = (row.reason, values) if base is None else (base.reason, {**base.values, **values})
-            found[one] = HeldRow(cls, row.id, reason, shown, row.doc, session)
+            if base is None:
+                found[one] = HeldRow(cls, row.id, row.reason, values, row.doc, session)
+            else:
+                lower = cls if issubclass(cls, base.cls) else base.cls
+                found[one] = replace(base, cls=lower, values={**base.values, **values})
     return [*found.values()]
 
 

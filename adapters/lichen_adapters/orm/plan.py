@@ -14,16 +14,18 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Column, Dialect, MetaData, Table
+from sqlalchemy.orm import Mapper
 from sqlalchemy.schema import CreateTable
 
 from lichen_adapters.orm.columns import CLASSES, SHAPES, Kind
-from lichen_adapters.orm.errors import MappingError
-from lichen_adapters.orm.merging import ScalarMerging, SyncedColumn
+from lichen_adapters.orm.errors import MappingError, Misfit
+from lichen_adapters.orm.merging import ClassMerging, ScalarMerging, SyncedColumn
 from lichen_adapters.orm.synced import OTHER, OWNER, REPAIR, SYNCED, name_of
 from lichen_adapters.orm.tables import check_names
 from lichen_adapters.orm.unique_keys import JOIN, OURS, UNIQUE, refuse_late
@@ -53,6 +55,8 @@ class SyncedTable:
     """The columns of each unique key."""
     plain: bool = False
     """All its columns are scalars."""
+    discriminator: SyncedColumn | None = None
+    """The column that says of which class an object is, if it is one of documents."""
     parts: list[SyncedTable] = field(default_factory=list)
     """The tables whose rows are owned by rows of this one."""
     associations: list[SyncedTable] = field(default_factory=list)
@@ -89,6 +93,23 @@ class SyncedTable:
         return [self, *self.bases][-1]
 
     @property
+    def joined(self) -> Iterator[SyncedTable]:
+        """The tables of subclasses that are joined to this one, however far beneath, bases first."""
+        tables = [self]
+        for one in tables:
+            tables += [part for part in one.parts if part.base is one]
+        yield from tables[1:]
+
+    def class_of(self, content: Mapping[str, Any]) -> Mapper[Any] | None:
+        """Of which class an object is, by its row in this table as a document has it; None where that is not said."""
+        if self.discriminator is None or self.discriminator.name not in content:
+            return None
+        with suppress(Misfit):
+            classes: Mapping[Any, Mapper[Any]] = self.discriminator.column.info[CLASSES]
+            return classes.get(self.discriminator.read(content))
+        return None
+
+    @property
     def joins(self) -> bool:
         """Whether rows with one key are one row."""
         return bool(self.table.info.get(JOIN))
@@ -114,11 +135,8 @@ class SyncedTable:
 
         The joined tables of an object come before those of what it owns.
         """
-        tables = [self]
-        for one in tables:
-            tables += [part for part in one.parts if part.base is one]
-        yield from tables[1:]
-        for part in (part for one in tables for part in one.parts if part.base is None):
+        yield from self.joined
+        for part in (part for one in (self, *self.joined) for part in one.parts if part.base is None):
             yield part
             yield from part.beneath
 
@@ -198,7 +216,8 @@ class Plan:
         columns = {} if other is not None else _columns(table, implied, self._dialect)
         unique = table.info.get(UNIQUE, ())
         plain = all(isinstance(column.merging, ScalarMerging) for column in columns.values())
-        planned = SyncedTable(len(self.tables), table, columns, owner, above, other, unique, plain)
+        said = next((column for column in columns.values() if isinstance(column.merging, ClassMerging)), None)
+        planned = SyncedTable(len(self.tables), table, columns, owner, above, other, unique, plain, said)
         self.tables[table.name] = planned
         if above is not None:
             (above.parts if other is None else above.associations).append(planned)
@@ -217,7 +236,7 @@ class Plan:
 
     def mark(self, dialect: Dialect) -> bytes:
         """A digest of all that decides which rows documents become: 32 bytes."""
-        digest = hashlib.sha256(b"lichen.orm 3")  # another number when the projection makes other rows
+        digest = hashlib.sha256(b"lichen.orm 4")  # another number when the projection makes other rows
         for planned in self:
             digest.update(str(CreateTable(planned.table).compile(dialect=dialect)).encode())
             kinds = [(name, column.kind.value, repr(column.column.type)) for name, column in planned.columns.items()]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from lichen_crdt import Map, Patch
+from sqlalchemy import FromClause
+from sqlalchemy.orm import Mapper
 
 from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.plan import BEGUN, DELETED, TABLE, Plan, SyncedTable
@@ -50,7 +52,8 @@ class Stale:
         """This column, or all of a row."""
         known = self.rows.setdefault((planned, row), set())
         moves = planned.owner is not None and column == planned.owner.name
-        if column is None or column in (DELETED, BEGUN) or moves:
+        turns = planned.parts and planned.discriminator is not None and column == planned.discriminator.name
+        if column is None or column in (DELETED, BEGUN) or moves or turns:
             self.rows[planned, row] = None
         elif known is not None:
             known.add(column)
@@ -78,12 +81,47 @@ def contents(root: SyncedTable, doc: uuid.UUID, document: C) -> dict[Place, C]:
 
 
 def sources(root: SyncedTable, doc: uuid.UUID, document: C) -> dict[Place, C]:
-    """Where every row that a document stands for lies in it, owners first: it and all its owners are not deleted."""
+    """Where every row that a document stands for lies in it, owners first: it and all its owners are not deleted.
+
+    A row in a joined table that objects of its class do not have is none.
+    """
     found: dict[Place, C] = {}
     for place, content in contents(root, doc, document).items():
-        if not content.get(DELETED) and (place[0] is root or owner_of(place, doc, content) in found):
+        owned = place[0] is root or owner_of(place, doc, content) in found
+        if owned and not content.get(DELETED) and _is_of_its_class(place, found):
             found[place] = content
     return found
+
+
+def _is_of_its_class(place: Place, found: Mapping[Place, Content]) -> bool:
+    """Whether a row is one that its object has, as the rows of base tables say, which were found before."""
+    planned, key = place
+    for base in planned.bases:
+        cls = base.class_of(found[base, key])
+        if cls is not None:
+            return planned.table in _tables_of(cls)
+    return True
+
+
+def incomplete(there: Mapping[Place, Content]) -> dict[Place, str]:
+    """The objects over joined tables that have not all their rows: the row that says their class, and what is missing.
+
+    `there` are the `sources` of a document.
+    """
+    found: dict[Place, str] = {}
+    for (planned, key), content in there.items():
+        cls = planned.class_of(content) if planned.parts else None
+        if cls is not None:
+            tables = _tables_of(cls)
+            missing = [one.name for one in planned.joined if one.table in tables and (one, key) not in there]
+            if missing:
+                found[planned, key] = f"it is a {cls.class_.__name__}, without its row of table {', '.join(missing)}"
+    return found
+
+
+def _tables_of(cls: Mapper[Any]) -> Collection[FromClause]:
+    """The tables in which an object of a class has rows."""
+    return [one.local_table for one in cls.iterate_to_root()]
 
 
 def content_of(document: C, planned: SyncedTable, key: uuid.UUID) -> C | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from lichen_crdt import Document
 from sqlalchemy import Connection, delete
@@ -22,6 +23,7 @@ from lichen_adapters.orm.projection import (
     content_of,
     contents,
     deleted_with,
+    incomplete,
     links,
     owned_by,
     root_of,
@@ -78,8 +80,10 @@ class Projector:
 
     def _write_new(self, conn: Connection, root: SyncedTable, doc: uuid.UUID, content: Content) -> None:
         there = sources(root, doc, content)
+        faults = incomplete(there)
         for place, source in there.items():
-            self._showing.write(conn, Due(doc, place, source, there=False if place[0] is root else None))
+            new = False if place[0] is root else None
+            self._showing.write(conn, Due(doc, place, source, there=new, fault=faults.get(place)))
         if not root.alone:
             self._write_links(conn, doc, links(root, doc, content, there), there, ())
 
@@ -111,21 +115,24 @@ class Projector:
         self, conn: Connection, root: SyncedTable, doc: uuid.UUID, document: Kept, content: Content, what: Stale
     ) -> None:
         """Bring up to date what changes made stale."""
-        lying = contents(root, doc, content)
+        lying, there = contents(root, doc, content), sources(root, doc, content)
         bases = {(base, key): None for planned, key in what.rows for base in planned.bases}
-        what.rows.update({base: None for base in bases if self.held.holds(conn, *base)})  # all of an object is tried
+        objects = [place for place in (*bases, *what.rows) if place in bases or any(place[0].joined)]
+        what.rows.update({place: None for place in objects if self.held.holds(conn, *place)})  # all of one is tried
+        faults = incomplete(there)
+        what.rows.update(dict.fromkeys(faults))
         with_beneath(what.rows, doc, lying)
-        there = sources(root, doc, content)
+        kept = self._showing.kept(conn, doc, {place: None for place in what.rows if place not in there})
+        what.rows.update({(one, key): None for first, key in kept for one in (first, *first.joined)})
         owners = {**bases, **{place: None for place in what.rows if not place[0].alone}}
         held = {place for place in owners if self.held.holds(conn, *place)}
         order = {planned: number for number, planned in enumerate((root, *root.beneath))}
         places = sorted(what.rows, key=lambda place: order[place[0]])
-        for place in places:  # owners first, so that what another owner takes over is there before its old one goes
-            if place in there:
-                self._showing.write(conn, Due(doc, place, there[place], what.rows[place]))
-        for place in reversed(places):
-            if place not in there:
-                self._showing.write(conn, Due(doc, place, None))
+        due = [
+            Due(doc, place, there[place], what.rows[place]) if place in there else Due(doc, place, None)
+            for place in places
+        ]
+        self._write_rows(conn, due, faults, kept)
         if held != {place for place in owners if self.held.holds(conn, *place)}:  # what they own goes and comes with it
             self.write_all(conn, root, doc, document)
         else:
@@ -133,6 +140,25 @@ class Projector:
             self._write_links(conn, doc, links(root, doc, content, there), whole, what.links)
             linked: dict[Place, set[str] | None] = {link.owner: set() for link in what.links}
             self._review(conn, doc, document, lying, linked | what.rows)
+
+    def _write_rows(
+        self, conn: Connection, due: Sequence[Due], faults: Mapping[Place, str], kept: Mapping[Place, str]
+    ) -> None:
+        """Bring rows up to date, given owners first: so what another owner takes over is there before its old one goes.
+
+        `faults` are of objects that are incomplete, and `kept` objects that cannot go.
+        """
+        faults = {**faults, **kept}
+        for one in due:
+            planned, key = one.place
+            if one.source is not None or (planned.first, key) in kept:
+                gone = planned.above is not None and self.held.any(conn, planned.above)  # perhaps, with what owns it
+                there = None if gone else one.there
+                self._showing.write(conn, replace(one, there=there, fault=faults.get(one.place)))
+        for one in reversed(due):
+            planned, key = one.place
+            if one.source is None and (planned.first, key) not in kept:
+                self._showing.write(conn, one)
 
     def rejoin(
         self, conn: Connection, planned: SyncedTable, rows: Mapping[uuid.UUID, tuple[Claim | None, Claim | None]]
@@ -218,16 +244,13 @@ class Projector:
         content = content_of_kept(document)
         there = sources(root, doc, content)
         before = rows_of(conn, root, doc)
-        for place, source in there.items():
-            above = place[0].above
-            gone = above is not None and self.held.any(conn, above)  # perhaps, with what owns it
-            self._showing.write(conn, Due(doc, place, source, there=None if gone else place in before))
-        for place in reversed([*before]):
-            if place not in there:
-                self._showing.write(conn, Due(doc, place, None))
+        due = [Due(doc, place, source, there=place in before) for place, source in there.items()]
+        going = {place: None for place in before if place not in there}
+        due += [Due(doc, place, None) for place in going]
+        self._write_rows(conn, due, incomplete(there), self._showing.kept(conn, doc, going))
         joined = [(root, doc)] if doc in self.joins.of(conn, root) else []
         for place in (*self.held.of(conn, (root, *root.beneath), doc), *joined):
-            if place not in there:
+            if place not in there and place not in before:
                 self._showing.write(conn, Due(doc, place, None))
         self._write_links(conn, doc, links(root, doc, content, there), {*there, *before}, ())
         self.disputes.forget(conn, doc)

@@ -133,7 +133,9 @@ def put(session: Session, cls: type[Any], row: uuid.UUID, values: Mapping[str, A
     planned = planned_of(session, cls)
     conn = session.connection()
     document = read_document(conn, doc)
-    content = content_of(document, planned, row)
+    content: Mapping[str, Any] | None = content_of(document, planned, row)
+    if content is None and planned.base is not None:
+        content = {}  # its object has never had this row
     if content is None:
         raise NotFound(f"row {row} of {planned.name} is not in its document")
     mapper = class_mapper(cls)
@@ -142,7 +144,7 @@ def put(session: Session, cls: type[Any], row: uuid.UUID, values: Mapping[str, A
     whole = fitting(planned, content) | given | here
     if planned.unique:
         space = sessions_of(session).memory.space(conn, doc)
-        whole |= {BEGUN: begun(content), SPACE: space}
+        whole |= {BEGUN: begun(content), SPACE: space} if content else {}
         claim = claim_in(planned, content, here, space)
         if claim is not None:  # another row may have a key that this one had: the commit decides, as a merge does
             had = frozenset(key for key in claim.keys if given.keys().isdisjoint(key[0]))

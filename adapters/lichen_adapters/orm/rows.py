@@ -52,14 +52,18 @@ def home_of(conn: Connection, place: Place) -> uuid.UUID | None:
 
 def put_row(conn: Connection, place: Place, row: Row, *, there: bool | None) -> None:
     """Insert or update a row; `there` says which, None when it is not known."""
-    planned, key = place
-    table = planned.table
     if there is None:
-        there = conn.scalar(select(table.c.id).where(table.c.id == key)) is not None
+        there = is_there(conn, place)
     if there:
         update_row(conn, place, row)
     else:
-        conn.execute(insert(table).values(row))
+        conn.execute(insert(place[0].table).values(row))
+
+
+def is_there(conn: Connection, place: Place) -> bool:
+    """Whether a row is in its table."""
+    key = place[0].table.c.id
+    return conn.scalar(select(key).where(key == place[1])) is not None
 
 
 def update_row(conn: Connection, place: Place, values: Row) -> None:

@@ -24,6 +24,17 @@ def savepoint(conn: Connection) -> Iterator[None]:
 
 
 @contextmanager
+def trial(conn: Connection) -> Iterator[None]:
+    """What is written in this block is taken back."""
+    conn.exec_driver_sql(f"SAVEPOINT {_NAME}")
+    try:
+        yield
+    finally:
+        conn.exec_driver_sql(f"ROLLBACK TO {_NAME}")
+        conn.exec_driver_sql(f"RELEASE {_NAME}")
+
+
+@contextmanager
 def attempt(conn: Connection) -> Iterator[None]:
     """One statement that the database may refuse: on PostgreSQL, all that follows in the transaction would fail too."""
     if conn.dialect.name == "sqlite":

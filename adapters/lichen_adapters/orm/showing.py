@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -21,8 +21,8 @@ from lichen_adapters.orm.memory import Memory, content_of_kept
 from lichen_adapters.orm.plan import Plan, SyncedTable
 from lichen_adapters.orm.projection import Content, Place, Row, content_of, fixed, owner_of, read_row, root_of, sources
 from lichen_adapters.orm.repairs import repaired
-from lichen_adapters.orm.rows import delete_rows, home_of, put_row
-from lichen_adapters.orm.savepoints import attempt, savepoint
+from lichen_adapters.orm.rows import delete_rows, home_of, is_there, put_row
+from lichen_adapters.orm.savepoints import attempt, savepoint, trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Due:
     """What has changed of it; None for all."""
     there: bool | None = None
     """Whether its table has it, as it lies in this document; None when it is not known."""
+    fault: str | None = None
+    """Why it is to be held, although its table might take it."""
 
 
 class Showing:
@@ -67,7 +69,9 @@ class Showing:
         """
         doc, place = due.doc, due.place
         planned, key = place
-        if due.columns is not None and (planned.repairs or self.held.holds(conn, planned, key)):
+        if self._base_is_held(conn, doc, place) and (due.source is not None or self._base_stays(conn, doc, place)):
+            due = replace(due, fault="the row of its object in the table of its base is held")
+        if due.columns is not None and (due.fault or planned.repairs or self.held.holds(conn, planned, key)):
             due = replace(due, columns=None)
         if planned.owner is None or due.columns is not None:
             self._show(conn, due)
@@ -78,7 +82,8 @@ class Showing:
         if due.source is None:
             if home == doc:
                 self._show(conn, replace(due, there=True))
-            self.held.release(conn, planned, key, doc)
+            else:
+                self.held.release(conn, planned, key, doc)
             for rival in rivals:
                 self._rebuild(conn, rival)
         elif (rivals and min(rivals) < doc) or self._owner_elsewhere(conn, doc, place, due.source):
@@ -127,11 +132,15 @@ class Showing:
     def _put(self, conn: Connection, due: Due, claim: Claim | None) -> None:
         doc, place, columns = due.doc, due.place, due.columns
         planned = place[0]
+        if due.fault is not None:
+            self.batch.settle(conn, doc)
+            self._hold(conn, doc, place, due.fault, claim, live=due.source is not None)
+            return
         try:
             row = None if due.source is None else self.joins.seen(conn, planned, _row(due, due.source))
         except Misfit as misfit:
             self.batch.settle(conn, doc)
-            self._hold(conn, doc, place, str(misfit), claim)
+            self._hold_or_repair(conn, doc, place, str(misfit), claim)
             return
         there = due.there if columns is None else True
         known = there is not None and (planned.owner is None or columns is not None)
@@ -154,7 +163,7 @@ class Showing:
         """Write or delete one row, or hold it."""
         planned, key = place
         try:
-            with attempt(conn):
+            with savepoint(conn) if row is None and planned.parts else attempt(conn):
                 if row is None:
                     delete_rows(conn, planned, [key])
                 else:
@@ -163,8 +172,11 @@ class Showing:
         except StatementError as error:
             if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | DataError):
                 raise  # it has nothing to do with the row
-            reason = str(error.orig or error).partition("\n")[0]  # PostgreSQL goes on with all that is in the row
-            self._hold(conn, doc, place, reason, claim, live=row is not None)
+            reason = _reason(error)
+            if row is None:
+                self._hold(conn, doc, place, reason, claim, live=False)
+            else:
+                self._hold_or_repair(conn, doc, place, reason, claim)
         else:
             self.held.release(conn, planned, key, doc)
 
@@ -180,24 +192,58 @@ class Showing:
         if not (planned.alone and planned.base is None) and self.held.holds(conn, planned, key):
             self._rebuild(conn, write.doc)
 
+    def _hold_or_repair(self, conn: Connection, doc: uuid.UUID, place: Place, reason: str, claim: Claim | None) -> None:
+        """Hold a row, unless its class puts it right."""
+        if self._repair(conn, doc, place, claim):
+            self.held.repaired(conn, place, doc, reason)
+        else:
+            self._hold(conn, doc, place, reason, claim)
+
     def _hold(
         self, conn: Connection, doc: uuid.UUID, place: Place, reason: str, claim: Claim | None, *, live: bool = True
     ) -> None:
-        """Hold a row, unless it lives and its class puts it right; with it those that its object has in base tables."""
-        if live and self._repair(conn, doc, place, claim):
-            self.held.repaired(conn, place, doc, reason)
-            return
+        """Hold a row; if it lives, with it those that its object has in base tables."""
         planned, key = place
         bases = [(base, key) for base in planned.bases if live and doc not in self.held.docs(conn, base, key)]
         whole = {place: claim} | {base: self.clashes.claim(conn, base) if base[0].unique else None for base in bases}
+        stays = self._base_stays(conn, doc, place)
         try:
             with savepoint(conn):
-                delete_rows(conn, [*whole][-1][0], [key])
-        except IntegrityError:  # a table without sync points at it: it stays as it was, but in nobody's way
+                if not stays:
+                    delete_rows(conn, [*whole][-1][0], [key])
+        except IntegrityError:  # a table without sync points at it
+            stays = True
+        if stays:  # as it was, but in nobody's way
             for one in whole:
                 self.clashes.disclaim(conn, one)
         for one, its in whole.items():
             self.held.hold(conn, one, doc, reason, its)
+
+    def _base_is_held(self, conn: Connection, doc: uuid.UUID, place: Place) -> bool:
+        """Whether a row is in a joined table, and that of its object in the table of the base is held."""
+        base = place[0].base
+        return base is not None and doc in self.held.docs(conn, base, place[1])
+
+    def _base_stays(self, conn: Connection, doc: uuid.UUID, place: Place) -> bool:
+        """As `_base_is_held`, but it is in its table as it was: then all of the object is to stay."""
+        base = place[0].base
+        return base is not None and self._base_is_held(conn, doc, place) and is_there(conn, (base, place[1]))
+
+    def kept(self, conn: Connection, doc: uuid.UUID, going: Collection[Place]) -> dict[Place, str]:
+        """Of the rows that are to go, the objects over joined tables that stay since a table without sync points there.
+
+        For each the row of its first table, and the reason. Nothing is changed.
+        """
+        found = {}
+        for planned, key in going:
+            tops = planned.base is None or (planned.base, key) not in going
+            if tops and (planned.base or any(planned.joined)) and home_of(conn, (planned, key)) == doc:
+                try:
+                    with trial(conn):
+                        delete_rows(conn, planned, [key])
+                except IntegrityError as error:
+                    found[planned.first, key] = _reason(error)
+        return found
 
     def _repair(self, conn: Connection, doc: uuid.UUID, place: Place, claim: Claim | None) -> bool:
         """Write a row as its class puts it right; whether that did."""
@@ -224,3 +270,8 @@ def _row(due: Due, source: Content) -> Row:
     if due.columns is None:
         return read_row(planned, source, fixed(planned, due.doc, key))
     return {name: planned.columns[name].read(source) for name in sorted(due.columns & planned.columns.keys())}
+
+
+def _reason(error: StatementError) -> str:
+    """What the database says, in one line: PostgreSQL goes on with all that is in the row."""
+    return str(error.orig or error).partition("\n")[0]

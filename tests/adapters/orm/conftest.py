@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import orm_animals
 from orm_devices import Device
 from orm_models import Base
 
@@ -23,6 +24,7 @@ ON_BOTH = (
     "test_feed",
     "test_foreign_values",
     "test_held",
+    "test_held_objects",
     "test_ids",
     "test_merges",
     "test_parts",
@@ -37,6 +39,7 @@ ON_BOTH = (
 ALSO = (
     "test_adopting",
     "test_history",
+    "test_incomplete_objects",
     "test_inheritance",
     "test_joining",
     "test_joining_apart",
@@ -68,6 +71,13 @@ def other(tmp_path: Path) -> Iterator[Device]:
     made = Device(tmp_path, "other")
     yield made
     made.stop()
+
+
+@pytest.fixture
+def animals(tmp_path: Path) -> Iterator[orm_animals.Animals]:
+    """Two devices with the same animals. In the end their rows are what documents say, and can be read."""
+    with orm_animals.pair(tmp_path) as made:
+        yield made
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

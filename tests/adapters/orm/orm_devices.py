@@ -61,6 +61,8 @@ class Projected:
     """Rows that live in a document, and are shown as they live in another: their table, id and document."""
     links: set[Link] = field(default_factory=set)
     """The rows of associations."""
+    incomplete: set[tuple[str, uuid.UUID]] = field(default_factory=set)
+    """Rows of objects over joined tables that have not all the rows that their class says."""
     joined: dict[tuple[str, uuid.UUID], uuid.UUID] = field(default_factory=dict)
     """The rows that are seen as others of the same name."""
 
@@ -90,6 +92,8 @@ class Device:
         self.spaces: dict[tuple[str, uuid.UUID], bytes] = {}
         self.told: list[Sequence[WrittenDocument]] = []
         self.expected: list[Session] = []
+        self.kept: set[tuple[str, uuid.UUID]] = set()
+        """Held rows that are to be in their tables as they were, since a table without sync points at them."""
         self._path = folder / f"{name}.db"
         self._base = base
         self._read_to: dict[Device, int] = {}
@@ -263,8 +267,24 @@ class Device:
             return found
 
         found = self.store.read(job).result(9)
+        self._class(found)
         self._join(found)
         return found
+
+    def _class(self, projected: Projected) -> None:
+        """See of each object the rows that its class says, and no others."""
+        for mapper in self._base.registry.mappers:
+            table, tells = str(mapper.local_table), mapper.polymorphic_on
+            if mapper.inherits is not None or tells is None or table not in self.sessions.plan.tables:
+                continue
+            tables = {str(one.local_table) for one in mapper.self_and_descendants}
+            for name, key in [place for place in projected.rows if place[0] == table]:
+                cls = mapper.polymorphic_map.get((projected.rows[name, key] or {}).get(str(tells.name)))
+                own = tables if cls is None else {str(one.local_table) for one in cls.iterate_to_root()}
+                assert all((one, key) not in projected.rows for one in tables - own), "no rows of other classes"
+                there = {(one, key) for one in own if (one, key) in projected.rows}
+                if cls is not None and len(there) < len(own):
+                    projected.incomplete |= there
 
     def _join(self, projected: Projected) -> None:
         """See rows of joining tables that have one key as the one that was begun first."""
@@ -300,12 +320,15 @@ class Device:
         assert self.joined() == projected.joined
         assert self.held_in() >= projected.copies
         held = {(table, key) for table, key, _ in self.held_in() - projected.copies}
-        assert held <= projected.rows.keys()
+        assert self.kept <= held
+        assert held - self.kept <= projected.rows.keys()
+        assert projected.incomplete <= held, "objects are shown whole"
         tables = self.sessions.plan.tables
         assert {(base.name, key) for table, key in held for base in tables[table].bases} <= held, (
             "objects are held whole"
         )
         wanted: dict[Any, Any] = {place: row for place, row in projected.rows.items() if place not in held}
+        wanted |= {place: self.rows()[place] for place in self.kept}
         for link in projected.links:
             table, owner, other = link.table, link.owner, link.other
             assert table.owner is not None

@@ -416,7 +416,7 @@ def test_columns_of_a_subclass_in_the_table_of_its_base_are_named_in_conflicts(p
         (held,) = conflicts(session)
         assert isinstance(held, HeldRow)
         assert held.values["field"] == "hands"
-        with pytest.raises(ConfigError, match="Person has no column 'fields'") as raised:
+        with pytest.raises(ConfigError, match="Doctor has no column 'fields'") as raised:
             held.resolve(fields="x")
         assert "bio, visits" in str(raised.value.hint)
         held.resolve(speciality="skin", visits=2)

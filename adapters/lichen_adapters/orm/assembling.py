@@ -13,11 +13,13 @@ from sqlalchemy.orm import Mapper, RelationshipDirection, RelationshipProperty, 
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.sql import operators
 
+from lichen_adapters.orm.conditions import Join, join_of
 from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.frozen import freeze
 from lichen_adapters.orm.plan import SyncedTable
-from lichen_adapters.orm.projection import begun, fixed, root_of, sources
+from lichen_adapters.orm.projection import Place, begun, fitting, fixed, root_of, sources
 from lichen_adapters.orm.sessions import Sessions
+from lichen_adapters.orm.unique_keys import CLASH
 
 Values = dict[ColumnElement[Any], Any]
 Key = tuple[FromClause, uuid.UUID]
@@ -34,6 +36,8 @@ class Objects:
         self._rows: dict[Key, Values] = {
             (planned.table, key): _values(planned, key, doc, content) for (planned, key), content in there.items()
         }
+        for (planned, key), lost in _lost(there, doc).items():
+            self._rows[planned.table, key][planned.table.c[CLASH]] = lost
         self._begun = {(planned.table, key): begun(content) for (planned, key), content in there.items()}
         self._values = dict(self._gathered())
         self._objects = {place: _made(mapper, values) for place, (mapper, values) in self._values.items()}
@@ -65,22 +69,31 @@ class Objects:
                 yield (table, key), (mapper, values)
 
     def _relate(self, one: Any, relationship: RelationshipProperty[Any], values: Values) -> None:
-        if relationship.secondary is not None or len(relationship.local_remote_pairs) != 1:
+        join = join_of(relationship)
+        if join is None:
             return
-        ((local, remote),) = relationship.local_remote_pairs
-        value, target = values.get(local), relationship.mapper.base_mapper.local_table
+        value, target = values.get(join.local), relationship.mapper.base_mapper.local_table
         if relationship.direction is RelationshipDirection.MANYTOONE:
-            found = self._objects.get((target, value))  # type: ignore[arg-type]  # what is none is not found
-            if found is not None or value is None:
-                set_committed_value(one, relationship.key, found)
+            key: Any = (target, value)  # what is no id is not found
+            if value is None:
+                set_committed_value(one, relationship.key, None)
+            elif key in self._objects:
+                related = self._are_related(relationship, join, values, key)
+                set_committed_value(one, relationship.key, self._objects[key] if related else None)
             return
-        planned = self._sessions.plan.tables.get(remote.table.name)
-        if planned is not None and planned.owner is remote:
-            places = _ordered(relationship, self._with(remote).get(value, []), self._values)
-            if (remote.name,) in planned.unique:  # of several, the one that stands
+        planned = self._sessions.plan.tables.get(join.remote.table.name)
+        if planned is not None and planned.owner is join.remote:
+            there = self._with(join.remote).get(value, [])
+            found = [place for place in there if self._are_related(relationship, join, values, place)]
+            places = _ordered(relationship, found, self._values)
+            if (join.remote.name,) in planned.unique:  # of several, the one that stands
                 places.sort(key=lambda place: (self._begun[planned.table, place[1]], place[1]))
             many = [self._objects[place] for place in places]
             set_committed_value(one, relationship.key, many if relationship.uselist else next(iter(many), None))
+
+    def _are_related(self, relationship: RelationshipProperty[Any], join: Join, own: Values, place: Key) -> bool:
+        mapper, other = self._values[place]
+        return mapper.isa(relationship.mapper) and join.holds(own, other)
 
     def _with(self, column: ColumnElement[Any]) -> dict[Any, list[Key]]:
         """The objects by their value of a column."""
@@ -99,6 +112,19 @@ def _values(planned: SyncedTable, key: uuid.UUID, doc: uuid.UUID, content: Map) 
         with suppress(Misfit):
             found[name] = column.read(content)
     return {planned.table.c[name]: value for name, value in found.items()}
+
+
+def _lost(there: Mapping[Place, Map], doc: uuid.UUID) -> dict[Place, bool]:
+    """Of the rows with unique keys, whether each stands back for another one of its document."""
+    found: dict[Place, bool] = {}
+    first: dict[Any, uuid.UUID] = {}
+    for planned, key in sorted(there, key=lambda place: (begun(there[place]), place[1])):
+        if planned.unique:
+            row = fitting(planned, there[planned, key]) | fixed(planned, doc, key)
+            keys = [(planned.name, names, *(row.get(name) for name in names)) for names in planned.unique]
+            mine = [first.setdefault(one, key) == key for one in keys if None not in one]
+            found[planned, key] = not all(mine)
+    return found
 
 
 def _made(mapper: Mapper[Any], values: Values) -> Any:

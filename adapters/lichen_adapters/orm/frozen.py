@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NoReturn
 
 from lichen_crdt import ReadOnly
 from sqlalchemy import inspect
 from sqlalchemy.ext.associationproxy import AssociationProxy, AssociationProxyInstance
+
+from lichen_adapters.orm.conditions import join_of
+from lichen_adapters.orm.errors import SessionMisuse
 
 _FROZEN = "__lichen_frozen__"
 """Where a class has the one whose objects cannot be written."""
@@ -73,7 +77,7 @@ _Set = type(
 def _frozen_class(cls: type[Any]) -> type[Any]:
     found: type[Any] | None = vars(cls).get(_FROZEN)
     if found is None:
-        names = {
+        names: dict[str, Any] = {
             "__abstract__": True,
             "__module__": cls.__module__,
             "__doc__": cls.__doc__,
@@ -81,10 +85,26 @@ def _frozen_class(cls: type[Any]) -> type[Any]:
             "__reduce_ex__": _no_copy,
         }
         meta: Any = type(cls)
-        found = meta(cls.__name__, (cls,), names | _proxies(cls) | _refusing("__setattr__", "__delattr__"))
+        found = meta(
+            cls.__name__, (cls,), names | _proxies(cls) | _untold(cls) | _refusing("__setattr__", "__delattr__")
+        )
         type.__setattr__(cls, _FROZEN, found)
     assert found is not None
     return found
+
+
+def _untold(cls: type[Any]) -> dict[str, Any]:
+    """The relationships of a class of which only the database knows what is related."""
+    mapper = inspect(cls).mapper
+    found = [one for one in mapper.relationships if one.secondary is None and join_of(one) is None]
+    return {one.key: property(partial(_refuse_untold, f"{cls.__name__}.{one.key}")) for one in found}
+
+
+def _refuse_untold(name: str, _self: object) -> NoReturn:
+    raise SessionMisuse(
+        f"what {name} was cannot be told: its primaryjoin takes the database",
+        hint="relate by one foreign key, and_ by comparisons of columns; or look at `at()` of the other rows",
+    )
 
 
 def _proxies(cls: type[Any]) -> dict[str, Any]:

@@ -47,6 +47,7 @@ ALSO = (
     "test_live_classes",
     "test_many_rows",
     "test_past",
+    "test_past_relationships",
     "test_preparing",
     "test_repairs",
     "test_tracker",

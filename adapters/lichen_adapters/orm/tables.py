@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import MetaData, Table
+from sqlalchemy import Index, MetaData, Table
 
 from lichen_adapters.orm.errors import MappingError
 from lichen_adapters.orm.unique_keys import BEGUN, CLASH, OURS, SPACE
@@ -39,7 +39,7 @@ def check(table: Table) -> None:
 
 
 def check_names(metadata: MetaData) -> None:
-    """Raises `MappingError` for tables, synced or not, that not every database tells apart."""
+    """Raises `MappingError` for tables, synced or not, and indexes of unique keys that databases do not tell apart."""
     found: dict[str, str] = {}
     for table in metadata.tables.values():
         if table.name.lower().startswith(PREFIX):
@@ -53,3 +53,23 @@ def check_names(metadata: MetaData) -> None:
                 " difference of small and capital letters",
                 hint="give one of them another name",
             )
+    indexes: dict[str, Index] = {}
+    for table in metadata.tables.values():
+        for index in sorted(table.indexes, key=lambda one: str(one.name)):
+            name, ours = str(index.name).lower(), SPACE in index.columns
+            other = indexes.setdefault(name, index)
+            if other is not index and (ours or SPACE in other.columns):
+                raise _one_name(index, f"an index of table {_name_of(other)}")
+            if ours and name in found:
+                raise _one_name(index, f"table {found[name]}")
+
+
+def _one_name(index: Index, other: str) -> MappingError:
+    return MappingError(
+        f"the index {index.name} of a unique key of table {_name_of(index)} has one name with {other}",
+        hint="give the key another name: UniqueConstraint(..., name=...)",
+    )
+
+
+def _name_of(index: Index) -> str:
+    return "" if index.table is None else index.table.name

@@ -8,8 +8,10 @@ this needs are in the table, and not mapped: a `select` of objects does not fetc
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -32,6 +34,7 @@ from sqlalchemy.exc import IntegrityError
 
 from lichen_adapters.orm.columns import KIND
 from lichen_adapters.orm.errors import MappingError
+from lichen_adapters.orm.sql_names import short
 
 UNIQUE = "lichen.unique"
 """Where a table has the columns of its unique keys, in `Table.info`."""
@@ -85,10 +88,35 @@ def claim(table: Table, *, inherited: bool, join: bool = False) -> None:
         table.append_column(Column(name, kind, info={OURS: True}, **server))
     table.constraints.difference_update(constraints)
     table.indexes.difference_update(indexes)
-    for one, names in zip(given, keys, strict=True):
-        _index(table, str(one.name or f"uq_{table.name}_{'_'.join(names)}"), names)
+    for name, names in _names(table, given, keys).items():
+        _index(table, name, names)
     table.info[UNIQUE] = tuple(dict.fromkeys(keys))
     table.info[JOIN] = join
+
+
+def _names(
+    table: Table, given: Sequence[UniqueConstraint | Index], keys: Sequence[tuple[str, ...]]
+) -> dict[str, tuple[str, ...]]:
+    """The keys by the names of their indexes: those given, and else such as no other index of the table has."""
+    found: dict[str, tuple[str, ...]] = {}
+    taken = {str(one.name).lower() for one in table.indexes}
+    for one, names in sorted(zip(given, keys, strict=True), key=lambda key: (key[0].name is None, len(key[1]), key[1])):
+        plain = f"uq_{table.name}_{'_'.join(names)}"
+        choices = [str(one.name)] if one.name else (short(f"{plain}{number or ''}") for number in itertools.count())
+        name = next((choice for choice in choices if taken.isdisjoint(map(str.lower, _both(choice)))), None)
+        if name is None:
+            raise MappingError(
+                f"the unique key {one.name} of table {table.name} has the name of another index, or that with _clash",
+                hint="give one of them another name",
+            )
+        found[name] = names
+        taken.update(map(str.lower, _both(name)))
+    return found
+
+
+def _both(name: str) -> tuple[str, str]:
+    """The names of the two indexes that keep a key."""
+    return name, short(f"{name}_clash")
 
 
 def refuse_late(table: Table) -> None:
@@ -144,10 +172,11 @@ def _index(table: Table, name: str, names: tuple[str, ...]) -> None:
     """An index that is unique, of the rows that do not stand back, and one to find those that do."""
     columns = [table.c[SPACE], *(table.c[one] for one in names)]
     clash = table.c[CLASH]
-    Index(name, *columns, unique=True, sqlite_where=~clash, postgresql_where=~clash)
+    standing, flagged = _both(name)
+    Index(standing, *columns, unique=True, sqlite_where=~clash, postgresql_where=~clash)
     # Texts, since Alembic writes a column alone as a string, which it does not read; and as queries say it, else
     # SQLite does not use the index.
-    Index(f"{name}_clash", *columns, sqlite_where=text(f"{CLASH} = 1"), postgresql_where=text(CLASH))
+    Index(flagged, *columns, sqlite_where=text(f"{CLASH} = 1"), postgresql_where=text(CLASH))
 
 
 def _space_of_new(context: DefaultExecutionContext) -> bytes | None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Column, Insert, Table
 
+from lichen_adapters.orm.sql_names import short
 from lichen_adapters.orm.unique_keys import CLASH, SPACE, UNIQUE
 
 
@@ -39,7 +40,7 @@ def _target(table: Table, clause: Any) -> set[str]:
     name = getattr(clause, "constraint_target", None)
     if name is not None:
         indexes = {str(one.name): one for one in table.indexes if one.unique}
-        ours = re.sub("(.*)_key$", r"uq_\1", str(name))  # of what the server calls a key without a name
+        ours = short(re.sub(r"(.*)_key(\d*)$", r"uq_\1\2", str(name)))  # of what the server calls a key without a name
         index = indexes.get(str(name)) or indexes.get(ours)
         return set() if index is None else {one.name for one in index.columns} - {SPACE}
     names = getattr(clause, "inferred_target_elements", None) or ()

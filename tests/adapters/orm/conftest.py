@@ -26,6 +26,7 @@ ON_BOTH = (
     "test_held",
     "test_held_objects",
     "test_ids",
+    "test_index_names",
     "test_merges",
     "test_parts",
     "test_quickstart",

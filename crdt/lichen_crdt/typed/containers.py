@@ -7,8 +7,21 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from lichen_crdt.errors import InvalidModel, InvalidValue
-from lichen_crdt.typed.leaves import NATIVES, Plain, Shape, Spelled, TextShape, check_depth, misfit, wrong
-from lichen_crdt.typed.nodes import Entry, ListNode, MapNode, Misfit, Node, Path, Place, Problem
+from lichen_crdt.typed.leaves import (
+    NATIVES,
+    Choice,
+    CounterShape,
+    Native,
+    Plain,
+    Shape,
+    Spelled,
+    TextShape,
+    check_depth,
+    describe,
+    misfit,
+    wrong,
+)
+from lichen_crdt.typed.nodes import Entry, ListNode, MapNode, Misfit, Node, Path, Place, Problem, stored
 
 _NOTHING = object()
 
@@ -112,7 +125,8 @@ class Tagged(Protocol):
 class UnionShape:
     """One of several shapes: the record whose tag is there, else the first that fits without a problem.
 
-    Raises `InvalidModel` if strings are among them and what is stored as a string: none could tell these apart.
+    A value that would be read as one of another type, since both are stored alike, is an `InvalidValue`. Raises
+    `InvalidModel` if strings are among the members and what is stored as a string: hardly any value could be written.
     """
 
     def __init__(self, members: Sequence[Shape]) -> None:
@@ -121,6 +135,8 @@ class UnionShape:
             raise InvalidModel(f"a union of a str and a {spelled[0]}, which is stored as a str: use one of the two")
         # A float is read of an int, too: where both may be there, an int stays one.
         self.members = sorted(members, key=lambda member: member is NATIVES[float])
+        stored = [kind for member in members for kind in _stored_as(member)]
+        self._is_doubtful = len({*stored}) < len(stored) or (object in stored and len(members) > 1)
         self._tag: tuple[str, dict[Any, Shape]] | None = None
         self._looked = False
 
@@ -134,12 +150,12 @@ class UnionShape:
             outcome = place.known[key] = self._read(stored, place)
         if isinstance(outcome, Misfit):
             raise Misfit(*outcome.args)
-        value, node, problems = outcome
+        value, node, problems, _ = outcome
         place.problems.extend(problems)
         return value, node
 
-    def _read(self, stored: Any, place: Place) -> tuple[Any, Node, list[Problem]] | Misfit:
-        best: tuple[Any, Node, list[Problem]] | None = None
+    def _read(self, stored: Any, place: Place) -> tuple[Any, Node, list[Problem], Shape] | Misfit:
+        best: tuple[Any, Node, list[Problem], Shape] | None = None
         reasons: list[str] = []
         try:
             tagged = self._by_tag(stored)
@@ -153,7 +169,7 @@ class UnionShape:
                 reasons.append(str(why))
                 continue
             if best is None or len(trial.problems) < len(best[2]):
-                best = value, node, trial.problems
+                best = value, node, trial.problems, member
             if not trial.problems:
                 break
         return best or Misfit("; or ".join(dict.fromkeys(reasons)))
@@ -197,10 +213,45 @@ class UnionShape:
         for member in self.members:
             if member.accepts(value):
                 try:
-                    return member.write(value, path)
+                    node = member.write(value, path)
                 except InvalidValue as error:
                     refused = refused or error
+                    continue
+                if self._is_doubtful:
+                    self._check_reading(member, value, node, path)
+                return node
         raise refused or wrong(value, "one of the types of the union", path)
+
+    def _check_reading(self, member: Shape, value: Any, node: Node, path: Path) -> None:
+        outcome = self._read(stored(node), Place(path, []))
+        if isinstance(outcome, Misfit):
+            raise InvalidValue(f"{describe(value)} could not be read again: {outcome}", path)
+        again, _, _, reader = outcome
+        if reader is not member and (type(again) is not type(value) or again != value):
+            raise InvalidValue(f"{value!r:.80} would be read as {again!r:.80}, since both are stored alike", path)
 
     def accepts(self, value: Any) -> bool:
         return self.choose(value) is not None
+
+
+def _stored_as(shape: Shape) -> frozenset[type]:
+    """The types of what is stored for a shape; `object` for any."""
+    match shape:
+        case Native(kind=kind):
+            return frozenset((kind,))
+        case Spelled() | TextShape():
+            return frozenset((str,))
+        case Choice(members=members):
+            return frozenset(kind for kind, _ in members)
+        case CounterShape():
+            return frozenset((int,))
+        case ListShape():
+            return frozenset((list,))
+        case DictShape() | Tagged():
+            return frozenset((dict,))
+        case Plain(kind=kind):
+            return frozenset((kind,))
+        case UnionShape(members=members):
+            return frozenset().union(*map(_stored_as, members))
+        case _:
+            return frozenset((object,))

@@ -192,6 +192,21 @@ def content(node: Node) -> Any:
             return node
 
 
+def stored(node: Node) -> Any:
+    """The plain data that is read of this."""
+    match node:
+        case TextNode(value=value) | CounterNode(value=value):
+            return value
+        case MapNode(entries=entries):
+            return {key: stored(entry.node) for key, entry in entries.items()}
+        case ListNode(items=items):
+            return [stored(item) for item in items]
+        case Respelled(node=inner):
+            return stored(inner)
+        case _:
+            return node
+
+
 def same(one: Node, other: Node) -> bool:
     """Whether two trees have equal content of equal types; nan is the same as nan, and 0.0 not as -0.0."""
     if isinstance(one, Respelled):

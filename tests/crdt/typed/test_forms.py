@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum
+from ipaddress import IPv4Address
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
-from lichen_crdt import Document, InvalidModel, Text
-from pydantic import BaseModel, Secret, SecretBytes, SecretStr
+from lichen_crdt import Document, InvalidModel, InvalidValue, Text
+from pydantic import BaseModel, Field, Secret, SecretBytes, SecretStr, ValidationError
 
 
 class Planet(Enum):
@@ -77,3 +78,60 @@ def test_an_int_beside_a_float_stays_an_int(model: Any, kind: Any, value: float)
 def test_a_union_of_a_str_and_what_is_stored_as_one_is_refused(model: Any, kind: Any) -> None:
     with pytest.raises(InvalidModel, match="stored as a str"):
         Document().view(model(kind))
+
+
+class Festival(Enum):
+    NEW_YEAR = "2026-01-01"
+
+
+@dataclass
+class Point:
+    x: int
+
+
+@dataclass
+class Pixel:
+    x: int
+    colour: int = 0
+
+
+ALIKE = [
+    (date | Decimal, Decimal("20260101"), Decimal("0.5")),
+    (date | Festival, Festival.NEW_YEAR, date(2026, 1, 1)),
+    (Literal["2026-01-01"] | date, date(2026, 1, 1), date(2026, 1, 2)),
+    (list[str] | list[date], [date(2026, 1, 1)], ["2026-01-01"]),
+    (list[date | Decimal], [Decimal("20260101")], [Decimal("0.5"), date(2026, 1, 1)]),
+    (Any | date, date(2026, 1, 1), "2026-01-01"),
+    (Point | Pixel, Pixel(1, 2), Point(1)),
+    (Point | Pixel | None, Pixel(1, 2), None),
+]
+
+
+@pytest.mark.parametrize(("kind", "alike", "other"), ALIKE)
+@pytest.mark.parametrize("model", [holder, pydantic_holder])
+def test_a_value_of_a_union_that_would_be_read_as_another_is_refused(
+    model: Any, kind: Any, alike: Any, other: Any
+) -> None:
+    made, document = model(kind), Document()
+    view = document.view(made)
+    with pytest.raises(InvalidValue, match="would be read as"):
+        view.write(made(value=alike))
+    assert document == {}
+    view.write(made(value=other))
+    assert view.value.value == other
+    heads = document.heads
+    view.write(view.value)
+    assert document.heads == heads
+
+
+@pytest.mark.parametrize("kind", [IPv4Address | str, str | IPv4Address, Annotated[str, Field(max_length=20)] | date])
+def test_what_pydantic_spells_is_read_again_or_refused(kind: Any) -> None:
+    made = pydantic_holder(kind)
+    for value in (IPv4Address("127.0.0.1"), "127.0.0.1", date(2026, 1, 1), "2026-01-01"):
+        try:
+            wanted = made(value=value).value
+            view = Document().view(made)
+            view.write(made(value=value))
+        except (ValidationError, InvalidValue):
+            continue
+        assert (type(view.value.value), view.value.value) == (type(wanted), wanted)

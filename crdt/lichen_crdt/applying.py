@@ -10,9 +10,9 @@ class Applying:
     """Changes on their way into a document, for programs that show it on an event loop.
 
     `run()` does the work, on a copy, and may be called on another thread; nobody else waits for it. `finish()`
-    puts the outcome in the document's place, which takes microseconds, and gives the patches: on the loop's
-    own thread, the document changes at the moment when the program hears of it. None means that `run()` is
-    due: at first, where replay could not do, and again whenever the document was written to meanwhile.
+    puts the outcome in the document's place, which takes microseconds, or applies at once what can be replayed
+    quickly, and gives the patches: the document changes at the moment when the program hears of it. None means that
+    `run()` is due: at first, where replay could not do, and again whenever the document was written to meanwhile.
 
         applying = doc.applying(changes)
         while (patches := applying.finish()) is None:

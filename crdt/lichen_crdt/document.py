@@ -209,7 +209,7 @@ class Document(Map):
         return from_native(self._core.apply(_several(changes), strict, replay))
 
     def applying(self, changes: Iterable[bytes], *, strict: bool = False, replay: bool = True) -> Applying:
-        """As `apply_changes`, but in steps; what can be replayed quickly is in the document at once."""
+        """As `apply_changes`, but in steps: nothing happens, and no error is raised, before the first of them."""
         return Applying(self._core.applying(_several(changes), strict, replay))
 
     def changes(self, since: Iterable[bytes] | None = None) -> list[bytes]:

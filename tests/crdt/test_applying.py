@@ -33,14 +33,54 @@ def edit(doc: Document) -> None:
         doc.text("body").append("!")
 
 
-def test_a_change_that_can_be_replayed_is_in_at_once() -> None:
+def test_a_change_that_can_be_replayed_is_in_with_the_first_step_and_not_before() -> None:
     doc, _ = concurrent()
     writer = doc.fork(BOB)
     with writer.change() as tx:
         writer.text("body").append("z")
-    applying = doc.applying([tx.bytes or b""])
+    before, applying = doc.to_py(), doc.applying([tx.bytes or b""])
+    assert doc.to_py() == before
+    patches = applying.finish()
+    assert patches is not None
+    assert doc.to_py() == apply_patches(before, patches)
     assert str(doc["body"]).endswith("!z")
-    assert apply_patches({"body": "a"}, applying.finish() or []) != {"body": "a"}
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_what_is_typed_before_the_first_step_is_in_what_the_patches_lead_on_from(runs: bool) -> None:
+    doc = Document(actor=ALICE)
+    with doc.change():
+        doc["body"] = Text("abc")
+    writer = doc.fork(BOB)
+    with writer.change() as tx:
+        writer.text("body").insert(3, "z")
+    applying = doc.applying([tx.bytes or b""])
+    edit(doc)
+    if runs:
+        applying.run()
+    before, patches = doc.to_py(), applying.finish()
+    assert patches is not None
+    assert apply_patches(before, patches) == doc.to_py() == {"body": "abcz!"}
+    with pytest.raises(CrdtError):
+        applying.finish()
+
+
+def test_the_first_step_can_be_tried_again_after_a_transaction_and_ends_with_an_error() -> None:
+    doc = Document(actor=ALICE)
+    writer = doc.fork(BOB)
+    with writer.change() as tx:
+        writer["title"] = "new"
+    good, bad = doc.applying([tx.bytes or b""]), doc.applying([b"no change"])
+    with doc.change():
+        doc["mine"] = 1
+        with pytest.raises(TransactionOpen):
+            good.finish()
+    assert good.finish() is not None
+    with pytest.raises(InvalidChange):
+        bad.finish()
+    with pytest.raises(CrdtError, match="has ended"):
+        bad.finish()
+    assert doc == {"title": "new", "mine": 1}
 
 
 def test_the_document_changes_only_when_the_apply_is_finished() -> None:

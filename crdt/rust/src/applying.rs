@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::apply::Begun;
+use crate::apply::{Begun, How};
 use crate::core::Core;
-use crate::error::{Error, Result};
+use crate::error::{is_of_transaction, Error, Result};
 use crate::job::Job;
 use crate::patches;
 
@@ -16,29 +16,34 @@ use crate::patches;
 pub struct Applying {
     core: Py<Core>,
     /// Nothing while a call runs, after it failed, and when the patches have been given away.
-    begun: Mutex<Option<Begun>>,
+    stage: Mutex<Option<Stage>>,
+}
+
+enum Stage {
+    New(Vec<Vec<u8>>, How),
+    Behind(Box<Job>),
 }
 
 const TAKEN: &str = "this apply is running, or has ended";
 
 impl Applying {
-    pub fn new(core: Py<Core>, begun: Begun) -> Self {
-        Applying { core, begun: Mutex::new(Some(begun)) }
+    pub fn new(core: Py<Core>, changes: Vec<Vec<u8>>, how: How) -> Self {
+        Applying { core, stage: Mutex::new(Some(Stage::New(changes, how))) }
     }
 
-    fn take(&self) -> Result<Begun> {
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
-        begun.take().ok_or_else(|| Error::Crdt(TAKEN.into()))
+    fn take(&self) -> Result<Stage> {
+        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        stage.take().ok_or_else(|| Error::Crdt(TAKEN.into()))
     }
 
-    fn put(&self, begun: Begun) {
-        *self.begun.lock().unwrap_or_else(PoisonError::into_inner) = Some(begun);
+    fn put(&self, stage: Stage) {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner) = Some(stage);
     }
 
     /// After a step: keep a job that goes on, and end one that does not.
     fn keep<T>(&self, core: &Core, job: Box<Job>, step: Result<Option<T>>) -> Result<Option<T>> {
         match &step {
-            Ok(None) | Err(Error::TransactionOpen(_) | Error::Busy(_)) => self.put(Begun::Behind(job)),
+            Ok(None) | Err(Error::TransactionOpen(_) | Error::Busy(_)) => self.put(Stage::Behind(job)),
             Ok(Some(_)) => drop_elsewhere(job),
             Err(_) => core.give_up(job),
         }
@@ -51,16 +56,14 @@ impl Applying {
     /// Work on a copy, with the GIL released and the document free for others.
     fn run(&self, py: Python<'_>) -> PyResult<()> {
         let core = self.core.get();
-        match self.take()? {
-            Begun::Behind(mut job) => py.detach(|| {
-                let ran = core.round(&mut job).map(|()| None::<()>);
-                self.keep(core, job, ran)
-            })?,
-            done => {
-                self.put(done);
-                None
-            }
+        let mut job = match self.take()? {
+            Stage::New(changes, how) => Box::new(Job::of_bytes(changes, how)),
+            Stage::Behind(job) => job,
         };
+        py.detach(|| {
+            let ran = core.round(&mut job).map(|()| None::<()>);
+            self.keep(core, job, ran)
+        })?;
         Ok(())
     }
 
@@ -68,8 +71,20 @@ impl Applying {
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Option<Vec<Bound<'py, PyTuple>>>> {
         let core = self.core.get();
         let report = match self.take()? {
-            Begun::Done(report) => Some(report),
-            Begun::Behind(mut job) => py.detach(|| {
+            Stage::New(changes, how) => match core.begin_apply(py, changes.clone(), how) {
+                Ok(Begun::Done(report)) => Some(report),
+                Ok(Begun::Behind(job)) => {
+                    self.put(Stage::Behind(job));
+                    None
+                }
+                Err(error) => {
+                    if is_of_transaction(py, &error) {
+                        self.put(Stage::New(changes, how));
+                    }
+                    return Err(error);
+                }
+            },
+            Stage::Behind(mut job) => py.detach(|| {
                 let done = core.finish(&mut job);
                 self.keep(core, job, done)
             })?,

@@ -15,13 +15,8 @@ use crate::job::Job;
 use crate::patches;
 
 impl Core {
-    fn begin_apply(
-        &self,
-        py: Python<'_>,
-        changes: Vec<Bound<'_, PyBytes>>,
-        how: apply::How,
-    ) -> PyResult<Begun> {
-        let changes: Vec<Vec<u8>> = changes.iter().map(|c| c.as_bytes().to_vec()).collect();
+    /// Apply changes, or begin to.
+    pub fn begin_apply(&self, py: Python<'_>, changes: Vec<Vec<u8>>, how: apply::How) -> PyResult<Begun> {
         if changes.len() > apply::HELD_CHANGES {
             return Ok(Begun::Behind(Box::new(Job::of_bytes(changes, how))));
         }
@@ -74,6 +69,7 @@ impl Core {
         strict: bool,
         replay: bool,
     ) -> PyResult<Vec<Bound<'py, PyTuple>>> {
+        let changes = to_bytes(changes);
         let report = match self.begin_apply(py, changes, apply::How { strict, replay })? {
             Begun::Done(report) => report,
             Begun::Behind(job) => py.detach(|| self.complete(job))?,
@@ -88,8 +84,11 @@ impl Core {
         changes: Vec<Bound<'_, PyBytes>>,
         strict: bool,
         replay: bool,
-    ) -> PyResult<Applying> {
-        let begun = slf.get().begin_apply(slf.py(), changes, apply::How { strict, replay })?;
-        Ok(Applying::new(slf.clone().unbind(), begun))
+    ) -> Applying {
+        Applying::new(slf.clone().unbind(), to_bytes(changes), apply::How { strict, replay })
     }
+}
+
+fn to_bytes(changes: Vec<Bound<'_, PyBytes>>) -> Vec<Vec<u8>> {
+    changes.iter().map(|change| change.as_bytes().to_vec()).collect()
 }

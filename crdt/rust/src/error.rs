@@ -2,7 +2,7 @@
 
 use automerge::AutomergeError;
 use pyo3::exceptions::{PyIndexError, PyKeyError, PyOverflowError, PyTypeError, PyValueError};
-use pyo3::PyErr;
+use pyo3::{PyErr, Python};
 
 mod raised {
     use pyo3::import_exception;
@@ -35,6 +35,11 @@ pub enum Error {
     Overflow(String),
     Value(String),
     Python(PyErr),
+}
+
+/// Whether a step can be tried again: a transaction is open, or someone holds the document.
+pub fn is_of_transaction(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<raised::TransactionOpen>(py) || error.is_instance_of::<raised::DocumentBusy>(py)
 }
 
 pub type Result<T> = std::result::Result<T, Error>;

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lichen_crdt import ChangeInfo, TransactionError, Undo, Undone, inspect
+from lichen_crdt import ChangeInfo, TransactionError, TransactionOpen, Undo, Undone, inspect
 from lichen_crdt import Document as CrdtDocument
 
 from lichen.api.feed import Feed
@@ -38,10 +38,13 @@ class Transaction:
         self._message = message
         self._inner: Any = None
         self._deps: tuple[bytes, ...] | None = None
+        self._lent = False
 
     def __enter__(self) -> CrdtDocument:
         if self._opened.failure is not None:
             raise self._opened.failure
+        if self._opened.lent and not self._lent:
+            raise TransactionOpen("another thread writes to this document: wait for it, by `async with`")
         self._deps = self._opened.deps_now()
         self._inner = self._opened.crdt.change(self._message, int(time.time()), max_bytes=CHANGE_BYTES)
         self._inner.__enter__()
@@ -79,6 +82,7 @@ class Transaction:
     async def lend(self, thread: threading.Thread) -> None:
         """Wait for its turn, and lend it to the thread that is going to enter. Raises `EngineMisuse`."""
         await self._opened.lend_turn(thread)
+        self._lent = True
 
     def take_back(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -189,13 +193,15 @@ class Document:
         async with self._opened.turn_here():
             if self._opened.failure is not None:
                 raise self._opened.failure
-            deps = self._opened.deps_now()
-            undone = step(int(time.time()))
-            if undone is not None:
-                self._refuse_large(undone)
-                self._opened.record(undone.changes, deps)
+            deps, now_s = self._opened.deps_now(), int(time.time())
+            undone = await self._opened.away(lambda: step(now_s), lambda undone: self._record(undone, deps))
         await self._opened.saved()
         return undone
+
+    def _record(self, undone: Undone | None, deps: tuple[bytes, ...] | None) -> None:
+        if undone is not None:
+            self._refuse_large(undone)
+            self._opened.record(undone.changes, deps)
 
     def _refuse_large(self, undone: Undone) -> None:
         """An undo is in the document at once: what can never be sealed is in nothing that is kept."""

@@ -1,4 +1,4 @@
-"""Jobs of the writer thread that a coroutine waits for."""
+"""What a coroutine waits for on other threads."""
 
 from __future__ import annotations
 
@@ -34,3 +34,14 @@ async def awaited(
 
     write_soon(job, done)
     return await written
+
+
+async def to_its_end(work: asyncio.Future[T]) -> asyncio.CancelledError | None:
+    """Return when it is done, also where who waits is cancelled: what that was cancelled with, to be raised then."""
+    cancelled: asyncio.CancelledError | None = None
+    while not work.done():
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    return cancelled

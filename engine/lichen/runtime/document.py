@@ -22,7 +22,7 @@ from lichen.core.effects import AcceptedSet
 from lichen.core.events import SetSealed
 from lichen.errors import ChangeTooLarge, EngineMisuse
 from lichen.ids import DeviceKey, DocId, Session, SetId, SpaceId
-from lichen.runtime.awaited import awaited
+from lichen.runtime.awaited import awaited, to_its_end
 from lichen.runtime.folding import fold
 from lichen.runtime.incoming import Arrived, Incoming
 from lichen.runtime.saving import Saving
@@ -248,6 +248,20 @@ class OpenDocument:
         """Take the turn for a transaction of another thread. Raises `EngineMisuse` when that is in one."""
         await self.take_turn(thread)
         self.lent = True
+
+    async def away(self, work: Callable[[], T], then: Callable[[T], object]) -> T:
+        """What `work` makes of the document, on a thread that has this turn meanwhile; then `then` of that.
+
+        It is done to the end, also where who waits is cancelled.
+        """
+        working = asyncio.ensure_future(asyncio.to_thread(work))
+        self.lent = True
+        cancelled = await to_its_end(working)
+        self.lent = False
+        then(working.result())
+        if cancelled is not None:
+            raise cancelled
+        return working.result()
 
     async def level_turn(self) -> None:
         """Take the turn when all that came in is applied."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from lichen import Document, Engine, Role, Text
 from lichen.errors import AccessDenied, ChangeTooLarge
 from lichen.runtime.document import Applied
 from lichen.testing.waiting import until
-from lichen_crdt import Undo
+from lichen_crdt import TransactionOpen, Undo, Undone
 
 from .conftest import Devices
 
@@ -73,6 +74,55 @@ async def test_it_waits_for_a_transaction(devices: Devices) -> None:
     await undoing
     assert "title" not in note.doc, "the newest step is the newest when its turn comes"
     assert await looking == "eggs and milk"
+
+
+class Held(Undo):
+    """Waits on its thread until it is let go."""
+
+    def __init__(self, note: Document) -> None:
+        super().__init__(note.doc)
+        self.begun, self.let_go = threading.Event(), threading.Event()
+
+    def undo(self, time: int | None = None) -> Undone | None:
+        self.begun.set()
+        assert self.let_go.wait(5), "the loop goes on meanwhile"
+        return super().undo(time)
+
+
+async def test_the_loop_goes_on_meanwhile_and_nobody_else_writes(devices: Devices) -> None:
+    (ann,) = await devices("ann")
+    note = await (await ann.create_space("Family")).create({"body": Text("eggs")})
+    await write(note, " and milk")
+    steps = Held(note)
+    undoing = asyncio.ensure_future(note.undo(steps))
+    await until(steps.begun.is_set)
+    with pytest.raises(TransactionOpen), note.change() as doc:
+        doc["title"] = "Plans"
+    writing = asyncio.ensure_future(write(note, "!"))
+    await asyncio.sleep(0)
+    assert not writing.done()
+    steps.let_go.set()
+    await undoing
+    await writing
+    assert note.doc.to_py() == {"body": "eggs!"}
+
+
+async def test_one_that_is_cancelled_is_done_all_the_same_and_on_disk(devices: Devices) -> None:
+    (ann,) = await devices("ann")
+    note = await (await ann.create_space("Family")).create({"body": Text("eggs")})
+    await write(note, " and milk")
+    steps = Held(note)
+    undoing = asyncio.ensure_future(note.undo(steps))
+    await until(steps.begun.is_set)
+    for _ in range(2):
+        undoing.cancel()
+        await asyncio.sleep(0)
+    steps.let_go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await undoing
+    await note.settled()
+    assert str(note.doc["body"]) == "eggs"
+    assert await ann.count_sets(note.id) == 3
 
 
 async def test_one_that_no_change_set_can_hold_is_refused_and_nothing_of_it_is_kept(

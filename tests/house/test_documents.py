@@ -63,6 +63,14 @@ def test_the_examples_of_a_page_run_from_top_to_bottom_and_again_over_the_same_f
         _run(page)
 
 
+def test_no_two_pages_write_into_one_store() -> None:
+    stores: dict[str, str] = {}
+    for page in sorted(str(found.relative_to(DOCS)) for found in DOCS.rglob("*.md")):
+        for store in re.findall(r"[\w-]+\.db\b", "".join(examples(page))):
+            assert stores.setdefault(store, page) == page, f"{store}: its rows are of other classes in {page}"
+    assert len(stores) > 20
+
+
 def _run(page: str) -> None:
     names: dict[str, object] = {"__name__": "example"}
     for example in examples(page):

@@ -21,6 +21,7 @@ from lichen_adapters.orm import (
     held,
     postgres_triggers,
     search_index,
+    tables,
     tracking,
 )
 from lichen_adapters.orm.errors import SessionMisuse
@@ -89,13 +90,14 @@ class Sessions:
 
         It goes through the documents that have changed since rows were last kept up to date, or through all where a
         table is new, or has changed; some at a time, and after a crash through those that are left. Raises
-        `SessionMisuse` where tables in PostgreSQL lack the triggers that the application's migrations make.
+        `SessionMisuse` where tables lack columns, or in PostgreSQL triggers, that the application's migrations make.
         """
         self.transactions.refuse_closed()
         self._engine.store.write(self._begin_preparing).result()
         with self.database.begin() as conn:
             if create:
                 self.metadata.create_all(conn)
+            tables.require(conn, [planned.table for planned in self.plan])
             if conn.dialect.name == "postgresql":
                 if create:
                     postgres_triggers.install(conn, self.metadata, self.plan)

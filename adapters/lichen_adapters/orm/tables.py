@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Index, MetaData, Table
+from collections.abc import Iterable
 
-from lichen_adapters.orm.errors import MappingError
+from sqlalchemy import Connection, Index, MetaData, Table, inspect
+from sqlalchemy.engine.interfaces import ReflectedColumn
+
+from lichen_adapters.orm.errors import MappingError, SessionMisuse
 from lichen_adapters.orm.unique_keys import BEGUN, CLASH, OURS, SPACE
 
 PREFIX = "lichen_"
@@ -62,6 +65,30 @@ def check_names(metadata: MetaData) -> None:
                 raise _one_name(index, f"an index of table {_name_of(other)}")
             if ours and name in found:
                 raise _one_name(index, f"table {found[name]}")
+
+
+def require(conn: Connection, declared: Iterable[Table]) -> None:
+    """Raises `SessionMisuse` for tables of the database into which no row could be written as they are declared."""
+    there = inspect(conn)
+    for table in declared:
+        columns = there.get_columns(table.name) if there.has_table(table.name) else None
+        what = "is not there" if columns is None else _fault(table, columns)
+        if what is not None:
+            raise SessionMisuse(
+                f"table {table.name} of this store {what}",
+                hint="migrate the store, see the guide on changing models, or open one that has these models",
+            )
+
+
+def _fault(table: Table, columns: Iterable[ReflectedColumn]) -> str | None:
+    """Why no row can be written into a table that has these columns; None where it can."""
+    names = {one["name"] for one in columns}
+    for name in (one.name for one in table.columns if one.name not in names):
+        return f"has no column {name}, as its class has"
+    for one in columns:
+        if one["name"] not in table.c and not (one["nullable"] or one["default"] is not None or one.get("computed")):
+            return f"has a column {one['name']} that must not be empty, and its class has none"
+    return None
 
 
 def _one_name(index: Index, other: str) -> MappingError:

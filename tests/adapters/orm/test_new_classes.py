@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 from lichen.store import Store
-from lichen_adapters.orm import DocId, HeldRow, Misfit, Sessions, Synced, check, conflicts
+from lichen_adapters.orm import DocId, HeldRow, Misfit, SessionMisuse, Sessions, Synced, check, conflicts
 from orm_devices import KEY, SPACE, Device
 from sqlalchemy import ForeignKey, insert, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -97,3 +97,56 @@ def test_a_session_writes_no_class_that_there_is_not(pair: tuple[Device, Device]
     for write in (insert(OldAnimal).values(name="e", kind="eel"), update(OldAnimal).values(kind="eel")):
         with pytest.raises(Misfit, match="kind: 'eel' is no class"), old.sessions.begin(SPACE) as session:
             session.execute(write)
+
+
+class Next(DeclarativeBase):
+    """Models for which a store must be migrated first."""
+
+
+class NextAnimal(Synced, Next):
+    __tablename__ = "animal"
+    name: Mapped[str]
+    kind: Mapped[str]
+    legs: Mapped[int | None]
+
+
+class Bare(DeclarativeBase):
+    """Models that have lost a column."""
+
+
+class BareAnimal(Synced, Bare):
+    __tablename__ = "animal"
+    name: Mapped[str]
+
+
+class Moved(DeclarativeBase):
+    """Models of which the application's migrations have made nothing yet."""
+
+
+class MovedAnimal(Synced, Moved):
+    __tablename__ = "moved_animal"
+    name: Mapped[str]
+
+
+@pytest.mark.parametrize(
+    ("models", "reason"),
+    [
+        (Next, "table animal of this store has no column legs, as its class has"),
+        (Bare, "table animal of this store has a column kind that must not be empty, and its class has none"),
+        (Moved, "table moved_animal of this store is not there"),
+    ],
+)
+def test_a_store_whose_tables_are_of_another_version_is_refused(
+    pair: tuple[Device, Device], models: type[DeclarativeBase], reason: str
+) -> None:
+    old, _ = pair
+    before = old.rows()
+    old.stop()
+    old.store = Store.open(old._path, KEY)
+    sessions = Sessions(old, models)
+    with pytest.raises(SessionMisuse, match=reason):
+        sessions.prepare(create=models is not Moved)
+    sessions.close()
+    old.sessions = Sessions(old, Old)
+    old.sessions.prepare()
+    assert old.rows() == before

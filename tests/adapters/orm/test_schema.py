@@ -384,7 +384,7 @@ class Note(Synced, Base):
     run("start.py")
     scripts = [one.read_text() for one in (tmp_path / "migrations" / "versions").glob("*.py")]
     assert sorted(("create_table" in one, "add_column" in one) for one in scripts) == [(False, True), (True, False)]
-    store = open_store(f"sqlite:///{tmp_path}/notes.db", passphrase=None)
+    store = open_store(f"sqlite:///{tmp_path}/myapp.db", passphrase=None)
     query = "SELECT count(*), count(body) FROM note"
     assert store.read(lambda conn: tuple(conn.exec_driver_sql(query).one())).result(9) == (3, 0)
     store.close()

@@ -34,6 +34,7 @@ class AsyncTextBinding(BoundText):
 
     _reading: asyncio.Task[None]
     _serving: asyncio.Task[None]
+    _closing: asyncio.Task[None] | None = None
 
     def __init__(
         self,
@@ -73,14 +74,16 @@ class AsyncTextBinding(BoundText):
         """Return when what was typed is on disk, and the widget and the text are let go; idempotent.
 
         Raises `TimeoutError` when that takes more than ten seconds; and `EngineMisuse` in a transaction of this task,
-        for whose end what was typed waits: then nothing is let go.
+        for whose end what was typed waits: then nothing is let go. Whoever is cancelled here ends the waiting alone.
         """
-        if not self._open:
-            return
-        if not self.saved:
-            self._note.refuse_holder(asyncio.current_task())
-        self._open = False
-        self._forget()
+        if self._closing is None:
+            if not self.saved:
+                self._note.refuse_holder(asyncio.current_task())
+            self._open = False
+            self._closing = asyncio.create_task(self._finish())
+        await asyncio.shield(self._closing)
+
+    async def _finish(self) -> None:
         try:
             async with asyncio.timeout(SAVE_S):
                 while not self._shown.idle:
@@ -93,6 +96,7 @@ class AsyncTextBinding(BoundText):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            self._forget()
 
     async def _read(self, messages: AsyncGenerator[Message, None]) -> None:
         async with aclosing(messages):

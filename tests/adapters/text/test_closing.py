@@ -134,6 +134,23 @@ async def test_on_the_engines_loop_it_is_not_closed_in_a_transaction_of_the_same
         assert str(note.doc["body"]) == "oat milk!"
 
 
+async def test_on_the_engines_loop_who_closes_it_a_second_time_or_the_engine_waits_too(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'device.db'}"
+    async with lichen.Engine.open(url) as engine:
+        note = await (await engine.create_space("Family")).create({"body": Text("milk")})
+        bindings = [await AsyncTextBinding.open(note, ("body",), Widget()) for _ in range(2)]
+        for binding in bindings:
+            binding.edited(0, 0, "x" * 10 * INSERTED)
+        closing = [asyncio.create_task(binding.close()) for binding in bindings]
+        await asyncio.sleep(0)
+        await bindings[0].close()
+        assert len(note.doc["body"]) >= 10 * INSERTED
+        closing[1].cancel()
+    async with lichen.Engine.open(url) as engine:
+        assert len((await engine.document(note.id)).doc["body"]) == 2 * 10 * INSERTED + len("milk")
+    await closing[0]
+
+
 async def test_on_the_engines_loop_closing_the_engine_waits_for_what_was_typed_last(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

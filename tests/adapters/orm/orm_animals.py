@@ -26,6 +26,7 @@ class Animal(Synced, Base):
     name: Mapped[str] = mapped_column(unique=True)
     kind: Mapped[str]
     visits: Mapped[list[Visit]] = relationship(back_populates="animal", cascade="all, delete-orphan")
+    toys: Mapped[list[Toy]] = relationship(cascade="all, delete-orphan")
     __mapper_args__: ClassVar = {"polymorphic_on": "kind", "polymorphic_identity": "animal"}
 
 
@@ -38,6 +39,14 @@ class Visit(Synced, Base, part_of="animal_id"):
     animal_id: Mapped[DocId] = mapped_column(ForeignKey("animal.id"))
     animal: Mapped[Animal] = relationship(back_populates="visits")
     __mapper_args__: ClassVar = {"polymorphic_on": "kind", "polymorphic_identity": "visit"}
+
+
+class Toy(Synced, Base, part_of="animal_id"):
+    """A part that owns nothing. Its table too comes before those of the subclasses."""
+
+    __tablename__ = "a_toy"
+    what: Mapped[str]
+    animal_id: Mapped[DocId] = mapped_column(ForeignKey("animal.id"))
 
 
 class Operation(Visit):
@@ -88,7 +97,8 @@ def pair(folder: Path) -> Iterator[Animals]:
     one, other = Device(folder, "one", Base), Device(folder, "other", Base)
     with one.sessions.begin(SPACE) as session:
         rex = Guide(name="rex", tricks="sit", age=3, of="ann", visits=[Visit(day=1), Operation(day=2, hours=3)])
-        ben = Dog(name="ben", tricks="roll", age=4)
+        rex.toys = [Toy(what="ball")]
+        ben = Dog(name="ben", tricks="roll", age=4, toys=[Toy(what="bone")])
         session.add_all([rex, ben])
         session.flush()
         names = rex.id, ben.id

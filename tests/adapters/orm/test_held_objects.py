@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from lichen_adapters.orm import HeldRow, conflicts, rebuild
+from lichen_crdt import Document
 from orm_animals import Animal, Animals, Base, Dog, Guide, Leash, Operation, Visit, put
 from orm_devices import SPACE, Device
 from sqlalchemy import select
@@ -76,6 +77,42 @@ def test_many_that_one_transaction_brings_are_each_held_or_shown(
     other.take_from(one)
     with other.sessions() as session:
         assert {dog.name: dog.tricks for dog in session.scalars(select(Dog))} == {"rex": "fetch", "eve": "run"}
+
+
+def test_one_that_is_held_while_others_wait_to_be_written_with_it_stays_held(animals: Animals) -> None:
+    one, other, rex, _ = animals
+    with one.sessions.begin(SPACE) as session:
+        session.add(eve := Guide(name="eve", tricks="run", age=1, of="ben"))
+        session.flush()
+        name = eve.id
+    other.take_from(one)
+    one.edit(rex, lambda document: (put("dog", rex, age=50)(document), put("guide", rex, of="cleo")(document)))
+    one.edit(name, put("guide", name, of=None))  # it fails beside the row of the first, which is not there any more
+    other.take_from(one)
+    other.check()
+    assert {key for table, key in other.held() if table == "guide"} == {rex, name}
+
+
+def test_what_it_owns_goes_with_one_that_is_held_while_all_of_it_is_written(animals: Animals) -> None:
+    one, _, rex, _ = animals
+
+    def anew(document: Document) -> None:
+        document.update({"name": None, "@table": document.pop("@table")})
+
+    one.edit(rex, anew)
+    one.check()
+    assert {table for table, key in one.held()} == {"animal", "dog", "guide", "a_visit", "operation", "a_toy"}
+    one.edit(rex, lambda document: document.update(name="max"))
+    one.check()
+    assert one.held() == set()
+
+
+def test_what_it_owns_stays_held_where_it_is_tried_again_and_fits_no_better(animals: Animals) -> None:
+    one, _, _, ben = animals
+    one.edit(ben, put("dog", ben, age=50))
+    one.edit(ben, lambda document: document.update(name="max"))
+    one.check()
+    assert {table for table, key in one.held()} == {"animal", "dog", "a_toy"}
 
 
 def test_it_is_resolved_as_one_object(animals: Animals) -> None:

@@ -9,7 +9,6 @@ together.
 from __future__ import annotations
 
 import os
-import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -24,13 +23,13 @@ from lichen.store.documents import get_document
 from lichen.store.loan import Loan
 from lichen.store.membership import holds_space
 from lichen.wire.changeset import doc_id
-from sqlalchemy import CompoundSelect, Connection, Dialect, MetaData, Select, Table, event
+from sqlalchemy import CompoundSelect, Connection, Dialect, MetaData, Select, Table, UpdateBase, event
 from sqlalchemy import Engine as Database
 from sqlalchemy.engine.interfaces import Compiled
 from sqlalchemy.orm import Session, SessionTransaction, object_mapper
 from sqlalchemy.pool import PoolResetState
 
-from lichen_adapters.orm import associated, driver, frozen, reads, selected_rows, unique_keys
+from lichen_adapters.orm import associated, driver, frozen, plain_sql, reads, selected_rows, unique_keys
 from lichen_adapters.orm.capture import Begun, Capture, Told
 from lichen_adapters.orm.commits import LAST, commit_of
 from lichen_adapters.orm.errors import SessionMisuse
@@ -56,12 +55,6 @@ SPACE = "lichen.space"
 """Where a session has the space of what is added to it, in `Session.info`."""
 
 _READS = ("SELECT", "PRAGMA", "EXPLAIN", "VALUES")
-_ENDS = re.compile(
-    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
-    r"(?:ABORT|BEGIN|COMMIT|END|PREPARE\s+TRANSACTION|START\s+TRANSACTION|ROLLBACK(?!\s+(?:(?:WORK|TRANSACTION)\s+)?TO))\b",
-    re.IGNORECASE | re.DOTALL,
-)
-"""How a statement begins that begins or ends a transaction."""
 
 
 @dataclass(slots=True)
@@ -216,15 +209,12 @@ class Transactions:
         self, conn: Connection, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool
     ) -> None:
         reads.note(conn, context.compiled)
+        if not isinstance(getattr(context.compiled, "statement", None), Select | CompoundSelect | UpdateBase):
+            plain_sql.refuse(statement, conn.dialect.name)
         writing: Writing = conn.info[WRITING]
         if writing.loan is not None:
             writing.loan.follow()
         if _locks(context.compiled) or not (statement.lstrip().upper().startswith(_READS) or _reads(context.compiled)):
-            if _ENDS.match(statement):
-                raise SessionMisuse(
-                    f"a statement was to begin or end the transaction of a session: {statement.strip()[:40]}",
-                    hint="call commit() or rollback(), which write documents too; begin_nested() for a part of it",
-                )
             self._begin_writing(conn, writing)
         elif not writing.begun:
             _dbapi(conn).execute(self._engine.store.backend.begin_read)

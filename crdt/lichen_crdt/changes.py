@@ -55,6 +55,7 @@ def seconds(time: int | None) -> int:
     """A time as a change has it, 0 for None; `ValueError` if it is out of range, `TypeError` if it is no integer."""
     if time is None:
         return 0
-    if not -_native.MAX_TIME <= index(time) < _native.MAX_TIME:
+    number = index(time)
+    if not -_native.MAX_TIME <= number < _native.MAX_TIME:
         raise ValueError(_native.TIMES)
-    return index(time)
+    return number

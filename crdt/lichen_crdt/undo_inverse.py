@@ -35,6 +35,7 @@ class Inverse:
         """What came back into the copy of an object: by the object and its copy, the new and the old values."""
         self._gone: set[Id] = set()  # objects of the step that are taken back with all they hold
         self._beside: list[tuple[int, Id | None, Id, Id]] = []  # place in the old list, list, copy, value
+        self._orders: dict[Id | None, dict[Id, int]] = {}
         self._take_back()
 
     def _take_back(self) -> None:
@@ -102,9 +103,9 @@ class Inverse:
             if there is not None:
                 self._restore(old, place[0], there, [])
                 continue
-            copy, order = self._past.object_now(place[0]), self._order(place[0])
-            if copy is not None and old in order:
-                self._beside.append((order.index(old), place[0], copy, old))
+            copy, index = self._past.object_now(place[0]), self._order(place[0]).get(old)
+            if copy is not None and index is not None:
+                self._beside.append((index, place[0], copy, old))
 
     def _shown(self, place: Place, values: list[Id]) -> list[Id]:
         return [value for value in values if self._past.showed(place, value)]
@@ -173,15 +174,18 @@ class Inverse:
         found = next((elements[known] for known in (key, *values) if known in elements), None)
         return None if found is None else (copy, found)
 
-    def _order(self, obj: Id | None) -> list[Id]:
-        """The values of a list or text in their order, those that others deleted since included."""
-        without = [*self._past.contents(obj, "without")]
-        return [*self._past.contents(obj, "before")] if len(without) == 0 else without
+    def _order(self, obj: Id | None) -> dict[Id, int]:
+        """The values of a list or text, those that others deleted since included, and where each is in it."""
+        if obj not in self._orders:
+            there = self._past.contents(obj, "without") or self._past.contents(obj, "before")
+            self._orders[obj] = {value: index for index, value in enumerate(there)}
+        return self._orders[obj]
 
     def _restore_beside(self) -> None:
         """Insert elements that a copy has not, each after the nearest one before it that the copy has."""
+        values = {obj: [*self._order(obj)] for _, obj, _, _ in self._beside}
         for index, obj, copy, old in sorted(self._beside, key=lambda item: (item[2], item[0])):
             elements = self._past.elements(copy)
-            before = reversed(self._order(obj)[:index])
+            before = (values[obj][at] for at in range(index - 1, -1, -1))
             after = next((elements[value] for value in before if value in elements), None)
             self._restore(old, obj, (copy, after), [], insert=True)

@@ -64,6 +64,8 @@ class Past:
         self.next: dict[Id, list[Operation]] = {}
         self.at_place: dict[Place, list[Operation]] = {}
         self._contents: dict[tuple[Id | None, When], dict[Id, tuple[str | None, str | None, Any]]] = {}
+        self._keys: dict[tuple[Id | None, When], dict[str | None, list[Id]]] = {}
+        self._core_before: Core | None = None
         self._elements: dict[Id | None, dict[Id | None, Id]] = {}
         self._kinds: dict[Id, str | None] = {}
         self._read({entry.hash: entry for entry in entries}, [*base])
@@ -200,6 +202,9 @@ class Past:
 
     def _came_back(self, place: Place, op_id: Id) -> bool:
         """Whether a value stands for one that was at a place before the step."""
+        obj, key = place
+        if not isinstance(key, str) and any(old in self.contents(obj, "before") for old in self.origins(op_id)):
+            return True  # what showed needs no look at what was beneath
         return any(old in self._were_at(place, old) for old in self.origins(op_id))
 
     def showed(self, place: Place, value: Id) -> bool:
@@ -207,6 +212,8 @@ class Past:
 
         A step that takes back one of several values leaves the others, so that it may have changed nothing to see.
         """
+        if not isinstance(place[1], str) and value in self.contents(place[0], "before"):
+            return True
         there = self._were_at(place, value)
         return there[-1:] in ([], [value]) or not any(self.living(old, place[0]) for old in there if old != value)
 
@@ -217,10 +224,17 @@ class Past:
             return self._at_key(obj, key, "before")
         if value in self.ops:
             return []
-        return _native.values_beside(self.core, obj, value, self.before)
+        if self._core_before is None:
+            # Looking up one element in an older version takes as long as reading all of it.
+            self._core_before = self.core.fork(None, self.before)
+        return _native.values_beside(self._core_before, obj, value)
 
     def _at_key(self, obj: Id | None, key: str, when: When) -> list[Id]:
-        return [op_id for op_id, (found, _, _) in self.contents(obj, when).items() if found == key]
+        if (obj, when) not in self._keys:
+            keys = self._keys[obj, when] = {}
+            for op_id, (found, _, _) in self.contents(obj, when).items():
+                keys.setdefault(found, []).append(op_id)
+        return self._keys[obj, when].get(key, [])
 
     def has_others_work(self, op_id: Id) -> bool:
         """Whether others have written into a value of the author: things in an object, increments of a counter."""

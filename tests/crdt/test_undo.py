@@ -258,6 +258,48 @@ def test_a_large_text_goes_back_and_forth() -> None:
         assert doc["body"] == after
 
 
+def test_a_long_deletion_that_two_devices_take_back_takes_no_look_at_the_whole_text_for_each_character() -> None:
+    size = 4_000  # with such looks, minutes
+    doc = Document(actor=ANN)
+    with doc.change():
+        doc["holder"] = {"body": Text("x" * size)}
+    phone = doc.fork(actor=PHONE)
+    devices = (doc, phone)
+    for _ in range(2):
+        for device in devices:
+            with device.change():
+                device["holder"]["body"].delete(1, size - 2)
+        doc.merge(phone)
+        phone.merge(doc)
+        for device in devices:
+            Undo(device, [ANN, PHONE]).undo()
+        doc.merge(phone)
+        phone.merge(doc)
+        assert doc["holder"]["body"] == "x" * size
+    Undo(doc, [ANN, PHONE]).redo()
+    assert doc["holder"]["body"] == "xx"
+    Undo(doc, [ANN, PHONE]).undo()
+    assert doc["holder"]["body"] == "x" * size
+
+
+def test_a_long_deletion_comes_back_in_the_copy_of_a_text() -> None:
+    doc = Document(actor=ANN)
+    with doc.change():
+        doc["holder"] = {"body": Text("ab" * 2_000)}
+    ben = doc.fork(actor=BEN)
+    with doc.change():
+        doc["holder"]["body"].delete(1, 3_998)
+    with doc.change():
+        del doc["holder"]
+    with ben.change():
+        ben["holder"]["body"].insert(2_000, "-")
+    doc.merge(ben)
+    Undo(doc).undo()
+    assert doc["holder"]["body"] == "a-b"
+    Undo(doc).undo()
+    assert doc["holder"]["body"] == "ab" * 1_000 + "-" + "ab" * 1_000
+
+
 def test_steps_of_which_nothing_shows_go_back_and_forth_on_two_devices() -> None:
     doc = started()
     ben = doc.fork(actor=BEN)

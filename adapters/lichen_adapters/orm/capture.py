@@ -30,7 +30,7 @@ from lichen_adapters.orm.rows import CHUNK
 from lichen_adapters.orm.seeing import Seeing
 from lichen_adapters.orm.settlement import complete, settle
 from lichen_adapters.orm.unique_keys import BEGUN, SPACE
-from lichen_adapters.orm.whole_objects import check_whole, touch_whole
+from lichen_adapters.orm.whole_objects import check_whole, forget_gone, touch_whole
 
 Rows = dict[uuid.UUID, RowMapping]
 Docs = dict[uuid.UUID, bool]
@@ -111,15 +111,17 @@ class Capture:
         return written
 
     def _check_whole(self, work: Mapping[uuid.UUID, Work]) -> None:
-        """Objects over joined tables are whole."""
+        """Objects over joined tables are whole, and what is held is in its document."""
+        conn, held = self._conn, self._projector.held
         for doc, what in work.items():
             over = [planned for planned in what.rows if planned.base is not None or any(planned.joined)]
-            kept = self._memory.kept(self._conn, doc) if over else None
+            noted = any(held.any(conn, one) for planned in what.rows for one in planned.beneath)
+            kept = self._memory.kept(conn, doc) if over or noted else None
             content = {} if kept is None else content_of_kept(kept)
             root = root_of(self._projector.plan, content)
             if root is not None:
-                objects = {(planned.first, key) for planned in over for key in what.rows[planned]}
-                check_whole(self._conn, self._projector.held, root, doc, content, objects)
+                check_whole(conn, root, doc, content, {(one.first, key) for one in over for key in what.rows[one]})
+                forget_gone(conn, held, self._clashes, root, doc, content)
 
     def _release(self, work: Mapping[uuid.UUID, Work]) -> None:
         """A row that was held, or repaired, is in its table as it is in its document now, or deleted."""

@@ -25,7 +25,7 @@ from lichen_adapters.orm.held import held_rows, repaired_rows
 from lichen_adapters.orm.joins import joined_rows
 from lichen_adapters.orm.objects import attribute_of, column_of
 from lichen_adapters.orm.plan import DELETED, SyncedTable
-from lichen_adapters.orm.projection import Place, content_of, fitting
+from lichen_adapters.orm.projection import Content, Place, content_of, fitting, is_of_its_class
 from lichen_adapters.orm.restoring import accept, put, read_document, restore, sessions_of, settle
 from lichen_adapters.orm.unique_keys import CLASH
 from lichen_adapters.orm.writers import devices_of
@@ -286,6 +286,13 @@ def _disputes(session: Session) -> list[Dispute | EditedDeletion]:
         if planned is None or content is None:
             continue
         cls = sessions.classes[planned.table]
+        if noted.column_name == DELETED and planned.base is not None:
+            document = read_document(conn, noted.doc)
+            bases: dict[Place, Content] = {
+                (base, noted.id): content_of(document, base, noted.id) or {} for base in planned.bases
+            }
+            if not is_of_its_class((planned, noted.id), bases):
+                continue
         if noted.column_name == DELETED:
             values = _attributes(cls, fitting(planned, content))
             found.append(EditedDeletion(cls, noted.id, values, noted.doc, session))

@@ -88,16 +88,16 @@ def sources(root: SyncedTable, doc: uuid.UUID, document: C) -> dict[Place, C]:
     found: dict[Place, C] = {}
     for place, content in contents(root, doc, document).items():
         owned = place[0] is root or owner_of(place, doc, content) in found
-        if owned and not content.get(DELETED) and _is_of_its_class(place, found):
+        if owned and not content.get(DELETED) and is_of_its_class(place, found):
             found[place] = content
     return found
 
 
-def _is_of_its_class(place: Place, found: Mapping[Place, Content]) -> bool:
-    """Whether a row is one that its object has, as the rows of base tables say, which were found before."""
+def is_of_its_class(place: Place, there: Mapping[Place, Content]) -> bool:
+    """Whether a row is one that its object has, as the rows of base tables say, which are `there`."""
     planned, key = place
     for base in planned.bases:
-        cls = base.class_of(found[base, key])
+        cls = base.class_of(there.get((base, key), {}))
         if cls is not None:
             return planned.table in _tables_of(cls)
     return True

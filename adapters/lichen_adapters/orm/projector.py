@@ -24,6 +24,7 @@ from lichen_adapters.orm.projection import (
     contents,
     deleted_with,
     incomplete,
+    is_of_its_class,
     links,
     owned_by,
     root_of,
@@ -191,7 +192,8 @@ class Projector:
             if top is not None:
                 gone[top] = None
             if top != place:
-                live = document if top is None and place in there and isinstance(document, Document) else None
+                lives = top is None and place in there and is_of_its_class(place, there)
+                live = document if lives and isinstance(document, Document) else None
                 content = None if live is None else content_of(live, *place)  # a record has nothing in dispute
                 self.disputes.review(conn, doc, place, content, columns)
         for place in gone:

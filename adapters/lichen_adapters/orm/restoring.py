@@ -29,6 +29,7 @@ from lichen_adapters.orm.projection import (
     contents,
     fitting,
     fixed,
+    is_of_its_class,
     links,
     owner_of,
     root_of,
@@ -49,18 +50,22 @@ def restore(session: Session, cls: type[Any], row: uuid.UUID, *, document: uuid.
     planned = planned_of(session, cls)
     doc = doc_of(session, planned, row) if document is None else document
     crdt = read_document(session.connection(), doc)
-    content = content_of(crdt, planned, row)
-    if content is None or not content.get(DELETED):
-        raise NotFound(f"there is no deleted row {row} of {planned.name}")
-    put(session, cls, row, {}, doc)
     root = root_of(sessions_of(session).plan, crdt)
-    assert root is not None, "a row lies in it"
+    lying = {} if root is None else contents(root, doc, crdt)
+    own = [(one, row) for one in (planned, *planned.bases)]
+    deleted = [place for place in own if place in lying and lying[place].get(DELETED)]
+    if root is None or not deleted or not is_of_its_class(own[0], lying):
+        raise NotFound(f"there is no deleted row {row} of {planned.name}")
+    top = deleted[-1]
+    content = lying[top]
     classes = sessions_of(session).classes
-    back: set[Place] = {(planned, row)}
-    for place, there in contents(root, doc, crdt).items():
+    put(session, classes[top[0].table], row, {}, doc)
+    back: set[Place] = {top}
+    for place, there in lying.items():
         part, key = place
         mine = part.owner is not None and owner_of(place, doc, there) in back
-        if mine and there.get(DELETED) in (None, content.get(DELETED)):  # others may have added some
+        with_it = there.get(DELETED) in (None, content.get(DELETED))  # others may have added some
+        if mine and (with_it if part.base is None else is_of_its_class(place, lying)):
             put(session, classes[part.table], key, {}, doc)
             back.add(place)
     then = _before_deletion(crdt, content)

@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 from sqlalchemy import Connection, select
 
+from lichen_adapters.orm.clash import Clashes
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.held import Held
 from lichen_adapters.orm.journal import Touched
@@ -27,7 +28,6 @@ def touch_whole(conn: Connection, held: Held, touched: dict[SyncedTable, Touched
 
 def check_whole(
     conn: Connection,
-    held: Held,
     root: SyncedTable,
     doc: uuid.UUID,
     content: Content,
@@ -35,7 +35,7 @@ def check_whole(
 ) -> None:
     """Raises `SessionMisuse` where objects of a document have not the rows of their class, by their first rows.
 
-    Other devices would not show such an object. What is noted of rows that an object has no more is forgotten.
+    Other devices would not show such an object.
     """
     there = sources(root, doc, content)
     for (planned, key), missing in incomplete(there).items():
@@ -51,6 +51,16 @@ def check_whole(
                 f"row {key} of {planned.name} belongs to an object of a class that has no rows there",
                 hint="delete that row too, or leave the class of the object as it is",
             )
-    for planned, key in held.of(conn, root.beneath, doc):
-        if (planned, key) not in there and (planned.first, key) in objects:
+
+
+def forget_gone(
+    conn: Connection, held: Held, clashes: Clashes, root: SyncedTable, doc: uuid.UUID, content: Content
+) -> None:
+    """Nothing is noted of rows that a document stands for no more, as what was owned by those that were deleted."""
+    there = sources(root, doc, content)
+    for planned, key in held.of(conn, (root, *root.beneath), doc):
+        if (planned, key) not in there and not is_there(conn, (planned, key)):
+            claim = clashes.claim(conn, (planned, key)) if planned.unique else None
             held.release(conn, planned, key, doc)
+            if claim is not None:
+                clashes.changed(conn, planned, claim, None)

@@ -57,6 +57,8 @@ class Projected:
 
     rows: dict[tuple[str, uuid.UUID], dict[str, Any] | None] = field(default_factory=dict)
     """The rows that are shown; None for one that does not fit."""
+    keys: dict[tuple[str, uuid.UUID], dict[str, Any]] = field(default_factory=dict)
+    """What they claim, held or not: the columns of their unique keys, if all of these fit."""
     copies: set[tuple[str, uuid.UUID, uuid.UUID]] = field(default_factory=set)
     """Rows that live in a document, and are shown as they live in another: their table, id and document."""
     links: set[Link] = field(default_factory=set)
@@ -72,6 +74,11 @@ class Projected:
         self.rows[planned.name, key] = None
         with contextlib.suppress(Misfit):
             self.rows[planned.name, key] = read_row(planned, source, fixed(planned, doc, key))
+        self.keys[planned.name, key] = {}
+        with contextlib.suppress(Misfit):
+            names = planned.claiming & planned.columns.keys()
+            claimed = {name: planned.columns[name].read(source) for name in names}
+            self.keys[planned.name, key] = claimed | fixed(planned, doc, key)
 
 
 def _is_shown(place: Place, doc: uuid.UUID, source: Map, shown: dict[Place, uuid.UUID]) -> bool:
@@ -341,7 +348,7 @@ class Device:
             if rows.get(place) != wanted.get(place)
         }
         assert self.disputed() == self.disputes()
-        assert self.flagged() == self._losers(projected.rows) - held
+        assert self.flagged() == self._losers(projected) - held
         self.store.write(self._check_indexes).result(9)
 
     def _check_indexes(self, conn: Connection) -> None:
@@ -350,12 +357,12 @@ class Device:
             if SEARCH in planned.table.info and conn.dialect.name == "sqlite":
                 search_index.check(conn, planned.table)
 
-    def _losers(self, projected: dict[tuple[str, uuid.UUID], dict[str, Any] | None]) -> set[tuple[str, uuid.UUID]]:
+    def _losers(self, projected: Projected) -> set[tuple[str, uuid.UUID]]:
         """Which rows have a key that another has had for longer, worked out from all rows that documents stand for."""
         winners: dict[Any, uuid.UUID] = {}
         losers = set()
-        for place in sorted(projected, key=lambda place: (self.began[place], place[1])):
-            row = projected[place] or {}
+        for place in sorted(projected.rows, key=lambda place: (self.began[place], place[1])):
+            row = projected.keys[place]
             for number, names in enumerate(self.sessions.plan.tables[place[0]].unique):
                 values = tuple(row.get(name) for name in names)
                 if (

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from lichen_adapters.orm import HeldRow, SessionMisuse, conflicts
+from lichen.errors import NotFound
+from lichen_adapters.orm import HeldRow, SessionMisuse, conflicts, restore
 from lichen_crdt import Document
-from orm_animals import Animal, Animals, Base, Dog, Guide, Leash, Operation, Visit
+from orm_animals import Animal, Animals, Base, Dog, Guide, Leash, Operation, Visit, put
 from orm_devices import SPACE, Device
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -253,3 +254,46 @@ def test_what_stays_since_a_table_without_sync_points_at_it_is_written_whole(ani
         device.check()
         assert held(device) == []
         assert names(device) == {"max": Guide, "ben": Dog}
+
+
+def test_a_deleted_object_is_restored_whole_whichever_of_its_classes_is_named(animals: Animals) -> None:
+    one, other, rex, ben = animals
+    for cls in (Animal, Dog, Guide):
+        with one.sessions.begin() as session:
+            session.delete(session.get_one(Guide, rex))
+        with one.sessions.begin() as session:
+            guide = restore(session, cls, rex, document=rex)
+            assert (type(guide), guide.tricks, guide.of, len(guide.visits)) == (Guide, "sit", "ann", 2)
+    one.edit(ben, lambda document: document.update({f"@guide/{ben.hex}": {"of": "cleo", "@deleted": b""}}))
+    with one.sessions.begin() as session, pytest.raises(NotFound, match="no deleted row"):
+        restore(session, Guide, ben, document=ben)
+    other.take_from(one)
+    other.check()
+
+
+def test_a_row_that_is_none_of_its_object_is_in_no_conflict(animals: Animals) -> None:
+    one, other, rex, _ = animals
+    one.edit(rex, lambda document: document.update(kind="dog"))
+    other.take_from(one)
+    for device in (one, other):
+        device.edit(rex, put("guide", rex, of=device._path.stem))
+    one.edit(rex, without("guide", rex))
+    other.edit(rex, put("guide", rex, of="others"))
+    other.take_from(one)
+    one.take_from(other)
+    for device in (one, other):
+        device.check()
+        with device.sessions() as session:
+            assert conflicts(session) == []
+
+
+def test_what_is_held_is_not_any_more_when_a_session_deletes_its_owner(animals: Animals) -> None:
+    one, _, rex, _ = animals
+    with one.sessions() as session:
+        name = session.scalars(select(Operation)).one().id
+    one.edit(rex, put("operation", name, hours=30))
+    assert {key for _, key in one.held()} == {name}
+    with one.sessions.begin() as session:
+        session.delete(session.get_one(Guide, rex))
+    assert one.held() == set()
+    one.check()

@@ -152,8 +152,9 @@ class Document:
     def undo(self, steps: Undo) -> Undone | None:
         """Take back the newest step of a `lichen_crdt.Undo` of this document; on disk when it returns.
 
-        None when there is none. Raises `AccessDenied` when this device may not write, and `ChangeTooLarge`, after
-        which the document is to be opened again.
+        None when there is none. It is made on a thread, to its end, also when who waits is cancelled. Raises
+        `AccessDenied` when this device may not write, and `ChangeTooLarge`, after which the document is to be opened
+        again.
         """
         return self._run(self.asynchronous.undo, steps)
 

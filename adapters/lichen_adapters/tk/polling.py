@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from lichen.blocking import Inbox
 
-POLL_MS = 15
-"""How often it is looked whether there is something to call."""
+POLL_MS, BUSY_MS = 15, 7
+"""How often it is looked whether there is something to call; and how soon again, where there was."""
 
 
 class Polling:
@@ -40,5 +40,7 @@ class Polling:
             self.stop()
 
     def _poll(self) -> None:
-        self._timer = self._widget.after(POLL_MS, self._poll)
-        self._inbox.run()
+        self._timer = self._widget.after(POLL_MS, self._poll)  # first: what is called may raise, or show a dialog
+        if self._inbox.run() and self._timer:
+            self._widget.after_cancel(self._timer)
+            self._timer = self._widget.after(BUSY_MS, self._poll)

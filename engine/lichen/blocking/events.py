@@ -23,7 +23,7 @@ log = logging.getLogger("lichen.blocking")
 
 T = TypeVar("T")
 
-SLICE_S = 0.002
+SLICE_S = 0.001
 """So long a callback is called with one event after the other, before its thread is left to others."""
 
 

@@ -1,4 +1,4 @@
-"""Searching texts: what is found, and that the index is what the rows hold, whoever wrote them."""
+"""Searching texts: what is found, whoever wrote it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from lichen.errors import StoreError
 from lichen_adapters.orm import (
     DocId,
     MappingError,
@@ -18,16 +17,12 @@ from lichen_adapters.orm import (
     Synced,
     live,
     search,
-    search_index,
     synced_text,
 )
 from lichen_adapters.orm.search_words import MOST_CHARACTERS, MOST_WORDS, Words, words_of
 from orm_devices import SPACE, Device
-from sqlalchemy import Connection, ForeignKey, delete, event, func, insert, select, text, update
+from sqlalchemy import ForeignKey, delete, event, func, insert, select, text, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
-
-on_sqlite = pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-on_postgres = pytest.mark.parametrize("database", ["postgresql"], indirect=True)
 
 
 class Base(DeclarativeBase):
@@ -265,84 +260,6 @@ async def test_a_live_search_shows_what_comes_to_match(device: Device) -> None:
     assert shown == [["one egg"], ["one egg", "two"]]
 
 
-def _ddl(device: Device) -> dict[str, str]:
-    query = text("SELECT name, sql FROM sqlite_master WHERE name LIKE 'lichen\\_%\\_search%' ESCAPE '\\'")
-    return device.store.read(lambda conn: {row[0]: row[1] for row in conn.execute(query)}).result(9)
-
-
-def _break(device: Device, *statements: str) -> None:
-    """Work past the adapter, and start again."""
-
-    def job(conn: Connection) -> None:
-        for statement in statements:
-            conn.exec_driver_sql(statement)
-
-    device.store.write(job).result(9)
-    device.stop()
-    device.start()
-
-
-@on_sqlite
-def test_an_index_that_lost_a_trigger_is_made_anew(device: Device) -> None:
-    add(device, "one")
-    before = _ddl(device)
-    emptied = "INSERT INTO lichen_note_search (lichen_note_search) VALUES ('delete-all')"
-    _break(device, "DROP TRIGGER lichen_note_search_update", emptied)
-    assert _ddl(device) == before
-    assert found(device, "one") == ["one"]
-
-
-@on_sqlite
-def test_a_table_gets_its_index_when_its_texts_come_to_be_searched(device: Device) -> None:
-    add(device, "one")
-    before = _ddl(device)
-    _break(device, "DROP TRIGGER lichen_note_search_delete", "DROP TABLE lichen_note_search")
-    assert _ddl(device) == before
-    assert found(device, "one") == ["one"]
-
-
-@on_sqlite
-def test_an_index_that_is_declared_in_another_way_is_made_anew(device: Device) -> None:
-    add(device, "éggs")
-    before = _ddl(device)
-    other = before["lichen_note_search"].replace("remove_diacritics 2", "remove_diacritics 0")
-    _break(device, "DROP TABLE lichen_note_search", other)
-    assert _ddl(device) == before
-    assert found(device, "eggs") == ["éggs"]
-
-
-@on_sqlite
-def test_the_index_of_a_text_that_is_searched_no_more_goes(device: Device) -> None:
-    add(device, "one")
-    with device.sessions.database.begin() as conn:
-        search_index.install(conn, [])
-    assert _ddl(device) == {}
-    add(device, "two")
-    with device.sessions.database.begin() as conn:
-        search_index.install(conn, Base.metadata.tables.values())
-    assert found(device, "two") == ["two"]
-
-
-@on_sqlite
-def test_an_index_goes_with_its_table_and_comes_with_it(device: Device) -> None:
-    Base.metadata.drop_all(device.sessions.database)
-    assert _ddl(device) == {}
-    Base.metadata.create_all(device.sessions.database)
-    add(device, "one")
-    assert found(device, "one") == ["one"]
-
-
-@on_sqlite
-def test_rows_are_found_after_the_file_is_vacuumed(device: Device) -> None:
-    add(device, "one", "two", "three")
-    with device.sessions.begin() as session:
-        session.delete(session.scalars(search(Note, "one")).one())
-    connection = device.store.backend.for_event_loop()()
-    connection.execute("VACUUM")
-    connection.close()
-    assert found(device, "three") == ["three"]
-
-
 def test_statements_are_compiled_once_for_all_searches(device: Device) -> None:
     add(device, "one", "two")
     assert found(device, "one") == ["one"]
@@ -355,22 +272,6 @@ def test_statements_are_compiled_once_for_all_searches(device: Device) -> None:
     event.listen(device.sessions.database, "after_execute", count)
     assert found(device, "two") == ["two"]
     assert compiled == 0
-
-
-@on_sqlite
-def test_an_index_that_is_not_what_rows_hold_is_seen_by_these_tests(device: Device) -> None:
-    add(device, "one")
-    trigger = _ddl(device)["lichen_note_search_update"]
-    with device.sessions.database.begin() as conn:
-        conn.exec_driver_sql("DROP TRIGGER lichen_note_search_update")
-    with device.sessions.begin() as session:
-        session.execute(update(Note).values(body="unseen"))
-    with device.sessions.database.begin() as conn:
-        conn.exec_driver_sql(trigger)
-    with pytest.raises(StoreError, match=r"malformed|corruption"):
-        device.check()
-    with device.sessions.database.begin() as conn:
-        search_index.rebuild(conn, Base.metadata.tables["note"])
 
 
 def test_a_class_without_searched_texts_is_refused() -> None:
@@ -389,44 +290,3 @@ def test_rows_inserted_by_core_are_found(device: Device) -> None:
     with device.sessions.begin(SPACE) as session:
         session.execute(insert(Note), [{"title": "by core", "kind": "note"}])
     assert found(device, "core") == ["by core"]
-
-
-@on_postgres
-def test_an_index_of_postgresql_is_used_and_comes_again(device: Device) -> None:
-    add(device, "éggs", "milk")
-    index = "SELECT obj_description(to_regclass('lichen_note_search'))"
-
-    def mark() -> object:
-        return device.store.read(lambda conn: conn.exec_driver_sql(index).scalar()).result(9)
-
-    before = mark()
-    assert before is not None
-    _break(device, "DROP INDEX lichen_note_search")
-    assert mark() == before
-    _break(device, "COMMENT ON INDEX lichen_note_search IS 'of another version'")
-    assert mark() == before
-    with device.sessions() as session:
-        for way in ("seqscan", "indexscan", "nestloop"):  # which are cheaper for two rows
-            session.execute(text(f"SET enable_{way} = off"))
-        asked: list[tuple[str, Any]] = []
-        event.listen(session.connection(), "before_cursor_execute", lambda *call: asked.append(call[2:4]))
-        session.scalars(search(Note, "eggs")).all()
-        statement, parameters = asked[0]
-        plan = session.connection().exec_driver_sql(f"EXPLAIN {statement}", parameters).scalars().all()
-        session.rollback()
-    assert any("lichen_note_search" in line for line in plan), plan
-    with device.sessions.database.begin() as conn:
-        search_index.install(conn, [])
-    assert mark() is None
-    device.sessions.prepare()
-    assert found(device, "eggs") == ["éggs"]
-
-
-@on_postgres
-def test_a_text_that_is_too_long_for_an_index_of_postgresql_is_kept(device: Device) -> None:
-    words = " ".join(f"word{number}" for number in range(20_000))
-    add(device, "first", body=words)
-    add(device, "漢" * 3_000, body="字 " * 100_000)
-    assert found(device, "word77") == ["first"]
-    assert found(device, "word19999") == []
-    device.check()

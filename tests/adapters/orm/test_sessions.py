@@ -62,50 +62,6 @@ def test_autocommit_and_two_phases_are_refused(device: Device) -> None:
     assert names(device) == ["ann"]
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        *("COMMIT", " end;", "/* now */ ROLLBACK", "-- now\nbegin", "Abort", "START TRANSACTION", "ROLLBACK WORK"),
-        *(";commit", " ;/**/; END", "\ufeffCOMMIT"),
-    ],
-)
-def test_a_statement_that_ends_a_transaction_is_refused_and_one_that_takes_back_a_part_is_not(
-    device: Device, statement: str
-) -> None:
-    with device.sessions(SPACE) as session:
-        session.add(User(name="ann"))
-        session.flush()
-        for execute in (session.execute, session.connection().execute):
-            with pytest.raises(SessionMisuse, match="begin or end the transaction"):
-                execute(text(statement))
-        session.execute(text("SAVEPOINT mine"))
-        session.execute(update(User).values(name="eve"))
-        session.execute(text("ROLLBACK TO SAVEPOINT mine"))
-        session.commit()
-    assert names(device) == ["ann"]
-    device.check()
-
-
-def test_a_statement_that_holds_others_or_changes_the_connection_is_refused(device: Device) -> None:
-    with device.sessions(SPACE) as session:
-        session.add(User(name="ann"))
-        session.flush()
-        if device.server is None:
-            for statement in ("PRAGMA recursive_triggers = OFF", "pragma main.query_only(1)"):
-                with pytest.raises(SessionMisuse, match="how the engine's connections work: pragma"):
-                    session.execute(text(statement.lower()))
-            assert session.scalar(text("PRAGMA recursive_triggers")) == 1
-        else:
-            for statement in ("SELECT 1; COMMIT", "DELETE FROM user_account;\n-- ;\nEND;", "SELECT 'a''';END"):
-                with pytest.raises(SessionMisuse, match="several statements were given as one"):
-                    session.execute(text(statement))
-            function = "CREATE FUNCTION pg_temp.one() RETURNS int LANGUAGE SQL BEGIN ATOMIC SELECT 1; SELECT 2; END"
-            for statement in ("SELECT 'a;b'; ", 'SELECT 1 AS ";"; -- ; \n', "SELECT $a$;$$;$a$;", function):
-                session.execute(text(statement))
-        session.rollback()
-    assert names(device) == []
-
-
 def test_what_is_written_after_sessions_are_closed_is_refused(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     add(device, "ann")
     closed = device.sessions

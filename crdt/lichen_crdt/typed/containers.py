@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -24,6 +26,8 @@ from lichen_crdt.typed.leaves import (
 from lichen_crdt.typed.nodes import Entry, ListNode, MapNode, Misfit, Node, Path, Place, Problem, stored
 
 _NOTHING = object()
+_REFUSALS: ContextVar[dict[tuple[int, int, Path], InvalidValue] | None] = ContextVar("refusals", default=None)
+"""What unions refused at which path in the present write, so that nested ones do not try it again for each member."""
 
 
 @dataclass(slots=True)
@@ -209,6 +213,22 @@ class UnionShape:
         return next((member for member in self.members if member.accepts(value)), None)
 
     def write(self, value: Any, path: Path) -> Node:
+        refusals = _REFUSALS.get()
+        if refusals is None:
+            token = _REFUSALS.set({})
+            try:
+                return self.write(value, path)
+            finally:
+                _REFUSALS.reset(token)
+        key = (id(self), id(value), path)
+        if key not in refusals:
+            try:
+                return self._write(value, path)
+            except InvalidValue as error:
+                refusals[key] = error
+        raise refusals[key]
+
+    def _write(self, value: Any, path: Path) -> Node:
         refused: InvalidValue | None = None
         for member in self.members:
             if member.accepts(value):
@@ -217,10 +237,17 @@ class UnionShape:
                 except InvalidValue as error:
                     refused = refused or error
                     continue
-                if self._is_doubtful:
-                    self._check_reading(member, value, node, path)
-                return node
+                return self._checked(member, value, node, path) if self._is_doubtful else node
         raise refused or wrong(value, "one of the types of the union", path)
+
+    def _checked(self, member: Shape, value: Any, node: Node, path: Path) -> Node:
+        """A node that is looked at before it is written: what stays as it was may be read in any way."""
+        check = functools.partial(self._check_reading, member, value, node, path)
+        if isinstance(node, (MapNode, ListNode)):
+            node.checks = (*node.checks, check)
+        else:
+            check()
+        return node
 
     def _check_reading(self, member: Shape, value: Any, node: Node, path: Path) -> None:
         outcome = self._read(stored(node), Place(path, []))

@@ -18,6 +18,7 @@ from lichen_crdt.typed.nodes import (
     Node,
     Respelled,
     TextNode,
+    check,
     content,
     frozen,
     same,
@@ -68,6 +69,7 @@ class Writer:
 
     def _inside(self, target: Map | List, place: Any, before: Node, after: Node) -> bool | None:
         """Change the object that is at a place; whether anything was written, None if it must be replaced."""
+        check(after)
         if isinstance(before, Respelled):
             return None
         there = target[place]

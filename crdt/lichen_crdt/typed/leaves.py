@@ -175,12 +175,12 @@ class Choice:
         self.name = name
 
     def read(self, stored: Any, place: Place) -> tuple[Any, Node]:
-        if isinstance(stored, (dict, list)) or _typed(stored) not in self.members:
+        if not _is_in(stored, self.members):
             raise Misfit(f"one of {self.name} is needed, and {describe(stored)} is there: {str(stored)[:80]!r}")
         return self.members[_typed(stored)], stored
 
     def write(self, value: Any, path: Path) -> Node:
-        if not isinstance(value, (dict, list)) and _typed(value) in self.members:
+        if _is_in(value, self.members):
             return cast("Node", value)  # the value of a member, as models with `use_enum_values` have it
         if not self.accepts(value):
             raise InvalidValue(f"one of {self.name} is needed, not {str(value)[:80]!r}", path)
@@ -188,10 +188,7 @@ class Choice:
         return node
 
     def accepts(self, value: Any) -> bool:
-        try:
-            return _typed(value) in self.stored
-        except TypeError:
-            return False
+        return _is_in(value, self.stored)
 
 
 def _is_single(value: Any) -> bool:
@@ -205,6 +202,13 @@ def _is_single(value: Any) -> bool:
 def _typed(value: Any) -> tuple[type, Any]:
     # 1, 1.0 and True are three values
     return type(value), value
+
+
+def _is_in(value: Any, typed: dict[tuple[type, Any], Any]) -> bool:
+    try:
+        return _typed(value) in typed
+    except TypeError:  # it has no hash
+        return False
 
 
 def enum_shape(kind: type[Enum]) -> Choice:

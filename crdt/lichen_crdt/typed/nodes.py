@@ -59,12 +59,17 @@ class Entry:
     """Keys of older versions that hold something, which a new value at this key replaces."""
 
 
+Check = Callable[[], None]
+"""What is to be called before a map or list is written, or anything in it: it raises `InvalidValue`."""
+
+
 @dataclass(slots=True)
 class MapNode:
     entries: dict[str, Entry]
     origin: object | None = None
     """The object that this is the content of, if it keeps its identity while it is edited."""
     is_record: bool = False
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(slots=True)
@@ -74,6 +79,7 @@ class ListNode:
     """Where each item is in the document: items that do not fit are left out of `items`."""
     size: int = 0
     """How many items the list has in the document."""
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(slots=True)
@@ -175,8 +181,15 @@ def storable(text: str) -> str:
     return text
 
 
+def check(node: Node) -> None:
+    """See whether this may be written. Raises `InvalidValue`."""
+    for look in node.checks if isinstance(node, (MapNode, ListNode)) else ():
+        look()
+
+
 def content(node: Node) -> Any:
-    """What to assign in a document to make this."""
+    """What to assign in a document to make this. Raises `InvalidValue`."""
+    check(node)
     match node:
         case TextNode(value=text):
             return Text(text)

@@ -135,3 +135,61 @@ def test_what_pydantic_spells_is_read_again_or_refused(kind: Any) -> None:
         except (ValidationError, InvalidValue):
             continue
         assert (type(view.value.value), view.value.value) == (type(wanted), wanted)
+
+
+@dataclass
+class Sprite:
+    x: int = 0
+    name: str = ""
+
+
+@dataclass
+class Scene:
+    sprites: list[Point | Sprite]
+    title: str = ""
+
+
+def test_what_stays_as_it_is_may_be_read_as_anything() -> None:
+    document = Document()
+    with document.change():
+        document["sprites"] = [{"name": "fox"}, {"x": "far"}, {"x": 1}]
+    view = document.view(Scene)
+    assert view.value.sprites[::2] == [Sprite(0, "fox"), Point(1)]
+    with view.change() as scene:
+        scene.title = "wood"
+        scene.sprites.append(Point(2))
+    assert document.to_py() == {"sprites": [{"name": "fox"}, {"x": "far"}, {"x": 1}, {"x": 2}], "title": "wood"}
+    heads = document.heads
+    scene = view.value
+    scene.sprites[0] = Sprite(0, "hare")
+    with pytest.raises(InvalidValue, match="would be read as"):
+        view.write(scene)
+    scene = view.value
+    scene.sprites.insert(0, Sprite(3, "owl"))
+    with pytest.raises(InvalidValue, match="would be read as"):
+        view.write(scene)
+    assert document.heads == heads
+
+
+@dataclass
+class Branch:
+    leaves: int = 0
+    branches: list[Branch] | tuple[Branch, ...] = ()
+
+
+def test_what_a_union_in_a_union_refuses_is_tried_once() -> None:
+    tree = Branch(leaves=2**70)
+    for _ in range(25):  # each level would double the time
+        tree = Branch(branches=[tree])
+    with pytest.raises(InvalidValue, match="64 bits"):
+        Document().view(Branch).write(tree)
+    tree.branches = [tree]
+    with pytest.raises(InvalidValue, match="deeper than 64"):
+        Document().view(Branch).write(tree)
+
+
+@pytest.mark.parametrize("value", [Point(1), {1}, bytearray(b"x")])
+def test_what_has_no_hash_is_none_of_a_few_values(value: Any) -> None:
+    made = holder(Literal["a", "b"])
+    with pytest.raises(InvalidValue, match="one of"):
+        Document().view(made).write(made(value=value))

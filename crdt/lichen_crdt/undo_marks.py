@@ -75,7 +75,7 @@ def _is_marked_later(past: Past, texts: set[Id], name: str) -> bool:
 
 def _by_character(past: Past, obj: Id, name: str, at: list[bytes] | None) -> list[tuple[Id, Any]]:
     """The operation that wrote each character, and the value of one mark there."""
-    contents = _native.contents(past.core, obj, at)
+    contents = past.items(obj, at)
     # A stranger may put what is no string into a text: like a block, it takes up one position.
     ids = [op_id for _, op_id, _, value in contents for _ in range(len(value) if isinstance(value, str) else 1)]
     values: list[Any] = [None] * len(ids)

@@ -65,7 +65,7 @@ class Past:
         self.at_place: dict[Place, list[Operation]] = {}
         self._contents: dict[tuple[Id | None, When], dict[Id, tuple[str | None, str | None, Any]]] = {}
         self._keys: dict[tuple[Id | None, When], dict[str | None, list[Id]]] = {}
-        self._core_before: Core | None = None
+        self._forks: dict[tuple[bytes, ...], Core] = {}
         self._elements: dict[Id | None, dict[Id | None, Id]] = {}
         self._kinds: dict[Id, str | None] = {}
         self._read({entry.hash: entry for entry in entries}, [*base])
@@ -186,7 +186,7 @@ class Past:
         """The key, the kind of object and the scalar of each value in an object: now, or in another version."""
         if (obj, when) not in self._contents:
             at = {"now": None, "without": self.without, "before": self.before}[when]
-            found = _native.contents(self.core, obj, at)
+            found = self.items(obj, at)
             self._contents[obj, when] = {op_id: (key, kind, value) for key, op_id, kind, value in found}
         return self._contents[obj, when]
 
@@ -224,10 +224,21 @@ class Past:
             return self._at_key(obj, key, "before")
         if value in self.ops:
             return []
-        if self._core_before is None:
-            # Looking up one element in an older version takes as long as reading all of it.
-            self._core_before = self.core.fork(None, self.before)
-        return _native.values_beside(self._core_before, obj, value)
+        return _native.values_beside(self._at(self.before), obj, value)
+
+    def items(self, obj: Id | None, at: list[bytes] | None) -> list[tuple[str | None, Id, str | None, Any]]:
+        """The key, the id, the kind of object and the scalar of each value in an object, at some heads or now."""
+        core = self.core
+        if at is not None and obj and self._kind(obj) == "text" and core.marks(_native.object_of(core, obj), at):
+            core, at = self._at(at), None
+        return _native.contents(core, obj, at)
+
+    def _at(self, heads: list[bytes]) -> Core:
+        """A document at some heads: one element, or a text with marks, is slow to read in an older version of it."""
+        key = tuple(heads)
+        if key not in self._forks:
+            self._forks[key] = self.core.fork(None, heads)
+        return self._forks[key]
 
     def _at_key(self, obj: Id | None, key: str, when: When) -> list[Id]:
         if (obj, when) not in self._keys:

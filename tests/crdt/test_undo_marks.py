@@ -120,3 +120,22 @@ def test_marks_come_back_in_the_copy_of_a_text_step_by_step() -> None:
     while undo.redo():
         assert doc.to_py(rich=True) == seen.pop()
     assert doc["body"].spans() == [Span("a", {"bold": True}), Span("b", {"link": "x"})]
+
+
+def test_a_long_marked_text_comes_back_with_its_marks() -> None:
+    size = 10_000  # if an older version were read character by character, minutes
+    doc = Document(actor=ANN)
+    with doc.change():
+        doc["body"] = Text("x" * size)
+    with doc.change():
+        for start in range(0, size - 10, 10):
+            doc["body"].mark(start, start + 5, "bold", True)
+    before = doc.to_py(rich=True)
+    with doc.change():
+        doc["body"].delete(1, size - 2)
+    after = doc.to_py(rich=True)
+    for _ in range(2):
+        Undo(doc).undo()
+        assert doc.to_py(rich=True) == before
+        Undo(doc).redo()
+        assert doc.to_py(rich=True) == after

@@ -194,8 +194,13 @@ class Document:
         async with self._opened.turn_here():
             if self._opened.failure is not None:
                 raise self._opened.failure
-            deps, now_s = self._opened.deps_now(), int(time.time())
-            undone = await self._opened.away(lambda: step(now_s), lambda undone: self._record(undone, deps))
+            deps, now_s, heads = self._opened.deps_now(), int(time.time()), self.heads
+            try:
+                undone = await self._opened.away(lambda: step(now_s), lambda undone: self._record(undone, deps))
+            except Exception as error:
+                if self._opened.failure is None and self.heads != heads:  # a part is in memory, and in nothing else
+                    self._opened.fail(error)
+                raise
         await self._opened.saved()
         return undone
 

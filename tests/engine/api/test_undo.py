@@ -125,6 +125,26 @@ async def test_one_that_is_cancelled_is_done_all_the_same_and_on_disk(devices: D
     assert await ann.count_sets(note.id) == 3
 
 
+class Broken(Undo):
+    """Fails when a part of it is made."""
+
+    def undo(self, time: int | None = None) -> Undone | None:
+        super().undo(time)
+        raise RuntimeError("in the middle")
+
+
+async def test_of_one_that_fails_in_the_middle_nothing_is_kept(devices: Devices) -> None:
+    (ann,) = await devices("ann")
+    note = await (await ann.create_space("Family")).create({"body": Text("eggs")})
+    await write(note, " and milk")
+    with pytest.raises(RuntimeError, match="in the middle"):
+        await note.undo(Broken(note.doc))
+    assert isinstance(note.failure, RuntimeError)
+    again = await ann.document(note.id)
+    await write(again, "!")
+    assert str(again.doc["body"]) == "eggs and milk!"
+
+
 async def test_one_that_no_change_set_can_hold_is_refused_and_nothing_of_it_is_kept(
     devices: Devices, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from lichen_crdt.counter import Counter
 from lichen_crdt.errors import InvalidModel, InvalidValue
+from lichen_crdt.text import Text
 from lichen_crdt.typed.leaves import (
     NATIVES,
     Choice,
@@ -210,7 +212,11 @@ class UnionShape:
 
     def choose(self, value: Any) -> Shape | None:
         """The member that a Python value is of."""
-        return next((member for member in self.members if member.accepts(value)), None)
+        return next((member for member in self._likely(value) if member.accepts(value)), None)
+
+    def _likely(self, value: Any) -> list[Shape]:
+        """The members, those first that a value is of exactly: a list is one before it is a tuple."""
+        return sorted(self.members, key=lambda member: not _is_of(member, value))
 
     def write(self, value: Any, path: Path) -> Node:
         refusals = _REFUSALS.get()
@@ -230,7 +236,7 @@ class UnionShape:
 
     def _write(self, value: Any, path: Path) -> Node:
         refused: InvalidValue | None = None
-        for member in self.members:
+        for member in self._likely(value):
             if member.accepts(value):
                 try:
                     node = member.write(value, path)
@@ -259,6 +265,21 @@ class UnionShape:
 
     def accepts(self, value: Any) -> bool:
         return self.choose(value) is not None
+
+
+def _is_of(shape: Shape, value: Any) -> bool:
+    """Whether a value is of the very type of a shape that accepts others, too."""
+    match shape:
+        case ListShape(kind=kind):
+            return isinstance(value, kind)
+        case Native(kind=kind):
+            return type(value) is kind
+        case TextShape(as_str=as_str):
+            return isinstance(value, str if as_str else Text)
+        case CounterShape(as_int=as_int):
+            return isinstance(value, int if as_int else Counter)
+        case _:
+            return True
 
 
 def _stored_as(shape: Shape) -> frozenset[type]:

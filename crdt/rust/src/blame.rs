@@ -6,6 +6,7 @@ use automerge::{Automerge, ChangeHash, ObjId, Prop};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
+use crate::cut;
 use crate::error::{Error, Result};
 use crate::version::At;
 
@@ -63,6 +64,10 @@ pub fn ids(doc: &Automerge, obj: &ObjId, range: Range<usize>, at: &At) -> Result
         // In a text with marks or wide items the crate's range does not count as the text does.
         if items.len() == length {
             return Ok(items.get(range).unwrap_or_default().to_vec());
+        }
+        if let Some(heads) = at.heads() {
+            // Looking up one item in an older version takes as long as a walk over all.
+            return ids(&cut::fork_at(doc, heads)?, obj, range, &At::default());
         }
     }
     let id = |index| Ok(at.get(doc, obj, Prop::Seq(index))?.map(|(_, id)| id));

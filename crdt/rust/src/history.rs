@@ -150,21 +150,19 @@ pub fn contents<'py>(py: Python<'py>, core: &Core, obj: Id, at: At) -> PyResult<
 /// The values at the element of a list or text that has a value, that one among them and the one that shows last; none
 /// if it is not there.
 #[pyfunction]
-#[pyo3(signature = (core, obj, value, at=At::default()))]
 pub fn values_beside<'py>(
     py: Python<'py>,
     core: &Core,
     obj: Id,
     value: (u64, Vec<u8>),
-    at: At,
 ) -> PyResult<Vec<(u64, Bound<'py, PyBytes>)>> {
     let (obj, value) = (object(obj), OpId(value.0, ActorId::from(value.1)));
     let found = core.quick(py, |d| {
         let doc = d.idle()?;
         let position = elements::cursor(&value)
-            .and_then(|cursor| guard(|| Ok(doc.get_cursor_position(&obj, &cursor, at.heads())?)).ok());
+            .and_then(|cursor| guard(|| Ok(doc.get_cursor_position(&obj, &cursor, None)?)).ok());
         Ok(match position {
-            Some(index) => at.get_all(doc, &obj, index.into())?.into_iter().map(|(_, id)| id).collect(),
+            Some(index) => doc.get_all(&obj, index)?.into_iter().map(|(_, id)| id).collect(),
             None => Vec::new(),
         })
     })?;

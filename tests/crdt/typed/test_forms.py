@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, IntEnum, StrEnum
 from ipaddress import IPv4Address
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
-from lichen_crdt import Document, InvalidModel, InvalidValue, Text
+from lichen_crdt import Counter, Document, InvalidModel, InvalidValue, Text
 from pydantic import BaseModel, Field, Secret, SecretBytes, SecretStr, ValidationError
 
 
@@ -84,6 +84,14 @@ class Festival(Enum):
     NEW_YEAR = "2026-01-01"
 
 
+class Season(StrEnum):
+    SPRING = "spring"
+
+
+class Size(IntEnum):
+    LARGE = 3
+
+
 @dataclass
 class Point:
     x: int
@@ -104,6 +112,10 @@ ALIKE = [
     (Any | date, date(2026, 1, 1), "2026-01-01"),
     (Point | Pixel, Pixel(1, 2), Point(1)),
     (Point | Pixel | None, Pixel(1, 2), None),
+    (str | Season, Season.SPRING, "summer"),
+    (int | Size, Size.LARGE, 2),
+    (tuple[int, ...] | list[int], [1], (1,)),
+    (list[int] | tuple[int, ...], (1,), [1]),
 ]
 
 
@@ -193,3 +205,22 @@ def test_what_has_no_hash_is_none_of_a_few_values(value: Any) -> None:
     made = holder(Literal["a", "b"])
     with pytest.raises(InvalidValue, match="one of"):
         Document().view(made).write(made(value=value))
+
+
+@pytest.mark.parametrize("model", [holder, pydantic_holder])
+def test_an_enum_that_stands_first_keeps_its_members(model: Any) -> None:
+    for kind, member, other in ((Season | str, Season.SPRING, "summer"), (Size | int, Size.LARGE, 2)):
+        made = model(kind)
+        for value in (member, other):
+            view = Document().view(made)
+            view.write(made(value=value))
+            assert (type(view.value.value), view.value.value) == (type(value), value)
+
+
+def test_a_number_beside_a_counter_is_refused_where_it_would_be_read_as_one() -> None:
+    made, document = holder(Counter | int), Document()
+    view = document.view(made)
+    with pytest.raises(InvalidValue, match="would be read as"):
+        view.write(made(value=5))
+    view.write(made(value=Counter(5)))
+    assert isinstance(view.value.value, Counter)

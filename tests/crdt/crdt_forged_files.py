@@ -126,8 +126,9 @@ def swap(first: tuple[int, int], second: tuple[int, int]) -> bytes:
     return encode(forged)
 
 
-def with_extra_bytes(meta: int, data: bytes) -> bytes:
-    runs = sleb(-1) + uleb(len(data) << 4 | meta) + sleb(2) + b"\x07"
+def with_extra_bytes(meta: int, data: bytes, second: bool = False) -> bytes:
+    written = uleb(len(data) << 4 | meta)
+    runs = sleb(-3) + b"\x07" + written + b"\x07" if second else sleb(-1) + written + sleb(2) + b"\x07"
     changes = [(spec, runs if spec == 0x56 else old) for spec, old in body().changes]
     return with_body(changes=[*changes, (0x57, data)])
 

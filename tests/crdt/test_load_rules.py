@@ -144,6 +144,7 @@ RULES = {
     "an operation of no change": FORGED["a last operation before the last"],
     "operation of no change": with_one_more,
     "a value that does not fit its type": lambda: with_extra_bytes(6, b"\xff"),
+    "an author is named": lambda: with_extra_bytes(7, b"\x01\x02me", second=True),
     "a time is at least": FORGED["a time that leaves no room for its differences"],
 }
 

@@ -114,6 +114,7 @@ FORGED = {
     "a seq that is too high": NEXT.but(seq=3),
     "another actor's seq": NEXT.but(actor=B, seq=2),
     "an object that is not there": NEXT.but(ops=(Op(obj=(1, A), key="key", value=integer(2)),)),
+    "an author beside the first change": NEXT.but(extra=b"\x01\x02me"),
     "an insertion": NEXT.but(ops=(Op(key="key", insert=True, value=integer(2)),)),
     "no operations": NEXT.but(ops=()),
     "an actor that is not used": NEXT.but(others=(B,)),

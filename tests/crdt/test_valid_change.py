@@ -14,6 +14,7 @@ every predecessor lies in its past                          test_a_predecessor_l
 all of these exist                                          test_what_an_operation_names_exists
 all of these fit the type of their object                   test_what_an_operation_names_fits_its_object
 its time lies in -2^62 .. 2^62                               test_a_time_leaves_room_for_its_differences
+an author is named by the first change of an actor alone    test_an_author_is_named_by_the_first_change_of_an_actor
 objects nest at most 200 deep                               test_objects_nest_at_most_200_deep
 no two operations have one id                               test_operation_ids_do_not_overlap
 
@@ -343,6 +344,23 @@ def test_a_time_leaves_room_for_its_differences() -> None:
         take(doc, NEXT.but(time=-(2**62)).encode(), strict=True)
         with doc.change(time=2**62 - 1):
             doc["x"] = 1
+        assert Document.load(doc.save()) == doc
+
+
+def test_an_author_is_named_by_the_first_change_of_an_actor() -> None:
+    # In the bytes after the columns; the core panicked, also where a file had brought the change.
+    author, no_author = b"\x01\x02me", b"\x01\x05me"
+    for doc in documents():
+        first = NEXT.but(extra=author)
+        going_on = NEXT.but(seq=2, start_op=6, deps=(first.hash,), ops=(Op(key="more"),))
+        take(doc, first.encode(), strict=True)
+        refuse(doc, going_on.but(extra=author).encode())
+        refuse(doc, going_on.but(extra=b"\x81\x00\x82\x00me").encode())  # the same in longer numbers
+        take(doc, going_on.but(extra=no_author).encode(), strict=True)
+        fork = doc.fork(actor=MALLORY[::-1])
+        with fork.change():
+            fork["x"] = 1
+        doc.merge(fork)
         assert Document.load(doc.save()) == doc
 
 

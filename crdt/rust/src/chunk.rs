@@ -14,6 +14,8 @@ pub const MAX_OPERATIONS: u64 = 65_536;
 pub const MAX_OP: u64 = 1 << 31;
 /// A save holds the differences of times: the crate panics, at every later write, on one beyond 64 bits.
 pub const MAX_TIME: i64 = 1 << 62;
+/// What follows in the bytes after the columns.
+const AUTHOR: u64 = 1;
 /// Most predecessors of an operation, on average over a change.
 const MAX_PREDECESSORS: u64 = 4;
 /// Most bytes that the repeated strings of one change may stand for.
@@ -86,6 +88,7 @@ impl Head {
         let head =
             Head { hash, actor, seq, start_op, operations, deps, time, message, has_marks, body, columns };
         head.check()?;
+        check_author(head.seq, r.rest())?;
         Ok(head)
     }
 
@@ -105,6 +108,17 @@ impl Head {
             return invalid(TIMES);
         }
         Ok(())
+    }
+}
+
+/// The bytes after the columns of a change may name an author: the crate (0.12.0) panics where that is not in the first
+/// change of an actor.
+pub fn check_author(seq: u64, extra: &[u8]) -> Result<()> {
+    let mut r = Reader::new(extra);
+    let names = matches!((r.unsigned(), r.unsigned()), (Ok(AUTHOR), Ok(length)) if r.take(length).is_ok());
+    match names && seq != 1 {
+        true => invalid("an author is named in another change than the first of an actor"),
+        false => Ok(()),
     }
 }
 

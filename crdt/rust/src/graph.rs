@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::chunk::{is_time, TIMES};
+use crate::chunk::{check_author, is_time, TIMES};
 use crate::clock::{self, Clock};
 use crate::columns::{check_value, number, strings, unsigned, Deltas};
 use crate::error::{invalid, Result};
@@ -66,7 +66,9 @@ impl Graph {
             }
             message.next()?;
             let meta = extra.next()?.unwrap_or(7);
-            check_value(meta & 15, bytes.take(meta >> 4)?)?;
+            let bytes = bytes.take(meta >> 4)?;
+            check_value(meta & 15, bytes)?;
+            check_author(u64::from(seq), bytes)?;
         }
         let ended = seq.at_end() && max_op.at_end() && time.at_end() && message.at_end() && count.at_end();
         if !ended || !dep.at_end() || !extra.at_end() || !bytes.rest().is_empty() {

@@ -141,17 +141,25 @@ def deleted_with(place: Place, doc: uuid.UUID, there: Mapping[Place, Content]) -
     while at is not None and at in there:
         if there[at].get(DELETED):
             found = at
-        at = None if at[0].owner is None else owner_of(at, doc, there[at])
+        at = _owner_there(at, doc, there)
     return found
 
 
 def owned_by(place: Place, doc: uuid.UUID, there: Mapping[Place, Content]) -> set[Place]:
     """A row and all that it owns, however far beneath. `there` are `contents`, owners first."""
     found = {place}
-    for one, content in there.items():
-        if one[0].owner is not None and owner_of(one, doc, content) in found:
+    for one in there:
+        if _owner_there(one, doc, there) in found:
             found.add(one)
     return found
+
+
+def _owner_there(place: Place, doc: uuid.UUID, there: Mapping[Place, Content]) -> Place | None:
+    """The row that owns a row; of an object that lacks rows of classes between the two, the next above."""
+    owner = None if place[0].owner is None else owner_of(place, doc, there[place])
+    while owner is not None and owner not in there and owner[0].owner is owner[0].key and owner[0].above is not None:
+        owner = owner[0].above, owner[1]
+    return owner
 
 
 def owner_of(place: Place, doc: uuid.UUID, content: Content) -> Place | None:

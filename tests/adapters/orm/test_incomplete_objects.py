@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from lichen.errors import NotFound
-from lichen_adapters.orm import HeldRow, SessionMisuse, conflicts, restore
+from lichen_adapters.orm import EditedDeletion, HeldRow, SessionMisuse, conflicts, restore
 from lichen_crdt import Document
 from orm_animals import Animal, Animals, Base, Dog, Guide, Leash, Operation, Visit, put
 from orm_devices import SPACE, Device
@@ -123,6 +123,24 @@ def test_a_row_that_an_object_of_its_class_does_not_have_is_no_row(animals: Anim
         device.check()
         with device.sessions() as session:
             assert session.get_one(Guide, rex).of == "ann"
+
+
+def test_a_row_beneath_a_missing_one_that_comes_to_a_deleted_object_is_an_edit_of_it(animals: Animals) -> None:
+    one, other, *_ = animals
+    with one.sessions.begin(SPACE) as session:
+        session.add(cat := Animal(name="cat"))
+        session.flush()
+        name = cat.id
+    other.take_from(one)
+    with one.sessions.begin() as session:
+        session.delete(session.get_one(Animal, name))
+    other.edit(name, lambda document: document.update({f"@guide/{name.hex}": {"of": "ann"}}))  # and no row of a dog
+    one.take_from(other)
+    one.check()
+    with one.sessions() as session:
+        (found,) = conflicts(session)
+        assert isinstance(found, EditedDeletion)
+        assert (found.cls, found.id) == (Animal, name)
 
 
 @pytest.mark.parametrize("table", ["animal", "guide"])

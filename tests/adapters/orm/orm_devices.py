@@ -391,8 +391,9 @@ def _edited(document: Document, place: Place, doc: uuid.UUID, there: dict[Place,
     """
     owners: list[Place] = []
     at: Place | None = place
-    while at is not None and at[0].owner is not None and at in there:
-        at = owner_of(at, doc, there[at])
+    # The rows of one object are beneath each other, whether those between are there or not.
+    while at is not None and at[0].owner is not None and (at in there or at[0].owner is at[0].key):
+        at = owner_of(at, doc, there.get(at, there[place]))
         owners += [] if at is None else [at]
     if any(owner in there and there[owner].get(DELETED) for owner in owners):
         return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler
@@ -17,7 +16,13 @@ def collaborative(kind: type, plain: type, source: object, handler: GetCoreSchem
     if source is not kind:
         return handler(source)
     inner = core_schema.str_schema() if plain is str else core_schema.int_schema()
-    make: Callable[[Any], Any] = kind
+
+    def make(value: Any) -> Any:
+        try:
+            return kind(value)
+        except (TypeError, OverflowError) as error:  # pydantic takes an enum for the integer that it is not
+            raise ValueError(str(error)) from None
+
     made = core_schema.no_info_after_validator_function(make, inner)
     return core_schema.json_or_python_schema(
         json_schema=made,

@@ -224,3 +224,12 @@ def test_a_number_beside_a_counter_is_refused_where_it_would_be_read_as_one() ->
         view.write(made(value=5))
     view.write(made(value=Counter(5)))
     assert isinstance(view.value.value, Counter)
+
+
+@pytest.mark.parametrize("kind", [Counter | Festival, Festival | Counter])
+def test_pydantic_takes_no_enum_for_a_counter(kind: Any) -> None:
+    made = pydantic_holder(kind)
+    for value in (Festival.NEW_YEAR, Counter(3)):
+        view = Document().view(made)
+        view.write(made(value=value))
+        assert view.value.value == value

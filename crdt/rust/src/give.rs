@@ -23,7 +23,10 @@ use crate::patches::{self, Seen};
 use crate::versions;
 
 /// A copy of a document with what `to` gave to it, for the second time with a scaffold if it fails without.
-pub fn on_copy(doc: &Automerge, mut to: impl FnMut(&mut Automerge, bool) -> Result<bool>) -> Result<Automerge> {
+pub fn on_copy(
+    doc: &Automerge,
+    mut to: impl FnMut(&mut Automerge, bool) -> Result<bool>,
+) -> Result<Automerge> {
     for scaffold in [false, true] {
         let mut copy = doc.clone();
         if to(&mut copy, scaffold)? {

@@ -24,6 +24,7 @@ __all__ = [
     "operations",
     "register",
     "to_points",
+    "values_beside",
 ]
 
 MAX_OPERATIONS: int

@@ -126,8 +126,7 @@ def _told(what: Any, relationship: RelationshipProperty[Any]) -> Told:
 
 def _column(column: Column[Any], relationship: RelationshipProperty[Any]) -> Told:
     """A column of either row that documents have, or the flag of one that stands back."""
-    # SQLAlchemy has no public way to ask of which end a column is, where both are of one table.
-    far = "remote" in column._annotations  # noqa: SLF001
+    far = "remote" in column._annotations  # noqa: SLF001 - no public way to ask, where both ends are of one table
     mapper = relationship.mapper if far else relationship.parent
     ours = OURS in column.info and column.name != CLASH
     if column.table not in mapper.tables or ours or column.computed is not None or column.info.get(KIND) is Kind.LOCAL:

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
-use crate::apply::{Begun, How};
+use crate::apply::{Begun, How, HELD_CHANGES};
 use crate::core::Core;
 use crate::error::{is_of_transaction, Error, Result};
 use crate::job::Job;
@@ -71,6 +71,10 @@ impl Applying {
     fn finish<'py>(&self, py: Python<'py>) -> PyResult<Option<Vec<Bound<'py, PyTuple>>>> {
         let core = self.core.get();
         let report = match self.take()? {
+            Stage::New(changes, how) if changes.len() > HELD_CHANGES => {
+                self.put(Stage::Behind(Box::new(Job::of_bytes(changes, how))));
+                None
+            }
             Stage::New(changes, how) => match core.begin_apply(py, changes.clone(), how) {
                 Ok(Begun::Done(report)) => Some(report),
                 Ok(Begun::Behind(job)) => {

@@ -5,38 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from crdt_undo_document import ANN, BEN, PHONE, edited, started
 from lichen_crdt import (
     Authors,
     Counter,
     Document,
-    DocumentBusy,
     Text,
-    TransactionOpen,
     Undo,
-    _native,
 )
-
-ANN, PHONE, BEN = b"a" * 16, b"p" * 16, b"b" * 16
-
-
-def started() -> Document:
-    doc = Document(actor=ANN)
-    with doc.change("start"):
-        doc["body"] = Text("hello")
-        doc["votes"] = Counter(1)
-        doc["title"] = "one"
-        doc["items"] = [1, {"deep": Text("x")}, 3]
-    return doc
-
-
-def edited(doc: Document) -> None:
-    with doc.change("edit"):
-        doc["body"].splice(1, 3, "ipp")
-        doc["votes"] += 5
-        doc["title"] = "two"
-        doc["new"] = {"inner": [1]}
-        doc["items"][0] = 9
-        del doc["items"][1]
 
 
 def test_an_undo_gives_the_old_value_and_a_redo_the_new() -> None:
@@ -244,174 +220,6 @@ def test_a_new_edit_clears_redo_and_edits_of_others_do_not() -> None:
     assert undo.redo() is None
 
 
-def test_a_large_text_goes_back_and_forth() -> None:
-    doc = Document(actor=ANN)
-    with doc.change():
-        doc["body"] = Text("x" * 6_000)
-    with doc.change():
-        doc["body"].splice(100, 1_000, "short")
-    undo, after = Undo(doc), str(doc["body"])
-    for _ in range(2):
-        undo.undo()
-        assert doc["body"] == "x" * 6_000
-        undo.redo()
-        assert doc["body"] == after
-
-
-def test_a_long_deletion_that_two_devices_take_back_takes_no_look_at_the_whole_text_for_each_character() -> None:
-    size = 4_000  # with such looks, minutes
-    doc = Document(actor=ANN)
-    with doc.change():
-        doc["holder"] = {"body": Text("x" * size)}
-    phone = doc.fork(actor=PHONE)
-    devices = (doc, phone)
-    for _ in range(2):
-        for device in devices:
-            with device.change():
-                device["holder"]["body"].delete(1, size - 2)
-        doc.merge(phone)
-        phone.merge(doc)
-        for device in devices:
-            Undo(device, [ANN, PHONE]).undo()
-        doc.merge(phone)
-        phone.merge(doc)
-        assert doc["holder"]["body"] == "x" * size
-    Undo(doc, [ANN, PHONE]).redo()
-    assert doc["holder"]["body"] == "xx"
-    Undo(doc, [ANN, PHONE]).undo()
-    assert doc["holder"]["body"] == "x" * size
-
-
-def test_a_long_deletion_comes_back_in_the_copy_of_a_text() -> None:
-    doc = Document(actor=ANN)
-    with doc.change():
-        doc["holder"] = {"body": Text("ab" * 2_000)}
-    ben = doc.fork(actor=BEN)
-    with doc.change():
-        doc["holder"]["body"].delete(1, 3_998)
-    with doc.change():
-        del doc["holder"]
-    with ben.change():
-        ben["holder"]["body"].insert(2_000, "-")
-    doc.merge(ben)
-    Undo(doc).undo()
-    assert doc["holder"]["body"] == "a-b"
-    Undo(doc).undo()
-    assert doc["holder"]["body"] == "ab" * 1_000 + "-" + "ab" * 1_000
-
-
-def test_steps_of_which_nothing_shows_go_back_and_forth_on_two_devices() -> None:
-    doc = started()
-    ben = doc.fork(actor=BEN)
-    with doc.change("mine"):
-        doc["title"] = "mine"
-    ben.merge(doc)
-    with ben.change():
-        ben["title"] = "theirs"
-    doc.merge(ben)
-    for turn, actor in enumerate((b"z" * 16, b"c" * 16, b"y" * 16, b"b2" * 8)):
-        doc = Document.load(doc.save(), actor=actor)
-        mine = {entry.actor for entry in doc.history()} - {BEN}
-        undo = Undo(doc, mine)
-        assert len(undo.steps) == 2 - turn % 2
-        done = undo.redo() if turn % 2 else undo.undo()
-        assert done is not None
-        assert (done.label, done.patches, doc["title"]) == ("mine", (), "theirs")
-
-
-def test_changes_are_grouped_by_time_and_by_name() -> None:
-    doc = Document(actor=ANN)
-    with doc.change():
-        doc["body"] = Text()
-    undo = Undo(doc, gap=2)
-    for i, second in enumerate((100, 101, 102, 110)):
-        with doc.change("typing", second):
-            doc["body"].append("abcd"[i])
-    assert len(undo.steps) == 3
-    message = undo.group("paste")
-    for part in ("12", "34"):
-        with doc.change(message):
-            doc["body"].append(part)
-    with doc.change("after"):
-        doc["body"].append("!")
-    again = Undo(Document.load(doc.save()), [ANN], gap=2)
-    assert [(step.label, len(step.changes)) for step in again.steps][-2:] == [("paste", 2), ("after", 1)]
-    undo.undo()
-    undo.undo()
-    assert doc["body"] == "abcd"
-    undo.undo()
-    undo.undo()
-    assert doc["body"] == ""
-
-
-def test_the_history_of_undo_is_bounded() -> None:
-    doc = Document(actor=ANN)
-    for i in range(5):
-        with doc.change(str(i)):
-            doc["n"] = i
-    undo = Undo(doc, limit=2)
-    assert [step.label for step in undo.steps] == ["3", "4"]
-    with pytest.raises(ValueError, match="limit"):
-        Undo(doc, limit=0)
-
-
-def test_a_single_actor_is_not_several() -> None:
-    with pytest.raises(TypeError, match="in a tuple"):
-        Undo(started(), BEN)  # type: ignore[arg-type]  # what is tested
-
-
-def test_an_undo_in_which_another_thread_writes_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    doc = started()
-    undo, read = Undo(doc), _native.headers
-
-    def headers_and_a_write(core: _native.Core, since: list[bytes]) -> list[Any]:
-        found = read(core, since)
-        with doc.change():
-            doc["n"] = 1
-        return [*found]
-
-    assert undo.can_undo
-    monkeypatch.setattr(_native, "headers", headers_and_a_write)
-    with pytest.raises(DocumentBusy):
-        undo.undo()
-    monkeypatch.undo()
-    assert undo.undo() is not None
-    assert doc["body"] == "hello"
-
-
-@pytest.mark.parametrize("first", [True, False])
-def test_an_undo_before_which_another_thread_writes_says_so(monkeypatch: pytest.MonkeyPatch, first: bool) -> None:
-    doc = started()
-    undo, build = Undo(doc), _native.build
-
-    def write() -> None:
-        with doc.change():
-            doc["n"] = 1
-
-    def build_beside_a_write(*given: Any) -> bytes:
-        if first:
-            write()
-        data = build(*given)
-        if not first:
-            write()
-        return data
-
-    monkeypatch.setattr(_native, "build", build_beside_a_write)
-    with pytest.raises(DocumentBusy):
-        undo.undo()
-    monkeypatch.undo()
-    assert undo.undo() is not None
-    assert "n" not in doc
-    assert doc["body"] == "hello"
-
-
-def test_no_undo_inside_a_transaction() -> None:
-    doc = started()
-    undo = Undo(doc)
-    with doc.change(), pytest.raises(TransactionOpen):
-        undo.undo()
-
-
 def test_a_redo_takes_a_text_of_someone_else_away_that_the_undo_brought_back() -> None:
     doc = started()
     ben = doc.fork(actor=BEN)
@@ -442,40 +250,6 @@ def test_a_redo_shows_of_several_values_the_one_that_showed(mine: bytes, shows: 
         assert doc["title"] == "theirs"
         assert undo.redo() is not None
     assert doc["title"] == shows
-
-
-def test_the_document_moves_exactly_if_a_step_is_taken_back() -> None:
-    doc = Document(actor=ANN)
-    with doc.change():
-        doc["a"] = 1
-    other = doc.fork(actor=BEN)
-    with other.change():
-        other["a"] = 2
-    doc.merge(other)
-    undo, heads = Undo(doc), doc.heads
-    done = undo.undo()
-    assert done is not None  # of the step nothing shows, and that it is taken back is a change
-    assert (doc["a"], done.patches, doc.heads) == (2, (), (done.changes[-1][0],))
-    heads = doc.heads
-    assert undo.undo() is None
-    assert doc.heads == heads
-    assert undo.redo() is not None
-    assert doc["a"] == 2
-    heads = doc.heads
-    assert undo.redo() is None
-    assert doc.heads == heads
-
-
-def test_an_undo_after_the_turn_of_someone_else_is_replayed() -> None:
-    doc = started()
-    ben = doc.fork(actor=BEN)
-    with ben.change():
-        ben["body"].append("!")
-    doc.merge(ben)
-    undo = Undo(doc)
-    assert undo.undo() is not None
-    assert undo.redo() is not None
-    assert doc.mismatched == 0
 
 
 def test_an_increment_beside_another_value_is_taken_back_from_the_counter_alone() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from crdt_undo_document import ANN, BEN, started
 from lichen_crdt import Document, Span, Text, Undo, apply_patches
-from test_undo import ANN, BEN, started
 
 
 def test_marks_are_taken_back_and_given_again() -> None:

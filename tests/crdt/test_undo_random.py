@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from crdt_strategies import edits, exact, perform, transactions
+from crdt_undo_document import ANN, BEN
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lichen_crdt import Counter, Document, Text, Undo
-from test_undo import ANN, BEN
 
 
 @settings(max_examples=25)

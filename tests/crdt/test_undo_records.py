@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 from crdt_forge import Change, Op, integer
+from crdt_undo_document import ANN, BEN, edited, started
 from lichen_crdt import Document, Text, Undo, inspect
 from lichen_crdt.undo_record import Record
-from test_undo import ANN, BEN, edited, started
 
 
 @pytest.mark.parametrize(

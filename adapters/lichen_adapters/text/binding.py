@@ -71,14 +71,16 @@ class TextBinding(BoundText):
         """Wait until what was typed is on disk, and let the widget and the text go; idempotent.
 
         Raises `TimeoutError` when that takes more than ten seconds; and `EngineMisuse` in a transaction of this thread,
-        for whose end what was typed waits: then nothing is let go.
+        for whose end what was typed waits: then nothing is let go. Whoever closes it or its engine meanwhile waits too.
         """
         self.refuse_holder()
         with timeout(SAVE_S), self._messages.held():
             if self._open:
                 self._open = False
-                self._forget()
-                self._finish()
+                try:
+                    self._finish()
+                finally:
+                    self._forget()
 
     def refuse_holder(self) -> None:
         """Raises `EngineMisuse` in a transaction of this thread, if something that was typed waits for its end."""

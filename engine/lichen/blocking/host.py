@@ -13,7 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import CancelledError, Future
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Any, Generic, ParamSpec, TypeVar
 
@@ -40,6 +40,7 @@ class Host(Generic[T_co]):
         self._closed = False
         self._calls: set[Future[Any]] = set()
         self._before_close: dict[object, Callable[[], object]] = {}
+        self._leaving = threading.RLock()
         self._thread = borrow_loop()
         if threading.current_thread() is self._thread.thread:
             return_loop()
@@ -113,18 +114,23 @@ class Host(Generic[T_co]):
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Have a function called on the loop, without waiting. Raises `EngineMisuse`."""
+        self._refuse_fork()
         with self._gate:
-            if self._closed or os.getpid() != self._pid:
+            if self._closed:
                 raise self._is_closed()
             self._thread.loop.call_soon_threadsafe(function)
 
-    def refuse_wrong_place(self) -> None:
-        """Raises `EngineMisuse` where nothing that waits for the loop could ever go on."""
+    def _refuse_fork(self) -> None:
+        """To be asked before the gate, which another thread may have held when the process was forked."""
         if os.getpid() != self._pid:
             raise EngineMisuse(
                 f"{self._what} was opened before this process was forked, and cannot be used in it",
                 hint="open it after the fork, or start processes with the method `spawn`",
             )
+
+    def refuse_wrong_place(self) -> None:
+        """Raises `EngineMisuse` where nothing that waits for the loop could ever go on."""
+        self._refuse_fork()
         if threading.current_thread() is self._thread.thread:
             raise EngineMisuse(
                 f"{self._what} was used on its own loop's thread, where it would wait for itself",
@@ -135,8 +141,14 @@ class Host(Generic[T_co]):
         return EngineMisuse(f"{self._what} is closed", hint="use it inside its `with` block, before close()")
 
     def before_close(self, call: Callable[[], object]) -> Callable[[], object]:
-        """Have something called when this begins to close, on the thread that closes it. Returns what forgets it."""
-        self._before_close[key := object()] = call
+        """Have something called when this begins to close, on the thread that closes it. Returns what forgets it.
+
+        Raises `EngineMisuse` once it is closed.
+        """
+        with self._gate:
+            if self._closed:
+                raise self._is_closed()
+            self._before_close[key := object()] = call
         return lambda: self._before_close.pop(key, None)
 
     def close(self) -> None:
@@ -154,12 +166,13 @@ class Host(Generic[T_co]):
             self._close()
 
     def _call_before_close(self) -> None:
-        while self._before_close:
-            _, call = self._before_close.popitem()
-            try:
-                call()
-            except Exception:
-                log.exception("what was to be done before closing failed")
+        with self._leaving, suppress(KeyError):  # whoever closes it too waits for that; and until none is left
+            while True:
+                _, call = self._before_close.popitem()
+                try:
+                    call()
+                except Exception:
+                    log.exception("what was to be done before closing failed")
 
     def _close(self) -> None:
         with self._gate:

@@ -15,16 +15,22 @@ class LoopThread:
         self._stopping = asyncio.Event()
         started: Future[asyncio.AbstractEventLoop] = Future()
         self.thread = threading.Thread(target=self._run, args=(started,), name="lichen loop", daemon=True)
-        self.thread.start()
-        self.loop = started.result()
+        try:
+            self.thread.start()
+            self.loop = started.result()
+        except BaseException:  # interrupted: it would run for nobody
+            if not started.cancel():
+                started.result().call_soon_threadsafe(self._stopping.set)
+            raise
 
     def _run(self, started: Future[asyncio.AbstractEventLoop]) -> None:
         with asyncio.Runner() as runner:
             runner.run(self._serve(started))
 
     async def _serve(self, started: Future[asyncio.AbstractEventLoop]) -> None:
-        started.set_result(asyncio.get_running_loop())
-        await self._stopping.wait()
+        if started.set_running_or_notify_cancel():
+            started.set_result(asyncio.get_running_loop())
+            await self._stopping.wait()
 
     def stop(self) -> None:
         """Cancel what still runs, and end the thread and those of its executor."""

@@ -70,6 +70,20 @@ def test_closing_the_engine_waits_for_what_was_typed_last(notes: Open) -> None:
             editor.binding.edited(0, 0, "x")
 
 
+@pytest.mark.parametrize("first", ["text", "engine"])
+def test_an_engine_that_is_closed_while_another_thread_closes_it_or_the_text_waits_too(notes: Open, first: str) -> None:
+    note, _ = notes()
+    editor, host = Editor(note), note.engine._host
+    editor.type(0, 0, "x" * 150_000)
+    closing = threading.Thread(target=editor.binding.close if first == "text" else note.engine.close)
+    closing.start()
+    while host._before_close and not editor.binding.closed:
+        pass
+    note.engine.close()
+    closing.join()
+    assert len(note.doc["body"]) == 150_000 + len("milk")
+
+
 def test_an_engine_that_is_closed_on_another_thread_leaves_the_widget_alone_and_writes_what_was_typed(
     notes: Open, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -107,6 +107,58 @@ def test_ctrl_c_while_a_call_waits_cancels_it_and_the_engine_goes_on(open_engine
     assert engine.asynchronous._feeds == [], "what waited for events was cancelled"
 
 
+def test_ctrl_c_while_the_loop_begins_leaves_no_thread_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    begin, began = threading.Thread.start, list[threading.Thread]()
+
+    def interrupted(thread: threading.Thread) -> None:
+        begin(thread)
+        began.append(thread)
+        raise KeyboardInterrupt
+
+    url = f"sqlite:///{tmp_path}/notes.db"
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Engine.open(url)
+    monkeypatch.undo()
+    began[0].join(20)
+    assert not began[0].is_alive()
+    Engine.open(url).close()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_call_that_waits_for_nothing_knows_of_a_fork_before_it_waits_for_another_thread(open_engine: Open) -> None:
+    engine = open_engine()
+    holding, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with engine._host._gate:
+            holding.set()
+            done.wait(20)
+
+    holds = threading.Thread(target=hold)
+    holds.start()
+    assert holding.wait(20)
+    if (child := os.fork()) == 0:
+        signal.alarm(5)
+        said = ""
+        try:
+            engine.call_soon(lambda: None)
+        except EngineMisuse as error:
+            said = str(error)
+        finally:
+            os._exit("before this process was forked" not in said)
+    done.set()
+    holds.join()
+    assert os.waitpid(child, 0)[1] == 0
+
+
+def test_what_is_to_be_done_before_closing_is_refused_by_what_is_closed(open_engine: Open) -> None:
+    engine = open_engine()
+    engine.close()
+    with pytest.raises(EngineMisuse):
+        engine.before_close(lambda: None)
+
+
 def in_a_child(engine: Engine, relay: Relay, note: object, said: multiprocessing.SimpleQueue) -> None:  # type: ignore[type-arg]
     errors = []
     for use in (lambda: engine.spaces, engine.events, engine.settled, lambda: relay.status, note.change):  # type: ignore[attr-defined]

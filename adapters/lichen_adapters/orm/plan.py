@@ -77,7 +77,7 @@ class SyncedTable:
     @property
     def base(self) -> SyncedTable | None:
         """The table of the base class, if this one is joined to it: one object has a row of the same id in both."""
-        return self.above if self.owner is self.key else None
+        return self.above if self.owner is not None and self.owner is self.key else None
 
     @property
     def bases(self) -> Iterator[SyncedTable]:

@@ -67,9 +67,11 @@ def root_of(plan: Plan, document: Content) -> SyncedTable | None:
 
 def contents(root: SyncedTable, doc: uuid.UUID, document: C) -> dict[Place, C]:
     """Where every row lies in a document, also those that are deleted; owners first."""
+    if not root.parts:
+        return {(root, doc): document}
     parts: dict[SyncedTable, dict[Place, C]] = {part: {} for part in root.beneath}
     tables = {part.name: part for part in parts}
-    for name in document if tables else ():
+    for name in document:
         part = _table_of(name, tables)
         key = None if part is None else _id(name)
         if part is not None and key is not None and _is_map(document[name]):
@@ -191,7 +193,7 @@ def links(root: SyncedTable, doc: uuid.UUID, document: Content, there: Mapping[P
     """The rows of associations that a document stands for; `there` are its `sources`."""
     tables = {one.name: one for owner in (root, *root.beneath) for one in owner.associations}
     found: dict[Link, None] = {}
-    for name in document if tables else ():
+    for name in document:
         link = _link(name, tables, doc)
         if link is not None and link.owner in there:
             found[link] = None

@@ -174,12 +174,11 @@ def load_tail(conn: Connection, doc: bytes) -> tuple[bytes | None, list[bytes]]:
 def small(conn: Connection, docs: Sequence[bytes], most: int, most_bytes: int) -> list[bytes]:
     """Those of these documents that have no snapshot, and at most so many changes of so many bytes together."""
     query = (
-        select(changes.c.doc)
-        .where(changes.c.doc.in_(docs), changes.c.doc.not_in(select(snapshots.c.doc).where(snapshots.c.doc.in_(docs))))
-        .group_by(changes.c.doc)
-        .having((func.count() <= most) & (func.sum(func.length(changes.c.body)) <= most_bytes))
+        "SELECT doc FROM lichen_changes AS c WHERE doc IN (?)"
+        " AND NOT EXISTS (SELECT 1 FROM lichen_snapshots AS s WHERE s.doc = c.doc)"
+        f" GROUP BY doc HAVING count(*) <= {most} AND sum(length(body)) <= {most_bytes}"
     )
-    return list(conn.scalars(query))
+    return [doc for (doc,) in fetch_among(conn, query, docs)]
 
 
 def load_tails(conn: Connection, docs: Sequence[bytes]) -> dict[bytes, tuple[bytes | None, list[bytes]]]:

@@ -41,7 +41,8 @@ class Connection {
     socket.onclose = ({ code, reason }) => {
       if (this.socket !== socket) return;
       this.each((one) => one.lost());
-      const error = { type: "Closed", message: reason || "a message of this page is too long", hint: "" };
+      const hint = code === 4403 ? "open the address that the program shows" : "";
+      const error = { type: "Closed", message: reason || "a message of this page is too long", hint };
       if ([1009, 4400, 4403].includes(code)) {
         connections.delete(this.url); // what is followed from now on begins anew
         this.each((one) => one.failed(error, true));

@@ -312,7 +312,8 @@ async def test_a_page_without_the_token_is_told_so_and_does_not_ask_again(browse
     program.lichen._pages.end()  # it is let go, and comes back
     await page.wait_for_function("window.errors.length === 2")  # its text and its rows
     message = "this page was opened without the program's token"
-    assert await page.evaluate("window.errors[0]") == {"type": "Closed", "message": message, "hint": ""}
+    hint = "open the address that the program shows"
+    assert await page.evaluate("window.errors[0]") == {"type": "Closed", "message": message, "hint": hint}
     answer = await page.goto(program.url)
     assert answer is not None
     assert answer.status == 403

@@ -21,7 +21,8 @@ _SETS = re.compile(
 )
 """How SQLite is told what the engine has told it otherwise."""
 _QUOTED = re.compile(
-    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|(\$\w*\$).*?\1|--[^\n]*|/\*.*?\*/|\bBEGIN\s+ATOMIC\b.*""",
+    r"""\bE'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|(?<![\w$])(\$\w*\$).*?\1|--[^\n]*|/\*.*?\*/"""
+    r"|\bBEGIN\s+ATOMIC\b.*",
     re.IGNORECASE | re.DOTALL,
 )
 """Where a semicolon ends no statement: in strings, names, comments and bodies of functions."""

@@ -48,11 +48,18 @@ def test_a_statement_that_holds_others_or_changes_the_connection_is_refused(devi
                     session.execute(text(statement.lower()))
             assert session.scalar(text("PRAGMA recursive_triggers")) == 1
         else:
-            for statement in ("SELECT 1; COMMIT", "DELETE FROM user_account;\n-- ;\nEND;", "SELECT 'a''';END"):
+            hidden = (r"SELECT E'\'', 1; COMMIT; SELECT '1'", "SELECT 1 AS a$a$; COMMIT; SELECT 2 AS a$a$")
+            for statement in ("SELECT 1; COMMIT", "DELETE FROM user_account;\n-- ;\nEND;", "SELECT 'a''';END", *hidden):
                 with pytest.raises(SessionMisuse, match="several statements were given as one"):
                     session.execute(text(statement))
             function = "CREATE FUNCTION pg_temp.one() RETURNS int LANGUAGE SQL BEGIN ATOMIC SELECT 1; SELECT 2; END"
-            for statement in ("SELECT 'a;b'; ", 'SELECT 1 AS ";"; -- ; \n', "SELECT $a$;$$;$a$;", function):
+            for statement in (
+                "SELECT 'a;b'; ",
+                'SELECT 1 AS ";"; -- ; \n',
+                "SELECT $a$;$$;$a$;",
+                r"SELECT E'\';'",
+                function,
+            ):
                 session.execute(text(statement))
         session.rollback()
     assert names(device) == []

@@ -86,7 +86,7 @@ class AsyncTextBinding(BoundText):
     async def _finish(self) -> None:
         try:
             async with asyncio.timeout(SAVE_S):
-                while not self._shown.idle:
+                while not self.saved:
                     self._level.clear()
                     await self._level.wait()
                 self._ask(None)

@@ -90,7 +90,7 @@ class TextBinding(BoundText):
     def _finish(self) -> None:
         try:
             with suppress(EngineMisuse, StopIteration, CancelledError):  # the engine was closed first
-                while not self._shown.idle:
+                while not self.saved:
                     self._hear(next(self._messages))
                 self._ask(None)
                 self._serving.result(SAVE_S)

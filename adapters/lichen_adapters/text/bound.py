@@ -13,7 +13,7 @@ from lichen_crdt import from_utf16, to_utf16
 
 from lichen_adapters.text.delta import Splice, changed, moved_selection
 from lichen_adapters.text.editing import Edit, Shown
-from lichen_adapters.text.source import Began, Changed, Failed, Message, Refused, Taken, TextSource
+from lichen_adapters.text.source import Began, Changed, Failed, Message, Refused, Saved, Taken, TextSource
 
 log = logging.getLogger("lichen.text")
 
@@ -75,6 +75,8 @@ class BoundText(ABC):
         self._unit = unit
         self._refused = refused
         self._shown = Shown("")
+        self._unsaved = 0
+        """Edits that were sent, and are not known to be on disk or refused."""
         self._open = True
 
     @property
@@ -84,8 +86,8 @@ class BoundText(ABC):
 
     @property
     def saved(self) -> bool:
-        """Everything that was typed is in the document."""
-        return self._shown.idle
+        """Everything that was typed is in the document, and on disk."""
+        return not self._unsaved
 
     @property
     def closed(self) -> bool:
@@ -131,6 +133,7 @@ class BoundText(ABC):
 
     def _send(self, edit: Edit | None) -> None:
         if edit is not None:
+            self._unsaved += 1
             self._ask(lambda: self._source.write(edit))
 
     # From the document
@@ -152,7 +155,10 @@ class BoundText(ABC):
                 self._show(before, shown.changed(version, delta))
             case Taken():
                 self._send(shown.taken())
+            case Saved():
+                self._unsaved -= 1
             case Refused(version, text, error):
+                self._unsaved -= 1
                 self._show(before, shown.replaced(version, text))
                 self._refused(error)
             case Failed(error):

@@ -45,6 +45,11 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
+class Saved:
+    """What the widget sent, the first of it of which this was not said yet, is on disk."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """What the widget sent last cannot be in the document, which holds this text."""
 
@@ -60,7 +65,7 @@ class Failed:
     error: BaseException
 
 
-Message = Began | Changed | Taken | Refused | Failed
+Message = Began | Changed | Taken | Saved | Refused | Failed
 
 
 class TextSource(LevelText):
@@ -120,11 +125,13 @@ class TextSource(LevelText):
                 self._feed.put(Failed(error))
 
     async def write(self, edit: Edit) -> None:
-        """Make an edit in the document; the widget is told what came of it."""
+        """Make an edit in the document; the widget is told what came of it, at last by `Saved` or `Refused`."""
         try:
             await self._write(await self._message(), lambda: self._held.rebased(edit))
         except Exception as error:
             self._feed.put(Refused(self._held.version, self._text, error))
+        else:
+            self._feed.put(Saved())
 
     async def _message(self) -> str:
         now_s = asyncio.get_running_loop().time()

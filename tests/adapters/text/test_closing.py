@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 import lichen
 import pytest
 from lichen import Text
-from lichen.blocking import Events, Inbox, timeout
-from lichen.errors import ConfigError, EngineMisuse
+from lichen.blocking import Document, Events, Inbox, timeout
+from lichen.errors import ConfigError, EngineMisuse, StoreFull
+from lichen.runtime import rows
 from lichen.testing.waiting import until
 from lichen_adapters.text import AsyncTextBinding, TextBinding
 from lichen_adapters.text.level import INSERTED, REMOVED
@@ -37,6 +39,53 @@ def test_closing_waits_for_what_was_typed_last(notes: Open) -> None:
         with pytest.raises(EngineMisuse):
             use()
     assert note.asynchronous._opened.listeners == []
+
+
+@contextmanager
+def held_up(note: Document) -> Iterator[None]:
+    """The disk writes nothing in the block."""
+    holding, go_on = threading.Event(), threading.Event()
+
+    def job(_connection: object) -> None:
+        holding.set()
+        go_on.wait(20)
+
+    host = note.asynchronous._opened.host
+    note.engine.call_soon(lambda: host.write_soon(job, lambda _result, _error: None))
+    assert holding.wait(20)
+    try:
+        yield
+    finally:
+        go_on.set()
+
+
+def test_it_is_saved_when_it_is_on_disk(notes: Open) -> None:
+    note, _ = notes()
+    editor = Editor(note)
+    with held_up(note):
+        editor.type(0, 0, "oat ")
+        while str(note.doc["body"]) != "oat milk":
+            pass
+        while editor.inbox.run(wait_s=0.1):
+            pass
+        assert not editor.binding.saved
+    editor.until_saved()
+    editor.binding.close()
+
+
+def test_who_closes_it_hears_that_the_disk_did_not_take_what_was_typed_last(
+    notes: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note, _ = notes()
+    editor = Editor(note)
+
+    def full(*_given: object) -> None:
+        raise StoreFull("no space is left")
+
+    monkeypatch.setattr(rows, "save_changes", full)
+    editor.type(0, 0, "oat ")
+    editor.binding.close()
+    assert any(isinstance(error, StoreFull) for error in editor.refused)
 
 
 def test_a_widget_that_fails_while_its_text_closes_loses_nothing(

@@ -197,7 +197,10 @@ _open: set[Host[Any]] = set()
 
 def _close_all() -> None:
     for host in list(_open):
-        host.close()
+        try:
+            host.close()
+        except Exception:  # the others are to be closed all the same
+            log.exception("what was open at the end could not be closed as it should be")
 
 
 if hasattr(os, "register_at_fork"):

@@ -13,7 +13,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from lichen.blocking import Engine, Relay
+from lichen import Engine as AsyncEngine
+from lichen.blocking import Engine, Relay, host
 from lichen.errors import EngineMisuse
 
 from .conftest import Open
@@ -157,6 +158,22 @@ def test_what_is_to_be_done_before_closing_is_refused_by_what_is_closed(open_eng
     engine.close()
     with pytest.raises(EngineMisuse):
         engine.before_close(lambda: None)
+
+
+def test_at_the_end_one_that_fails_as_it_closes_keeps_no_other_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    close = AsyncEngine._close
+
+    async def fails(engine: AsyncEngine) -> None:
+        await close(engine)
+        raise OSError("the disk went")
+
+    monkeypatch.setattr(AsyncEngine, "_close", fails)
+    engines = [Engine.open(f"sqlite:///{tmp_path}/{number}.db") for number in range(2)]
+    host._close_all()
+    assert host._open.isdisjoint(engine._host for engine in engines)
+    assert caplog.text.count("OSError: the disk went") == 2
 
 
 def in_a_child(engine: Engine, relay: Relay, note: object, said: multiprocessing.SimpleQueue) -> None:  # type: ignore[type-arg]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 from lichen_crdt.counter import Counter
@@ -25,11 +25,14 @@ from lichen_crdt.typed.leaves import (
     misfit,
     wrong,
 )
-from lichen_crdt.typed.nodes import Entry, ListNode, MapNode, Misfit, Node, Path, Place, Problem, stored
+from lichen_crdt.typed.nodes import MAX_DEPTH, Entry, ListNode, MapNode, Misfit, Node, Path, Place, Problem, stored
+from lichen_crdt.values import Unknown
 
 _NOTHING = object()
-_REFUSALS: ContextVar[dict[tuple[int, int, Path], InvalidValue] | None] = ContextVar("refusals", default=None)
-"""What unions refused at which path in the present write, so that nested ones do not try it again for each member."""
+_Tried = dict[tuple[int, int, Path], tuple[Any, Node | InvalidValue]]
+_TRIED: ContextVar[_Tried | None] = ContextVar("tried", default=None)
+"""What unions made of which value at which path in the present write, so that nested ones do not try it again for each
+member. With the value, whose `id` would else be that of another one once it is gone."""
 
 
 @dataclass(slots=True)
@@ -37,7 +40,7 @@ class ListShape:
     """A list, or with `kind=tuple` a tuple of any length. Items that do not fit are left out, and stay."""
 
     item: Shape
-    kind: type = list
+    kind: type[list[Any]] | type[tuple[Any, ...]] = list
     wrap: str | None = None
     """An item that is no map is read as a map with it at this key (`WrapItems`)."""
 
@@ -140,7 +143,7 @@ class UnionShape:
         if spelled and any(member is NATIVES[str] or isinstance(member, TextShape) for member in members):
             raise InvalidModel(f"a union of a str and a {spelled[0]}, which is stored as a str: use one of the two")
         # A float is read of an int, too: where both may be there, an int stays one.
-        self.members = sorted(members, key=lambda member: member is NATIVES[float])
+        self.members = sorted(members, key=_takes_ints)
         stored = [kind for member in members for kind in _stored_as(member)]
         self._is_doubtful = len({*stored}) < len(stored) or (object in stored and len(members) > 1)
         self._tag: tuple[str, dict[Any, Shape]] | None = None
@@ -212,47 +215,49 @@ class UnionShape:
 
     def choose(self, value: Any) -> Shape | None:
         """The member that a Python value is of."""
-        return next((member for member in self._likely(value) if member.accepts(value)), None)
+        return next(iter(self._likely(value)), None)
 
     def _likely(self, value: Any) -> list[Shape]:
-        """The members, those first that a value is of exactly: a list is one before it is a tuple."""
-        return sorted(self.members, key=lambda member: not _is_of(member, value))
+        """The members that a value is of exactly, as a list is one and no tuple; without any, those that accept it."""
+        found = [member for member in self.members if member.accepts(value)]
+        return found if len(found) < 2 else [member for member in found if _is_of(member, value)] or found
 
     def write(self, value: Any, path: Path) -> Node:
-        refusals = _REFUSALS.get()
-        if refusals is None:
-            token = _REFUSALS.set({})
+        tried = _TRIED.get()
+        if tried is None:
+            token = _TRIED.set({})
             try:
                 return self.write(value, path)
             finally:
-                _REFUSALS.reset(token)
+                _TRIED.reset(token)
         key = (id(self), id(value), path)
-        if key not in refusals:
+        if key not in tried:
             try:
-                return self._write(value, path)
+                tried[key] = value, self._write(value, path)
             except InvalidValue as error:
-                refusals[key] = error
-        raise refusals[key]
+                tried[key] = value, error
+        _, outcome = tried[key]
+        if isinstance(outcome, InvalidValue):
+            raise outcome
+        return outcome
 
     def _write(self, value: Any, path: Path) -> Node:
         refused: InvalidValue | None = None
         for member in self._likely(value):
-            if member.accepts(value):
-                try:
-                    node = member.write(value, path)
-                except InvalidValue as error:
-                    refused = refused or error
-                    continue
-                return self._checked(member, value, node, path) if self._is_doubtful else node
+            try:
+                node = member.write(value, path)
+            except InvalidValue as error:
+                refused = refused or error
+                continue
+            return self._checked(member, value, node, path) if self._is_doubtful else node
         raise refused or wrong(value, "one of the types of the union", path)
 
     def _checked(self, member: Shape, value: Any, node: Node, path: Path) -> Node:
         """A node that is looked at before it is written: what stays as it was may be read in any way."""
         check = functools.partial(self._check_reading, member, value, node, path)
         if isinstance(node, (MapNode, ListNode)):
-            node.checks = (*node.checks, check)
-        else:
-            check()
+            return replace(node, checks=(*node.checks, check))  # another union may hold the node, too
+        check()
         return node
 
     def _check_reading(self, member: Shape, value: Any, node: Node, path: Path) -> None:
@@ -260,7 +265,7 @@ class UnionShape:
         if isinstance(outcome, Misfit):
             raise InvalidValue(f"{describe(value)} could not be read again: {outcome}", path)
         again, _, _, reader = outcome
-        if reader is not member and (type(again) is not type(value) or again != value):
+        if reader is not member and not _is_alike(again, value):
             raise InvalidValue(f"{value!r:.80} would be read as {again!r:.80}, since both are stored alike", path)
 
     def accepts(self, value: Any) -> bool:
@@ -268,18 +273,59 @@ class UnionShape:
 
 
 def _is_of(shape: Shape, value: Any) -> bool:
-    """Whether a value is of the very type of a shape that accepts others, too."""
+    """Whether a value that a shape accepts, and all in it, is of the very type that comes back."""
     match shape:
-        case ListShape(kind=kind):
-            return isinstance(value, kind)
+        case ListShape(item=item, kind=kind):
+            return isinstance(value, kind) and all(_fits(item, each) for each in value)
+        case DictShape(key=key, item=item):
+            return all(_fits(key, name) and _fits(item, each) for name, each in value.items())
+        case UnionShape(members=members):
+            return any(_fits(member, value) for member in members)
         case Native(kind=kind):
             return type(value) is kind
         case TextShape(as_str=as_str):
-            return isinstance(value, str if as_str else Text)
+            return type(value) is str if as_str else isinstance(value, Text)
         case CounterShape(as_int=as_int):
-            return isinstance(value, int if as_int else Counter)
+            return type(value) is int if as_int else isinstance(value, Counter)
+        case Plain():
+            return _is_plain(value)
         case _:
             return True
+
+
+def _is_plain(value: Any, depth: int = 0) -> bool:
+    """Whether plain data comes back as it is, as tuples, texts and enums do not."""
+    if type(value) is list:
+        return depth <= MAX_DEPTH and all(_is_plain(item, depth + 1) for item in value)
+    if type(value) is dict:
+        return all(type(key) is str for key in value) and _is_plain([*value.values()], depth)
+    return type(value) in NATIVES or isinstance(value, Unknown)
+
+
+def _fits(shape: Shape, value: Any) -> bool:
+    return shape.accepts(value) and _is_of(shape, value)
+
+
+def _is_alike(one: Any, other: Any) -> bool:
+    """Whether plain data is equal, and of equal types."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return _is_alike([*one], [*other]) and _is_alike([*one.values()], [*other.values()])
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(_is_alike, one, other))
+    return bool(one == other)
+
+
+def _takes_ints(shape: Shape) -> bool:
+    """Whether a shape reads integers as floats."""
+    match shape:
+        case ListShape(item=item) | DictShape(item=item):
+            return _takes_ints(item)
+        case UnionShape(members=members):
+            return NATIVES[int] not in members and any(map(_takes_ints, members))
+        case _:
+            return shape is NATIVES[float]
 
 
 def _stored_as(shape: Shape) -> frozenset[type]:

@@ -48,6 +48,10 @@ class Dataclasses:
         made = self.build(model, values)
         return {name: getattr(made, name) for name in values}
 
+    def has_enum_values(self, model: Any) -> bool:
+        """Never: it is a setting of pydantic."""
+        return False
+
     def extra(self, value: Any) -> Iterable[str]:
         """What was assigned to names of no field, unless they are private, or the class computes them."""
         model = type(value)

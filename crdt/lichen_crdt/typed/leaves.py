@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
@@ -181,7 +181,7 @@ class Choice:
 
     def write(self, value: Any, path: Path) -> Node:
         if _is_in(value, self.members):
-            return cast("Node", value)  # the value of a member, as models with `use_enum_values` have it
+            return cast("Node", value)  # the value of a member
         if not self.accepts(value):
             raise InvalidValue(f"one of {self.name} is needed, not {str(value)[:80]!r}", path)
         node: Node = self.stored[_typed(value)]
@@ -211,9 +211,17 @@ def _is_in(value: Any, typed: dict[tuple[type, Any], Any]) -> bool:
         return False
 
 
-def enum_shape(kind: type[Enum]) -> Choice:
-    """The shape of an enum, by the values of its members."""
-    return Choice({member.value: member for member in kind}, kind.__name__)
+def choice_of(members: Iterable[Any], name: str, *, as_values: bool = False) -> Choice:
+    """The shape of some values, or of the members of an enum; `as_values`: in Python members are their values, too."""
+    made = Choice({_value(member): member for member in members}, name)
+    if as_values:
+        made.members = {typed: typed[1] for typed in made.members}
+        made.stored |= {typed: typed[1] for typed in made.members}
+    return made
+
+
+def _value(member: Any) -> Any:
+    return member.value if isinstance(member, Enum) else member
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import functools
 import sys
 import types
 from enum import Enum
-from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, NewType, Union, get_args, get_origin
 
 from lichen_crdt.counter import Counter
 from lichen_crdt.errors import InvalidModel
@@ -17,12 +17,11 @@ from lichen_crdt.typed.dataclass_models import Dataclasses
 from lichen_crdt.typed.leaves import (
     NATIVES,
     SPELLED,
-    Choice,
     CounterShape,
     Plain,
     Shape,
     TextShape,
-    enum_shape,
+    choice_of,
 )
 from lichen_crdt.typed.records import Declared, Field, Kind, RecordShape
 from lichen_crdt.typed.steps import Drop, SetDefault, Source, check_model, versions_of
@@ -62,6 +61,15 @@ def _kind(model: type) -> Kind | None:
     return Dataclasses()
 
 
+class _Rules(NamedTuple):
+    """What the class of a field has to say about its type."""
+
+    pydantic: bool
+    """Whether other types than those of documents have a form."""
+    enum_values: bool
+    """Whether it holds the values of enums in place of their members."""
+
+
 class _Plan:
     """The shapes of one model and of what lies in it, which may be itself."""
 
@@ -83,8 +91,9 @@ class _Plan:
         return shape
 
     def _field(self, record: RecordShape, declared: Declared) -> Field:
+        rules = _Rules(hasattr(record.model, "__pydantic_fields__"), record.kind.has_enum_values(record.model))
         try:
-            shape = self._shape(declared.annotation, hasattr(record.model, "__pydantic_fields__"))
+            shape = self._shape(declared.annotation, rules)
         except InvalidModel as error:
             raise InvalidModel(f"{record.model.__name__}.{declared.name}: {error}") from error
         sources: tuple[Source, ...] = (Source(declared.key),)
@@ -108,58 +117,58 @@ class _Plan:
             if isinstance(step, (SetDefault, Drop)):
                 raise InvalidModel(f"{model.__name__}: {step} is for the model of a whole document")
 
-    def _shape(self, annotation: Any, pydantic: bool) -> Shape:
+    def _shape(self, annotation: Any, rules: _Rules) -> Shape:
         origin = get_origin(annotation)
         if origin is Annotated:
-            return self._annotated(annotation, pydantic)
+            return self._annotated(annotation, rules)
         if origin in (Union, types.UnionType):
-            return UnionShape([self._shape(member, pydantic) for member in get_args(annotation)])
+            return UnionShape([self._shape(member, rules) for member in get_args(annotation)])
         if origin is not None:
-            return self._generic(origin, get_args(annotation), annotation, pydantic)
+            return self._generic(origin, get_args(annotation), annotation, rules)
         if isinstance(annotation, NewType):
-            return self._shape(annotation.__supertype__, pydantic)
+            return self._shape(annotation.__supertype__, rules)
         if hasattr(annotation, "__value__"):  # `type Name = ...`
-            return self._shape(annotation.__value__, pydantic)
-        return self._single(annotation, pydantic)
+            return self._shape(annotation.__value__, rules)
+        return self._single(annotation, rules)
 
-    def _annotated(self, annotation: Any, pydantic: bool) -> Shape:
+    def _annotated(self, annotation: Any, rules: _Rules) -> Shape:
         base, *marks = get_args(annotation)
         for mark in marks:
             if isinstance(mark, type) and mark in _MARKED:
                 return _MARKED[mark]
-        inner = self._shape(base, pydantic)
-        return _adapted(annotation) if pydantic and not _is_structural(inner) else inner
+        inner = self._shape(base, rules)
+        return _adapted(annotation) if rules.pydantic and not _is_structural(inner) else inner
 
-    def _generic(self, origin: Any, arguments: tuple[Any, ...], annotation: Any, pydantic: bool) -> Shape:
+    def _generic(self, origin: Any, arguments: tuple[Any, ...], annotation: Any, rules: _Rules) -> Shape:
         if origin is Literal:
-            return Choice({_stored(value): value for value in arguments}, ", ".join(map(repr, arguments)))
+            return choice_of(arguments, ", ".join(map(repr, arguments)), as_values=rules.enum_values)
         if origin is list:
-            return ListShape(self._shape(arguments[0], pydantic))
+            return ListShape(self._shape(arguments[0], rules))
         if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:
-            return ListShape(self._shape(arguments[0], pydantic), tuple)
+            return ListShape(self._shape(arguments[0], rules), tuple)
         if origin is dict:
-            return DictShape(self._key(arguments[0], pydantic), self._shape(arguments[1], pydantic))
-        return self._other(annotation, pydantic)
+            return DictShape(self._key(arguments[0], rules), self._shape(arguments[1], rules))
+        return self._other(annotation, rules)
 
-    def _key(self, annotation: Any, pydantic: bool) -> Shape:
-        shape = self._shape(annotation, pydantic)
+    def _key(self, annotation: Any, rules: _Rules) -> Shape:
+        shape = self._shape(annotation, rules)
         if _is_structural(shape) or shape in (NATIVES[int], NATIVES[float], NATIVES[bool], NATIVES[bytes]):
             raise InvalidModel(f"the keys of a dict are strings, or stored as strings, not {annotation}")
         return shape
 
-    def _single(self, annotation: Any, pydantic: bool) -> Shape:
+    def _single(self, annotation: Any, rules: _Rules) -> Shape:
         found = _SINGLE.get(annotation)
         if found is not None:
             return found
         if isinstance(annotation, type):
             if issubclass(annotation, Enum):
-                return enum_shape(annotation)
+                return choice_of(annotation, annotation.__name__, as_values=rules.enum_values)
             if _kind(annotation) is not None:
                 return self.record(annotation)
-        return self._other(annotation, pydantic)
+        return self._other(annotation, rules)
 
-    def _other(self, annotation: Any, pydantic: bool) -> Shape:
-        if pydantic:
+    def _other(self, annotation: Any, rules: _Rules) -> Shape:
+        if rules.pydantic:
             return _adapted(annotation)
         raise InvalidModel(f"a document has no form for {annotation}; lists, dicts, models and single values have one")
 
@@ -180,10 +189,6 @@ def _adapted(annotation: Any) -> Shape:
     from lichen_crdt.typed.pydantic_models import Adapted
 
     return Adapted(annotation)
-
-
-def _stored(value: Any) -> Any:
-    return value.value if isinstance(value, Enum) else value
 
 
 def _is_structural(shape: Shape) -> bool:

@@ -61,6 +61,10 @@ class PydanticModels:
         made = self.build(model, values)
         return {name: getattr(made, name) for name in values}
 
+    def has_enum_values(self, model: type[BaseModel]) -> bool:
+        """Whether it is set up with `use_enum_values`."""
+        return model.model_config.get("use_enum_values", False)
+
     def extra(self, value: BaseModel) -> Iterable[str]:
         """What `extra="allow"` let in."""
         return value.__pydantic_extra__ or ()
@@ -87,6 +91,10 @@ class PydanticDataclasses(Dataclasses):
         """The values after validation."""
         made = self.build(model, values)
         return {name: getattr(made, name) for name in values}
+
+    def has_enum_values(self, model: Any) -> bool:
+        """Whether it is set up with `use_enum_values`."""
+        return bool(getattr(model, "__pydantic_config__", {}).get("use_enum_values", False))
 
 
 def _stored(model: type, fields: dict[str, FieldInfo]) -> list[Declared]:

@@ -49,6 +49,9 @@ class Kind(Protocol):
     def checked(self, model: type, values: dict[str, Any]) -> dict[str, Any]:
         """The values as the class's own rules leave them. Raises `Rejected`."""
 
+    def has_enum_values(self, model: type) -> bool:
+        """Whether instances hold the values of enums in place of their members."""
+
     def extra(self, value: Any) -> Iterable[str]:
         """Names of what an instance has beside its fields, where its class takes such values."""
 

@@ -7,12 +7,13 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
 from ipaddress import IPv4Address
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 from uuid import UUID
 
 import pytest
 from lichen_crdt import Counter, Document, InvalidModel, InvalidValue, Text
-from pydantic import BaseModel, Field, Secret, SecretBytes, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Secret, SecretBytes, SecretStr, ValidationError
+from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 
 class Planet(Enum):
@@ -61,6 +62,16 @@ def test_a_choice_of_single_values_of_every_type_comes_back(model: Any) -> None:
 def test_secrets_that_pydantic_would_mask_are_refused(kind: Any) -> None:
     with pytest.raises(InvalidModel, match="asterisks"):
         Document().view(pydantic_holder(kind))
+
+
+@pytest.mark.parametrize("kind", [list[float] | list[int], dict[str, float | None] | dict[str, int | None]])
+@pytest.mark.parametrize("number", [1, 1.0, 2**60 + 1])
+def test_ints_beside_floats_stay_ints_in_lists_and_dicts(kind: Any, number: float) -> None:
+    value: Any = [number] if get_origin(get_args(kind)[0]) is list else {"a": number}
+    made = holder(kind)
+    view = Document().view(made)
+    view.write(made(value=value))
+    assert repr(view.value.value) == repr(value)
 
 
 @pytest.mark.parametrize("kind", [int | float, float | int, float | int | None])
@@ -116,6 +127,11 @@ ALIKE = [
     (int | Size, Size.LARGE, 2),
     (tuple[int, ...] | list[int], [1], (1,)),
     (list[int] | tuple[int, ...], (1,), [1]),
+    (list[Festival] | list[str], ["2026-01-01"], ["summer"]),
+    (dict[str, Size] | dict[str, int], {"a": 3}, {"a": 2}),
+    (list[Size | int] | list[int], [3], [2]),
+    (dict[str, tuple[int, ...]] | dict[str, list[int]], {"a": [1]}, {"a": (1,)}),
+    (list[UUID | int] | list[Decimal | int], [Decimal(10**31)], [Decimal("0.5"), 1]),
 ]
 
 
@@ -200,6 +216,28 @@ def test_what_a_union_in_a_union_refuses_is_tried_once() -> None:
         Document().view(Branch).write(tree)
 
 
+@dataclass
+class Twig:
+    twigs: list[Twig | int] | list[Twig | str]
+
+
+def test_what_a_union_in_a_union_takes_is_made_once() -> None:
+    twig = Twig(["leaf"])
+    for _ in range(25):  # each level would double the time: its last item does not fit the first of the two
+        twig = Twig([twig, "leaf"])
+    view = Document().view(Twig)
+    view.write(twig)
+    assert view.value == twig
+
+
+@pytest.mark.parametrize("kind", [Any | int, list[Any] | dict[str, Any], list | dict | int])
+def test_a_list_that_holds_itself_is_refused_by_a_union(kind: Any) -> None:
+    made, value = holder(kind), list[Any]()
+    value += [value, {"a": value}]
+    with pytest.raises(InvalidValue, match="deeper than 64"):
+        Document().view(made).write(made(value=value))
+
+
 @pytest.mark.parametrize("value", [Point(1), {1}, bytearray(b"x")])
 def test_what_has_no_hash_is_none_of_a_few_values(value: Any) -> None:
     made = holder(Literal["a", "b"])
@@ -233,3 +271,23 @@ def test_pydantic_takes_no_enum_for_a_counter(kind: Any) -> None:
         view = Document().view(made)
         view.write(made(value=value))
         assert view.value.value == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "member"),
+    [(Season | None, Season.SPRING), (Size | int, Size.LARGE), (list[Size] | list[int] | None, [Size.LARGE])],
+)
+def test_models_that_hold_the_values_of_enums_have_them_in_unions_too(kind: Any, member: Any) -> None:
+    config = ConfigDict(use_enum_values=True)
+    namespace = {"__annotations__": {"value": kind, "name": str}, "__module__": __name__, "name": ""}
+    made: Any = type("Valued", (BaseModel,), {**namespace, "model_config": config})
+    decorated: Any = pydantic_dataclass(type("ValuedToo", (), namespace), config=config)
+    for model in (made, decorated):
+        document, wanted = Document(), model(value=member).value
+        view = document.view(model)
+        view.write(model(value=member))
+        assert (type(view.value.value), view.value.value) == (type(wanted), wanted)
+        with view.change() as draft:
+            draft.name = "changed"
+            draft.value = member
+        assert (document["name"], view.value.value) == ("changed", wanted)

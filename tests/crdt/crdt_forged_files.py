@@ -141,6 +141,16 @@ def with_one_more() -> bytes:
     return encode(forged)
 
 
+def with_a_value_on_a_mark() -> bytes:
+    """A character in the place of the begin of a mark."""
+    forged = saved()
+    index = row_of(forged, lambda op: op.mark is not None)
+    mark = forged.rows[index]
+    on = Op(obj=mark.op.obj, key=(mark.ident[0], ALICE), value=string("x"))
+    forged.rows.insert(index + 1, Row((30, 0), on, ()))
+    return encode(forged)
+
+
 def with_dependencies(count: int) -> bytes:
     columns = {0x40: sleb(-1) + uleb(count) + sleb(2) + b"\x01", 0x43: sleb(count) + b"\x00"}
     return with_body(changes=[(spec, columns.get(spec, old)) for spec, old in body().changes])

@@ -34,6 +34,8 @@ from lichen_crdt import (
     Document,
     InvalidChange,
     MissingDependencies,
+    Undo,
+    apply_patches,
     inspect,
 )
 
@@ -129,6 +131,17 @@ HOSTILE = {
             Op(MARK, obj=(1, ALICE), key=(3, ALICE), insert=True),
         )
     ),
+    **{
+        f"{what} in the place of the {part} of a mark": NEXT.but(
+            ops=(
+                Op(MARK, obj=(1, ALICE), key=(2, ALICE), insert=True, mark="b", value=(2, b"")),
+                Op(MARK, obj=(1, ALICE), key=(3, ALICE), insert=True),
+                Op(action, obj=(1, ALICE), key=(number, MALLORY), value=value),
+            )
+        )
+        for part, number in (("begin", 8), ("end", 9))
+        for what, action, value in (("character", SET, string("x")), ("block", MAKE_MAP, (0, b"")))
+    },
     "actors that are not used": NEXT.but(others=(BOB,)),
     "dependencies on itself twice": NEXT.but(deps=(BASE.hash, BASE.hash)),
 }
@@ -172,6 +185,63 @@ def test_the_changes_that_the_hostile_ones_are_made_from_are_valid() -> None:
     doc.apply_changes([good.encode()], strict=True)
     assert doc.to_py() == {"body": "hxi", "k": None, "later": "x", "list": [1]}
     assert Document.load(doc.save()) == doc
+
+
+@pytest.mark.parametrize("replay", [True, False])
+def test_an_increment_that_takes_the_place_of_what_showed_has_its_patch(replay: bool) -> None:
+    doc = document(concurrent=False)
+    beside = NEXT.but(ops=op(key="n", value=string("x")))
+    shown = doc.to_py() | {"n": "x"}
+    preds = ((6, ALICE), (8, MALLORY))
+    count = NEXT.but(
+        seq=2, start_op=9, deps=(beside.hash,), ops=op(action=INCREMENT, key="n", value=integer(5), pred=preds)
+    )
+    doc.apply_changes([beside.encode()])
+    assert doc.to_py() == shown
+    patches = doc.apply_changes([count.encode()], strict=True, replay=replay)
+    assert apply_patches(shown, patches) == doc.to_py()
+    assert doc["n"] == 8
+
+
+def test_marks_of_counters_and_in_texts_that_lie_in_texts_have_patches_that_fit() -> None:
+    doc = document(concurrent=False)
+    mark = (
+        Op(MARK, obj=(1, ALICE), key=(2, ALICE), insert=True, mark="b", value=counter(3)),
+        Op(MARK, obj=(1, ALICE), key=(3, ALICE), insert=True),
+    )
+    inner = (
+        Op(MAKE_TEXT, obj=(1, ALICE), key=(3, ALICE), insert=True),
+        Op(SET, obj=(10, MALLORY), key=HEAD, insert=True, value=string("x")),
+        Op(MARK, obj=(10, MALLORY), key=HEAD, insert=True, mark="b", value=(2, b"")),
+        Op(MARK, obj=(10, MALLORY), key=(11, MALLORY), insert=True),
+    )
+    before, rich = doc.heads, doc.to_py(rich=True)
+    patches = doc.apply_changes([NEXT.but(ops=(*mark, *inner)).encode()], strict=True)
+    assert doc["body"].marks()[0].value == 3
+    assert apply_patches(rich, patches, rich=True) == doc.to_py(rich=True)
+    for start in ([], before):
+        rich = doc.at(start).to_py(rich=True)
+        assert apply_patches(rich, doc.diff(start), rich=True) == doc.to_py(rich=True)
+
+
+def test_a_text_whose_items_are_as_many_as_its_characters_but_others_is_read_right() -> None:
+    # Three characters in one item, and a mark of nothing, which is two more.
+    doc = document(concurrent=False)
+    text = (
+        Op(MAKE_TEXT, obj=(4, ALICE), key=(5, ALICE), insert=True),
+        Op(SET, obj=(8, MALLORY), key=HEAD, insert=True, value=string("xyz")),
+        Op(MARK, obj=(8, MALLORY), key=(9, MALLORY), insert=True, mark="b", value=(2, b"")),
+        Op(MARK, obj=(8, MALLORY), key=(10, MALLORY), insert=True),
+    )
+    doc.apply_changes([NEXT.but(ops=text).encode()], strict=True)
+    before = doc.to_py(rich=True)
+    assert doc["list"][1] == "xyz"
+    for found in (doc["list"][1], doc.at(doc.heads)["list"][1]):
+        assert [(run.start, run.end, run.actor) for run in found.blame()] == [(0, 3, MALLORY)]
+    with doc.change():
+        del doc["list"][1]
+    Undo(doc).undo()
+    assert doc.to_py(rich=True) == before
 
 
 def test_a_gap_in_the_numbers_is_refused_only_when_strict() -> None:

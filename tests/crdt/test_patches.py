@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import random
 
 import pytest
@@ -181,6 +182,28 @@ def test_a_counter_that_is_incremented_beside_another_has_its_count() -> None:
     assert doc["n"] == -1
     assert apply_patches({**before}, tx.patches) == doc.to_py()
     assert apply_patches({**before}, written(doc, follower)) == doc.to_py()
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_marks_of_a_text_beside_a_counter_that_was_incremented_later_come_with_a_difference(inside: bool) -> None:
+    one, other = Document(actor=b"\x02" * 16), Document(actor=b"\x03" * 16)
+    with one.change():
+        one["place"] = Counter(3)
+    with other.change():
+        other["place"] = {"text": Text("abc")} if inside else Text("abc")
+    with one.change():
+        one["pad"] = list(range(20))  # its operations count on
+    with one.change():
+        one["place"] += 1
+    other.merge(one)
+    text = other["place"]["text"] if inside else other["place"]
+    plain, before = other.to_py(rich=True), other.heads
+    with other.change():
+        text.mark(0, 2, "bold", True)
+    marked = other.to_py(rich=True)
+    assert marked != plain
+    assert apply_patches(copy.deepcopy(plain), other.diff(before), rich=True) == marked
+    assert apply_patches(copy.deepcopy(marked), other.diff(other.heads, before), rich=True) == plain
 
 
 @pytest.mark.parametrize("last", ["z", [1, [2]], {"a": Text("x")}])

@@ -1,8 +1,10 @@
 //! Who wrote what is there, item by item, with no look at the contents of changes.
 
+use std::iter::repeat_n;
 use std::ops::Range;
 
-use automerge::{Automerge, ChangeHash, ObjId, Prop};
+use automerge::iter::ListRangeItem;
+use automerge::{Automerge, ChangeHash, ObjId, ObjType, Prop, ReadDoc, ScalarValueRef, ValueRef};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
@@ -56,14 +58,26 @@ pub fn blame(doc: &Automerge, obj: &ObjId, range: Range<usize>, at: &At) -> Resu
     Ok(runs)
 }
 
+/// How many places each item takes up: a string in a text one for each character. Together they are more than the length
+/// of a text where the begins and ends of marks are among them, as in the crate's range.
+pub fn widths(doc: &Automerge, obj: &ObjId, items: &[ListRangeItem<'_>]) -> Result<Vec<usize>> {
+    let is_text = doc.object_type(obj)? == ObjType::Text;
+    let width = |item: &ListRangeItem<'_>| match &item.value {
+        ValueRef::Scalar(ScalarValueRef::Str(text)) if is_text => text.chars().count(),
+        _ => 1,
+    };
+    Ok(items.iter().map(width).collect())
+}
+
 /// The id of what is at each index of a range of a text or list.
 pub fn ids(doc: &Automerge, obj: &ObjId, range: Range<usize>, at: &At) -> Result<Vec<ObjId>> {
     let length = at.length(doc, obj);
     if range.len().saturating_mul(SMALL_PART) >= length {
-        let items: Vec<ObjId> = at.items(doc, obj).map(|item| item.id()).collect();
-        // In a text with marks or wide items the crate's range does not count as the text does.
-        if items.len() == length {
-            return Ok(items.get(range).unwrap_or_default().to_vec());
+        let items: Vec<_> = at.items(doc, obj).collect();
+        let widths = widths(doc, obj, &items)?;
+        if widths.iter().sum::<usize>() == length {
+            let all = items.iter().zip(widths).flat_map(|(item, width)| repeat_n(item.id(), width));
+            return Ok(all.skip(range.start).take(range.len()).collect());
         }
         if let Some(heads) = at.heads() {
             // Looking up one item in an older version takes as long as a walk over all.

@@ -190,8 +190,13 @@ impl Scope<'_, '_> {
             ElementId::Head if op.insert => Ok(()),
             ElementId::Head => invalid("an operation on the head of a list"),
             ElementId::Id(id) => match self.find(id) {
-                Some(found) if found.insert && found.obj == fact.obj => Ok(()),
-                Some(_) => invalid("an element of another object"),
+                Some(found) if !found.insert || found.obj != fact.obj => {
+                    invalid("an element of another object")
+                }
+                Some(Fact { action: Action::MarkBegin | Action::MarkEnd, .. }) if !op.insert => {
+                    invalid("a value in the place of a mark")
+                }
+                Some(_) => Ok(()),
                 None => invalid("the element of an operation is not in the past"),
             },
         }

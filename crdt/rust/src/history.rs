@@ -121,14 +121,15 @@ pub fn contents<'py>(py: Python<'py>, core: &Core, obj: Id, at: At) -> PyResult<
             }
             return Ok(all);
         }
-        let items = at.items(doc, &obj).map(|item| {
+        let items: Vec<_> = at.items(doc, &obj).collect();
+        let length = at.length(doc, &obj);
+        let has_marks = blame::widths(doc, &obj, &items)?.iter().sum::<usize>() != length;
+        let items = items.iter().map(|item| {
             let id = item.id();
             (None, id.clone(), Output::from_ref(item.value.clone(), || id))
         });
         let mut items: Vec<_> = items.collect();
-        let length = at.length(doc, &obj);
-        if items.len() != length {
-            // The crate's range has the begins and ends of marks in it.
+        if has_marks {
             let visible: HashSet<ObjId> = blame::ids(doc, &obj, 0..length, &at)?.into_iter().collect();
             items.retain(|(_, id, _)| visible.contains(id));
         }

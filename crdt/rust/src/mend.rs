@@ -8,7 +8,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::rc::Rc;
 
-use automerge::legacy::{Key, OpType};
+use automerge::legacy::{Key, Op, OpType};
 use automerge::marks::Mark;
 use automerge::{Automerge, ChangeHash, ObjId, ObjType, Patch, PatchAction, Prop, ReadDoc, Value, ValueRef};
 
@@ -32,13 +32,15 @@ pub fn marked(changes: &[Incoming]) -> BTreeSet<ObjId> {
     texts
 }
 
-/// Whether changes write a character at the place of another, as an undo of a deletion does.
+/// Whether changes write a character at the place of another, as an undo of a deletion does, or increment one of several
+/// values, which takes the place of those that are no counters.
 pub fn rewrites(doc: &Automerge, changes: &[Incoming]) -> bool {
+    let is_text = |op: &Op| matches!(doc.object_type(object(&op.obj)), Ok(ObjType::Text));
     changes.iter().filter(|incoming| !incoming.adds_only()).any(|incoming| {
-        incoming.change.decode().operations.iter().any(|op| {
-            !op.insert
-                && matches!((&op.action, &op.key), (OpType::Put(_), Key::Seq(_)))
-                && matches!(doc.object_type(object(&op.obj)), Ok(ObjType::Text))
+        incoming.change.decode().operations.iter().any(|op| match (&op.action, &op.key) {
+            (OpType::Increment(_), _) => op.pred.len() > 1,
+            (OpType::Put(_), Key::Seq(_)) => !op.insert && is_text(op),
+            _ => false,
         })
     })
 }
@@ -142,10 +144,18 @@ pub fn path(doc: &Automerge, obj: &ObjId, at: &At) -> Result<Option<Vec<(ObjId, 
 
 fn visible_path(doc: &Automerge, obj: &ObjId, at: &At) -> Result<Option<Vec<(ObjId, Prop)>>> {
     let mut path = Vec::new();
+    let mut child = obj.clone();
     for parent in at.parents(doc, obj)? {
-        if !parent.visible {
+        // Beside a counter that was incremented later, the crate (0.12.0) takes what shows at some heads for hidden.
+        let shows = || {
+            at.get(doc, &parent.obj, parent.prop.clone()).map(|found| found.is_some_and(|it| it.1 == child))
+        };
+        let is_hidden_in_text =
+            doc.object_type(&parent.obj)? == ObjType::Text && doc.object_type(&child)? != ObjType::Map;
+        if is_hidden_in_text || !(parent.visible || shows()?) {
             return Ok(None);
         }
+        child = parent.obj.clone();
         path.push((parent.obj, parent.prop));
     }
     path.reverse();

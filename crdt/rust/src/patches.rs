@@ -235,7 +235,10 @@ fn patch_to_py<'py>(py: Python<'py>, patch: Seen) -> PyResult<Bound<'py, PyTuple
         What::DeleteItems(index, count) => (5, path, index, count).into_pyobject(py),
         What::Increment(prop, by) => (6, path, prop_to_py(py, prop)?, by).into_pyobject(py),
         What::Conflict(prop) => (7, path, prop_to_py(py, prop)?).into_pyobject(py),
-        What::Mark(start, end, name, value) => (8, path, start, end, name, typed(value)?).into_pyobject(py),
+        What::Mark(start, end, name, value) => {
+            let value = values::to_py(py, value, Style::Plain)?; // as spans have it
+            (8, path, start, end, name, value).into_pyobject(py)
+        }
         What::Block(index) => (9, path, index).into_pyobject(py),
     }
 }

@@ -227,6 +227,7 @@ struct Place {
 
 struct Value {
     id: Id,
+    mark: bool,
     increment: bool,
     counter: bool,
     /// Whether it superseded a counter.
@@ -264,8 +265,10 @@ impl Checker<'_> {
             Kind::Map => in_map(object, &row)?,
             Kind::List | Kind::Text => self.in_sequence(object, &row)?,
         };
-        if next {
-            self.close(place)?;
+        match place.values.first() {
+            _ if next => self.close(place)?,
+            Some(first) if first.mark => return invalid("a value in the place of a mark"),
+            _ => {}
         }
         self.action(object, &row)?;
         if place.values.last().is_some_and(|last| last.id >= row.id) {
@@ -278,6 +281,7 @@ impl Checker<'_> {
         place.superseded.extend(row.successors.iter().map(|successor| (index, *successor)));
         place.values.push(Value {
             id: row.id,
+            mark: row.action == MARK,
             increment: row.action == INCREMENT,
             counter: row.action == SET && row.value == COUNTER,
             of_counter: false,

@@ -15,6 +15,17 @@ from lichen_crdt import from_utf16, utf16_length
 from lichen_adapters.text import TextBinding
 from lichen_adapters.text.bound import log_refused
 
+_ASKED = """
+    if {$operation in {insert delete replace} && [$below cget -state] eq "normal"} {
+        set places [lrange $args 0 [dict get {insert 0 replace 1 delete end} $operation]]
+        foreach place $places { $below index $place }
+        return [$edit $operation {*}$args]
+    }
+    uplevel 1 [list $below $operation {*}$args]
+"""
+"""What is done where a widget's own command is called: an edit is ours, where its places are such. All else is the
+widget's own, with its errors, by which scripts know that nothing is selected."""
+
 
 class SyncedText:
     """Keeps a `tkinter.Text` and a text of a document the same, while the user types and others do.
@@ -49,7 +60,7 @@ class SyncedText:
         """Tcl 8 counts UTF-16 units within a line, Tcl 9 code points."""
         self._shown = ""
         self._gone = False
-        below = f"lichen{widget}"
+        below, self._edit = f"lichen{widget}", f"lichen edit{widget}"
         if self._tk.call("info", "commands", below):
             raise EngineMisuse("this widget is bound to a text already", hint="close that one first")
         before = widget.get("1.0", "end-1c")
@@ -63,7 +74,9 @@ class SyncedText:
         widget.configure(undo=False)
         self._below = below
         self._tk.call("rename", self._command, self._below)
-        self._tk.createcommand(self._command, self._called)
+        self._tk.createcommand(self._edit, self._edited)
+        self._tk.call("proc", "lichen asked", "below edit operation args", _ASKED)
+        self._tk.call("interp", "alias", "", self._command, "", "lichen asked", self._below, self._edit)
         widget.bind("<<Undo>>", lambda _: self._break(self.binding.undo))
         widget.bind("<<Redo>>", lambda _: self._break(self.binding.redo))
         widget.bind("<Destroy>", self._destroyed, add=True)
@@ -78,7 +91,8 @@ class SyncedText:
         self.binding.refuse_holder()
         if self._below != self._command:
             below, self._below = self._below, self._command
-            self._tk.deletecommand(self._command)
+            for command in (self._command, self._edit):
+                self._tk.deletecommand(command)
             if not self._gone:
                 self._tk.call("rename", below, self._command)
         self.binding.close()
@@ -97,13 +111,11 @@ class SyncedText:
 
     # What the widget is asked to do, by keys, menus and programs: all of it comes through its command
 
-    def _called(self, operation: str, *arguments: Any) -> Any:
+    def _edited(self, operation: str, *arguments: Any) -> str:
         try:
-            if operation in ("insert", "delete", "replace") and str(self._widget["state"]) == "normal":
-                return getattr(self, f"_{operation}")(*arguments)
-            return self._tk.call(self._below, operation, *arguments)
+            return str(getattr(self, f"_{operation}")(*arguments))
         except tkinter.TclError:
-            return ""  # a script of Tk's own that fails would end its main loop
+            return ""  # raised, it would end Tk's main loop
 
     def _insert(self, index: str, *pieces: Any) -> str:
         return self._replaced(self._position(index), 0, pieces)

@@ -217,8 +217,28 @@ def test_what_the_program_does_with_the_widget_is_in_the_document(root: tkinter.
     pad.level()
     assert pad.text == "oy 😀 milk\nread!?"
     assert [str(index) for index in pad.widget.tag_ranges("loud")] == ["2.4", "2.6"]
-    assert pad.widget.tk.call(str(pad.widget), "insert", "nowhere", "x") == ""
     assert pad.widget.index("end-1c") == "2.6"
+
+
+def test_what_the_widget_refuses_is_refused_as_before_so_that_scripts_know_when_nothing_is_selected(
+    root: tkinter.Toplevel, note: Document
+) -> None:
+    pad = Pad(root, note)
+    for places in (("nowhere",), ("1.0", "nowhere")):
+        with pytest.raises(tkinter.TclError, match="nowhere"):
+            pad.widget.delete(*places)
+    with pytest.raises(tkinter.TclError, match="nowhere"):
+        pad.widget.insert("nowhere", "x")
+    with pytest.raises(tkinter.TclError, match="sel"):
+        pad.widget.index("sel.first")
+    root.clipboard_clear()
+    root.clipboard_append("kept")
+    pad.press("<<Copy>>", "<<Cut>>")
+    assert root.clipboard_get() == "kept"
+    root.tk.eval(f"proc looks_for_milk {{}} {{ {pad.widget} search -count found milk 1.0; return $found }}")
+    assert root.tk.call("looks_for_milk") == 4, "what it is asked is asked where that stands"
+    pad.level()
+    assert pad.text == str(note.doc["body"])
 
 
 def test_cursor_and_selection_stay_at_their_characters(root: tkinter.Toplevel, note: Document) -> None:

@@ -55,7 +55,11 @@ def seconds(time: int | None) -> int:
     """A time as a change has it, 0 for None; `ValueError` if it is out of range, `TypeError` if it is no integer."""
     if time is None:
         return 0
-    number = index(time)
+    try:
+        number = index(time)
+    except TypeError:
+        kind = type(time).__name__
+        raise TypeError(f"a time is whole seconds since 1970, as `int(time.time())`, and its type is {kind}") from None
     if not -_native.MAX_TIME <= number < _native.MAX_TIME:
         raise ValueError(_native.TIMES)
     return number

@@ -62,7 +62,7 @@ def detached(core: Core, obj: Obj, place: str | int) -> Any:
 def expect(found: Any, kind: type[_T], place: str | int) -> _T:
     """What was found, of the kind that is expected there; else `TypeError`."""
     if not isinstance(found, kind):
-        raise TypeError(f"at {place!r} is a {type(found).__name__}, not a {kind.__name__}")
+        raise TypeError(f"at {place!r} is no {kind.__name__}: the type is {type(found).__name__}")
     return found
 
 

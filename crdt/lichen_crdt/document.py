@@ -192,7 +192,8 @@ class Document(Map):
         """Begin a transaction: `with document.change("add eggs") as tx: ...`.
 
         When the block ends its writes become one change; an exception in it takes them all back.
-        `time` is in seconds since 1970; `ValueError` if it is not between -2^62 and 2^62. `patches` asks for
+        `time` is in whole seconds since 1970, as `int(time.time())`; 0, which says nothing, if it is not given, and
+        `ValueError` if it is not between -2^62 and 2^62. `patches` asks for
         `tx.patches`. Nesting is `TransactionOpen`. A change of more than `max_bytes` is an `OverflowError` at the
         end of the block, which takes everything back.
         """

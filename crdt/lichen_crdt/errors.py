@@ -1,7 +1,5 @@
 """Every error that lichen_crdt raises, in one tree.
 
-::
-
     CrdtError
     ├── InvalidDocument        saved bytes do not load
     ├── InvalidChange          a change breaks the format or a rule of it

@@ -40,6 +40,8 @@ class Bound {
   place = 0;
 
   constructor(area, url, what, onError, onState) {
+    // another element would strip what it cannot show, as if a person had taken it away
+    if (area?.localName !== "textarea") throw new Error(`bindText is for a textarea, not ${area?.localName ?? area}`);
     if (bound.has(area)) throw new Error("this textarea is bound already: close() it first");
     bound.add(area);
     Object.assign(this, { area, what, onError: guarded(onError), onState: guarded(onState) });

@@ -6,6 +6,7 @@ import { createInterface } from "node:readline";
 const page = { sent: [], failed: [], reported: [], pauses: [] };
 
 class Area extends EventTarget {
+  localName = "textarea";
   value = "";
   selectionStart = 0;
   selectionEnd = 0;
@@ -58,7 +59,7 @@ const commands = {
     page.area = new Area();
     commands.bind({ fails });
   },
-  bind({ fails = false }) {
+  bind({ fails = false, to = page.area }) {
     const told = (keep) => (what) => {
       keep(what);
       if (fails) throw new Error("a mistake of the page's own");
@@ -66,7 +67,7 @@ const commands = {
     const onError = told((error) => page.failed.push(error));
     const onState = told((state) => (page.state = state));
     try {
-      page.bound = bindText(page.area, "/lichen", "notes", {}, { onError, onState });
+      page.bound = bindText(to, "/lichen", "notes", {}, { onError, onState });
     } catch (error) {
       page.reported.push(error.message);
     }

@@ -32,7 +32,7 @@ def test_it_needs_nothing_else() -> None:
     text = MODULE.read_text()
     assert "import" not in text
     assert "http:" not in text
-    assert re.search(r"export\{\w+ as bindText,\w+ as live,\w+ as showIn\};", text)
+    assert re.search(r"export\{[\w$]+ as bindText,[\w$]+ as live,[\w$]+ as showIn\};", text)
 
 
 @pytest.fixture
@@ -61,6 +61,14 @@ async def typed(page: NodePage, text: str) -> list[Any]:
 
 
 ERROR = {"type": "StoreFull", "message": "no space is left", "hint": ""}
+
+
+async def test_nothing_but_a_textarea_is_bound(page: NodePage) -> None:
+    for to, named in ({"localName": "input"}, "input"), (None, "null"):
+        await page.do("bind", to=to)
+        assert page.reported == [f"bindText is for a textarea, not {named}"]
+        page.reported.clear()
+    assert await typed(page, "oat ") == [["oat "]]
 
 
 async def test_one_textarea_is_bound_once(page: NodePage) -> None:

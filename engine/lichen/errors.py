@@ -1,7 +1,5 @@
 """Every error that lichen raises, in one tree.
 
-::
-
     LichenError
     ├── ConfigError            a setting or an argument is wrong
     ├── EngineMisuse           the engine was used where, or when, it cannot work
@@ -28,6 +26,8 @@
     │   ├── LinkClosed         closed on this side
     │   └── LinkBroken         closed or broken by the other side or the path
     └── TraceError             a recorded editing trace is malformed
+
+The message of each says what happened and to what, its `hint` what to do.
 """
 
 from __future__ import annotations

@@ -46,8 +46,6 @@ class _Open:
 class Lichen:
     """The engine of a web program, with sessions for its declarative base, and what its pages are served.
 
-    ::
-
         lichen = Lichen("sqlite:///tasks.db", Base)
         app = FastAPI(lifespan=lichen.lifespan)
         lichen.install(app)

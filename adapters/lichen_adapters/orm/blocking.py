@@ -1,11 +1,11 @@
 """Rows for programs without an event loop: sessions of a `lichen.blocking.Engine`, and live queries to wait for.
 
-::
-
     with Engine.open("sqlite:///notes.db") as engine, Sessions(engine, Base) as sessions:
         sessions.prepare()
         for notes in live(sessions, select(Note).order_by(Note.title)):
             show(notes)
+
+The `with` closes both.
 """
 
 from __future__ import annotations

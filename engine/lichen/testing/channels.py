@@ -1,6 +1,6 @@
 """The checks that every transport's channels must pass; a transport of your own runs them too.
 
-Give the way to make a connected pair, and run each of `CHECKS` (or all of them with `check_channel_pair`)::
+Give the way to make a connected pair, and run each of `CHECKS` (or all of them with `check_channel_pair`):
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
     async def test_is_a_channel(check):

@@ -44,8 +44,9 @@ class Record:
     ) -> tuple[bytes, bytes]:
         """Put these at the root as one change of an actor, which has written nowhere else: its hash and its bytes.
 
-        `time` is in seconds since 1970. Raises `TypeError` for what is no scalar and for counters, `OverflowError`
-        for a change of more than `max_bytes`, and `CrdtError` for one with nothing in it: then nothing is changed.
+        `time` is in seconds since 1970. Raises `TypeError` for what is no scalar and for counters, `ValueError` for an
+        actor that has not 1 to 128 bytes, `OverflowError` for a change of more than `max_bytes` or of keys of more than
+        16 MiB, and `CrdtError` for one with nothing in it: then nothing is changed.
         """
         return self._native.write(actor, time, dict(values), max_bytes)
 

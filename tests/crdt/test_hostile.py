@@ -203,6 +203,25 @@ def test_an_increment_that_takes_the_place_of_what_showed_has_its_patch(replay: 
     assert doc["n"] == 8
 
 
+def test_a_write_that_others_would_not_take_is_taken_back() -> None:
+    doc = document(concurrent=False)
+    doc.apply_changes([NEXT.but(ops=op(key="many", value=counter(1)) * 1_024).encode()], strict=True)
+
+    def count(times: int) -> None:
+        with doc.change():
+            for _ in range(times):  # each names all the counters
+                doc["many"] += 1
+
+    before = doc.save()
+    with pytest.raises(OverflowError, match="for others to take it: it was taken back"):
+        count(300)
+    assert doc.save() == before
+    count(200)
+    other = Document()
+    other.apply_changes(doc.changes(), strict=True)
+    assert other == doc
+
+
 def test_marks_of_counters_and_in_texts_that_lie_in_texts_have_patches_that_fit() -> None:
     doc = document(concurrent=False)
     mark = (

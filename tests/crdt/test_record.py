@@ -149,6 +149,11 @@ def test_what_cannot_be_written_changes_nothing() -> None:
         record.change(ACTORS[0], {"key": "x" * 200}, max_bytes=100)
     with pytest.raises(CrdtError):
         record.change(ACTORS[0], {})
+    for actor in (b"", bytes(129)):
+        with pytest.raises(ValueError, match="1 to 128 bytes"):
+            record.change(actor, {"key": 1})
+    with pytest.raises(OverflowError, match="others would not take"):
+        record.change(A, {f"{number}{'k' * 200_000}": number for number in range(90)})
     with pytest.raises(ValueError, match="time"):
         record.change(ACTORS[0], {"key": 2}, 1 << 62)
     assert (record.heads, record.to_py()) == (heads, {"key": 1})

@@ -287,3 +287,15 @@ def test_the_bytes_of_an_edit_are_those_that_the_document_keeps(seed: int) -> No
     doc.merge(other)
     other.merge(doc)
     assert (doc.heads, doc.to_py()) == (other.heads, other.to_py())
+
+
+def test_a_change_with_more_keys_than_others_take_is_taken_back() -> None:
+    doc = Document()
+    with pytest.raises(OverflowError, match="for others to take it: it was taken back"), doc.change():
+        doc["map"] = {f"{number}{'k' * 200_000}": number for number in range(90)}
+    assert (doc.heads, doc.to_py(), doc.in_transaction) == ((), {}, False)
+    with doc.change():
+        doc["map"] = {f"{number}{'k' * 200_000}": number for number in range(80)}
+    other = Document()
+    other.apply_changes(doc.changes())
+    assert other == doc

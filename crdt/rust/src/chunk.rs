@@ -20,7 +20,7 @@ const AUTHOR: u64 = 1;
 const MAX_PREDECESSORS: u64 = 4;
 /// Most bytes that the repeated strings of one change may stand for.
 const MAX_REPEATED_BYTES: u64 = 16 << 20;
-const MAX_ACTOR_BYTES: u64 = 128;
+pub const MAX_ACTOR_BYTES: u64 = 128;
 
 pub const DOCUMENT_CHUNK: u8 = 0;
 pub const CHANGE_CHUNK: u8 = 1;
@@ -109,6 +109,21 @@ impl Head {
         }
         Ok(())
     }
+}
+
+/// Whether a change that was made here is within the limits that everyone reads it with.
+pub fn check_size(change: &[u8]) -> Result<()> {
+    let mut r = Reader::new(&change[Header::parse(change)?.body..]);
+    read_deps(&mut r)?;
+    r.prefixed(MAX_ACTOR_BYTES)?;
+    r.unsigned()?;
+    r.unsigned()?;
+    r.signed()?;
+    read_message(&mut r)?;
+    for _ in 0..r.count(1)? {
+        r.prefixed(MAX_ACTOR_BYTES)?;
+    }
+    count_operations(&mut r, MAX_OPERATIONS).map(drop)
 }
 
 /// The bytes after the columns of a change may name an author: the crate (0.12.0) panics where that is not in the first

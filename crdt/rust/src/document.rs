@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use automerge::transaction::{CommitOptions, Transactable, Transaction};
 use automerge::{ActorId, Automerge, Change, ChangeHash, ObjId, PatchLog, ReadDoc};
 
-use crate::chunk::{is_time, MAX_OP, MAX_OPERATIONS, TIMES};
+use crate::chunk::{self, is_time, MAX_OP, MAX_OPERATIONS, TIMES};
 use crate::cut;
 use crate::error::{Error, Result};
 use crate::giants::Giants;
@@ -104,6 +104,9 @@ pub(crate) use reading;
 pub fn damaged() -> Error {
     Error::Crdt("the document was damaged by a failure of the native core: load it again".into())
 }
+
+const TOO_MUCH: &str =
+    "a change has too many keys, or writes where too many values are, for others to take it";
 
 const OPEN: &str = "a transaction is open on this document: it must end first";
 
@@ -289,7 +292,7 @@ impl Document {
         Ok(())
     }
 
-    /// End the transaction, or take it back when a change of it has more than `most` bytes.
+    /// End the transaction, or take it back when a change of it has more than `most` bytes, or others would not take it.
     pub fn commit(&mut self, most: Option<usize>) -> Result<(Vec<Done>, Vec<Seen>)> {
         let Writing { open, before, heading, keystroke, mut done, marked } = self.take_writing()?;
         let (doc, mut log) = self.end(open, &heading, keystroke, &mut done)?;
@@ -298,10 +301,15 @@ impl Document {
             return Ok(Default::default());
         }
         let largest = done.iter().map(|(_, bytes)| bytes.len()).max().unwrap_or(0);
-        if let Some(most) = most.filter(|most| largest > *most) {
+        let too_large = match most.filter(|most| largest > *most) {
+            Some(most) => Some(format!("a change of {largest} bytes is larger than {most}")),
+            None => {
+                done.iter().find_map(|(_, bytes)| chunk::check_size(bytes).err()).map(|_| TOO_MUCH.to_owned())
+            }
+        };
+        if let Some(why) = too_large {
             self.replace(before.restore(&doc, heading.actor)?);
-            let why = format!("a change of {largest} bytes is larger than {most}: it was taken back");
-            return Err(Error::Overflow(why));
+            return Err(Error::Overflow(format!("{why}: it was taken back")));
         }
         let mut seen = Vec::new();
         let made = versions::step(&doc, &before.heads, doc.make_patches(&mut log), &marked);

@@ -10,7 +10,7 @@ use automerge::{ActorId, Change, ChangeHash, ExpandedChange, ScalarValue};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
-use crate::chunk::{is_time, Head, MAX_OP, MAX_OPERATIONS, TIMES};
+use crate::chunk::{self, is_time, Head, MAX_ACTOR_BYTES, MAX_OP, MAX_OPERATIONS, TIMES};
 use crate::convert::heads_to_py;
 use crate::error::{guard, Error, Result};
 use crate::incoming::is_canonical;
@@ -165,6 +165,9 @@ impl Record {
                 _ => return Err(Error::Type("a record holds scalars, and no counters".into()).into()),
             }
         }
+        if !(1..=MAX_ACTOR_BYTES).contains(&(actor.len() as u64)) {
+            return Err(Error::Value(format!("an actor is 1 to {MAX_ACTOR_BYTES} bytes")).into());
+        }
         let mut line = self.line.clone();
         let change = guard(|| line.write(ActorId::from(actor), time, read))?;
         let bytes = change.raw_bytes();
@@ -172,6 +175,7 @@ impl Record {
             let why = format!("a change of {} bytes is larger than {max_bytes}", bytes.len());
             return Err(Error::Overflow(why).into());
         }
+        chunk::check_size(bytes).map_err(|_| Error::Overflow("others would not take the change".into()))?;
         self.line = line;
         Ok((PyBytes::new(py, &change.hash().0), PyBytes::new(py, bytes)))
     }

@@ -46,7 +46,8 @@ class Block:
 class RichText(list["Span | Block"]):
     """A text as plain data, in order; neighbouring spans differ in their marks.
 
-    What `Text.spans` gives, and what a text is in `to_py(rich=True)`. Positions are in code points.
+    What `Text.spans` gives, and what a text is in `to_py(rich=True)`. Positions are in code points. Printed it is the
+    characters alone; `repr` has the marks and blocks.
     """
 
     def __str__(self) -> str:

@@ -273,7 +273,8 @@ class Text:
 
         It is attached to the code point at `index`, or to the end if `index` is the length or "end"; with
         "start" it stays at the start. When its code point is deleted the cursor moves to the next
-        one, or with `before` to the one before.
+        one, or with `before` to the one before. The bytes can be kept, and sent: in a copy that does not have
+        the code point yet they are an `InvalidCursor`.
         """
         core, obj = self._bound()
         if index == "start":

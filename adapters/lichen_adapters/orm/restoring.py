@@ -48,6 +48,7 @@ def restore(session: Session, cls: type[Any], row: uuid.UUID, *, document: uuid.
     and `IntegrityError` when it does not fit any more.
     """
     planned = planned_of(session, cls)
+    _refuse_other_class(session, cls, planned, row)
     doc = doc_of(session, planned, row) if document is None else document
     crdt = read_document(session.connection(), doc)
     root = root_of(sessions_of(session).plan, crdt)
@@ -72,6 +73,18 @@ def restore(session: Session, cls: type[Any], row: uuid.UUID, *, document: uuid.
     lost = {} if then is None else links(root, doc, then, contents(root, doc, then))
     _associate(session, [link for link in lost if link.owner in back and not _is_deleted(session, link)])
     return session.get(cls, row, populate_existing=True)
+
+
+def _refuse_other_class(session: Session, cls: type[Any], planned: SyncedTable, row: uuid.UUID) -> None:
+    """Raises `NotFound` for an object that is of another class in this session, since that was resolved so."""
+    said, table = planned.first.discriminator, planned.first.table
+    value = None if said is None else session.scalar(select(table.c[said.name]).where(table.c.id == row))
+    now = class_mapper(cls).polymorphic_map.get(value)
+    if now is not None and not issubclass(now.class_, cls):
+        raise NotFound(
+            f"there is no deleted row {row} of {planned.name}: it is a {now.class_.__name__} now",
+            hint="to have it as it was, roll the session back and restore it",
+        )
 
 
 def sessions_of(session: Session) -> Sessions:

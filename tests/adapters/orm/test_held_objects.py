@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lichen_adapters.orm import HeldRow, conflicts, rebuild
+from lichen.errors import NotFound
+from lichen_adapters.orm import HeldRow, conflicts, rebuild, restore
+from lichen_adapters.orm.plan import DELETED
 from lichen_crdt import Document
 from orm_animals import Animal, Animals, Base, Dog, Guide, Leash, Operation, Visit, put
 from orm_devices import SPACE, Device
@@ -137,6 +139,27 @@ def test_it_is_resolved_as_one_object(animals: Animals) -> None:
         with device.sessions() as session:
             guide = session.get_one(Guide, rex)
             assert (guide.name, guide.age, guide.of, len(guide.visits)) == ("max", 6, "ben", 2)
+
+
+def test_what_is_resolved_into_another_class_is_not_restored_as_the_old_one(animals: Animals) -> None:
+    one, _, rex, _ = animals
+    one.edit(rex, lambda document: document.map(f"@guide/{rex.hex}").update({DELETED: b"".join(document.heads)}))
+    for forget in (False, True):
+        with one.sessions() as session:
+            (held,) = conflicts(session)
+            assert isinstance(held, HeldRow)
+            assert type(held.resolve(kind="dog")) is Dog
+            if forget:
+                session.expunge_all()
+            with pytest.raises(NotFound, match=r"no deleted row .* of guide: it is a Dog now"):
+                restore(session, Guide, rex, document=rex)
+    with one.sessions.begin() as session:
+        (held,) = conflicts(session)
+        assert isinstance(held, HeldRow)
+        held.resolve(kind="dog")
+    one.check()
+    with one.sessions() as session:
+        assert type(session.get_one(Animal, rex)) is Dog
 
 
 def test_it_is_removed_as_one_object(animals: Animals) -> None:

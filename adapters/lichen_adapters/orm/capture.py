@@ -19,7 +19,8 @@ from sqlalchemy import Connection, RowMapping, select
 from lichen_adapters.orm.carrying import Carried
 from lichen_adapters.orm.claims import Claim
 from lichen_adapters.orm.clash import claim_in
-from lichen_adapters.orm.errors import SessionMisuse
+from lichen_adapters.orm.errors import Misfit, SessionMisuse
+from lichen_adapters.orm.foreign_ids import not_ours, refuse_another_class
 from lichen_adapters.orm.journal import Touched
 from lichen_adapters.orm.memory import Memory, content_of_kept
 from lichen_adapters.orm.plan import DELETED, SyncedTable
@@ -274,7 +275,12 @@ class Capture:
         found: Rows = {}
         for start in range(0, len(keys), CHUNK):
             chosen = query.where(planned.table.c.id.in_(keys[start : start + CHUNK]))
-            found.update((row["id"], row) for row in self._conn.execute(chosen).mappings())
+            try:
+                found.update((row["id"], row) for row in self._conn.execute(chosen).mappings())
+            except (ValueError, TypeError, LookupError, ArithmeticError) as error:  # of types, on SQLite
+                raise Misfit(
+                    f"a row of {planned.name} was to have a value that its column cannot read: {error}"
+                ) from error
         return found
 
     def _space_of(self, doc: uuid.UUID) -> SpaceId:
@@ -282,7 +288,7 @@ class Capture:
         if begun is not None:
             return begun.space
         if self._memory.kept(self._conn, doc) is None:
-            raise _not_ours(doc)
+            raise not_ours(doc)
         return self._memory.space(self._conn, doc)
 
     def _space_of_row(self, planned: SyncedTable, key: uuid.UUID) -> SpaceId:
@@ -327,8 +333,9 @@ class Capture:
             if not any(doc in self._rows[planned] for planned in what.rows if planned.owner is None):
                 return None  # it came and went in this transaction
             if begun is None:
-                raise _not_ours(doc)
+                raise not_ours(doc)
             kept = self._memory.new(doc) if row is None else self._memory.new_record(doc)
+        refuse_another_class(doc, [one for one in what.rows if doc in self._rows[one]], content_of_kept(kept))
         values = None if row is None or not isinstance(kept, Record) else puts(kept, *row)
         if values is None:
             kept = self._memory.get(self._conn, doc) if isinstance(kept, Record) else kept
@@ -377,10 +384,3 @@ class Capture:
                 for key, row in rows_of.items():
                     writer.follow(planned, key, self._rows[planned].get(row))
         return made.changes
-
-
-def _not_ours(row: uuid.UUID) -> SessionMisuse:
-    return SessionMisuse(
-        f"row {row} has an id that the engine did not make for this space",
-        hint="leave the id out, or set it to None: it is made when the row is flushed",
-    )

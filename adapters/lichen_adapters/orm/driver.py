@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -58,13 +59,21 @@ def commit(conn: Connection) -> asyncio.CancelledError | None:
     Raises what SQLAlchemy makes of the driver's errors.
     """
     dbapi: Any = conn.connection.dbapi_connection
-    try:
+    with wrapping(conn, "COMMIT"):
         if isinstance(dbapi, AdaptedConnection):
             return dbapi.run_async(lambda driver: _to_the_end(driver.execute("COMMIT")))
         dbapi.execute("COMMIT")
-    except Exception as error:
-        raise DBAPIError.instance("COMMIT", None, error, conn.dialect.loaded_dbapi.Error) from error
     return None
+
+
+@contextmanager
+def wrapping(conn: Connection, statement: str) -> Iterator[None]:
+    """Raise what SQLAlchemy makes of the driver's errors."""
+    errors = conn.dialect.loaded_dbapi.Error
+    try:
+        yield
+    except errors as error:
+        raise DBAPIError.instance(statement, None, error, errors) from error
 
 
 def roll_back(dbapi: Any) -> asyncio.CancelledError | None:
@@ -94,6 +103,11 @@ async def _to_the_end(work: Coroutine[Any, Any, Any]) -> asyncio.CancelledError 
             break
     doing.result()
     return cancelled
+
+
+def of(dbapi: Any) -> Any:
+    """The connection as the driver has it, also where it is adapted: to be asked, not to be used."""
+    return dbapi.driver_connection if isinstance(dbapi, AdaptedConnection) else dbapi
 
 
 def schema_version(dbapi: Any) -> int:

@@ -41,8 +41,14 @@ class Journal(Protocol):
     def opened(self, dbapi: Any) -> None:
         """The connection is new."""
 
+    def guard(self, dbapi: Any) -> None:
+        """Let nothing be written on the connection before `begin`."""
+
     def begin(self, dbapi: Any, statement: str) -> None:
         """Begin a transaction that writes, by this statement of the store's."""
+
+    def goes_on(self, dbapi: Any) -> bool:
+        """Whether the transaction that `begin` has begun has not ended yet, as the driver knows without asking."""
 
     def watch(self, dbapi: Any) -> None:
         """A statement that may write comes next."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, MetaData
 
+from lichen_adapters.orm import driver
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.journal import JOURNAL, Touched
 from lichen_adapters.orm.plan import Plan, SyncedTable
@@ -29,9 +30,16 @@ class PostgresJournal:
         """Give the connection its table."""
         dbapi.execute(_TABLE)
 
+    def guard(self, dbapi: Any) -> None:
+        """The triggers refuse it."""
+
     def begin(self, dbapi: Any, statement: str) -> None:
         """Begin a transaction that writes."""
         dbapi.execute(f"{statement}; SET LOCAL lichen.writer = 'session'")
+
+    def goes_on(self, dbapi: Any) -> bool:
+        """One in which a statement has failed has not ended."""
+        return bool(driver.of(dbapi).info.transaction_status.name != "IDLE")
 
     def watch(self, dbapi: Any) -> None:
         """Triggers are looked for at the commit."""
@@ -48,6 +56,7 @@ class PostgresJournal:
         found: dict[SyncedTable, Touched] = {}
         query = f"SELECT tbl, key, owner FROM pg_temp.{JOURNAL} ORDER BY ctid"
         try:
+            dbapi.execute("SET CONSTRAINTS ALL IMMEDIATE")  # triggers that were to fire at the commit write too
             rows = dbapi.execute(query).fetchall()
         except Exception as error:
             if getattr(error, "sqlstate", None) != _FAILED:

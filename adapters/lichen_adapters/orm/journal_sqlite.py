@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from sqlalchemy import Connection
 
+from lichen_adapters.orm import driver
 from lichen_adapters.orm.driver import schema_version
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.journal import JOURNAL, Touched
@@ -15,6 +17,9 @@ from lichen_adapters.orm.plan import Plan, SyncedTable
 from lichen_adapters.orm.sql_names import quoted
 
 _TABLE = f"CREATE TEMP TABLE IF NOT EXISTS {JOURNAL} (tbl INTEGER, key TEXT, owner TEXT)"
+
+_TRIGGERS = 3
+"""How many each synced table has."""
 
 
 class SqliteJournal:
@@ -26,16 +31,30 @@ class SqliteJournal:
         """The version of the schema that the triggers were made for."""
         self._watched = False
         """Every synced table has its triggers on this connection."""
+        self._guarded = False
 
     def opened(self, dbapi: Any) -> None:
         """Triggers are made when they are needed."""
 
+    def guard(self, dbapi: Any) -> None:
+        """Let nothing be written before `begin`: what a connection of the driver is told, no event sees."""
+        if not self._guarded:
+            dbapi.execute("PRAGMA query_only = ON")
+            self._guarded = True
+
     def begin(self, dbapi: Any, statement: str) -> None:
         """Begin a transaction that writes."""
+        if self._guarded:
+            dbapi.execute("PRAGMA query_only = OFF")
+            self._guarded = False
         dbapi.execute(statement)
         schema = schema_version(dbapi)
         if self._schema != schema:  # a table that was made again has lost its triggers
             self._schema, self._watched = schema, False
+
+    def goes_on(self, dbapi: Any) -> bool:
+        """SQLite ends one by itself when a disk is full, and for `OR ROLLBACK` and `RAISE(ROLLBACK)`."""
+        return bool(driver.of(dbapi).in_transaction)
 
     def watch(self, dbapi: Any) -> None:
         """Make the triggers that are missing."""
@@ -48,22 +67,36 @@ class SqliteJournal:
 
     def take(self, dbapi: Any) -> dict[SyncedTable, Touched]:
         """What the transaction has touched, by table; the journal is empty then. Raises `SessionMisuse`."""
-        if not self._watched:
-            return {}
+        _refuse_hidden(dbapi)
+        if self._watched:
+            self._refuse_unwatched(dbapi)
         rows = dbapi.execute(f"SELECT tbl, key, owner FROM {JOURNAL} ORDER BY rowid").fetchall()
-        if rows:
-            dbapi.execute(f"DELETE FROM {JOURNAL}")
+        if not rows:
+            return {}
+        dbapi.execute(f"DELETE FROM {JOURNAL}")
         numbered = {planned.number: planned for planned in self._plan}
         found: dict[SyncedTable, Touched] = {}
         for number, key, owner in rows:
-            touched = found.setdefault(numbered[number], Touched({}, {}))
-            touched.add(uuid.UUID(key), None if owner is None else uuid.UUID(owner))
-        if found and schema_version(dbapi) != self._schema:
+            planned = numbered[number]
+            touched = found.setdefault(planned, Touched({}, {}))
+            touched.add(_id(planned, key), None if owner is None else _id(planned, owner))
+        if not self._watched or schema_version(dbapi) != self._schema:
             raise SessionMisuse(
-                "a transaction that changes the schema cannot write synced rows: tables made again look deleted",
+                "a transaction that changes the schema, or lacks a table, cannot write synced rows: they look deleted",
                 hint="write rows in another; migrate with `migrating(sessions)`",
             )
         return found
+
+    def _refuse_unwatched(self, dbapi: Any) -> None:
+        """Raises `SessionMisuse` where a table that was watched in this transaction is so no more."""
+        query = f"SELECT tbl_name, count(*) FROM sqlite_temp_master WHERE name GLOB '{JOURNAL}_[0-9]*' GROUP BY 1"
+        watched = dict(dbapi.execute(query).fetchall())
+        for planned in self._plan:
+            if watched.get(planned.name) != _TRIGGERS:
+                raise SessionMisuse(
+                    f"a transaction of a session has dropped table {planned.name} or made it again, or its triggers",
+                    hint="migrate with `migrating(sessions)`: what is written into such a table is in no document",
+                )
 
     def forget(self, dbapi: Any) -> None:
         """Empty the journal."""
@@ -72,6 +105,28 @@ class SqliteJournal:
     def rolled_back(self) -> None:
         """Triggers that were made in the transaction are gone with it."""
         self._watched = False
+
+
+def _refuse_hidden(dbapi: Any) -> None:
+    """Raises `SessionMisuse` where a temporary table of the connection is read and written in place of one of ours."""
+    query = "SELECT t.name FROM sqlite_temp_master t JOIN sqlite_master USING (name) WHERE t.type IN ('table', 'view')"
+    if found := [name for (name,) in dbapi.execute(query).fetchall()]:
+        raise SessionMisuse(
+            f"a temporary table or view has the name of a table of the store: {found[0]}",
+            hint="give it another name, and roll the session back",
+        )
+
+
+def _id(planned: SyncedTable, value: Any) -> uuid.UUID:
+    """An id as the database has it. Raises `SessionMisuse` where it is not as SQLAlchemy writes it, and finds it."""
+    with suppress(ValueError, TypeError, AttributeError):
+        found = uuid.UUID(value)
+        if found.hex == value:
+            return found
+    raise SessionMisuse(
+        f"table {planned.name} was to have a row with the id {value!r}, which is not 32 small hexadecimal digits",
+        hint="in plain SQL, write an id as its `hex`",
+    )
 
 
 def _install(cursor: Any, plan: Plan) -> bool:
@@ -99,10 +154,7 @@ def _triggers(planned: SyncedTable) -> Iterable[tuple[str, str]]:
 
     moved = f"{note('OLD')} WHERE OLD.{key} IS NOT NEW.{key} OR OLD.{owner} IS NOT NEW.{owner}"
     columns = ", ".join({key, owner, *map(quoted, planned.columns)})
-    for event, body in (
-        ("INSERT", note("NEW")),
-        (f"UPDATE OF {columns}", f"{note('NEW')}; {moved}"),
-        ("DELETE", note("OLD")),
-    ):
+    bodies = (note("NEW"), f"{note('NEW')}; {moved}", note("OLD"))
+    for event, body in zip(("INSERT", f"UPDATE OF {columns}", "DELETE"), bodies, strict=True):
         trigger = f"{JOURNAL}_{planned.number}_{event.split()[0].lower()}"
         yield trigger, f"CREATE TEMP TRIGGER {trigger} AFTER {event} ON main.{table} BEGIN {body}; END"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any
+
+from sqlalchemy.engine.interfaces import ExecutionContext
 
 from lichen_adapters.orm.errors import SessionMisuse
 
@@ -14,32 +17,58 @@ _ENDS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """How a statement begins that begins or ends a transaction."""
+_OPEN, _SHUT = r"""["'`\[]?""", r"""["'`\]]?"""
 _SETS = re.compile(
-    rf"{_SPACE}PRAGMA\s+(?:\w+\s*\.\s*)?"
-    r"(?:ignore_check_constraints|journal_mode|locking_mode|query_only|recursive_triggers|rekey|writable_schema)\s*[=(]",
+    rf"{_SPACE}(?:EXPLAIN\b{_SPACE}(?:QUERY\b{_SPACE}PLAN\b{_SPACE})?)?PRAGMA{_SPACE}"
+    rf"(?:{_OPEN}\w+{_SHUT}{_SPACE}\.{_SPACE})?{_OPEN}"
+    r"(?:cipher_\w+|ignore_check_constraints|journal_mode|key|locking_mode|query_only|recursive_triggers|rekey"
+    rf"|schema_version|writable_schema){_SHUT}{_SPACE}[=(]",
     re.IGNORECASE | re.DOTALL,
 )
-"""How SQLite is told what the engine has told it otherwise."""
-_QUOTED = re.compile(
-    r"""\bE'(?:[^'\\]|''|\\.)*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|(?<![\w$])(\$\w*\$).*?\1|--[^\n]*|/\*.*?\*/"""
-    r"|\bBEGIN\s+ATOMIC\b.*",
-    re.IGNORECASE | re.DOTALL,
-)
-"""Where a semicolon ends no statement: in strings, names, comments and bodies of functions."""
+"""How SQLite is told what the engine has told it otherwise: also by a statement that is only to be explained."""
+_SILENCES = re.compile(rf"{_SPACE}ALTER\b.*\b(?:DISABLE|ENABLE\s+REPLICA)\s+TRIGGER\b", re.IGNORECASE | re.DOTALL)
+"""How PostgreSQL is told that triggers are not to fire."""
+_SEVERAL = "42601"
+"""How PostgreSQL says that a statement is more than one, among other mistakes in it."""
 
 
 def refuse(statement: str, dialect: str) -> None:
     """Raises `SessionMisuse` for a statement that a session must not execute on a database of this kind."""
-    words = f"{statement.strip()[:40]}"
     if _ENDS.match(statement):
         raise SessionMisuse(
-            f"a statement was to begin or end the transaction of a session: {words}",
+            f"a statement was to begin or end the transaction of a session: {_words(statement)}",
             hint="call commit() or rollback(), which write documents too; begin_nested() for a part of it",
         )
-    if dialect == "sqlite":
-        if _SETS.match(statement):
+    if dialect == "sqlite" and _SETS.match(statement):
+        raise SessionMisuse(
+            f"a statement was to change how the engine's connections work: {_words(statement)}", hint="leave it out"
+        )
+    if dialect != "sqlite" and _SILENCES.match(statement):
+        raise SessionMisuse(
+            f"a statement was to keep triggers from firing: {_words(statement)}",
+            hint="let a migration execute it: what is written meanwhile is in no document",
+        )
+
+
+def execute_one(cursor: Any, statement: str, parameters: Any, context: ExecutionContext) -> bool:
+    """Let PostgreSQL say whether what may be several statements is one; whether it was executed. A `do_execute`.
+
+    The driver would have it execute them all. Which semicolons end a statement only the database knows, and it prepares
+    no others than single ones. Raises `SessionMisuse` for several: of the transaction nothing is kept then.
+    """
+    # SQLAlchemy has no public way to ask for this. The driver declares a cursor by a single statement always.
+    if ";" not in statement or context._is_server_side:  # type: ignore[attr-defined]  # noqa: SLF001
+        return False
+    try:
+        cursor.execute(statement, parameters, prepare=True)
+    except Exception as error:
+        if getattr(error, "sqlstate", None) == _SEVERAL and "multiple commands" in str(error):
             raise SessionMisuse(
-                f"a statement was to change how the engine's connections work: {words}", hint="leave it out"
-            )
-    elif ";" in statement and ";" in _QUOTED.sub("", statement).strip("; \t\r\n"):  # the driver would execute them all
-        raise SessionMisuse(f"several statements were given as one: {words}", hint="execute each by itself")
+                f"several statements were given as one: {_words(statement)}", hint="execute each by itself"
+            ) from error
+        raise
+    return True
+
+
+def _words(statement: str) -> str:
+    return statement.strip()[:40]

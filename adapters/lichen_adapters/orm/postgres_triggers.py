@@ -11,7 +11,8 @@ Source: https://www.postgresql.org/docs/current/plpgsql-trigger.html.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,9 +37,11 @@ _JOURNALED = {
     "truncate": "BEFORE TRUNCATE ON {}",
 }
 _THERE = (
-    "SELECT t.tgname, p.prosrc FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid"
-    " WHERE t.tgrelid = to_regclass(%s) AND t.tgenabled IN ('O', 'A')"
+    "SELECT wanted.place - 1, t.tgname, md5(p.prosrc)"
+    " FROM unnest(%s::text[]) WITH ORDINALITY wanted (name, place) JOIN pg_class c ON c.oid = to_regclass(wanted.name)"
+    " LEFT JOIN pg_trigger t ON t.tgrelid = c.oid AND t.tgenabled = 'A' LEFT JOIN pg_proc p ON p.oid = t.tgfoid"
 )
+"""The triggers that always fire, of the tables with these names that are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,12 @@ class _Trigger:
         yield f"CREATE OR REPLACE FUNCTION {function}() {returns} AS $lichen${self.body}$lichen$"
         fires = self.when.format(quoted(table.name))
         yield f"CREATE OR REPLACE TRIGGER {self.name} {fires} EXECUTE FUNCTION {function}()"
+        # Else it would not fire for who sets session_replication_role, as programs do that load many rows.
+        yield f"ALTER TABLE {quoted(table.name)} ENABLE ALWAYS TRIGGER {self.name}"
+
+    @property
+    def digest(self) -> str:
+        return hashlib.md5(self.body.encode(), usedforsecurity=False).hexdigest()
 
 
 def triggers(base: type[DeclarativeBase]) -> list[str]:
@@ -93,8 +102,13 @@ def install(conn: Connection, metadata: MetaData, plan: Plan) -> None:
 
 
 def require(dbapi: Any, metadata: MetaData, plan: Plan) -> None:
-    """Raises `SessionMisuse` where triggers are missing."""
-    if missing := missing_triggers(dbapi, metadata, plan):
+    """Raises `SessionMisuse` where triggers are missing, or a synced table."""
+    there = _there(dbapi, metadata)
+    if gone := [planned.name for planned in plan if planned.name not in there]:
+        raise SessionMisuse(
+            f"tables are not there: {', '.join(gone)}", hint="let a migration change them, with `migrating(sessions)`"
+        )
+    if missing := _lacking(there, metadata, plan):
         raise SessionMisuse(
             f"triggers are missing on {', '.join(missing)}: what is written there would go unseen",
             hint="let a migration execute the statements of `triggers(Base)`",
@@ -103,15 +117,25 @@ def require(dbapi: Any, metadata: MetaData, plan: Plan) -> None:
 
 def missing_triggers(dbapi: Any, metadata: MetaData, plan: Plan) -> list[str]:
     """The names of the tables, of those that exist, that lack a trigger, or whose triggers are disabled or old."""
-    found = []
-    for table in metadata.sorted_tables:
-        name = quoted(table.name)
-        if dbapi.execute("SELECT to_regclass(%s)", (name,)).fetchone() == (None,):
-            continue
-        there = dict(dbapi.execute(_THERE, (name,)).fetchall())
-        if any(there.get(one.name) != one.body for one in _triggers_of(table, plan)):
-            found.append(table.name)
+    return _lacking(_there(dbapi, metadata), metadata, plan)
+
+
+def _there(dbapi: Any, metadata: MetaData) -> dict[str, dict[str, str]]:
+    """The triggers of each table that exists, and what they do."""
+    names = [table.name for table in metadata.sorted_tables]
+    found: dict[str, dict[str, str]] = {}
+    for place, trigger, digest in dbapi.execute(_THERE, ([quoted(name) for name in names],)).fetchall():
+        found.setdefault(names[place], {})[trigger] = digest
     return found
+
+
+def _lacking(there: Mapping[str, Mapping[str, str]], metadata: MetaData, plan: Plan) -> list[str]:
+    return [
+        table.name
+        for table in metadata.sorted_tables
+        if table.name in there
+        and any(there[table.name].get(one.name) != one.digest for one in _triggers_of(table, plan))
+    ]
 
 
 def key_of(table: Table) -> Column[Any] | None:

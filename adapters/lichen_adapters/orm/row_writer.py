@@ -13,7 +13,7 @@ from sqlalchemy import RowMapping
 from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.merging import UNFIT
 from lichen_adapters.orm.plan import BEGUN, DELETED, TABLE, SyncedTable
-from lichen_adapters.orm.projection import Content, content_of
+from lichen_adapters.orm.projection import Content, begun, content_of
 from lichen_adapters.orm.unique_keys import BEGUN as BEGUN_COLUMN
 
 Written = RowMapping | dict[str, Any]
@@ -60,7 +60,9 @@ class RowWriter:
         else:
             if before.get(DELETED):
                 del content[DELETED]
-            new = {name: value for name, value in fixed.items() if before.get(name) != value}
+            new = {name: value for name, value in fixed.items() if before.get(name) != value} | _begun(
+                planned, before, row
+            )
             for name, column in planned.columns.items():
                 if (planned, key, name) in self._settled:
                     new[name] = column.new(row[name])
@@ -124,6 +126,7 @@ def puts(record: Record, planned: SyncedTable, row: RowMapping | None) -> dict[s
     if not before:
         return {TABLE: planned.name} | _new(planned, row)
     new = {} if before.get(TABLE) == planned.name else {TABLE: planned.name}
+    new |= _begun(planned, before, row)
     for name, column in planned.columns.items():
         new |= column.write(_NOWHERE, before, row[name])  # scalars are not changed in place
     return new
@@ -133,7 +136,11 @@ def _scalars(planned: SyncedTable, row: Written) -> dict[str, Any]:
     return {name: column.new(row[name]) for name, column in planned.columns.items()}
 
 
+def _begun(planned: SyncedTable, before: Content, row: Written) -> dict[str, Any]:
+    """When a row was begun, where that is another time: it was deleted, and inserted again under its id."""
+    return {BEGUN: row[BEGUN_COLUMN]} if planned.unique and row[BEGUN_COLUMN] != begun(before) else {}
+
+
 def _new(planned: SyncedTable, row: Written) -> dict[str, Any]:
     """What a map holds that is made for a row."""
-    begun = {BEGUN: row[BEGUN_COLUMN]} if planned.unique else {}
-    return begun | _scalars(planned, row)
+    return ({BEGUN: row[BEGUN_COLUMN]} if planned.unique else {}) | _scalars(planned, row)

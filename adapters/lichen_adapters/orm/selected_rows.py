@@ -25,6 +25,7 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy.engine.interfaces import Compiled
 
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.synced import NEW_ID, makes_id
@@ -68,6 +69,16 @@ def with_ids(conn: Connection, statement: Insert, many: Sequence[Any], parameter
     # SQLite would take the ON of a conflict clause for one of the join, if nothing stood between them.
     chosen = select(*values, numbered.c[0]).select_from(joined).where(true())
     return statement.from_select([*_names(statement), "id"], chosen)
+
+
+def refuse_inside(compiled: Compiled | None) -> None:
+    """Raises `SessionMisuse` for such an insert that is a common table expression: its rows would have one id."""
+    for one in getattr(compiled, "ctes", None) or ():
+        if selects(one.element):
+            raise SessionMisuse(
+                f"what is selected was to be inserted into {one.element.table.name} inside of another statement",
+                hint="execute the insert by itself, so that each row gets an id",
+            )
 
 
 def _named(query: SelectBase) -> SelectBase:

@@ -9,6 +9,7 @@ together.
 from __future__ import annotations
 
 import os
+import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -29,7 +30,7 @@ from sqlalchemy.engine.interfaces import Compiled
 from sqlalchemy.orm import Session, SessionTransaction, object_mapper
 from sqlalchemy.pool import PoolResetState
 
-from lichen_adapters.orm import associated, driver, frozen, plain_sql, reads, selected_rows, unique_keys
+from lichen_adapters.orm import associated, broken_off, driver, frozen, plain_sql, reads, selected_rows, unique_keys
 from lichen_adapters.orm.capture import Begun, Capture, Told
 from lichen_adapters.orm.commits import LAST, commit_of
 from lichen_adapters.orm.errors import SessionMisuse
@@ -54,7 +55,7 @@ WRITING = "lichen.writing"
 SPACE = "lichen.space"
 """Where a session has the space of what is added to it, in `Session.info`."""
 
-_READS = ("SELECT", "PRAGMA", "EXPLAIN", "VALUES")
+_READS = re.compile(r"\s*(?:SELECT|EXPLAIN|VALUES|PRAGMA(?!.*=))", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -64,6 +65,8 @@ class Writing:
     watch: Watch
     journal: Journal
     begun: bool = False
+    over: bool = False
+    """It is committed, and SQLAlchemy's own commit, which comes after that, would take what is written with it."""
     loan: Loan | None = None
     space: SpaceId | None = None
     told: Told = field(default_factory=Told)
@@ -81,21 +84,29 @@ class Transactions:
         self._projector = projector
         self._feed = feed
         self._unused = UnusedIds()
+        self._alone: dict[int, Writing] = {}
+        """What connections do that were detached from their pool, by their ids in this process."""
 
     def watch_over(self, database: Database) -> None:
         """Turn what the connections of this SQLAlchemy engine write into changes of documents."""
         for name in ("begin", "commit", "rollback"):
             event.listen(database, name, getattr(self, f"_{name}"))
         event.listen(database, "connect", partial(self._connected, database.dialect))
+        event.listen(database, "checkout", self._checked_out)
         event.listen(database, "reset", self._reset)
         event.listen(database, "before_cursor_execute", self._before_statement)
         event.listen(database, "before_execute", self._before_execute, retval=True)
+        if database.dialect.name == "postgresql":
+            event.listen(database, "do_execute", plain_sql.execute_one)
         event.listen(database, "begin_twophase", self._begin_twophase)
         event.listen(database, "handle_error", unique_keys.explain)
+        event.listen(database, "handle_error", broken_off.explain_parts)
         for name in ("set_connection_execution_options", "set_engine_execution_options"):
             event.listen(database, name, self._set_options)
         event.listen(database, "checkin", self._checked_in)
         event.listen(database, "close", self._closed)
+        event.listen(database, "detach", self._detached)
+        event.listen(database, "close_detached", self._closed_alone)
 
     def watch_session(self, session: Session) -> None:
         """Let a session on such connections keep the rules of synced tables."""
@@ -193,7 +204,12 @@ class Transactions:
     # Transactions
 
     def _begin(self, conn: Connection) -> None:
-        conn.info[WRITING].begun = False
+        writing: Writing = conn.info[WRITING]
+        writing.begun = writing.over = False
+        writing.journal.guard(_dbapi(conn))
+
+    def _checked_out(self, dbapi: Any, record: Any, _proxy: Any) -> None:
+        record.info[WRITING].journal.guard(dbapi)
 
     def _before_execute(
         self, conn: Connection, statement: Any, many: Any, parameters: Any, _options: Any
@@ -209,12 +225,19 @@ class Transactions:
         self, conn: Connection, _cursor: Any, statement: str, _parameters: Any, context: Any, _many: bool
     ) -> None:
         reads.note(conn, context.compiled)
+        selected_rows.refuse_inside(context.compiled)
         if not isinstance(getattr(context.compiled, "statement", None), Select | CompoundSelect | UpdateBase):
             plain_sql.refuse(statement, conn.dialect.name)
         writing: Writing = conn.info[WRITING]
+        if writing.over:
+            raise SessionMisuse(
+                "a transaction of rows is committed already: nothing more can be written with it",
+                hint="let a listener of the session's event `before_commit` write it",
+            )
         if writing.loan is not None:
             writing.loan.follow()
-        if _locks(context.compiled) or not (statement.lstrip().upper().startswith(_READS) or _reads(context.compiled)):
+            broken_off.refuse_ended(writing.journal, _dbapi(conn))
+        if _locks(context.compiled) or not (_READS.match(statement) or _reads(context.compiled)):
             self._begin_writing(conn, writing)
         elif not writing.begun:
             _dbapi(conn).execute(self._engine.store.backend.begin_read)
@@ -233,10 +256,7 @@ class Transactions:
                 failure = backend.failure(error).error
                 sqlite = conn.dialect.name == "sqlite"
                 if sqlite and isinstance(failure, StoreLocked) and writing.begun:  # no other program has the file
-                    failure = SessionMisuse(
-                        "this session writes while rows that it reads in parts are still to come, of an older state",
-                        hint="fetch them all first, without yield_per, or write in another session",
-                    )
+                    failure = broken_off.reads_in_parts()
                 raise failure from error
             writing.begun = True
             writing.watch.begun(dbapi)
@@ -259,11 +279,17 @@ class Transactions:
 
     def _commit(self, conn: Connection) -> None:
         writing: Writing = conn.info[WRITING]
-        if writing.loan is None:
-            return
-        writing.loan.check()
+        if writing.loan is not None:
+            self._write(conn, writing, writing.loan)
+        writing.over = True
+
+    def _write(self, conn: Connection, writing: Writing, loan: Loan) -> None:
+        """Write what the transaction has touched into documents, and commit all of it."""
+        loan.check()
         dbapi = _dbapi(conn)
-        touched = writing.journal.take(dbapi)
+        broken_off.refuse_ended(writing.journal, dbapi)
+        with driver.wrapping(conn, "COMMIT"):
+            touched = writing.journal.take(dbapi)
         written: list[WrittenDocument] = []
         if touched:
             self._begin_again(writing, touched)
@@ -293,14 +319,21 @@ class Transactions:
             self._roll_back(conn.info[WRITING], _dbapi(conn))
 
     def _reset(self, dbapi: Any, record: Any, state: PoolResetState) -> None:
+        writing = self._alone[id(dbapi)] if record is None else record.info[WRITING]
         if state.asyncio_safe:
-            self._roll_back(record.info[WRITING], dbapi)
+            self._roll_back(writing, dbapi)
         else:  # it was lost, and is closed
-            self._ended(record.info[WRITING], committed=False)
+            self._ended(writing, committed=False)
 
     def _checked_in(self, _dbapi: Any, record: Any) -> None:
         if self._feed.closed and not record.in_use and isinstance(record.info[WRITING].journal, PostgresJournal):
             record.invalidate()  # a session has outlived these: nobody else would close its connection
+
+    def _detached(self, dbapi: Any, record: Any) -> None:
+        self._alone[id(dbapi)] = record.info[WRITING]
+
+    def _closed_alone(self, dbapi: Any) -> None:
+        self._ended(self._alone.pop(id(dbapi)), committed=False)
 
     def _closed(self, _dbapi: Any, record: Any) -> None:
         if WRITING in record.info:  # what closes rolls back by itself
@@ -318,6 +351,7 @@ class Transactions:
         loan, writing.loan = writing.loan, None
         writing.begun = False
         told, writing.told, writing.info = writing.told, Told(), {}
+        writing.space = None
         if not committed:
             writing.journal.rolled_back()
         if loan is not None:

@@ -18,8 +18,10 @@ from orm_models import Base
 ON_BOTH = (
     "test_associations",
     "test_async_sessions",
+    "test_changed_tables",
     "test_coming_back",
     "test_conflicts",
+    "test_connections",
     "test_devices",
     "test_feed",
     "test_foreign_values",

@@ -43,15 +43,25 @@ def test_a_statement_that_holds_others_or_changes_the_connection_is_refused(devi
         session.add(User(name="ann"))
         session.flush()
         if device.server is None:
-            for statement in ("PRAGMA recursive_triggers = OFF", "pragma main.query_only(1)"):
-                with pytest.raises(SessionMisuse, match="how the engine's connections work: pragma"):
-                    session.execute(text(statement.lower()))
+            for setting in (
+                *("recursive_triggers = OFF", " main.query_only(1)", "/* */recursive_triggers=0", '"query_only"=1'),
+                *("[main] . 'query_only' --\n=1", "schema_version = 1", "cipher_page_size = 512", "`key` = 'x'"),
+            ):
+                for statement in (f"pragma {setting}", f";explain query plan pragma {setting}"):
+                    with pytest.raises(SessionMisuse, match="how the engine's connections work: "):
+                        session.execute(text(statement))
             assert session.scalar(text("PRAGMA recursive_triggers")) == 1
         else:
-            hidden = (r"SELECT E'\'', 1; COMMIT; SELECT '1'", "SELECT 1 AS a$a$; COMMIT; SELECT 2 AS a$a$")
-            for statement in ("SELECT 1; COMMIT", "DELETE FROM user_account;\n-- ;\nEND;", "SELECT 'a''';END", *hidden):
-                with pytest.raises(SessionMisuse, match="several statements were given as one"):
-                    session.execute(text(statement))
+            for statement in (
+                *("SELECT 1; COMMIT", "DELETE FROM user_account;\n-- ;\nEND;", "SELECT 'a''';END"),
+                *(r"SELECT E'a\''; COMMIT; SELECT '1'", "SELECT 1 AS a$b$; COMMIT; SELECT 1 AS a$b$"),
+                "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE SQL BEGIN ATOMIC SELECT 1; END; COMMIT",
+            ):
+                with pytest.raises(SessionMisuse, match="several statements were given as one"), session.begin_nested():
+                    session.connection().exec_driver_sql(statement)
+            for what in ("TRIGGER ALL", "TRIGGER USER", "TRIGGER lichen_journal_update"):
+                with pytest.raises(SessionMisuse, match="keep triggers from firing"):
+                    session.execute(text(f"ALTER TABLE user_account DISABLE {what}"))
             function = "CREATE FUNCTION pg_temp.one() RETURNS int LANGUAGE SQL BEGIN ATOMIC SELECT 1; SELECT 2; END"
             for statement in (
                 "SELECT 'a;b'; ",

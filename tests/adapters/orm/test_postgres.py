@@ -91,12 +91,50 @@ def test_a_session_truncates_nothing_and_writes_nothing_by_a_select(device: Devi
     assert [row["name"] for (table, _), row in device.rows().items() if table == "user_account"] == ["eve"]
 
 
+def test_triggers_fire_for_replicas_and_those_that_wait_for_the_commit_are_seen(
+    device: Device, plain: Connection
+) -> None:
+    add(device)
+    plain.exec_driver_sql("SET session_replication_role = replica")
+    with pytest.raises(DBAPIError, match="by sessions of the engine only"):
+        plain.exec_driver_sql("DELETE FROM user_tag")
+    with device.sessions.begin() as session:
+        session.execute(text("SET LOCAL session_replication_role = replica"))
+        session.execute(update(User).values(name="eve"))
+    device.check()
+    plain.exec_driver_sql(
+        "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN UPDATE address SET uses = uses + 1; RETURN NULL; END $$"
+    )
+    plain.exec_driver_sql(
+        "CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON user_account DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION late()"
+    )
+    with device.sessions.begin() as session:
+        session.execute(update(User).values(age=7))
+    assert [row["uses"] for (table, _), row in device.rows().items() if table == "address"] == [1]
+    device.check()
+
+
+def test_who_reads_in_parts_and_writes_is_told_that_the_rest_is_gone(device: Device) -> None:
+    for name in ("ann", "ben", "cleo"):
+        add(device, name)
+    with device.sessions() as session:
+        users = session.scalars(select(User).execution_options(yield_per=1))
+        next(users).stars += 1
+        session.flush()
+        with pytest.raises(SessionMisuse, match="reads in parts"):
+            users.all()
+    device.check()
+
+
 @pytest.mark.parametrize(
     "ddl",
     [
         "DROP TRIGGER lichen_journal_update ON address",
         "ALTER TABLE address DISABLE TRIGGER lichen_journal_delete",
         "DROP TRIGGER lichen_seen ON address",
+        "ALTER TABLE address ENABLE TRIGGER lichen_journal_update",
         "CREATE OR REPLACE FUNCTION lichen_note_address() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from lichen_adapters.orm import AsyncSessions, SessionMisuse
 from orm_devices import SPACE, Device, exchange
 from orm_models import Address, Draft, Tag, User, Word
-from sqlalchemy import Insert, bindparam, column, insert, literal, select, text, union
+from sqlalchemy import Insert, bindparam, column, insert, literal, select, text, union, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
@@ -56,6 +56,16 @@ def test_each_row_has_an_id_and_reaches_its_document(filled: Device, other: Devi
     if kind != "nothing":
         with pytest.raises(IntegrityError), filled.sessions.begin(SPACE) as session:
             session.execute(insert(Tag).from_select(["name"], select(Tag.name)))
+    filled.check()
+
+
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_rows_that_are_selected_are_not_inserted_inside_of_another_statement(filled: Device) -> None:
+    inside = insert(Tag).from_select(["name"], select(Draft.words)).returning(Tag.id).cte()
+    for statement in (select(inside), update(User).values(age=7).add_cte(inside)):
+        with filled.sessions(SPACE) as session, pytest.raises(SessionMisuse, match="inside of another statement"):
+            session.execute(statement)
+    assert tags(filled) == ["tag"]
     filled.check()
 
 

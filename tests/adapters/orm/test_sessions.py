@@ -130,13 +130,14 @@ def test_before_rows_are_up_to_date_there_are_no_sessions(tmp_path: Path, device
     sessions.close()
 
 
-def test_a_table_that_was_made_again_is_watched_again(device: Device) -> None:
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)  # for the other see test_changed_tables.py
+def test_a_table_that_was_made_again_with_its_triggers_is_watched_again(device: Device) -> None:
     add(device, "ann")
     with device.sessions.database.begin() as conn:
         conn.execute(text("ALTER TABLE address RENAME TO old"))
         Base.metadata.create_all(conn)
         conn.execute(text("INSERT INTO address SELECT * FROM old"))
-        conn.execute(text("DROP TABLE old" if conn.dialect.name == "sqlite" else "DROP TABLE old CASCADE"))
+        conn.execute(text("DROP TABLE old CASCADE"))
     with device.sessions.begin() as session:
         session.execute(update(Address).values(email="new@b"))
     device.check()
@@ -349,6 +350,22 @@ def test_a_value_of_another_type_which_sqlite_takes_stops_the_commit(device: Dev
     add(device, "ann")
     before = device.rows()
     with pytest.raises(Misfit, match=f"{wrong.partition(' ')[0]}: .* is no "), device.sessions.begin() as session:
+        session.execute(text(f"UPDATE user_account SET {wrong}"))
+    assert device.rows() == before
+    device.check()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize(
+    "wrong", ["settings = '{'", "born = 'today'", "mood = 'WILD'", "balance = 'x'", "friend_id = 5", "tags = '[1'"]
+)
+def test_a_value_that_its_type_cannot_read_stops_the_commit(device: Device, wrong: str) -> None:
+    add(device, "ann")
+    before = device.rows()
+    with (
+        pytest.raises(Misfit, match="a row of user_account was to have a value that its column cannot read"),
+        device.sessions.begin() as session,
+    ):
         session.execute(text(f"UPDATE user_account SET {wrong}"))
     assert device.rows() == before
     device.check()

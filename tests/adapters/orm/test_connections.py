@@ -1,0 +1,159 @@
+"""What is written beside a session, on its connection: refused, or in documents; and what ends its transaction."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+from lichen_adapters.orm import SessionMisuse, check, in_space
+from orm_devices import OTHER_SPACE, SPACE, Device
+from orm_models import Address, Tag, User
+from sqlalchemy import Connection, event, insert, select, text, update
+from sqlalchemy.exc import DBAPIError
+
+REFUSED = "readonly database|read-only transaction|by sessions of the engine only"
+"""How the databases say it, to who asks them directly."""
+
+
+@pytest.fixture
+def filled(device: Device) -> Device:
+    """One with a user, an address and a tag."""
+    with device.sessions.begin(SPACE) as session:
+        session.add_all([User(name="ann", addresses=[Address(email="a@b")]), Tag(name="todo")])
+    return device
+
+
+def driver_of(conn: Connection) -> Any:
+    return conn.connection.driver_connection
+
+
+def test_what_is_written_before_a_session_writes_is_refused(filled: Device) -> None:
+    before = filled.rows()
+    for read in (text("SELECT 1"), None):
+        with filled.sessions(SPACE) as session:
+            if read is not None:
+                session.execute(read)
+            with pytest.raises(Exception, match=REFUSED):
+                driver_of(session.connection()).cursor().execute("UPDATE user_account SET name = 'eve'")
+    raw = filled.sessions.database.raw_connection()
+    with contextlib.closing(raw), pytest.raises(Exception, match=REFUSED):
+        raw.cursor().execute("DELETE FROM address")
+    if filled.server is None:
+        with filled.sessions(SPACE) as session, pytest.raises(Exception, match=REFUSED):
+            driver_of(session.connection()).executescript("DELETE FROM address; DELETE FROM user_account")
+    with filled.sessions.database.connect() as conn:
+        conn.execute(update(Tag).values(size=1))
+        conn.commit()
+        conn.begin()
+        with pytest.raises(Exception, match=REFUSED):  # also where it has written before
+            driver_of(conn).cursor().execute("DELETE FROM address")
+        conn.rollback()
+    assert {place: row for place, row in filled.rows().items() if place[0] != "tag"} == {
+        place: row for place, row in before.items() if place[0] != "tag"
+    }
+    filled.check()
+
+
+def test_what_is_written_after_a_session_has_written_is_in_documents(filled: Device, other: Device) -> None:
+    with filled.sessions.begin(SPACE) as session:
+        session.execute(update(User).values(age=7))
+        driver_of(session.connection()).cursor().execute("UPDATE address SET email = 'new@b'")
+    filled.check()
+    other.take_from(filled)
+    assert other.rows() == filled.rows()
+
+
+@pytest.mark.parametrize("how", ["rollback", "commit"])
+def test_who_ends_the_transaction_on_the_connection_of_the_driver_is_told(filled: Device, how: str) -> None:
+    with filled.sessions(SPACE) as session:
+        session.execute(update(User).values(name="eve"))
+        getattr(driver_of(session.connection()), how)()
+        for _ in range(2):
+            with pytest.raises(SessionMisuse, match="was ended by the database, or on the connection"):
+                session.execute(update(User).values(age=7))
+        with pytest.raises(SessionMisuse, match="was ended by the database, or on the connection"):
+            session.commit()
+    assert check(filled.sessions).wrong == (how == "commit")
+    assert check(filled.sessions, repair=True).ok
+    filled.check()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("way", ["UPDATE OR ROLLBACK tag SET name = 'todo'", "UPDATE user_account SET age = 13"])
+def test_what_sqlite_has_rolled_back_is_not_gone_on_with(filled: Device, way: str) -> None:
+    with filled.sessions.begin(SPACE) as session:
+        session.add(Tag(name="done"))
+    with filled.sessions.database.begin() as conn:
+        conn.execute(
+            text("CREATE TRIGGER t BEFORE UPDATE OF age ON user_account BEGIN SELECT RAISE(ROLLBACK, ''); END")
+        )
+    before = filled.rows()
+    with filled.sessions(SPACE) as session:
+        session.execute(update(User).values(name="lost"))
+        with pytest.raises(DBAPIError):
+            session.execute(text(way))
+        with pytest.raises(SessionMisuse, match="was ended by the database"):
+            session.execute(update(User).values(name="alone"))
+        session.rollback()
+        session.execute(update(User).values(stars=2))
+        session.commit()
+    assert {place for place, row in filled.rows().items() if row != before[place]} == {
+        place for place in before if place[0] == "user_account"
+    }
+    filled.check()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_who_could_not_begin_to_write_writes_nothing_without_a_transaction(filled: Device) -> None:
+    with filled.sessions.begin(SPACE) as session:
+        session.add_all([User(name="ben"), User(name="cleo")])
+    before = filled.rows()
+    with filled.sessions() as session:
+        users = session.scalars(select(User).execution_options(yield_per=1))
+        filled.edit(next(users).id, lambda document: document.update(fullname="Ann"))
+        with pytest.raises(SessionMisuse, match="reads in parts"):
+            session.execute(update(User).values(stars=7))
+        with pytest.raises(SessionMisuse, match="was ended by the database"):
+            session.execute(update(User).values(stars=7))
+    assert [row["stars"] for (table, _), row in filled.rows().items() if table == "user_account"] == [0, 0, 0]
+    assert filled.rows().keys() == before.keys()
+    filled.check()
+
+
+def test_a_listener_of_the_commit_itself_writes_nothing_more(filled: Device) -> None:
+    def late(conn: Connection) -> None:
+        conn.execute(update(User).values(name="late"))
+
+    for statement in (update(User).values(age=7), select(User.name)):
+        with filled.sessions(SPACE) as session:
+            session.execute(statement)
+            event.listen(filled.sessions.database, "commit", late)
+            with pytest.raises(SessionMisuse, match="is committed already"):
+                session.commit()
+            event.remove(filled.sessions.database, "commit", late)
+    with filled.sessions() as session:
+        assert session.execute(select(User.name, User.age)).all() == [("ann", 7)]
+    filled.check()
+
+
+def test_a_connection_without_a_session_has_not_the_space_of_an_earlier_one(filled: Device) -> None:
+    with filled.sessions.begin(OTHER_SPACE) as session:
+        session.add(Tag(name="of the other"))
+    with filled.sessions.database.connect() as conn, pytest.raises(SessionMisuse, match="without a space"):
+        conn.execute(insert(Tag).values(name="of none"))
+    with filled.sessions() as session:
+        assert session.scalars(select(Tag.name).where(in_space(Tag, OTHER_SPACE))).all() == ["of the other"]
+
+
+def test_a_connection_that_is_detached_gives_its_turn_back(filled: Device) -> None:
+    with filled.sessions.database.connect() as conn:
+        conn.detach()
+        conn.execute(update(User).values(age=7))
+        conn.commit()
+        conn.execute(update(User).values(age=8))
+    with filled.sessions.begin() as session:
+        session.execute(update(User).values(stars=2))
+    with filled.sessions() as session:
+        assert session.execute(select(User.age, User.stars)).all() == [(7, 2)]
+    filled.check()

@@ -11,6 +11,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from lichen.store.schema import documents
 from sqlalchemy import Connection
 
 from lichen_adapters.orm.plan import SyncedTable
@@ -33,6 +34,11 @@ class Touched:
         self.keys[key] = None
         if owner is not None:
             self.owners.setdefault(key, {})[owner] = None
+
+
+def has_documents(dbapi: Any) -> bool:
+    """Whether the store has any: without them, there is nothing that rows could differ from."""
+    return dbapi.execute(f"SELECT 1 FROM {documents.name} LIMIT 1").fetchone() is not None
 
 
 class Journal(Protocol):

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from lichen_adapters.orm import driver
 from lichen_adapters.orm.driver import schema_version
 from lichen_adapters.orm.errors import SessionMisuse
-from lichen_adapters.orm.journal import JOURNAL, Touched
+from lichen_adapters.orm.journal import JOURNAL, Touched, has_documents
 from lichen_adapters.orm.plan import Plan, SyncedTable
 from lichen_adapters.orm.sql_names import quoted
 
@@ -92,7 +92,7 @@ class SqliteJournal:
         query = f"SELECT tbl_name, count(*) FROM sqlite_temp_master WHERE name GLOB '{JOURNAL}_[0-9]*' GROUP BY 1"
         watched = dict(dbapi.execute(query).fetchall())
         for planned in self._plan:
-            if watched.get(planned.name) != _TRIGGERS:
+            if watched.get(planned.name) != _TRIGGERS and has_documents(dbapi):
                 raise SessionMisuse(
                     f"a transaction of a session has dropped table {planned.name} or made it again, or its triggers",
                     hint="migrate with `migrating(sessions)`: what is written into such a table is in no document",

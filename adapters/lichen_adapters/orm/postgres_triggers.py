@@ -20,7 +20,7 @@ from sqlalchemy import Column, Connection, MetaData, Table, Uuid, event, text
 from sqlalchemy.orm import DeclarativeBase
 
 from lichen_adapters.orm.errors import SessionMisuse
-from lichen_adapters.orm.journal import JOURNAL
+from lichen_adapters.orm.journal import JOURNAL, has_documents
 from lichen_adapters.orm.plan import Plan, SyncedTable
 from lichen_adapters.orm.sql_names import literal, quoted, short
 
@@ -104,7 +104,7 @@ def install(conn: Connection, metadata: MetaData, plan: Plan) -> None:
 def require(dbapi: Any, metadata: MetaData, plan: Plan) -> None:
     """Raises `SessionMisuse` where triggers are missing, or a synced table."""
     there = _there(dbapi, metadata)
-    if gone := [planned.name for planned in plan if planned.name not in there]:
+    if gone := [planned.name for planned in plan if planned.name not in there and has_documents(dbapi)]:
         raise SessionMisuse(
             f"tables are not there: {', '.join(gone)}", hint="let a migration change them, with `migrating(sessions)`"
         )

@@ -260,10 +260,12 @@ class Transactions:
                 raise failure from error
             writing.begun = True
             writing.watch.begun(dbapi)
-            if writing.space is not None and not holds_space(conn, writing.space):
+            space = writing.space
+            if space is not None and not holds_space(conn, space):
                 self._roll_back(writing, dbapi)
+                writing.space = space  # so that it is refused again
                 hint = "make the session with a space of `engine.spaces`"
-                raise SessionMisuse(f"space {writing.space.hex()[:12]} is not on this device", hint=hint)
+                raise SessionMisuse(f"space {space.hex()[:12]} is not on this device", hint=hint)
         writing.journal.watch(dbapi)
 
     def _borrow(self, dbapi: Any, writing: Writing) -> None:

@@ -87,7 +87,7 @@ def test_what_changed_while_nobody_followed_is(device: Device, rebuilt: list[uui
 
 def test_everything_is_where_a_table_is_gone(device: Device, rebuilt: list[uuid.UUID]) -> None:
     both = add(device, "one", "two")
-    Note.__table__.drop(device.sessions.database)  # type: ignore[attr-defined]  # a table has it
+    device.store.write(Note.__table__.drop).result(9)  # type: ignore[attr-defined]  # a table has it
     device.stop()
     device.start()
     assert sorted(rebuilt) == sorted(both)
@@ -98,7 +98,7 @@ def test_a_crash_after_tables_were_made_leaves_none_empty(
     device: Device, rebuilt: list[uuid.UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(device, "one", "two")
-    Note.__table__.drop(device.sessions.database)  # type: ignore[attr-defined]  # a table has it
+    device.store.write(Note.__table__.drop).result(9)  # type: ignore[attr-defined]  # a table has it
 
     def failing(*_: object) -> None:
         raise OSError("no power")
@@ -216,7 +216,7 @@ def test_a_crash_while_it_goes_through_everything_loses_only_the_last_of_it(
 ) -> None:
     monkeypatch.setattr("lichen_adapters.orm.sessions.TOGETHER", 2)
     made = add(device, "one", "two", "three", "four", "five")
-    Note.__table__.drop(device.sessions.database)  # type: ignore[attr-defined]  # a table has it
+    device.store.write(Note.__table__.drop).result(9)  # type: ignore[attr-defined]  # a table has it
     device.stop()
     caught_up = following.caught_up
 

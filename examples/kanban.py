@@ -68,7 +68,7 @@ class Board(QWidget):
     """A list for each stage, the notes of the chosen card, and who is there below."""
 
     def __init__(self, engine: Engine, sessions: Sessions, space: Space, name: str) -> None:
-        super().__init__(windowTitle=f"{space.name} - {name}", styleSheet=LOOKS, minimumHeight=380)
+        super().__init__(windowTitle=f"{space.name} - {name}", styleSheet=LOOKS, minimumHeight=380, minimumWidth=720)
         self.sessions, self.space, self.name, self.deliver = sessions, space, name, Queued(self)
         cards = select(Card).where(in_space(Card, space), Card.stage < len(STAGES)).order_by(Card.title, Card.id)
         self.cards = Cards(sessions, cards, lambda card: card.title, self.deliver, parent=self)

@@ -60,6 +60,7 @@ class TextBinding(BoundText):
         self._serving = self._engine.submit(self._source.serve)
         self._stop = self._messages.call(self._told, deliver)
         self._thread = threading.get_ident()
+        self._ended = False
         self._forget = self._engine.before_close(self._engine_closes)
 
     def edited(self, position: int, removed: int, inserted: str) -> None:
@@ -75,12 +76,9 @@ class TextBinding(BoundText):
         """
         self.refuse_holder()
         with timeout(SAVE_S), self._messages.held():
-            if self._open:
-                self._open = False
-                try:
-                    self._finish()
-                finally:
-                    self._forget()
+            self._open = False
+            if not self._ended:
+                self._finish()
 
     def refuse_holder(self) -> None:
         """Raises `EngineMisuse` in a transaction of this thread, if something that was typed waits for its end."""
@@ -88,15 +86,23 @@ class TextBinding(BoundText):
             self._note.asynchronous.refuse_holder(threading.current_thread())
 
     def _finish(self) -> None:
+        """Where this thread is interrupted nothing has ended: whoever closes it or its engine next goes on."""
         try:
             with suppress(EngineMisuse, StopIteration, CancelledError):  # the engine was closed first
                 while not self.saved:
                     self._hear(next(self._messages))
                 self._ask(None)
                 self._serving.result(SAVE_S)
-        finally:
-            self._serving.cancel()
-            self._stop()
+        except Exception:
+            self._end()
+            raise
+        self._end()
+
+    def _end(self) -> None:
+        self._ended = True
+        self._serving.cancel()
+        self._stop()
+        self._forget()
 
     def _engine_closes(self) -> None:
         try:

@@ -160,19 +160,20 @@ class Host(Generic[T_co]):
             return
         if threading.current_thread() is self._thread.thread:
             self.refuse_wrong_place()
-        try:
-            self._call_before_close()
-        finally:
-            self._close()
+        self._call_before_close()
+        self._close()
 
     def _call_before_close(self) -> None:
         with self._leaving, suppress(KeyError):  # whoever closes it too waits for that; and until none is left
             while True:
-                _, call = self._before_close.popitem()
+                key, call = self._before_close.popitem()
                 try:
                     call()
                 except Exception:
                     log.exception("what was to be done before closing failed")
+                except BaseException:  # interrupted: whoever closes it next goes on, at the latest the program's end
+                    self._before_close[key] = call
+                    raise
 
     def _close(self) -> None:
         with self._gate:

@@ -73,6 +73,29 @@ def test_it_is_saved_when_it_is_on_disk(notes: Open) -> None:
     editor.binding.close()
 
 
+@pytest.mark.parametrize("what", ["text", "engine"])
+def test_who_is_interrupted_while_it_closes_may_close_it_again_and_nothing_is_lost(
+    notes: Open, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    note, _ = notes()
+    editor = Editor(note)
+
+    def interrupted(_events: object) -> object:
+        raise KeyboardInterrupt
+
+    with held_up(note), monkeypatch.context() as patch:
+        patch.setattr(Events, "__next__", interrupted)
+        editor.type(0, 0, "oat ")
+        with pytest.raises(KeyboardInterrupt):
+            (editor.binding if what == "text" else note.engine).close()
+        with pytest.raises(EngineMisuse):
+            editor.binding.edited(0, 0, "x")
+    note.engine.close()
+    assert editor.binding.saved
+    assert str(note.doc["body"]) == "oat milk"
+    assert note.asynchronous._opened.listeners == []
+
+
 def test_who_closes_it_hears_that_the_disk_did_not_take_what_was_typed_last(
     notes: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -46,7 +46,7 @@ test: setup ## Run the whole test suite (ARGS="tests/engine -k word" for a part;
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 props: setup ## Random replicas hold the promises of lichen_crdt (EXAMPLES=n SEED=n, else a random seed)
-	EXAMPLES=$(EXAMPLES) SEED=$(or $(SEED),random) $(BIN)/pytest -q -s --timeout 0 tests/crdt/test_properties.py
+	EXAMPLES=$(EXAMPLES) SEED=$(or $(SEED),random) $(BIN)/pytest -q -s --timeout 0 tests/crdt/test_properties.py tests/crdt/test_wild_changes.py
 
 orm: setup ## Random devices hold the promises of the ORM adapter (EXAMPLES=n SEED=n, else a random seed; DEVICES=n, else 4)
 	EXAMPLES=$(EXAMPLES) SEED=$(or $(SEED),random) DEVICES=$(or $(DEVICES),4) $(BIN)/pytest -q -s --timeout 0 tests/adapters/orm/test_devices.py

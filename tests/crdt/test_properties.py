@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-
-EXAMPLES = int(os.environ.get("EXAMPLES") or 500)
-GIVEN = os.environ.get("SEED") or "1"  # the suite runs the same examples each time; `make props` takes others
-SEED = secrets.randbelow(2**32) if GIVEN == "random" else int(GIVEN)
+from crdt_examples import EXAMPLES, SEED
 
 
 @pytest.mark.timeout(900 + EXAMPLES // 5)  # a failure takes minutes to become small

@@ -24,7 +24,6 @@ class PostgresJournal:
     def __init__(self, metadata: MetaData, plan: Plan) -> None:
         self._metadata = metadata
         self._plan = plan
-        self._checked = False
 
     def opened(self, dbapi: Any) -> None:
         """Give the connection its table."""
@@ -65,9 +64,7 @@ class PostgresJournal:
                 "a statement of this transaction has failed, after which PostgreSQL keeps nothing of it",
                 hint="roll it back; run a statement that may fail in `session.begin_nested()`",
             ) from error
-        if not self._checked:
-            require(dbapi, self._metadata, self._plan)
-            self._checked = True
+        require(dbapi, self._metadata, self._plan)
         for name, key, owner in rows:
             found.setdefault(self._plan.tables[name], Touched({}, {})).add(key, owner)
         return found
@@ -76,5 +73,4 @@ class PostgresJournal:
         """The commit empties it."""
 
     def rolled_back(self) -> None:
-        """Triggers that were made in the transaction are gone with it."""
-        self._checked = False
+        """Nothing is remembered of it."""

@@ -45,8 +45,8 @@ class SqliteJournal:
     def begin(self, dbapi: Any, statement: str) -> None:
         """Begin a transaction that writes."""
         if self._guarded:
+            self._guarded = False  # a task may be cancelled while its connection does this
             dbapi.execute("PRAGMA query_only = OFF")
-            self._guarded = False
         dbapi.execute(statement)
         schema = schema_version(dbapi)
         if self._schema != schema:  # a table that was made again has lost its triggers
@@ -109,7 +109,10 @@ class SqliteJournal:
 
 def _refuse_hidden(dbapi: Any) -> None:
     """Raises `SessionMisuse` where a temporary table of the connection is read and written in place of one of ours."""
-    query = "SELECT t.name FROM sqlite_temp_master t JOIN sqlite_master USING (name) WHERE t.type IN ('table', 'view')"
+    query = (
+        "SELECT t.name FROM sqlite_temp_master t JOIN sqlite_master m ON t.name = m.name COLLATE NOCASE"
+        " WHERE t.type IN ('table', 'view')"
+    )
     if found := [name for (name,) in dbapi.execute(query).fetchall()]:
         raise SessionMisuse(
             f"a temporary table or view has the name of a table of the store: {found[0]}",

@@ -70,5 +70,10 @@ def execute_one(cursor: Any, statement: str, parameters: Any, context: Execution
     return True
 
 
+def execute_one_plain(cursor: Any, statement: str, context: ExecutionContext) -> bool:
+    """As `execute_one`, for a statement in which percent signs stand for themselves. A `do_execute_no_params`."""
+    return execute_one(cursor, statement, None, context)
+
+
 def _words(statement: str) -> str:
     return statement.strip()[:40]

@@ -55,7 +55,8 @@ WRITING = "lichen.writing"
 SPACE = "lichen.space"
 """Where a session has the space of what is added to it, in `Session.info`."""
 
-_READS = re.compile(r"\s*(?:SELECT|EXPLAIN|VALUES|PRAGMA(?!.*=))", re.IGNORECASE | re.DOTALL)
+_WRITING_PRAGMA = r".*(?:=|\boptimize\b|\bincremental_vacuum\b|\b(?:application_id|user_version)\W*\()"
+_READS = re.compile(rf"\s*(?:SELECT|EXPLAIN|VALUES|PRAGMA(?!{_WRITING_PRAGMA}))", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -98,6 +99,7 @@ class Transactions:
         event.listen(database, "before_execute", self._before_execute, retval=True)
         if database.dialect.name == "postgresql":
             event.listen(database, "do_execute", plain_sql.execute_one)
+            event.listen(database, "do_execute_no_params", plain_sql.execute_one_plain)
         event.listen(database, "begin_twophase", self._begin_twophase)
         event.listen(database, "handle_error", unique_keys.explain)
         event.listen(database, "handle_error", broken_off.explain_parts)
@@ -284,6 +286,7 @@ class Transactions:
         if writing.loan is not None:
             self._write(conn, writing, writing.loan)
         writing.over = True
+        writing.journal.guard(_dbapi(conn))
 
     def _write(self, conn: Connection, writing: Writing, loan: Loan) -> None:
         """Write what the transaction has touched into documents, and commit all of it."""
@@ -318,7 +321,9 @@ class Transactions:
 
     def _rollback(self, conn: Connection) -> None:
         if not conn.invalidated:  # as that of a cancelled task; then it was closed
-            self._roll_back(conn.info[WRITING], _dbapi(conn))
+            writing: Writing = conn.info[WRITING]
+            self._roll_back(writing, _dbapi(conn))
+            writing.journal.guard(_dbapi(conn))
 
     def _reset(self, dbapi: Any, record: Any, state: PoolResetState) -> None:
         writing = self._alone[id(dbapi)] if record is None else record.info[WRITING]

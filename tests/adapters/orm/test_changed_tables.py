@@ -6,7 +6,7 @@ import pytest
 from lichen_adapters.orm import SessionMisuse
 from orm_devices import SPACE, Device
 from orm_models import Address, Tag, User, Visit
-from sqlalchemy import Connection, delete, text, update
+from sqlalchemy import Connection, delete, select, text, update
 
 
 @pytest.fixture
@@ -36,12 +36,27 @@ def test_a_temporary_table_does_not_hide_one_of_the_store(filled: Device) -> Non
     words = "name of a table of the store|triggers are missing on address"
     hide = "CREATE TEMP TABLE address AS SELECT * FROM address"
     refused(filled, "UPDATE address SET uses = 9", f"{hide} WHERE 1 = 0", match=words)
+    refused(filled, f"{hide} WHERE 1 = 0".replace("E a", "E A"), "DELETE FROM address", match=words)
     refused(filled, hide, "DELETE FROM user_account", match=words)
     refused(filled, "CREATE TEMP VIEW address AS SELECT name FROM user_account", match=words)
     with filled.sessions.begin(SPACE) as session:
         session.execute(text("CREATE TEMP TABLE mine (words text)"))
         session.execute(text("INSERT INTO mine SELECT email FROM address"))
         session.execute(update(Address).values(uses=2))
+    filled.check()
+
+
+@pytest.mark.parametrize("statement", ["CREATE TEMP TABLE address AS SELECT * FROM address", "DROP TABLE visit_tag"])
+def test_also_where_the_connection_has_committed_before(filled: Device, statement: str) -> None:
+    with filled.sessions.database.connect() as conn:
+        conn.execute(update(Address).values(uses=1))
+        conn.commit()
+        conn.execute(text(statement))
+        conn.execute(update(Address).values(uses=9))
+        with pytest.raises(SessionMisuse, match=r"has the name|has dropped|triggers are missing|are not there"):
+            conn.commit()
+    with filled.sessions() as session:
+        assert session.scalars(select(Address.uses)).all() == [1]
     filled.check()
 
 

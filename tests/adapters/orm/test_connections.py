@@ -55,6 +55,18 @@ def test_what_is_written_before_a_session_writes_is_refused(filled: Device) -> N
     filled.check()
 
 
+@pytest.mark.parametrize("how", ["commit", "rollback"])
+def test_what_is_written_between_two_transactions_is_refused(filled: Device, how: str) -> None:
+    with filled.sessions.database.connect() as conn:
+        conn.execute(update(User).values(age=7))
+        getattr(conn, how)()
+        with pytest.raises(Exception, match=REFUSED):
+            driver_of(conn).cursor().execute("DELETE FROM address")
+        conn.execute(update(User).values(stars=2))
+        conn.commit()
+    filled.check()
+
+
 def test_what_is_written_after_a_session_has_written_is_in_documents(filled: Device, other: Device) -> None:
     with filled.sessions.begin(SPACE) as session:
         session.execute(update(User).values(age=7))

@@ -57,8 +57,10 @@ def test_a_statement_that_holds_others_or_changes_the_connection_is_refused(devi
                 *(r"SELECT E'a\''; COMMIT; SELECT '1'", "SELECT 1 AS a$b$; COMMIT; SELECT 1 AS a$b$"),
                 "CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE SQL BEGIN ATOMIC SELECT 1; END; COMMIT",
             ):
-                with pytest.raises(SessionMisuse, match="several statements were given as one"), session.begin_nested():
-                    session.connection().exec_driver_sql(statement)
+                for given in ({}, {"no_parameters": True}):
+                    with pytest.raises(SessionMisuse, match="several statements were given"), session.begin_nested():
+                        session.connection().exec_driver_sql(statement, execution_options=given)
+            session.connection().exec_driver_sql("SELECT '%;'", execution_options={"no_parameters": True})
             for what in ("TRIGGER ALL", "TRIGGER USER", "TRIGGER lichen_journal_update"):
                 with pytest.raises(SessionMisuse, match="keep triggers from firing"):
                     session.execute(text(f"ALTER TABLE user_account DISABLE {what}"))
@@ -73,3 +75,13 @@ def test_a_statement_that_holds_others_or_changes_the_connection_is_refused(devi
                 session.execute(text(statement))
         session.rollback()
     assert names(device) == []
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("setting", ["optimize", "main.user_version (7)", "application_id(7)", "incremental_vacuum(1)"])
+def test_a_pragma_that_writes_takes_its_turn(device: Device, setting: str) -> None:
+    with device.sessions() as session:
+        session.execute(text(f"PRAGMA {setting}"))
+        session.commit()
+    with device.sessions() as session:
+        assert session.scalar(text("PRAGMA user_version")) == (7 if "user_version" in setting else 0)

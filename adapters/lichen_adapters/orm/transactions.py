@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from lichen.errors import StoreLocked
 from lichen.ids import SpaceId
@@ -87,6 +88,8 @@ class Transactions:
         self._unused = UnusedIds()
         self._alone: dict[int, Writing] = {}
         """What connections do that were detached from their pool, by their ids in this process."""
+        self._begun: WeakKeyDictionary[Connection, Writing] = WeakKeyDictionary()
+        """What was last begun on each, to be ended also where its connection of the driver is lost."""
 
     def watch_over(self, database: Database) -> None:
         """Turn what the connections of this SQLAlchemy engine write into changes of documents."""
@@ -209,6 +212,7 @@ class Transactions:
         writing: Writing = conn.info[WRITING]
         writing.begun = writing.over = False
         writing.journal.guard(_dbapi(conn))
+        self._begun[conn] = writing
 
     def _checked_out(self, dbapi: Any, record: Any, _proxy: Any) -> None:
         record.info[WRITING].journal.guard(dbapi)
@@ -320,10 +324,12 @@ class Transactions:
                     writing.told.begun.setdefault(row, begun)
 
     def _rollback(self, conn: Connection) -> None:
-        if not conn.invalidated:  # as that of a cancelled task; then it was closed
-            writing: Writing = conn.info[WRITING]
-            self._roll_back(writing, _dbapi(conn))
-            writing.journal.guard(_dbapi(conn))
+        if conn.invalidated:  # as that of a cancelled task; then it was closed, or, if detached, let go
+            self._ended(self._begun[conn], committed=False)
+            return
+        writing: Writing = conn.info[WRITING]
+        self._roll_back(writing, _dbapi(conn))
+        writing.journal.guard(_dbapi(conn))
 
     def _reset(self, dbapi: Any, record: Any, state: PoolResetState) -> None:
         writing = self._alone[id(dbapi)] if record is None else record.info[WRITING]

@@ -169,3 +169,17 @@ def test_a_connection_that_is_detached_gives_its_turn_back(filled: Device) -> No
     with filled.sessions() as session:
         assert session.execute(select(User.age, User.stars)).all() == [(7, 2)]
     filled.check()
+
+
+@pytest.mark.filterwarnings("ignore:.*was deleted while still open:ResourceWarning")  # SQLAlchemy lets go of it
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_connection_that_is_detached_and_lost_gives_its_turn_back(filled: Device) -> None:
+    with filled.sessions.database.connect() as conn:
+        conn.detach()
+        conn.execute(update(User).values(age=7))
+        conn.invalidate()
+    with filled.sessions.begin() as session:
+        session.execute(update(User).values(stars=2))
+    with filled.sessions() as session:
+        assert session.execute(select(User.age, User.stars)).all() == [(None, 2)]
+    filled.check()

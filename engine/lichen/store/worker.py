@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from lichen.errors import LimitExceeded, StoreError
+from lichen.store import forks
 from lichen.store.backend import Backend
 from lichen.store.failure import Failure, Scope
 from lichen.store.loan import Loan, loans_here
@@ -74,7 +75,8 @@ class Worker:
         """What is out or queued, and perhaps some that are over."""
         self._gate = threading.Lock()
         self._closed = False
-        self._conn: Connection | None = connect()
+        with forks.inside():
+            self._conn: Connection | None = connect()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
@@ -207,7 +209,8 @@ class Worker:
     def _try(self, group: Sequence[Item]) -> Failure | None:
         """Run a group and tell its results; or say why it was rolled back."""
         try:
-            results = self._transact([job for job, _ in group])
+            with forks.inside():
+                results = self._transact([job for job, _ in group])
         except BaseException as error:
             failure = self._backend.failure(error)
             if failure.scope in (Scope.CONNECTION, Scope.LOST):

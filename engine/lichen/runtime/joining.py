@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 
 from lichen.config import Limits
 from lichen.core.access.authoring import MOST_PARENTS, add_member, merge_heads, wrap_keys
+from lichen.core.effects import StoreOperations
 from lichen.core.events import MailWritten, OperationsAuthored, SpaceLoaded
 from lichen.core.hlc import Clock
 from lichen.core.pairing import Accepted, Issuer, Joiner, JoinRequested, OpenTicket
@@ -77,6 +78,7 @@ class Joining:
         self._issuers: OrderedDict[bytes, Issuer] = OrderedDict()
         self._open_tickets: dict[bytes, OpenTicket] = {}
         self._space_changed = asyncio.Event()
+        self._admitting = asyncio.Lock()
 
     # Issuing
 
@@ -118,7 +120,8 @@ class Joining:
     async def _answer(self, issuer: Issuer, requested: JoinRequested, joiner: DeviceKey) -> None:
         """Take the device in, when its ticket is still good, and tell it so."""
         try:
-            operations = await self._admit(requested)
+            async with self._admitting:
+                await self._admit(requested)
         except StoreError as error:  # it is no fault of the joiner's, who asks again
             log.error("a request to join could not be answered: %s", error)
             return
@@ -127,11 +130,10 @@ class Joining:
             self._mail(joiner, issuer.refuse(str(error)))
             return
         space = self._driver.node.state.spaces[requested.space]
-        if operations:
-            self._driver.feed(OperationsAuthored(space.id, tuple(operations)))
         self._mail(joiner, issuer.accept(space.log.heads))
 
-    async def _admit(self, requested: JoinRequested) -> list[Operation]:
+    async def _admit(self, requested: JoinRequested) -> None:
+        """Take the device in, unless it was; on disk before it hears of it, else it could be taken in twice."""
         space = self._driver.node.state.spaces.get(requested.space)
         if space is None:
             raise TicketError("the space of this ticket is not here any more")
@@ -140,9 +142,10 @@ class Joining:
             raise TicketError("the id that this device chose for its member belongs to another member")
         now_ms = int(time.time() * 1000)
         row = await self._write(lambda conn: ticket_rows.redeem(conn, requested.ticket_id, device, now_ms))
-        if space.log.role_of(device) is not None:
-            return []
-        return self._grant(space, requested, Role(row.role))
+        if space.log.role_of(device) is None:
+            operations = tuple(self._grant(space, requested, Role(row.role)))
+            await self._write(lambda conn: rows.store_operations(conn, StoreOperations(space.id, operations)))
+            self._driver.feed(OperationsAuthored(space.id, operations))
 
     def _grant(self, space: SpaceState, requested: JoinRequested, role: Role) -> list[Operation]:
         now_ms = int(time.time() * 1000)

@@ -56,8 +56,8 @@ def execute_one(cursor: Any, statement: str, parameters: Any, context: Execution
     The driver would have it execute them all. Which semicolons end a statement only the database knows, and it prepares
     no others than single ones. Raises `SessionMisuse` for several: of the transaction nothing is kept then.
     """
-    # SQLAlchemy has no public way to ask for this. The driver declares a cursor by a single statement always.
-    if ";" not in statement or context._is_server_side:  # type: ignore[attr-defined]  # noqa: SLF001
+    declared = context._is_server_side  # type: ignore[attr-defined]  # noqa: SLF001 - there is no public way to ask
+    if ";" not in statement or declared:  # the driver declares a cursor by a single statement always
         return False
     try:
         cursor.execute(statement, parameters, prepare=True)

@@ -193,7 +193,7 @@ def links(root: SyncedTable, doc: uuid.UUID, document: Content, there: Mapping[P
     """The rows of associations that a document stands for; `there` are its `sources`."""
     tables = {one.name: one for owner in (root, *root.beneath) for one in owner.associations}
     found: dict[Link, None] = {}
-    for name in document:
+    for name in document if tables else ():
         link = _link(name, tables, doc)
         if link is not None and link.owner in there:
             found[link] = None

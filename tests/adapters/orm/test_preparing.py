@@ -64,6 +64,11 @@ def titles(device: Device) -> list[str]:
         return sorted(session.scalars(select(Note.title)))
 
 
+def drop_notes(device: Device) -> None:
+    """Drop the table past sessions, which refuse it."""
+    device.store.write(Note.__table__.drop).result(9)  # type: ignore[attr-defined]  # a table has it
+
+
 def test_what_was_followed_is_not_gone_through_again(device: Device, rebuilt: list[uuid.UUID]) -> None:
     add(device, "one", "two")
     device.stop()
@@ -87,7 +92,7 @@ def test_what_changed_while_nobody_followed_is(device: Device, rebuilt: list[uui
 
 def test_everything_is_where_a_table_is_gone(device: Device, rebuilt: list[uuid.UUID]) -> None:
     both = add(device, "one", "two")
-    device.store.write(Note.__table__.drop).result(9)  # type: ignore[attr-defined]  # a table has it
+    drop_notes(device)
     device.stop()
     device.start()
     assert sorted(rebuilt) == sorted(both)
@@ -98,7 +103,7 @@ def test_a_crash_after_tables_were_made_leaves_none_empty(
     device: Device, rebuilt: list[uuid.UUID], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(device, "one", "two")
-    device.store.write(Note.__table__.drop).result(9)  # type: ignore[attr-defined]  # a table has it
+    drop_notes(device)
 
     def failing(*_: object) -> None:
         raise OSError("no power")
@@ -216,7 +221,7 @@ def test_a_crash_while_it_goes_through_everything_loses_only_the_last_of_it(
 ) -> None:
     monkeypatch.setattr("lichen_adapters.orm.sessions.TOGETHER", 2)
     made = add(device, "one", "two", "three", "four", "five")
-    device.store.write(Note.__table__.drop).result(9)  # type: ignore[attr-defined]  # a table has it
+    drop_notes(device)
     device.stop()
     caught_up = following.caught_up
 

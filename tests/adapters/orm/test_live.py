@@ -17,9 +17,9 @@ from lichen_adapters.orm.objects import same
 from lichen_adapters.orm.query import Query
 from orm_devices import SPACE, Device
 from orm_models import Address, Draft, User
+from orm_work import Work
 from sqlalchemy import Executable, Select, column, event, func, inspect, literal_column, select, table, text, update
 from sqlalchemy.orm import aliased, joinedload, selectinload
-from test_devices import Work
 
 
 def add(device: Device, *names: str, **values: Any) -> None:

@@ -95,12 +95,12 @@ def test_relays_that_do_not_answer_as_one(folder: Path, garbage: str) -> None:
     "content",
     [
         b"not gzip",
-        gzip.compress(b"not json"),
-        gzip.compress(b"[]"),
-        gzip.compress(b'{"startContent": "", "endContent": "a", "txns": []}'),
-        gzip.compress(b'{"startContent": "", "endContent": "", "txns": [{"patches": [[9, 1, ""]]}]}'),
-        gzip.compress(b'{"startContent": "", "endContent": "", "txns": [{"patches": [["x"]]}]}'),
-        gzip.compress(b'{"startContent": "", "endContent": "", "txns": [7]}'),
+        gzip.compress(b"not json", mtime=0),
+        gzip.compress(b"[]", mtime=0),
+        gzip.compress(b'{"startContent": "", "endContent": "a", "txns": []}', mtime=0),
+        gzip.compress(b'{"startContent": "", "endContent": "", "txns": [{"patches": [[9, 1, ""]]}]}', mtime=0),
+        gzip.compress(b'{"startContent": "", "endContent": "", "txns": [{"patches": [["x"]]}]}', mtime=0),
+        gzip.compress(b'{"startContent": "", "endContent": "", "txns": [7]}', mtime=0),
         None,
     ],
 )

@@ -191,12 +191,11 @@ class Document(Map):
     ) -> Transaction:
         """Begin a transaction: `with document.change("add eggs") as tx: ...`.
 
-        When the block ends its writes become one change; an exception in it takes them all back.
-        `time` is in whole seconds since 1970, as `int(time.time())`; 0, which says nothing, if it is not given, and
-        `ValueError` if it is not between -2^62 and 2^62. `patches` asks for
-        `tx.patches`. Nesting is `TransactionOpen`. A change of more than `max_bytes`, or one that others would not take
-        since its keys are more than 16 MiB or there are thousands of values where it writes, is an `OverflowError` at
-        the end of the block, which takes everything back.
+        When the block ends its writes become one change; an exception in it takes them all back. `time` is in whole
+        seconds since 1970, as `int(time.time())`; 0, which says nothing, if it is not given, and `ValueError` if it is
+        not between -2^62 and 2^62. `patches` asks for `tx.patches`. Nesting is `TransactionOpen`. A change of more than
+        `max_bytes`, or one that others would not take since its keys are more than 16 MiB, or there are hundreds of
+        thousands of values where it writes, is an `OverflowError` at the end of the block, which takes everything back.
         """
         return Transaction(self._core, message, seconds(time), patches, max_bytes)
 

@@ -31,9 +31,9 @@ SUBPROTOCOL = Subprotocol("lichen.v1")
 
 _DEFAULT_PORTS = {"ws": 80, "wss": 443}
 
-# The library reports every stranger who speaks no WebSocket with a traceback; we say what matters ourselves.
-_library_log = logging.getLogger(f"{__name__}.library")
-_library_log.setLevel(logging.CRITICAL + 1)
+# websockets reports every stranger who speaks no WebSocket with a traceback; we say what matters ourselves.
+_websockets_log = logging.getLogger(f"{__name__}.websockets")
+_websockets_log.setLevel(logging.CRITICAL + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +178,7 @@ class WebSocketListener:
             max_size=self._message_bytes,
             max_queue=self._limits.receive_frames,
             write_limit=self._limits.send_buffer_bytes,
-            logger=_library_log,
+            logger=_websockets_log,
         )
         port = next(iter(self._server.sockets)).getsockname()[1]
         self._address = _Address(address.scheme, address.host, port, "", {}).url
@@ -267,7 +267,7 @@ class WebSocketTransport:
                 max_size=message_bytes,
                 max_queue=self._limits.receive_frames,
                 write_limit=self._limits.send_buffer_bytes,
-                logger=_library_log,
+                logger=_websockets_log,
                 **tls,
             )
         except (OSError, InvalidHandshake, InvalidMessage, ConnectionClosed) as error:

@@ -1,4 +1,4 @@
-"""Statements in plain SQL that would part rows and documents: they are refused."""
+"""Statements in plain SQL: which only read, and which would part rows and documents, and are refused."""
 
 from __future__ import annotations
 
@@ -28,8 +28,15 @@ _SETS = re.compile(
 """How SQLite is told what the engine has told it otherwise: also by a statement that is only to be explained."""
 _SILENCES = re.compile(rf"{_SPACE}ALTER\b.*\b(?:DISABLE|ENABLE\s+REPLICA)\s+TRIGGER\b", re.IGNORECASE | re.DOTALL)
 """How PostgreSQL is told that triggers are not to fire."""
+_WRITING_PRAGMA = r".*(?:=|\boptimize\b|\bincremental_vacuum\b|\b(?:application_id|user_version)\W*\()"
+_READS = re.compile(rf"\s*(?:SELECT|EXPLAIN|VALUES|PRAGMA(?!{_WRITING_PRAGMA}))", re.IGNORECASE | re.DOTALL)
 _SEVERAL = "42601"
 """How PostgreSQL says that a statement is more than one, among other mistakes in it."""
+
+
+def reads(statement: str) -> bool:
+    """Whether a statement begins as one that only reads."""
+    return _READS.match(statement) is not None
 
 
 def refuse(statement: str, dialect: str) -> None:

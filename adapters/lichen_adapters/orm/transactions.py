@@ -9,7 +9,6 @@ together.
 from __future__ import annotations
 
 import os
-import re
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -55,9 +54,6 @@ WRITING = "lichen.writing"
 """Where a connection of ours has its state, in `Connection.info`."""
 SPACE = "lichen.space"
 """Where a session has the space of what is added to it, in `Session.info`."""
-
-_WRITING_PRAGMA = r".*(?:=|\boptimize\b|\bincremental_vacuum\b|\b(?:application_id|user_version)\W*\()"
-_READS = re.compile(rf"\s*(?:SELECT|EXPLAIN|VALUES|PRAGMA(?!{_WRITING_PRAGMA}))", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(slots=True)
@@ -243,7 +239,7 @@ class Transactions:
         if writing.loan is not None:
             writing.loan.follow()
             broken_off.refuse_ended(writing.journal, _dbapi(conn))
-        if _locks(context.compiled) or not (_READS.match(statement) or _reads(context.compiled)):
+        if _locks(context.compiled) or not (plain_sql.reads(statement) or _reads(context.compiled)):
             self._begin_writing(conn, writing)
         elif not writing.begun:
             _dbapi(conn).execute(self._engine.store.backend.begin_read)

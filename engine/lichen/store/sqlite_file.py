@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlcipher3.dbapi2 as sqlcipher
-from sqlalchemy import URL, Connection, create_engine, event
+from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool, Pool, QueuePool
 
@@ -107,20 +107,22 @@ def _settings(durability: Durability) -> tuple[str, ...]:
 
 
 def _connection(path: Path, key: bytes, durability: Durability) -> Any:
-    made = sqlcipher.connect(str(path), check_same_thread=False, isolation_level=None)
-    for setting in (f"key = \"x'{key.hex()}'\"", *_settings(durability)):
+    made = _opened(path, key)
+    for setting in _settings(durability):
         made.execute(f"PRAGMA {setting}")
     return made
 
 
+def _opened(path: Path, key: bytes) -> Any:
+    made = sqlcipher.connect(str(path), check_same_thread=False, isolation_level=None)
+    made.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+    return made
+
+
 def _engine(path: Path, key: bytes, durability: Durability, pool: type[Pool] = NullPool) -> Engine:
-    url = URL.create("sqlite+pysqlcipher", password=f"x'{key.hex()}'", database=str(path))
-    engine = create_engine(
-        url,
-        module=sqlcipher,
-        poolclass=pool,
-        connect_args={"check_same_thread": False, "isolation_level": None},
-    )
+    # Not by the dialect for SQLCipher, which gives the key only after what listens to all engines of the application.
+    opened = partial(_opened, path, key)
+    engine = create_engine("sqlite+pysqlite://", module=sqlcipher, creator=opened, poolclass=pool)
 
     def set_up(connection: Any, _record: object) -> None:
         for setting in _settings(durability):

@@ -14,7 +14,7 @@ import pytest
 from lichen.config import Limits
 from lichen.errors import ConfigError, LimitExceeded, StoreDamaged, StoreError
 from lichen.store import Store, node
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine, event
 
 KEY = bytes(range(32))
 Opened = Callable[..., Store]
@@ -228,6 +228,25 @@ def test_durability_is_the_synchronous_level(opened: Opened, durability: str, le
     store = opened(durability=durability)
     found = store.write(lambda conn: conn.exec_driver_sql("PRAGMA synchronous").scalar_one()).result()
     assert found == level
+
+
+@pytest.mark.parametrize("setting", ["journal_mode = WAL", "synchronous = OFF", "foreign_keys = ON"])
+def test_what_listens_to_all_engines_of_the_application_finds_the_file_open(opened: Opened, setting: str) -> None:
+    def connected(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA {setting}")
+        cursor.close()
+
+    event.listen(Engine, "connect", connected)
+    try:
+        store = opened()
+        store.write(put("a", b"1")).result()
+        assert store.read(get("a")).result() == b"1"
+        assert store.write(lambda conn: conn.exec_driver_sql("PRAGMA synchronous").scalar()).result() == 1
+        with store.backend.session_engine().connect() as conn:
+            assert conn.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
+    finally:
+        event.remove(Engine, "connect", connected)
 
 
 def test_an_unknown_durability_is_refused(path: Path) -> None:

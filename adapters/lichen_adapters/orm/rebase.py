@@ -7,11 +7,12 @@ columns that merge, the new value is the old one's difference, applied to the ro
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeGuard
 
 from lichen_crdt import Document
 from lichen_crdt import inspect as inspect_change
-from sqlalchemy import Column, Connection, inspect, select
+from sqlalchemy import Column, ColumnElement, Connection, inspect, select
+from sqlalchemy.ext.mutable import Mutable
 from sqlalchemy.orm import InstanceState, Session
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.sql.elements import ClauseElement
@@ -32,21 +33,69 @@ def rebase(session: Session, conn: Connection) -> None:
         if not isinstance(instance, Synced):
             continue
         changed = list(_changed(state))
-        if not changed:
+        unchanged = list(_unchanged(state)) if _is_listened_to(session, state) else []
+        columns = [column.column for _, column, _, _ in changed] + [column for _, column in unchanged]
+        if not columns:
             continue
-        query = select(*(column.column for _, column, _, _ in changed)).select_from(state.mapper.persist_selectable)
+        query = select(*columns).select_from(state.mapper.persist_selectable)
         own = state.mapper.base_mapper.local_table.c.id
         row = conn.execute(query.where(own == state.identity[0])).one_or_none()  # type: ignore[index]  # what is dirty has a key
         if row is None:
             continue  # the flush says so
-        for (key, column, before, new), now in zip(changed, row, strict=True):
-            if now == before:
-                continue
-            value = rebased(column, before, new, now)
-            session.expire(instance, [key])
-            if value != now:
-                set_committed_value(instance, key, now)  # or the value that was loaded would pass for no change
-                setattr(instance, key, value)
+        for (key, column, before, new), now in zip(changed, row, strict=False):
+            if now != before:
+                _replace(session, instance, key, now, rebased(column, before, new, now))
+        stale = [key for (key, _), now in zip(unchanged, row[len(changed) :], strict=True) if now != state.dict[key]]
+        if stale:
+            session.expire(instance, stale)
+
+
+def _replace(session: Session, instance: Any, key: str, now: Any, value: Any) -> None:
+    """Have an attribute, whose row holds what it does `now`, changed to a value."""
+    held = inspect(instance).dict.get(key)
+    value = _in_place(held, value)
+    session.expire(instance, [key])
+    if value != now:
+        set_committed_value(instance, key, now)  # or the value that was loaded would pass for no change
+        setattr(instance, key, value)
+    elif value is held:
+        set_committed_value(instance, key, value)
+
+
+def _in_place(held: Any, value: Any) -> Any:
+    """A value, in the collection that the application may go on to change; but for one that several objects have."""
+    if not isinstance(held, Mutable) or value is held or len(held._parents) > 1:  # noqa: SLF001  # it is documented
+        return value
+    if isinstance(held, list) and isinstance(value, list):
+        held[:] = value
+    elif (isinstance(held, dict) and isinstance(value, dict)) or (isinstance(held, set) and isinstance(value, set)):
+        held.clear()
+        held.update(value)
+    else:
+        return value
+    return held
+
+
+def _is_listened_to(session: Session, state: InstanceState[Any]) -> bool:
+    """Whether the application may change an object after this, in the middle of its flush.
+
+    What merges is then as the row has it, so that `note.stars += 1` adds to that.
+    """
+    return len(session.dispatch.before_flush) > 1 or len(state.mapper.dispatch.before_update) > 1  # beside our own
+
+
+def _unchanged(state: InstanceState[Any]) -> Iterable[tuple[str, Column[Any]]]:
+    """The attributes that merge, and were loaded and not changed."""
+    for attribute in state.mapper.column_attrs:
+        first = attribute.columns[0]
+        if attribute.key in state.dict and attribute.key not in state.committed_state and _merges(first):
+            yield attribute.key, first
+
+
+def _merges(column: ColumnElement[Any]) -> TypeGuard[Column[Any]]:
+    if not isinstance(column, Column) or column.computed is not None or column.primary_key:
+        return False
+    return kind_of(column) not in (Kind.SCALAR, Kind.LOCAL)
 
 
 def _changed(state: InstanceState[Any]) -> Iterable[tuple[str, SyncedColumn, Any, Any]]:
@@ -63,9 +112,7 @@ def _changed(state: InstanceState[Any]) -> Iterable[tuple[str, SyncedColumn, Any
         if not history.added or _is_sql(history.added[0]) or (attribute.key not in held and not history.deleted):
             continue
         first = attribute.columns[0]
-        if not isinstance(first, Column) or first.computed is not None or first.primary_key:
-            continue
-        if kind_of(first) in (Kind.SCALAR, Kind.LOCAL):
+        if not _merges(first):
             continue
         (before,) = [held[attribute.key]] if attribute.key in held else history.deleted or [None]
         yield attribute.key, SyncedColumn.of(first), before, history.added[0]

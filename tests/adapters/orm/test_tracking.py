@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from lichen_adapters.orm import Synced, synced_counter, synced_list, synced_set
 from orm_devices import SPACE, Device
-from sqlalchemy import JSON, func, insert, select, update
+from sqlalchemy import JSON, event, func, insert, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, deferred, mapped_column
@@ -145,6 +145,88 @@ def test_of_one_key_that_both_wrote_the_later_writers_value_stands(pair: tuple[D
             session.commit()
         assert one.rows()["page", name]["plain"] == {"a": f"ours {number}", "x": number, "y": number}
         other.take_from(one)
+
+
+def on_update(session: Session, stamp: Callable[[Page], None]) -> tuple[Any, str, Any]:
+    return Page, "before_update", lambda _mapper, _conn, page: stamp(page)
+
+
+def on_flush(session: Session, stamp: Callable[[Page], None]) -> tuple[Any, str, Any]:
+    return session, "before_flush", lambda session, _context, _instances: [stamp(page) for page in session.dirty]
+
+
+@pytest.mark.parametrize("how", [on_update, on_flush])
+def test_what_a_listener_changes_within_the_flush_is_the_difference_to_the_row_as_it_is(
+    pair: tuple[Device, Device, uuid.UUID], how: Callable[..., tuple[Any, str, Any]]
+) -> None:
+    one, other, name = pair
+
+    def stamp(page: Page) -> None:
+        put(page)
+        page.stars += 1
+
+    with other.sessions.begin() as session:
+        page = session.get_one(Page, name)
+        page.kept["z"], page.tags, page.steps, page.stars = 26, {"a", "z"}, ["z", "a"], 5
+    with one.sessions() as session:
+        page = session.get_one(Page, name)
+        one.take_from(other)
+        page.title = "new"
+        listener = how(session, stamp)
+        event.listen(*listener)
+        try:
+            session.commit()
+        finally:
+            event.remove(*listener)
+    row = one.rows()["page", name]
+    assert row["kept"] == {"a": 1, "b": 2, "z": 26}
+    assert (row["tags"], row["steps"], row["stars"]) == ({"a", "b", "z"}, ["z", "a", "b"], 6)
+
+
+@pytest.mark.parametrize("before", ["b", "z"])
+def test_a_collection_is_the_same_after_a_flush_that_has_put_into_it_what_was_merged(
+    pair: tuple[Device, Device, uuid.UUID], before: str
+) -> None:
+    one, other, name = pair
+    with other.sessions.begin() as session:
+        page = session.get_one(Page, name)
+        page.kept["z"], page.tags, page.steps = 26, {"a", "z"}, ["z", "a"]
+    with one.sessions() as session:
+        page = session.get_one(Page, name)
+        kept, tags, steps = page.kept, page.tags, page.steps
+        assert tags is not None
+        assert steps is not None
+        one.take_from(other)
+        kept[before] = 26
+        tags.add(before)
+        steps.insert(0, before)
+        session.flush()
+        assert tags == {"a", "z", before}
+        kept["c"] = 3
+        tags.add("c")
+        steps.append("c")
+        session.commit()
+    row = one.rows()["page", name]
+    assert row["kept"] == {"a": 1, "z": 26, before: 26, "c": 3}
+    assert row["tags"] == {"a", "z", before, "c"}
+    assert (sorted(row["steps"][:2]), row["steps"][2:]) == (sorted([before, "z"]), ["a", "c"])
+
+
+def test_a_collection_that_two_objects_have_gets_what_was_merged_in_one_of_them(
+    pair: tuple[Device, Device, uuid.UUID],
+) -> None:
+    one, other, name = pair
+    with other.sessions.begin() as session:
+        session.get_one(Page, name).tags = {"a", "z"}
+    with one.sessions(SPACE, expire_on_commit=False) as session:
+        page, copy = session.get_one(Page, name), Page(title="copy")
+        session.add(copy)
+        session.commit()
+        one.take_from(other)
+        copy.tags = page.tags
+        page.tags.add("b")  # type: ignore[union-attr]  # it has some
+        session.commit()
+        assert (page.tags, copy.tags) == ({"a", "b", "z"}, {"a", "b"})
 
 
 def test_an_expression_takes_the_row_as_it_is_then(pair: tuple[Device, Device, uuid.UUID]) -> None:

@@ -216,7 +216,10 @@ def _of_type(type_: TypeEngine[Any], dialect: Dialect | None) -> Scalar | None:
     if found is None or dialect is None:
         return found
     if dialect.name != "sqlite":
-        return Scalar(found.to_document, _taken(type_, dialect, found.from_document))
+        taken = _taken(type_, dialect, found.from_document)
+        if python_type is str and type_.compile(dialect=dialect).startswith("CHAR"):
+            return _filled_up(found, taken, getattr(type_, "length", None) or 1)
+        return Scalar(found.to_document, taken)
     return Scalar(found.to_document, _kept(type_, dialect, found.from_document)) if python_type in _ROUNDED else found
 
 
@@ -238,6 +241,13 @@ def _taken(type_: TypeEngine[Any], dialect: Dialect, read: Callable[[Any], Any])
         return found
 
     return number if isinstance(impl, Integer) else text if isinstance(impl, String) else read
+
+
+def _filled_up(scalar: Scalar, read: Callable[[Any], Any], length: int) -> Scalar:
+    """Texts that PostgreSQL fills up with spaces: these are in its rows alone."""
+    return Scalar(
+        lambda value: scalar.to_document(value).rstrip(" "), lambda value: read(value).rstrip(" ").ljust(length)
+    )
 
 
 def _is_zoned(type_: TypeEngine[Any]) -> bool:

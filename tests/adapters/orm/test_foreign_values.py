@@ -16,7 +16,7 @@ from lichen_adapters.orm.restoring import read_document
 from lichen_crdt import Text
 from lichen_crdt.views import plain
 from orm_devices import SPACE, Device, exchange
-from sqlalchemy import JSON, DateTime, Numeric, SmallInteger, Time, select, update
+from sqlalchemy import CHAR, JSON, DateTime, Numeric, SmallInteger, Time, select, update
 from sqlalchemy.ext.mutable import MutableDict, MutableList
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -41,6 +41,7 @@ class Item(Synced, Base):
     price: Mapped[decimal.Decimal | None] = mapped_column(Numeric(10, 2))
     amount: Mapped[decimal.Decimal | None] = mapped_column(Numeric)
     size: Mapped[float | None]
+    land: Mapped[str | None] = mapped_column(CHAR(5))
     data: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
 
 
@@ -217,6 +218,7 @@ def test_databases_of_two_kinds_share_a_row_and_rewrite_nothing_of_it(
         "price": decimal.Decimal("1.5"),
         "amount": decimal.Decimal("0.12345678901234"),
         "size": 2.0,
+        "land": "de",
         "data": 3,
     }
     keys = {server: add(server, **values), file: add(file, **values)}
@@ -232,6 +234,7 @@ def test_databases_of_two_kinds_share_a_row_and_rewrite_nothing_of_it(
             exchange(file, server)
     for key, was in before.items():
         assert in_document(server, key) == in_document(file, key) == was | {"name": "False 1"}
+    assert {one: shown(one, keys[file])["land"] for one in (file, server)} == {file: "de", server: "de   "}
     at = {one: shown(one, keys[server])["instant"] for one in (file, server)}
     assert at[server] == values["instant"] == at[file].replace(tzinfo=UTC)
 

@@ -35,7 +35,8 @@ from lichen_adapters.orm.projection import (
     root_of,
 )
 from lichen_adapters.orm.rows import update_row, write_links
-from lichen_adapters.orm.sessions import SESSIONS, Sessions
+from lichen_adapters.orm.sessions import Sessions
+from lichen_adapters.orm.synced import SESSIONS
 from lichen_adapters.orm.transactions import WRITING
 from lichen_adapters.orm.unique_keys import BEGUN, SPACE
 

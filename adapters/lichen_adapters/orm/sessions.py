@@ -34,14 +34,11 @@ from lichen_adapters.orm.plan import Plan
 from lichen_adapters.orm.projector import Projector
 from lichen_adapters.orm.shapes import note_shapes
 from lichen_adapters.orm.spaces import HandleOfSpace, id_of
-from lichen_adapters.orm.synced import check_references
+from lichen_adapters.orm.synced import SESSIONS, check_references
 from lichen_adapters.orm.transactions import SPACE, Transactions
 from lichen_adapters.orm.watching import WatchedFollower
 
 T = TypeVar("T")
-
-SESSIONS = "lichen.sessions"
-"""Where a session has what made it, in `Session.info`."""
 
 TOGETHER = 500
 """Documents whose rows `prepare` brings up to date in one transaction."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from sqlalchemy import JSON, Column, Connection, Table, Uuid, event
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.exc import NoReferenceError
-from sqlalchemy.orm import Mapped, MappedAsDataclass, Mapper, mapped_column
+from sqlalchemy.orm import Mapped, MappedAsDataclass, Mapper, mapped_column, object_session
 from sqlalchemy.types import NullType
 
 from lichen_adapters.orm import search_index, tables, unique_keys
@@ -32,6 +32,8 @@ REPAIR = "lichen.repair"
 """Where a table has the mapper of its class and what that puts rows right with, in `Table.info`."""
 NEW_ID = "lichen.new_id"
 """Where a connection of ours has what makes ids, in `Connection.info`."""
+SESSIONS = "lichen.sessions"
+"""Where a session has what made it, in `Session.info`."""
 
 Repair = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 """Given all synced attributes of a row as its document has them, None where one does not fit: those to be changed."""
@@ -51,10 +53,14 @@ def makes_id(key: Column[Any]) -> bool:
 
 def _refuse_strangers(conn: Connection, table: str) -> None:
     if NEW_ID not in conn.info:
-        raise SessionMisuse(
-            f"the synced table {table} was to be written through a session that is not the engine's",
-            hint="make sessions with `Sessions(engine, Base)`",
-        )
+        raise _is_stranger(table)
+
+
+def _is_stranger(table: str) -> SessionMisuse:
+    return SessionMisuse(
+        f"the synced table {table} was to be written through a session that is not the engine's",
+        hint="make each session by calling what `Sessions(engine, Base)` makes",
+    )
 
 
 class Synced:
@@ -246,8 +252,11 @@ def _load_before_assignment(mapper: Mapper[Any]) -> None:
 @event.listens_for(Synced, "before_insert", propagate=True)
 @event.listens_for(Synced, "before_update", propagate=True)
 @event.listens_for(Synced, "before_delete", propagate=True)
-def _before_write(mapper: Mapper[Any], conn: Connection, _target: Synced) -> None:
+def _before_write(mapper: Mapper[Any], conn: Connection, target: Synced) -> None:
     _refuse_strangers(conn, str(mapper.local_table))
+    session = object_session(target)
+    if session is not None and SESSIONS not in session.info:  # it would write over what was merged meanwhile
+        raise _is_stranger(str(mapper.local_table))
 
 
 def _owner(mapper: Mapper[Any], table: Table, name: str) -> str:

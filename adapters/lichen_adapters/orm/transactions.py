@@ -187,8 +187,9 @@ class Transactions:
     # Sessions
 
     def _after_begin(self, session: Session, _transaction: SessionTransaction, conn: Connection) -> None:
-        conn.info[WRITING].space = session.info[SPACE]
-        conn.info[WRITING].info = session.info
+        writing: Writing | None = conn.info.get(WRITING)
+        if writing is not None:  # not a connection to another database, to which `binds` leads
+            writing.space, writing.info = session.info[SPACE], session.info
 
     def _before_flush(self, session: Session, _context: Any, _instances: Any) -> None:
         if session.info[SPACE] is None:

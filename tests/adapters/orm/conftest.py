@@ -30,6 +30,7 @@ ON_BOTH = (
     "test_ids",
     "test_index_names",
     "test_merges",
+    "test_other_sessions",
     "test_parts",
     "test_plain_sql",
     "test_quickstart",

@@ -21,9 +21,8 @@ from lichen_adapters.orm import Misfit, SessionMisuse, Sessions
 from lichen_adapters.orm.transactions import WRITING
 from orm_devices import SPACE, Device
 from orm_models import Address, Base, Draft, User
-from sqlalchemy import create_engine, insert, select, text, update
+from sqlalchemy import insert, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
-from sqlalchemy.orm import Session
 
 DYING = Path(__file__).parent / "dying.py"
 
@@ -96,16 +95,6 @@ def test_what_is_written_after_sessions_are_closed_is_refused(device: Device, mo
     device.check()
     with device.sessions() as session:
         assert [(user.name, user.stars) for user in session.scalars(select(User))] == [("ann", 3)]
-
-
-def test_a_session_that_is_not_the_engines_is_refused(device: Device) -> None:
-    other = create_engine("sqlite://")
-    Base.metadata.create_all(other)
-    with Session(other) as session:
-        session.add(User(name="ann"))
-        with pytest.raises(SessionMisuse, match="not the engine's"):
-            session.flush()
-    other.dispose()
 
 
 def test_a_session_without_a_space_adds_nothing_and_may_change_what_is_there(device: Device) -> None:

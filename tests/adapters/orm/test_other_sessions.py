@@ -1,0 +1,68 @@
+"""Sessions that are not the engine's, and those of the engine that lead to other databases too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from lichen_adapters.orm import SessionMisuse
+from orm_devices import SPACE, Device
+from orm_models import Base, Tag, User
+from sqlalchemy import create_engine, delete, select, update
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+
+
+class Old(DeclarativeBase):
+    """Tables that lie elsewhere."""
+
+
+class Contact(Old):
+    """A row of another database."""
+
+    __tablename__ = "contact"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+
+
+def test_a_session_that_is_not_the_engines_is_refused(device: Device) -> None:
+    other = create_engine("sqlite://")
+    Base.metadata.create_all(other)
+    with Session(other) as session:
+        session.add(User(name="ann"))
+        with pytest.raises(SessionMisuse, match="not the engine's"):
+            session.flush()
+    other.dispose()
+
+
+@pytest.mark.parametrize("make", [Session, lambda database: sessionmaker(database)()])
+def test_so_is_one_that_is_made_beside_those_of_the_engine(device: Device, make: Callable[..., Session]) -> None:
+    with device.sessions.begin(SPACE) as session:
+        session.add(User(name="ann"))
+    for change in (lambda user: setattr(user, "stars", 1), lambda user: session.delete(user)):
+        with make(device.sessions.database) as session:
+            user = session.scalars(select(User)).one()
+            device.edit(user.id, lambda document: document.counter("stars").increment(5))
+            change(user)
+            with pytest.raises(SessionMisuse, match="not the engine's"):
+                session.commit()
+    with make(device.sessions.database) as session:
+        assert session.scalars(select(User.stars)).all() == [10]
+    device.check()
+
+
+def test_classes_that_lie_in_another_database_are_written_by_the_same_session(device: Device) -> None:
+    other = create_engine("sqlite://")
+    Old.metadata.create_all(other)
+    with device.sessions(SPACE, binds={Contact: other}) as session:
+        session.add_all([Contact(name="ann"), Tag(name="todo")])
+        session.commit()
+        session.execute(update(Contact).values(name="eve"))
+        session.scalars(select(Tag)).one().size = 3
+        session.rollback()
+        assert session.scalars(select(Contact.name)).all() == ["ann"]
+        assert session.scalars(select(Tag.size)).all() == [0]
+        session.execute(delete(Contact))
+        session.commit()
+    assert len(device.rows()) == 1
+    device.check()
+    other.dispose()

@@ -242,7 +242,9 @@ class Plan:
             kinds = [(name, column.kind.value, repr(column.column.type)) for name, column in planned.columns.items()]
             owner = None if planned.owner is None else planned.owner.name
             points = sorted(
-                (column.name, key.target_fullname) for column in planned.table.c for key in column.foreign_keys
+                (column.name, f"{key.column.table.fullname}.{key.column.name}")
+                for column in planned.table.c
+                for key in column.foreign_keys
             )
             joins = (planned.joins, name_of(planned.table.info[REPAIR][1])) if planned.repairs else planned.joins
             digest.update(repr((planned.name, kinds, owner, sorted(planned.unique), joins, points)).encode())

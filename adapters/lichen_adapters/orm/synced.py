@@ -229,6 +229,11 @@ def _check_columns(table: Table) -> None:
             )
         if isinstance(column.type, JSON) and column.nullable:
             _null_as_null(column.type)
+        if column.identity is not None and column.identity.always and column.info.get(KIND) is not Kind.LOCAL:
+            raise MappingError(
+                f"column {column} is an identity that the database always gives, so that no merge could write it",
+                hint="use Identity(always=False), or local_column(); each device counts for itself in either case",
+            )
         unknown = column.foreign_keys and isinstance(column.type, NullType)  # it will have its target's type
         if column is not table.c.id and not unknown and column.computed is None:
             SyncedColumn.of(column)

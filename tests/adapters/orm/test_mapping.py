@@ -21,6 +21,7 @@ from sqlalchemy import (
     Column,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Integer,
     Interval,
     LargeBinary,
@@ -28,6 +29,7 @@ from sqlalchemy import (
     Table,
     create_engine,
 )
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
@@ -206,6 +208,30 @@ def test_a_table_with_a_name_of_ours_is_refused(base: Any) -> None:
 
         class Note(Synced, base):
             __tablename__ = "lichen_held_rows"
+
+
+def test_a_name_with_a_dot_is_one_like_others(base: Any) -> None:
+    class Note(Synced, base):
+        __tablename__ = "my.note"
+
+    class Item(Synced, base, part_of="note_id"):
+        __tablename__ = "my.item"
+        note_id: Mapped[DocId] = mapped_column(ForeignKey(Note.id))
+
+    assert Plan(base.metadata).mark(sqlite.dialect())
+
+
+def test_an_identity_that_the_database_always_gives_is_refused_unless_it_stays_here(base: Any) -> None:
+    with pytest.raises(MappingError, match=r"note\.number is an identity that the database always gives"):
+
+        class Note(Synced, base):
+            __tablename__ = "note"
+            number: Mapped[int] = mapped_column(Identity(always=True))
+
+    class Item(Synced, base):
+        __tablename__ = "item"
+        number: Mapped[int] = mapped_column(Identity())
+        here: Mapped[int] = local_column(server_default=Identity(always=True))
 
 
 def test_tables_whose_names_are_one_in_sqlite_are_refused(base: Any) -> None:

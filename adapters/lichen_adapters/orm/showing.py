@@ -24,6 +24,9 @@ from lichen_adapters.orm.repairs import repaired
 from lichen_adapters.orm.rows import delete_rows, home_of, is_there, put_row
 from lichen_adapters.orm.savepoints import attempt, savepoint, trial
 
+_REFUSES = ("54", "P0")
+"""How codes of PostgreSQL begin for what is too large, as for an index, and for what a function raises."""
+
 
 @dataclass(frozen=True, slots=True)
 class Due:
@@ -170,8 +173,8 @@ class Showing:
                     claimed = {} if claim is None else self.clashes.columns(conn, place, claim)
                     put_row(conn, place, row | claimed, there=there)
         except StatementError as error:
-            if isinstance(error, DBAPIError) and not isinstance(error, IntegrityError | DataError):
-                raise  # it has nothing to do with the row
+            if not _is_about_the_row(error):
+                raise
             reason = _reason(error)
             if row is None:
                 self._hold(conn, doc, place, reason, claim, live=False)
@@ -270,6 +273,13 @@ def _row(due: Due, source: Content) -> Row:
     if due.columns is None:
         return read_row(planned, source, fixed(planned, due.doc, key))
     return {name: planned.columns[name].read(source) for name in sorted(due.columns & planned.columns.keys())}
+
+
+def _is_about_the_row(error: StatementError) -> bool:
+    """Whether the database, or a trigger of the application, refuses what is in a row."""
+    if not isinstance(error, DBAPIError) or isinstance(error, IntegrityError | DataError):
+        return True
+    return str(getattr(error.orig, "sqlstate", "")).startswith(_REFUSES)
 
 
 def _reason(error: StatementError) -> str:

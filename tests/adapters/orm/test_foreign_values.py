@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import hashlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,7 @@ class Item(Synced, Base):
     amount: Mapped[decimal.Decimal | None] = mapped_column(Numeric)
     size: Mapped[float | None]
     land: Mapped[str | None] = mapped_column(CHAR(5))
+    code: Mapped[str | None] = mapped_column(index=True)
     data: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
 
 
@@ -237,6 +239,28 @@ def test_databases_of_two_kinds_share_a_row_and_rewrite_nothing_of_it(
     assert {one: shown(one, keys[file])["land"] for one in (file, server)} == {file: "de", server: "de   "}
     at = {one: shown(one, keys[server])["instant"] for one in (file, server)}
     assert at[server] == values["instant"] == at[file].replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_text_that_is_too_long_for_an_index_of_postgresql_is_held_there(
+    mixed: tuple[Device, Device], database: str
+) -> None:
+    file, server = mixed
+    long = "".join(hashlib.sha256(bytes([number])).hexdigest() for number in range(99))  # which cannot be packed
+    with file.sessions(SPACE, expire_on_commit=False) as session:
+        codes = [Code(letters=letters, number=number, short=number) for number, letters in enumerate((long, "a", "b"))]
+        session.add_all([*codes, Item(name="c", code=long)])
+        session.commit()
+    exchange(file, server)
+    assert [key for table, key in server.rows() if table == "code"] == [code.id for code in codes[1:]]
+    assert {table for table, _ in server.held()} == {"code", "item"}
+    with file.sessions.begin() as session:
+        session.get_one(Code, codes[1].id).letters = long + "a"
+        session.get_one(Code, codes[0].id).letters = "a"
+        session.execute(update(Item).values(code="c"))
+    exchange(file, server)
+    assert server.held() == {("code", codes[1].id)}
+    assert server.rows()["code", codes[0].id]["letters"] == "a"
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

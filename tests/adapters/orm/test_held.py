@@ -10,7 +10,7 @@ import pytest
 from lichen_adapters.orm.held import held_rows
 from orm_devices import SPACE, Device
 from orm_models import Address, Draft, User
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 
 
 @pytest.fixture
@@ -53,6 +53,38 @@ def test_what_two_devices_broke_together_is_held_on_both_and_returns(pair: tuple
         assert device.held() == set()
         assert device.rows()["user_account", name]["age"] == 40
         assert sum(table == "address" for table, _ in device.rows()) == 1
+
+
+REFUSING = {
+    "sqlite": [
+        f"CREATE TRIGGER odd_{event} BEFORE {event} ON address WHEN NEW.uses % 2 = 1"
+        " BEGIN SELECT RAISE(ABORT, 'odd'); END"
+        for event in ("INSERT", "UPDATE")
+    ],
+    "postgresql": [
+        (
+            "CREATE FUNCTION odd() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " IF NEW.uses % 2 = 1 THEN RAISE EXCEPTION 'odd'; END IF; RETURN NEW; END $$"
+        ),
+        "CREATE TRIGGER odd BEFORE INSERT OR UPDATE ON address FOR EACH ROW EXECUTE FUNCTION odd()",
+    ],
+}
+
+
+def test_what_a_trigger_of_the_application_refuses_is_held(
+    pair: tuple[Device, Device, uuid.UUID], database: str
+) -> None:
+    one, other, _ = pair
+    with other.sessions.database.begin() as conn:
+        for statement in REFUSING[database]:
+            conn.execute(text(statement))
+    for uses, held in ((1, {"address"}), (2, set())):
+        with one.sessions.begin() as session:
+            session.scalars(select(Address)).one().uses = uses
+        other.take_from(one)
+        assert {table for table, _ in other.held()} == held
+        other.check()
+    assert reasons(other) == []
 
 
 def test_a_value_of_another_program_that_does_not_fit_holds_the_row(pair: tuple[Device, Device, uuid.UUID]) -> None:

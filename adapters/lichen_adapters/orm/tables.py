@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sqlalchemy import Connection, Index, MetaData, Table, inspect
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.engine.interfaces import ReflectedColumn
 
 from lichen_adapters.orm.errors import MappingError, SessionMisuse
@@ -32,6 +33,11 @@ def check(table: Table) -> None:
         raise MappingError(
             f"table {table.name} is sqlite_strict, but SQLite takes no ids and no strings of a length in such a table",
             hint="leave sqlite_strict out: a commit refuses values of another type in synced columns without it",
+        )
+    if any(isinstance(constraint, ExcludeConstraint) for constraint in table.constraints):
+        raise MappingError(
+            f"table {table.name} has an exclusion constraint, which two devices can break together",
+            hint="leave it out, and let the application look for rows that exclude each other",
         )
     for column in table.columns:
         if column.name.lower() in (SPACE, BEGUN, CLASH) and OURS not in column.info:

@@ -30,6 +30,7 @@ from sqlalchemy import (
     create_engine,
 )
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
@@ -219,6 +220,15 @@ def test_a_name_with_a_dot_is_one_like_others(base: Any) -> None:
         note_id: Mapped[DocId] = mapped_column(ForeignKey(Note.id))
 
     assert Plan(base.metadata).mark(sqlite.dialect())
+
+
+def test_an_exclusion_constraint_is_refused(base: Any) -> None:
+    with pytest.raises(MappingError, match="table booking has an exclusion constraint, which two devices can break"):
+
+        class Booking(Synced, base):
+            __tablename__ = "booking"
+            __table_args__ = (ExcludeConstraint(("room", "=")),)
+            room: Mapped[str]
 
 
 def test_an_identity_that_the_database_always_gives_is_refused_unless_it_stays_here(base: Any) -> None:

@@ -7,7 +7,7 @@ import decimal
 import enum
 import math
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Dialect,
+    Enum,
     Integer,
     Numeric,
     SmallInteger,
@@ -61,6 +62,18 @@ def _plain(kind: type) -> Scalar:
         return value
 
     return Scalar(write, read)
+
+
+def _one_of(values: Collection[str]) -> Scalar:
+    """Texts of these alone: no row with another could be read. SQLite would keep it."""
+    text = _plain(str)
+
+    def read(value: Any) -> Any:
+        if text.from_document(value) not in values:
+            raise Misfit(f"{value!r} is none of {', '.join(sorted(values))}")
+        return value
+
+    return Scalar(text.to_document, read)
 
 
 def _whole(value: Any) -> int:
@@ -211,6 +224,8 @@ def _of_type(type_: TypeEngine[Any], dialect: Dialect | None) -> Scalar | None:
             lambda value: str(value.name), lambda name: python_type[name]
         )  # `__getitem__` may be that of `str`
     found = (_IN_ZONE if _is_zoned(type_) else _SCALARS).get(python_type)
+    if isinstance(type_, Enum):
+        found = _one_of(frozenset(type_.enums))
     if python_type is decimal.Decimal and isinstance(type_, Numeric) and type_.scale is not None:
         found = _decimal_of(type_.scale)
     if found is None or dialect is None:

@@ -8,7 +8,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from lichen.testing.postgres import PostgresServer
@@ -44,6 +44,7 @@ class Item(Synced, Base):
     size: Mapped[float | None]
     land: Mapped[str | None] = mapped_column(CHAR(5))
     code: Mapped[str | None] = mapped_column(index=True)
+    state: Mapped[Literal["open", "done"] | None]
     data: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
 
 
@@ -110,6 +111,8 @@ UNFIT: list[tuple[str, Any]] = [
     ("amount", "-Infinity"),
     ("amount", "1E+400"),
     ("size", math.nan),
+    ("state", "of a newer version"),
+    ("state", ""),
     ("data", 1 << 63),
     ("data", (1 << 64) - 1),
     ("data", b"x"),

@@ -30,6 +30,12 @@ _SILENCES = re.compile(rf"{_SPACE}ALTER\b.*\b(?:DISABLE|ENABLE\s+REPLICA)\s+TRIG
 """How PostgreSQL is told that triggers are not to fire."""
 _WRITING_PRAGMA = r".*(?:=|\boptimize\b|\bincremental_vacuum\b|\b(?:application_id|user_version)\W*\()"
 _READS = re.compile(rf"\s*(?:SELECT|EXPLAIN|VALUES|PRAGMA(?!{_WRITING_PRAGMA}))", re.IGNORECASE | re.DOTALL)
+_ACTS = re.compile(
+    r"\b(?:(?:nextval|pg_notify|pg_(?:try_)?advisory_xact_lock(?:_shared)?|set_config|setval)\s*\("
+    r"|FOR\s+(?:(?:NO\s+KEY\s+)?UPDATE|(?:KEY\s+)?SHARE)\b)",
+    re.IGNORECASE,
+)
+"""What does something for the whole transaction, or writes, in a `SELECT` of PostgreSQL."""
 _SEVERAL = "42601"
 """How PostgreSQL says that a statement is more than one, among other mistakes in it."""
 
@@ -37,6 +43,11 @@ _SEVERAL = "42601"
 def reads(statement: str) -> bool:
     """Whether a statement begins as one that only reads."""
     return _READS.match(statement) is not None
+
+
+def acts(statement: str) -> bool:
+    """Whether a statement that reads does something, too, that is to last as long as the transaction."""
+    return _ACTS.search(statement) is not None
 
 
 def refuse(statement: str, dialect: str) -> None:

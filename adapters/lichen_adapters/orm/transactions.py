@@ -240,7 +240,8 @@ class Transactions:
         if writing.loan is not None:
             writing.loan.follow()
             broken_off.refuse_ended(writing.journal, _dbapi(conn))
-        if _locks(context.compiled) or not (plain_sql.reads(statement) or _reads(context.compiled)):
+        reads_only = plain_sql.reads(statement) or _reads(context.compiled)
+        if not reads_only or _locks(context.compiled) or plain_sql.acts(statement):
             self._begin_writing(conn, writing)
         elif not writing.begun:
             _dbapi(conn).execute(self._engine.store.backend.begin_read)

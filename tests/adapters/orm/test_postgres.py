@@ -20,7 +20,7 @@ from lichen.testing.postgres import PostgresServer
 from lichen_adapters.orm import SessionMisuse, Sessions, check, migrating, triggers
 from orm_devices import KEY, SPACE, Device
 from orm_models import Address, Base, Mood, Tag, User, Word
-from sqlalchemy import Connection, create_engine, insert, make_url, select, text, update
+from sqlalchemy import Connection, Sequence, create_engine, func, insert, make_url, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 DYING = Path(__file__).parent / "dying.py"
@@ -89,6 +89,25 @@ def test_a_session_truncates_nothing_and_writes_nothing_by_a_select(device: Devi
         session.execute(text("SELECT change()"))
     device.check()
     assert [row["name"] for (table, _), row in device.rows().items() if table == "user_account"] == ["eve"]
+
+
+def test_what_a_select_does_for_its_transaction_lasts_as_long_as_that(device: Device, plain: Connection) -> None:
+    add(device)
+    plain.exec_driver_sql("CREATE SEQUENCE numbers")
+    locked = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 77"
+    for select_it in (
+        text("SELECT set_config('app.who', 'ann', true), pg_advisory_xact_lock(77)"),
+        select(func.set_config("app.who", "ann", True), func.pg_advisory_xact_lock(77)),
+    ):
+        with device.sessions() as session:
+            session.execute(select_it)
+            session.execute(update(User).values(age=7))
+            assert session.scalar(text("SELECT current_setting('app.who')")) == "ann"
+            assert plain.exec_driver_sql(locked).scalar() == 1
+    with device.sessions() as session:
+        assert [session.scalar(Sequence("numbers")) for _ in range(2)] == [1, 2]
+    with device.sessions() as session:
+        assert session.execute(text("SELECT name FROM user_account FOR NO KEY UPDATE")).all() == [("ann",)]
 
 
 def test_triggers_fire_for_replicas_and_those_that_wait_for_the_commit_are_seen(

@@ -34,6 +34,10 @@ _SETTINGS: dict[str, tuple[str, ...]] = {
     "power": ("synchronous = FULL", "fullfsync = ON", "checkpoint_fullfsync = ON"),
 }
 
+for _kind, _taken in ((bytes, bytes), (bool, int), (type(None), lambda none: none)):
+    # The driver takes these as they are, but looks first for who would adapt them: a microsecond for each value.
+    sqlcipher.register_adapter(_kind, _taken)
+
 
 class SqliteFile:
     """A `lichen.store.backend.Backend`."""

@@ -291,3 +291,17 @@ def test_a_store_that_opens_only_half_leaves_no_thread_behind(path: Path, monkey
     with pytest.raises(OSError, match="open files"):
         Store.open(path, KEY)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("lichen ")]
+
+
+@pytest.mark.parametrize("value", [b"", b"\0\xff", None, True, False, 0, -(2**63), 1.5, "", "a\0b"])
+def test_a_value_comes_back_as_it_was_given(store: Store, value: object) -> None:
+    """Some have an adapter in the driver."""
+
+    def through(conn: Connection) -> tuple[object, str]:
+        found, kind = conn.exec_driver_sql("SELECT ?, typeof(?)", (value, value)).one()
+        return found, kind
+
+    found, kind = store.write(through).result()
+    kinds = {bytes: "blob", str: "text", float: "real", type(None): "null"}
+    assert found == value
+    assert kind == kinds.get(type(value), "integer")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, insert, update
 from sqlalchemy.exc import StatementError
@@ -19,8 +19,7 @@ MOST = 1_000
 _KEY = "@@"
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """A row that is inserted, or whose columns are updated."""
 
     doc: uuid.UUID

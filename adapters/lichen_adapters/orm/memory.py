@@ -11,7 +11,7 @@ import os
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lichen.core.actors import actor_id
 from lichen.ids import DeviceKey, DocId, Session, SpaceId
@@ -33,8 +33,7 @@ Kept = Document | Record
 """A document as it is kept in memory: as a record, where it is one, since that is many times faster and smaller."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """A document that has taken changes."""
 
     doc: uuid.UUID

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from lichen_crdt import Document
 from sqlalchemy import Connection, delete
@@ -155,7 +154,7 @@ class Projector:
             if one.source is not None or (planned.first, key) in kept:
                 gone = planned.above is not None and self.held.any(conn, planned.above)  # perhaps, with what owns it
                 there = None if gone else one.there
-                self._showing.write(conn, replace(one, there=there, fault=faults.get(one.place)))
+                self._showing.write(conn, one._replace(there=there, fault=faults.get(one.place)))
         for one in reversed(due):
             planned, key = one.place
             if one.source is None and (planned.first, key) not in kept:

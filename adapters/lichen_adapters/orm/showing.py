@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, StatementError
@@ -28,8 +28,7 @@ _REFUSES = ("54", "P0")
 """How codes of PostgreSQL begin for what is too large, as for an index, and for what a function raises."""
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """One row that is to be brought up to date."""
 
     doc: uuid.UUID
@@ -73,9 +72,9 @@ class Showing:
         doc, place = due.doc, due.place
         planned, key = place
         if self._base_is_held(conn, doc, place) and (due.source is not None or self._base_stays(conn, doc, place)):
-            due = replace(due, fault="the row of its object in the table of its base is held")
+            due = due._replace(fault="the row of its object in the table of its base is held")
         if due.columns is not None and (due.fault or planned.repairs or self.held.holds(conn, planned, key)):
-            due = replace(due, columns=None)
+            due = due._replace(columns=None)
         if planned.owner is None or due.columns is not None:
             self._show(conn, due)
             return
@@ -84,19 +83,19 @@ class Showing:
         rivals = [other for other in others if other is not None and self._lives(conn, other, place)]
         if due.source is None:
             if home == doc:
-                self._show(conn, replace(due, there=True))
+                self._show(conn, due._replace(there=True))
             else:
                 self.held.release(conn, planned, key, doc)
             for rival in rivals:
                 self._rebuild(conn, rival)
         elif (rivals and min(rivals) < doc) or self._owner_elsewhere(conn, doc, place, due.source):
             if home == doc:
-                self._show(conn, replace(due, source=None, there=True))
+                self._show(conn, due._replace(source=None, there=True))
             self.held.hold(conn, place, doc, "it lies in another document too, to which it was moved", None)
         else:
             if home not in (None, doc):
-                self._show(conn, replace(due, source=None, there=True))
-            self._show(conn, replace(due, there=home == doc))
+                self._show(conn, due._replace(source=None, there=True))
+            self._show(conn, due._replace(there=home == doc))
             if home in rivals and home is not None:
                 self._rebuild(conn, home)
 
@@ -119,7 +118,7 @@ class Showing:
         if not planned.unique or (due.columns is not None and due.columns.isdisjoint(planned.claiming)):
             self._put(conn, due, None)
             if planned.unique and self.held.holds(conn, *place):  # it was not taken: it keeps its keys
-                self._show(conn, replace(due, columns=None, there=None))
+                self._show(conn, due._replace(columns=None, there=None))
             return
         before = self.joins.claim(conn, *place) or self.clashes.claim(conn, place)
         after = None if due.source is None else self._claim(conn, doc, planned, due.source)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
@@ -21,8 +22,7 @@ _INSERT = Statement(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeSetRow:
+class ChangeSetRow(NamedTuple):
     """A change set to keep."""
 
     id: bytes

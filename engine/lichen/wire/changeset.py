@@ -17,7 +17,7 @@ import itertools
 import struct
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from lichen.config import DEFAULT_LIMITS
 from lichen.errors import InvalidChangeSet
@@ -64,8 +64,7 @@ class Kind(IntEnum):
 _KINDS: Final = {int(kind): kind for kind in Kind}
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """The signed, readable part of a change set, in the order of its fields."""
 
     suite: int

@@ -154,7 +154,7 @@ def test_the_set_before_is_of_the_same_author_session_and_document(desk: Desk) -
 def test_a_session_begins_with_number_one(desk: Desk) -> None:
     first = Pen(desk).create()
     header = following(Pen(desk, "ann"), first).write().header
-    beginning = dataclasses.replace(header, seq=2)
+    beginning = header._replace(seq=2)
     assert header.prev == NO_PREV
     assert isinstance(admit(beginning, desk.log, desk.known.get), Refused)
 

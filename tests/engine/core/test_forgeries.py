@@ -121,7 +121,7 @@ def test_a_set_moved_into_another_document_or_space_is_refused(desk: Desk, first
     change_set = written(desk, first)
     before = target.knows
     for field, value in (("doc", DocId(b"d" * 16)), ("space", SpaceId(b"s" * 32))):
-        header = dataclasses.replace(change_set.header, **{field: value})
+        header = change_set.header._replace(**{field: value})
         moved = dataclasses.replace(change_set, header=header, prefix=header.encode())
         assert closed(target.comes(moved.encode()))
         assert target.knows == before
@@ -147,7 +147,7 @@ def test_a_set_signed_by_another_under_its_author_s_name_is_refused(
 def test_a_set_taken_over_by_another_author_does_not_open(desk: Desk, first: ChangeSet, target: Target) -> None:
     """Its signature is good, but author and session are part of the key: it is invalid for good."""
     change_set = written(desk, first)
-    header = dataclasses.replace(change_set.header, author=device("bob").public)
+    header = change_set.header._replace(author=device("bob").public)
     taken = ChangeSet.sign(header, header.encode(), change_set.ciphertext, device("bob"))
     effects = target.comes(taken.encode())
     assert invalid(effects) == [taken.id]
@@ -163,7 +163,7 @@ def test_a_set_sealed_under_another_key_than_its_epoch_s_is_invalid(
     pen.read(first)
     other = b"o" * 32
     change_set = pen._seal([pen.change()], deps=(first.id,), epoch_key=KEY)
-    header = dataclasses.replace(change_set.header, epoch=epoch_id(other))
+    header = change_set.header._replace(epoch=epoch_id(other))
     forged = ChangeSet.sign(header, header.encode(), change_set.ciphertext, device("ann"))
     target.space.keys[epoch_id(other)] = other
     effects = target.comes(forged.encode())

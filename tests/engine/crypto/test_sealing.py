@@ -72,7 +72,7 @@ def resealed(header: Header, change_set: ChangeSet, signer: Any = ALICE) -> Chan
 
 def forged(plaintext: bytes, **header: Any) -> ChangeSet:
     """A set with any plaintext, sealed by the formulas of the protocol: what a member with a broken client could do."""
-    made = dataclasses.replace(sealed().header, length=len(plaintext) + 16, **header)
+    made = sealed().header._replace(length=len(plaintext) + 16, **header)
     prefix = made.encode()
     info = b"lichen/seal/v1" + bytes((made.suite, made.kind)) + made.space + made.doc + made.author + made.session
     derived = HKDF(hashes.SHA256(), 44, made.salt, info).derive(KEY)
@@ -105,7 +105,7 @@ def test_another_key_does_not_open(fields: dict[str, Any], other: bytes) -> None
 def test_a_set_under_an_epoch_that_is_not_its_keys_does_not_open() -> None:
     other = b"o" * 32
     change_set = sealed()
-    header = dataclasses.replace(change_set.header, epoch=epoch_id(other))
+    header = change_set.header._replace(epoch=epoch_id(other))
     with pytest.raises(CannotOpen, match="does not verify"):
         open_set(resealed(header, change_set), other)
 
@@ -127,14 +127,14 @@ def test_a_set_under_an_epoch_that_is_not_its_keys_does_not_open() -> None:
 )
 def test_a_ciphertext_opens_under_no_other_header(fields: dict[str, Any]) -> None:
     change_set = sealed()
-    header = dataclasses.replace(change_set.header, **fields)
+    header = change_set.header._replace(**fields)
     with pytest.raises(CannotOpen, match="does not verify"):
         open_set(resealed(header, change_set), KEY)
 
 
 def test_a_ciphertext_taken_over_by_another_author_does_not_open() -> None:
     change_set = sealed()
-    header = dataclasses.replace(change_set.header, author=BOB.public)
+    header = change_set.header._replace(author=BOB.public)
     with pytest.raises(CannotOpen, match="does not verify"):
         open_set(resealed(header, change_set, BOB), KEY)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -62,7 +61,7 @@ def test_what_is_known_of_a_set_is_what_was_kept(store: Store) -> None:
 
 
 def test_a_set_without_key_has_no_hash(store: Store) -> None:
-    add(store, replace(row(1), last_hash=None))
+    add(store, row(1)._replace(last_hash=None))
     assert store.read(lambda conn: sets.known_sets(conn, SPACE)).result()[0].last_hash is None
     assert store.read(lambda conn: sets.last_hashes(conn, DOC)).result() == []
 
@@ -70,7 +69,7 @@ def test_a_set_without_key_has_no_hash(store: Store) -> None:
 def test_a_set_that_is_held_already_is_passed_over(store: Store) -> None:
     add(store, row(1), row(2))
     before = store.read(lambda conn: sets.scan(conn, SPACE, 0)).result()
-    add(store, replace(row(1), body=b"another"), row(2))
+    add(store, row(1)._replace(body=b"another"), row(2))
     assert store.read(lambda conn: sets.scan(conn, SPACE, 0)).result() == before
     assert store.read(lambda conn: sets.by_ids(conn, [id_of(1)], 99)).result() == [b"body 1"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from lichen_crdt import _native
 
@@ -25,6 +25,22 @@ class Record:
 
     def __init__(self) -> None:
         self._native = _native.Record()
+
+    @classmethod
+    def many(cls, lists: Iterable[Iterable[bytes]]) -> list[Self | None]:
+        """For each list of changes a record that has taken them, None where `take` gives None.
+
+        Faster than one after the other, and other threads compute meanwhile.
+        """
+        return [cls._around(native) for native in _native.Record.many([[*changes] for changes in lists])]
+
+    @classmethod
+    def _around(cls, native: _native.Record | None) -> Self | None:
+        if native is None:
+            return None
+        made = cls.__new__(cls)
+        made._native = native  # noqa: SLF001  # it is of this class
+        return made
 
     @property
     def heads(self) -> tuple[bytes, ...]:

@@ -157,3 +157,23 @@ def test_what_cannot_be_written_changes_nothing() -> None:
     with pytest.raises(ValueError, match="time"):
         record.change(ACTORS[0], {"key": 2}, 1 << 62)
     assert (record.heads, record.to_py()) == (heads, {"key": 1})
+
+
+@given(st.lists(st.tuples(lines, st.integers(0, 6)), max_size=5))
+def test_many_records_are_what_each_is_that_takes_its_changes(
+    many: list[tuple[list[tuple[bytes, dict[str, Any]]], int]],
+) -> None:
+    """Of each document a change may be missing, which no record passes over."""
+    lists = []
+    for line, missing in many:
+        doc = Document()
+        changes = [change for time, (actor, values) in enumerate(line) for change in written(doc, actor, values, time)]
+        lists.append(changes[:missing] + changes[missing + 1 :])
+    for record, changes in zip(Record.many(lists), lists, strict=True):
+        alone = Record()
+        if alone.take(changes) is None:
+            assert record is None
+        else:
+            assert record is not None
+            assert (record.heads, exact(record.to_py())) == (alone.heads, exact(alone.to_py()))
+            assert record.change(ACTORS[0], {"more": 1}) == alone.change(ACTORS[0], {"more": 1})

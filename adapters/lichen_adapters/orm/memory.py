@@ -90,10 +90,11 @@ class Memory:
         """A document, loaded if need be; None when it is not on this device."""
         found = self._documents.get(doc)
         if found is None:
-            snapshot, tail = documents.load_tail(conn, doc.bytes)
-            if snapshot is None and not tail:
+            stored = documents.load_tail(conn, doc.bytes)
+            if stored == (None, []):
                 return None
-            found = self._documents[doc] = self._build(doc, snapshot, tail)
+            self._documents |= self._build({doc.bytes: stored})
+            found = self._documents[doc]
         self._documents.move_to_end(doc)
         return found
 
@@ -104,11 +105,17 @@ class Memory:
             found = self._documents[doc] = build_crdt(*documents.load_tail(conn, doc.bytes), self.actor(doc))
         return found
 
-    def _build(self, doc: uuid.UUID, snapshot: bytes | None, tail: Sequence[bytes]) -> Kept:
-        record = Record()
-        if snapshot is None and len(tail) <= MOST_CHANGES and record.take(tail) is not None:
-            return record
-        return build_crdt(snapshot, tail, self.actor(doc))
+    def _build(self, stored: Mapping[bytes, tuple[bytes | None, Sequence[bytes]]]) -> dict[uuid.UUID, Kept]:
+        """Documents of their snapshots and tails."""
+        short = {
+            doc: tail for doc, (snapshot, tail) in stored.items() if snapshot is None and len(tail) <= MOST_CHANGES
+        }
+        records = dict(zip(short, Record.many(short.values()), strict=True))
+        built: dict[uuid.UUID, Kept] = {}
+        for name, (snapshot, tail) in stored.items():
+            doc = uuid.UUID(bytes=name)
+            built[doc] = records.get(name) or build_crdt(snapshot, tail, self.actor(doc))
+        return built
 
     def space(self, conn: Connection, doc: uuid.UUID) -> SpaceId:
         """Of which space a document is, that is in the store or was until this transaction."""
@@ -119,9 +126,7 @@ class Memory:
     def load(self, conn: Connection, docs: Iterable[uuid.UUID]) -> None:
         """Load those of these documents that are here and not in memory, all at once."""
         away = [doc.bytes for doc in docs if doc not in self._documents]
-        for name, (snapshot, tail) in documents.load_tails(conn, away).items():
-            doc = uuid.UUID(bytes=name)
-            self._documents[doc] = self._build(doc, snapshot, tail)
+        self._documents |= self._build(documents.load_tails(conn, away))
 
     def take(self, conn: Connection, changes: Mapping[uuid.UUID, Sequence[bytes]]) -> Iterator[Taken]:
         """Changes of documents that the database has already."""
@@ -130,26 +135,24 @@ class Memory:
             some = docs[start : start + TOGETHER]
             away = [doc.bytes for doc in some if doc not in self._documents]
             loaded = documents.load_tails(conn, away)
+            built = self._build(loaded)
             for doc in some:
                 self._changed.add(doc)
                 found = self._documents.get(doc)
                 if found is None:
-                    yield self._loaded(doc, *loaded[doc.bytes], changes[doc])
+                    self._documents[doc] = built[doc]
+                    yield _taken(doc, built[doc], *loaded[doc.bytes], changes[doc])
                 else:
                     yield self._applied(conn, doc, found, changes[doc])
-
-    def _loaded(self, doc: uuid.UUID, snapshot: bytes | None, tail: list[bytes], made: Sequence[bytes]) -> Taken:
-        document = self._documents[doc] = self._build(doc, snapshot, tail)
-        if snapshot is None and len(tail) == len(made) == 1:
-            return Taken(doc, document, None, new=True)
-        return Taken(doc, document, _put_by(tail, made) if isinstance(document, Record) else _made_by(document, made))
 
     def _applied(self, conn: Connection, doc: uuid.UUID, document: Kept, made: Sequence[bytes]) -> Taken:
         if isinstance(document, Record):
             keys = document.take(made)
             if keys is not None:
                 return Taken(doc, document, [[key] for key in keys])
-            return self._loaded(doc, *documents.load_tail(conn, doc.bytes), made)
+            stored = documents.load_tail(conn, doc.bytes)
+            self._documents |= self._build({doc.bytes: stored})
+            return _taken(doc, self._documents[doc], *stored, made)
         try:
             return Taken(doc, document, places_of(document.apply_changes(made, strict=True)))
         except CrdtError:  # one is not valid in its past: leave it out, with what follows it
@@ -200,6 +203,15 @@ class Memory:
     def actor(self, doc: uuid.UUID) -> bytes:
         """Under which rows write in a document."""
         return actor_id(self.device, DocId(doc.bytes), self.session)
+
+
+def _taken(
+    doc: uuid.UUID, document: Kept, snapshot: bytes | None, tail: Sequence[bytes], made: Sequence[bytes]
+) -> Taken:
+    """Of a document that was just loaded, what it has taken with the newest changes."""
+    if snapshot is None and len(tail) == len(made) == 1:
+        return Taken(doc, document, None, new=True)
+    return Taken(doc, document, _put_by(tail, made) if isinstance(document, Record) else _made_by(document, made))
 
 
 def _put_by(tail: Sequence[bytes], changes: Sequence[bytes]) -> list[Sequence[str | int]] | None:

@@ -4,10 +4,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU64;
+use std::ops::Deref;
 
 use automerge::legacy::{Key, ObjectId, Op, OpId, OpType};
 use automerge::{ActorId, Change, ChangeHash, ExpandedChange, ScalarValue};
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::{PyBytes, PyDict, PyTuple};
 
 use crate::chunk::{self, is_time, Head, MAX_ACTOR_BYTES, MAX_OP, MAX_OPERATIONS, TIMES};
@@ -76,6 +78,15 @@ impl Line {
         Ok(is_canonical(&change, decoded).then_some(keys))
     }
 
+    /// What becomes of it with changes each of which follows the one before, and the keys that they put.
+    fn with<Bytes: Deref<Target = [u8]>>(&self, changes: &[Bytes]) -> Option<(Line, Vec<String>)> {
+        let (mut line, mut keys) = (self.clone(), Vec::new());
+        for change in changes {
+            keys.append(&mut guard(|| line.take(change)).ok().flatten()?);
+        }
+        Some((line, keys))
+    }
+
     /// Put scalars at keys, each named once, as one change of an actor.
     fn write(&mut self, actor: ActorId, time: i64, items: Vec<(String, ScalarValue)>) -> Result<Change> {
         let count = items.len() as u64;
@@ -137,14 +148,17 @@ impl Record {
 
     /// Take in changes, each of which follows the one before, and give the keys that they put. If one of them does
     /// anything else than put scalars at the root, is not in its place, or not valid: None, and nothing is changed.
-    fn take(&mut self, changes: Vec<Vec<u8>>) -> Option<Vec<String>> {
-        let mut line = self.line.clone();
-        let mut keys = Vec::new();
-        for change in changes {
-            keys.append(&mut guard(|| line.take(&change)).ok().flatten()?);
-        }
+    fn take(&mut self, changes: Vec<PyBackedBytes>) -> Option<Vec<String>> {
+        let (line, keys) = self.line.with(&changes)?;
         self.line = line;
         Some(keys)
+    }
+
+    /// For each list of changes a new record that has taken them, None where it would not; without the interpreter's lock.
+    #[staticmethod]
+    fn many(py: Python<'_>, lists: Vec<Vec<PyBackedBytes>>) -> Vec<Option<Record>> {
+        let made = |changes: &Vec<_>| Line::default().with(changes).map(|(line, _)| Record { line });
+        py.detach(|| lists.iter().map(made).collect())
     }
 
     /// Put scalars at keys as one change of an actor: its hash and bytes. Of more than `max_bytes`: OverflowError.

@@ -18,16 +18,18 @@ export function live(url, name, params, onChange, { onError = complain, onState 
 }
 
 // An `onChange` for `live`: keeps an element's children those of the rows, each made of a template's element. A row that
-// stays keeps its child, and with it the focus and a press that has not ended. `fill` shows a row in its child.
+// stays keeps its child, and with it the focus. While one is pressed nothing moves: its click would go nowhere. `fill`
+// shows a row in its child.
 export function showIn(parent, template, fill) {
   const filled = guarded(fill);
+  const waiting = [];
   const place = (at, child) => parent.insertBefore(child, parent.children[at] ?? null);
   const made = (row) => {
     const child = template.content.firstElementChild.cloneNode(true);
     filled(child, row);
     return child;
   };
-  return (rows, difference) => {
+  const show = ([rows, difference]) => {
     if (!difference) return parent.replaceChildren(...rows.map(made));
     for (const at of difference.removed) parent.children[at].remove();
     for (const [from, to] of difference.moved) {
@@ -38,6 +40,8 @@ export function showIn(parent, template, fill) {
     for (const [at, row] of difference.added) place(at, made(row));
     for (const [at, row] of difference.changed) filled(parent.children[at], row);
   };
+  const look = () => (parent.querySelector(":active") ? setTimeout(look, 50) : waiting.splice(0).forEach(show));
+  return (...given) => waiting.push(given) === 1 && look();
 }
 
 function changedRows(before, { removed, moved, added, changed }) {

@@ -20,6 +20,8 @@ from playwright.async_api import Browser, Page, Route, async_playwright
 
 SIZE = {"width": 610, "height": 470}
 OWN = f"{ALONE}\nAlso on this device: Bookmarks of Ann"
+COUNT = """() => import("/lichen/lichen.js").then(({ live }) =>
+    live("/lichen", "bookmarks", {}, (rows) => (window.count = rows.length)))"""
 LIST = "[...document.querySelectorAll('li')].map((item) => item.innerText.replaceAll('\\n', ' '))"
 
 
@@ -140,17 +142,20 @@ ITEMS = (
 async def _use(ann: Page, ben: Page) -> None:
     await add(ann, "Automerge", "https://automerge.org")
     await add(ben, "Local-first software", "https://www.inkandswitch.com/local-first")
-    await add(ann, "Old news", "http://example.com")
+    await add(ann, "News", "http://example.com")
+    await add(ben, "Older news", "http://example.com")
     await add(ben, "Python", "https://www.python.org")
     for page in (ann, ben):
-        await page.wait_for_function("document.querySelectorAll('li').length === 4")
+        await page.wait_for_function("document.querySelectorAll('li').length === 5")
     await add(ann, "", "ftp://example.com")
     await ann.wait_for_function("document.querySelector('p').textContent.includes('is no address of a page')")
-    await ann.hover("li:has-text('Old news') [title=Delete]")
-    await ann.mouse.down()
     await ben.click("li:has-text('Automerge') [title=Star]")
-    await ann.wait_for_function("document.querySelector('ul').innerText.includes('★ 1')")
-    await ann.mouse.up()  # the list has changed while it was pressed
+    await ann.evaluate(COUNT)
+    await ann.hover("li:has-text('Older news') [title=Delete]")
+    await ann.mouse.down()
+    await ben.click("li:first-child + li + li:has-text('News') [title=Delete]")
+    await ann.wait_for_function("window.count === 4")
+    await ann.mouse.up()  # a bookmark above it has gone while it was pressed
     for page in (ann, ben):
         await page.click("li:has-text('Local-first') [title=Star]")
     await ann.fill("[name=url]", "")

@@ -136,26 +136,47 @@ async def test_a_form_that_is_reset_leaves_its_text_alone(browser: Browser, prog
 
 
 async def test_rows_move_and_are_not_made_anew(browser: Browser, program: Program) -> None:
-    """So what is pressed stays what it is until it is let go, and what has the focus keeps it."""
+    """So what has the focus keeps it."""
     page = await opened(browser, program)
     await program.add("Bread", "Milk", "Salt", "Water")
-    shown = "[...document.querySelectorAll('#tasks li')].map((item) => `${item.was} ${item.innerText}`)"
     await page.wait_for_function("document.querySelectorAll('#tasks li').length === 4")
     await page.evaluate("for (const item of document.querySelectorAll('#tasks li')) item.was = item.innerText[0]")
-    await page.evaluate(
-        "void (document.querySelector('#tasks').onclick = ({ target }) => (window.clicked = target.was))"
-    )
-    await page.hover("li:last-child")
-    await page.mouse.down()
+    await _change_rows(program)
+    shown = "[...document.querySelectorAll('#tasks li')].map((item) => `${item.was} ${item.innerText}`)"
+    wanted = ["undefined Apples 0", "undefined Beans 0", "S Salt 0", "B Tea 0", "W Water 2"]
+    await page.wait_for_function(f"wanted => JSON.stringify({shown}) === JSON.stringify(wanted)", arg=wanted)
+
+
+async def _change_rows(program: Program) -> None:
     async with program.lichen.session() as session:
         await session.execute(delete(Task).where(Task.title == "Milk"))
         await session.execute(update(Task).where(Task.title == "Bread").values(title="Tea"))
         await session.execute(update(Task).where(Task.title == "Water").values(stars=2))
-        session.add(Task(title="Apples", body=""))
-    wanted = ["undefined Apples 0", "S Salt 0", "B Tea 0", "W Water 2"]
-    await page.wait_for_function(f"wanted => JSON.stringify({shown}) === JSON.stringify(wanted)", arg=wanted)
-    await page.mouse.up()
-    assert await page.evaluate("window.clicked") == "W"
+        session.add_all([Task(title=title, body="") for title in ("Apples", "Beans")])
+
+
+@pytest.mark.parametrize("way", ["mouse", "keys"])
+async def test_what_is_pressed_stays_where_it_is_until_it_is_let_go(
+    browser: Browser, program: Program, way: str
+) -> None:
+    """Else its click would go nowhere, or to another row."""
+    page = await opened(browser, program)
+    await program.add("Bread", "Milk", "Salt", "Water")
+    await page.wait_for_function("document.querySelectorAll('#tasks li').length === 4")
+    await page.evaluate("""() => {
+        const list = document.querySelector("#tasks");
+        list.onclick = ({ target }) => (window.clicked = target.innerText);
+        for (const item of list.children) item.append(document.createElement("button"));
+        for (const button of list.querySelectorAll("button")) button.innerText = button.parentNode.innerText;
+    }""")
+    await page.hover("li:first-child button")
+    await page.focus("li:first-child button")
+    await (page.mouse.down() if way == "mouse" else page.keyboard.down(" "))
+    await _change_rows(program)
+    await page.wait_for_function("window.calls === 3")
+    await (page.mouse.up() if way == "mouse" else page.keyboard.up(" "))
+    await page.wait_for_function("document.querySelector('#tasks').innerText.startsWith('Apples 0')")
+    assert await page.evaluate("window.clicked") == "Bread 0"
 
 
 async def test_what_an_input_method_composes_is_left_alone_until_it_is_done(browser: Browser, program: Program) -> None:

@@ -105,6 +105,7 @@ class TextBinding(BoundText):
         self._forget()
 
     def _engine_closes(self) -> None:
+        self._forget = self._engine.before_close(self._engine_closes)  # for a handler of a signal that closes it now
         try:
             with timeout(SAVE_S), self._messages.held():
                 if threading.get_ident() != self._thread:  # where the widget must not be touched
@@ -112,6 +113,8 @@ class TextBinding(BoundText):
                 self.close()
         except TimeoutError:
             log.error("what was typed last could not be written to disk in time")
+        finally:
+            self._forget()
 
     def _refuse_misuse(self) -> None:
         super()._refuse_misuse()

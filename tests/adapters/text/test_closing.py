@@ -96,6 +96,26 @@ def test_who_is_interrupted_while_it_closes_may_close_it_again_and_nothing_is_lo
     assert note.asynchronous._opened.listeners == []
 
 
+@pytest.mark.parametrize("what", ["text", "engine"])
+def test_a_handler_of_a_signal_may_close_the_engine_while_it_is_closed_and_nothing_is_lost(
+    notes: Open, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    note, _ = notes()
+    editor, following = Editor(note), Events.__next__
+
+    def handled(events: Events[object]) -> object:
+        monkeypatch.setattr(Events, "__next__", following)
+        note.engine.close()  # as a handler of SIGTERM does, on the thread that waits here
+        return following(events)
+
+    with held_up(note):
+        editor.type(0, 0, "x" * 50_000)
+        monkeypatch.setattr(Events, "__next__", handled)
+    (editor.binding if what == "text" else note.engine).close()
+    assert editor.binding.saved
+    assert str(note.doc["body"]) == "x" * 50_000 + "milk"
+
+
 def test_who_closes_it_hears_that_the_disk_did_not_take_what_was_typed_last(
     notes: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:

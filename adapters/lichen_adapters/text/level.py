@@ -56,14 +56,16 @@ class LevelText(ABC):
         try:
             async with self._note.change(message):
                 text, delta = self._place.text(), rebase()
-                for splice in splices(delta):
+                made = splices(delta)
+                for splice in made:
                     for part in _parts(splice):
                         text.splice(part.position, part.removed, part.inserted)
                         if part is not splice:
                             await asyncio.sleep(0)
-                self._writing = delta
-            if self._writing is not None:  # nothing was left of it
-                self._took(self._writing)
+                if made:
+                    self._writing = delta
+                else:  # nothing was left of it, and no change will be told
+                    self._took(delta)
         except Exception:
             self._writing = None
             raise

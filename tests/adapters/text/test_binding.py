@@ -10,7 +10,7 @@ from lichen import Role, Text
 from lichen.blocking import Inbox
 from lichen.errors import AccessDenied, ConfigError, NotFound
 from lichen_adapters.text import TextBinding
-from text_editor import Editor, Open, Widget
+from text_editor import Editor, Open, Widget, held_up
 
 
 def level(*editors: Editor) -> None:
@@ -142,6 +142,23 @@ def test_what_another_has_deleted_already_is_deleted_once(notes: Open) -> None:
     editor.type(4, 0, "!")
     level(editor)
     assert editor.text == "milk!"
+
+
+def test_windows_of_one_program_that_delete_the_same_hear_of_what_is_written_meanwhile(notes: Open) -> None:
+    """The second has nothing left to write, and waits for the disk as the others do."""
+    note, _ = notes()
+    editors = Editor(note), Editor(note), Editor(note)
+    with held_up(note):
+        editors[0].type(0, 1, "")
+        editors[1].type(0, 1, "")
+        editors[2].type(4, 0, "!")
+        while str(note.doc["body"]) != "ilk!":
+            pass
+    level(*editors)
+    for editor in editors:
+        editor.type(len(editor.text), 0, "?")
+    level(*editors)
+    assert str(note.doc["body"]) == "ilk!???"
 
 
 def test_a_list_that_is_made_up_to_date_while_a_block_is_open_does_not_hold_up_the_loop(notes: Open) -> None:

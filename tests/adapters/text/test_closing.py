@@ -5,21 +5,20 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
 import lichen
 import pytest
 from lichen import Text
-from lichen.blocking import Document, Events, Inbox, timeout
+from lichen.blocking import Events, Inbox, timeout
 from lichen.errors import ConfigError, EngineMisuse, StoreFull
 from lichen.runtime import rows
 from lichen.testing.waiting import until
 from lichen_adapters.text import AsyncTextBinding, TextBinding
 from lichen_adapters.text.level import INSERTED, REMOVED
-from text_editor import Editor, Open, Widget
+from text_editor import Editor, Open, Widget, held_up
 
 
 def test_closing_waits_for_what_was_typed_last(notes: Open) -> None:
@@ -39,24 +38,6 @@ def test_closing_waits_for_what_was_typed_last(notes: Open) -> None:
         with pytest.raises(EngineMisuse):
             use()
     assert note.asynchronous._opened.listeners == []
-
-
-@contextmanager
-def held_up(note: Document) -> Iterator[None]:
-    """The disk writes nothing in the block."""
-    holding, go_on = threading.Event(), threading.Event()
-
-    def job(_connection: object) -> None:
-        holding.set()
-        go_on.wait(20)
-
-    host = note.asynchronous._opened.host
-    note.engine.call_soon(lambda: host.write_soon(job, lambda _result, _error: None))
-    assert holding.wait(20)
-    try:
-        yield
-    finally:
-        go_on.set()
 
 
 def test_it_is_saved_when_it_is_on_disk(notes: Open) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from lichen import Role
@@ -67,3 +69,21 @@ class Editor:
 
 class Open(Protocol):
     def __call__(self, role: Role = Role.WRITER, body: str = "milk") -> tuple[Document, Document]: ...
+
+
+@contextmanager
+def held_up(note: Document) -> Iterator[None]:
+    """The disk writes nothing in the block."""
+    holding, go_on = threading.Event(), threading.Event()
+
+    def job(_connection: object) -> None:
+        holding.set()
+        go_on.wait(20)
+
+    host = note.asynchronous._opened.host
+    note.engine.call_soon(lambda: host.write_soon(job, lambda _result, _error: None))
+    assert holding.wait(20)
+    try:
+        yield
+    finally:
+        go_on.set()

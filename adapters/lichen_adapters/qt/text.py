@@ -27,8 +27,11 @@ log = logging.getLogger("lichen.qt")
 BOUND = "lichen_bound"
 """The property of a `QTextDocument` that is bound."""
 
-_AS_SHOWN = str.maketrans({"\r": "␍", "\u2029": "\n", "\ufdd0": "\n", "\ufdd1": "\n"})
-"""What Qt would not keep as it is: it would make a new line of it, and one of two at `\\r\\n`."""
+_ORDERS = {"\ufeff": "\u2060", "\ufffe": "\ufffd"}
+"""With one of these before it, a text would be less or another in Qt: it is taken for the order of the bytes."""
+_AS_SHOWN = str.maketrans({"\r": "␍", "\u2029": "\n", "\ufdd0": "\n", "\ufdd1": "\n", **_ORDERS})
+"""What Qt would not keep as it is: it would make a new line of the others, and one of two at `\\r\\n`."""
+_AS_READ = str.maketrans({"\u2029": "\n", **_ORDERS})
 
 
 class SyncedText(QObject):
@@ -272,7 +275,7 @@ class SyncedText(QObject):
         cursor = QTextCursor(self._document)
         cursor.setPosition(position)
         cursor.setPosition(position + length, QTextCursor.MoveMode.KeepAnchor)
-        return cursor.selectedText().replace("\u2029", "\n")
+        return cursor.selectedText().translate(_AS_READ)
 
     def _put(self, position: int, removed: int, inserted: str) -> None:
         cursor = QTextCursor(self._document)

@@ -6,6 +6,7 @@ import random
 
 import pytest
 from lichen.blocking import Document
+from lichen_crdt import TextPatch
 from PySide6.QtCore import QCoreApplication, QPoint, Qt
 from PySide6.QtGui import QAction, QContextMenuEvent, QFont, QSyntaxHighlighter, QTextCharFormat, QTextCursor
 from PySide6.QtTest import QTest
@@ -204,3 +205,21 @@ def test_every_character_keeps_its_place(pad: Pad) -> None:
     assert text == pad.synced.binding.text
     assert text.replace("|", "") == odd + "oat 😀 milk\nbread"
     assert [at for at, char in enumerate(pad.text) if char == "|"] == [at for at, c in enumerate(text) if c == "|"]
+
+
+@pytest.mark.parametrize("first", ["\ufeff", "\ufffe"])
+def test_a_text_may_begin_as_a_file_does_with_its_order_of_bytes(pad: Pad, first: str) -> None:
+    """Which Qt for Python would take for that, and not insert."""
+    write(pad.note, lambda body: body.insert(0, f"{first}b"))
+    until(lambda: pad.synced.binding.text.startswith(first))
+    write(pad.note, lambda body: body.append("!"))
+    until(lambda: pad.text.endswith("bread!"))
+    pad.at(2)
+    heads = pad.note.heads
+    pad.press("|")
+    until(lambda: pad.synced.binding.saved)
+    assert str(pad.note.doc["body"]) == f"{first}b|oat 😀 milk\nbread!"
+    (patch,) = pad.note.doc.diff(heads, pad.note.heads)
+    assert isinstance(patch, TextPatch)
+    assert (patch.index, patch.deleted, patch.inserted) == (2, 0, "|")
+    assert pad.text[1:] == "b|oat 😀 milk\nbread!"

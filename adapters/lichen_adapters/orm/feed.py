@@ -14,7 +14,7 @@ from lichen_adapters.orm.errors import SessionMisuse
 
 log = logging.getLogger("lichen.orm")
 
-MOST_ROWS = 1_000
+MOST_ROWS = 4_000
 """Of changes to more rows of a table, or of a transaction, only the tables are told."""
 
 Columns = frozenset[str] | None

@@ -28,7 +28,7 @@ MOST_CHECKED = 100
 """Changed rows that are looked at one by one; for more the statement is run."""
 LEAST_KEPT = 200
 """Where a result has so many rows, those that did not change are not loaded again."""
-MOST_LOADED = 500
+MOST_LOADED = 4_000
 """Rows that are loaded by their keys; for more all are loaded."""
 MOST_ASTRAY = 10
 """So often in a row the keys alone may come in another order before they are asked for no more: once it may be since

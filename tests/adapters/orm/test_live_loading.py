@@ -47,6 +47,17 @@ def test_of_many_rows_only_those_are_loaded_again_that_changed(device: Device, l
     assert inspect(rows[7]).detached
 
 
+def test_what_a_merge_brings_is_loaded_without_the_rest_of_a_long_list(device: Device, loaded: list[str]) -> None:
+    """As many as a batch of sets from another device brings, twice."""
+    add(device, *(f"a{number:04}" for number in range(250)))
+    made = query(device, by_name)
+    more = [f"b{number:04}" for number in range(1_024)]
+    add(device, *more)
+    del loaded[:]
+    made.next()
+    assert sorted(loaded) == more
+
+
 def test_a_row_that_a_session_has_had_is_loaded_again(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lichen_adapters.orm.query.LEAST_KEPT", 1)
     add(device, *"abc")

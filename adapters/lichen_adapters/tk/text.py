@@ -137,7 +137,7 @@ class SyncedText:
         if removed:
             self._tk.call(self._below, "delete", start, end)
         if pieces:
-            self._tk.call(self._below, "insert", start, *pieces)
+            self._tk.call(self._below, "insert", start, *_as_shown(pieces))
         inserted = "".join(map(str, pieces[::2]))
         was = self._shown[position : position + removed]
         self._shown = self._shown[:position] + inserted + self._shown[position + removed :]
@@ -187,7 +187,7 @@ class SyncedText:
         state = str(self._tk.call(self._below, "cget", "-state"))
         if state != "normal":
             self._tk.call(self._below, "configure", "-state", "normal")
-        self._tk.call(self._below, *command)
+        self._tk.call(self._below, *_as_shown(command))
         if state != "normal":
             self._tk.call(self._below, "configure", "-state", state)
 
@@ -207,3 +207,8 @@ class SyncedText:
         end = text.find("\n", start)
         within = text[start:] if end < 0 else text[start:end]
         return start + min(from_utf16(within, column) if self._pairs else column, len(within))
+
+
+def _as_shown(pieces: Sequence[Any]) -> list[Any]:
+    """Of a text with a NUL Tk would show nothing from there on."""
+    return [piece.replace("\0", "␀") if isinstance(piece, str) else piece for piece in pieces]

@@ -241,6 +241,22 @@ def test_what_the_widget_refuses_is_refused_as_before_so_that_scripts_know_when_
     assert pad.text == str(note.doc["body"])
 
 
+def test_every_character_keeps_its_place(root: tkinter.Toplevel, note: Document) -> None:
+    pad = Pad(root, note)
+    odd = "a\r\nb\rc\u2028d\u2029e\x85f\x0bg\u00a0h\0i\ufffcj\u200bk\ufefft\ufffe\U0010ffff"
+    with note.change() as doc:
+        doc.text("body").insert(0, odd)
+    until(root, lambda: pad.synced.binding.text.startswith(odd))
+    for at in reversed(range(0, len(odd), 3)):
+        pad.widget.insert(f"1.0+{at}c", "|")
+    pad.widget.insert("end", "\0!")
+    until(root, lambda: pad.synced.binding.saved)
+    text = str(note.doc["body"])
+    assert text == pad.synced.binding.text
+    assert text.replace("|", "") == odd + "oat 😀 milk\nbread\0!"
+    assert [at for at, char in enumerate(pad.text) if char == "|"] == [at for at, c in enumerate(text) if c == "|"]
+
+
 def test_cursor_and_selection_stay_at_their_characters(root: tkinter.Toplevel, note: Document) -> None:
     pad = Pad(root, note)
     pad.widget.tag_add("sel", "1.7", "1.11")

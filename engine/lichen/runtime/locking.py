@@ -82,5 +82,7 @@ def _in_use(path: Path, handle: int) -> StoreLocked:
     os.lseek(handle, 0, os.SEEK_SET)
     holder = os.read(handle, 32).decode("ascii", errors="replace").strip() or "unknown"
     os.close(handle)
+    if holder == str(os.getpid()):  # as where a cell of a notebook is run again
+        return StoreLocked(f"the store {path} is open in this program already", hint="use that engine, or close() it")
     hint = "close that program, or use another store"
     return StoreLocked(f"the store {path} is in use by process {holder}", hint=hint)

@@ -77,7 +77,7 @@ class AsyncTextBinding(BoundText):
         for whose end what was typed waits: then nothing is let go. Whoever is cancelled here ends the waiting alone.
         """
         if self._closing is None:
-            if not self.saved:
+            if self._unsaved:
                 self._note.refuse_holder(asyncio.current_task())
             self._open = False
             self._closing = asyncio.create_task(self._finish())
@@ -86,7 +86,7 @@ class AsyncTextBinding(BoundText):
     async def _finish(self) -> None:
         try:
             async with asyncio.timeout(SAVE_S):
-                while not self.saved:
+                while self._unsaved:
                     self._level.clear()
                     await self._level.wait()
                 self._ask(None)

@@ -82,14 +82,14 @@ class TextBinding(BoundText):
 
     def refuse_holder(self) -> None:
         """Raises `EngineMisuse` in a transaction of this thread, if something that was typed waits for its end."""
-        if not self.saved:
+        if self._unsaved:
             self._note.asynchronous.refuse_holder(threading.current_thread())
 
     def _finish(self) -> None:
         """Where this thread is interrupted nothing has ended: whoever closes it or its engine next goes on."""
         try:
             with suppress(EngineMisuse, StopIteration, CancelledError):  # the engine was closed first
-                while not self.saved:
+                while self._unsaved:
                     self._hear(next(self._messages))
                 self._ask(None)
                 self._serving.result(SAVE_S)

@@ -86,8 +86,8 @@ class BoundText(ABC):
 
     @property
     def saved(self) -> bool:
-        """Everything that was typed is in the document, and on disk."""
-        return not self._unsaved
+        """Everything that was typed is in the document, and on disk; not after a failure, as of a full disk."""
+        return not self._unsaved and self._source.failure is None
 
     @property
     def closed(self) -> bool:

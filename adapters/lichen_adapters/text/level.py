@@ -33,6 +33,11 @@ class LevelText(ABC):
         self._writing: Delta | None = None
         """What the transaction that is about to end makes of the text."""
 
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the document is of no more use; what was written last may be in memory alone."""
+        return self._note.failure
+
     def _read(self) -> None:
         """Know the text as it is. From then on nothing may change it before `_applied` is told."""
         self._text, self._heads = str(self._place.text()), self._note.heads

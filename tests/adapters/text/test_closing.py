@@ -110,6 +110,8 @@ def test_who_closes_it_hears_that_the_disk_did_not_take_what_was_typed_last(
     editor.type(0, 0, "oat ")
     editor.binding.close()
     assert any(isinstance(error, StoreFull) for error in editor.refused)
+    assert editor.text == "oat milk", "which can be copied from there"
+    assert not editor.binding.saved
 
 
 def test_a_widget_that_fails_while_its_text_closes_loses_nothing(

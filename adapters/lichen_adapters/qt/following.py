@@ -165,11 +165,16 @@ class Followed(_Model, Generic[T]):
         return cell.get(_DISPLAY) if role == _EDIT and _EDIT not in cell else cell.get(role)
 
     def multiData(self, index: Index, roleDataSpan: QModelRoleDataSpan | QModelRoleData) -> None:
-        """All that a view asks of a cell, in one call: for each it may have to wait for other threads."""
+        """All that a view asks of a cell, in one call and short: meanwhile other threads want to compute."""
         span = QModelRoleDataSpan(roleDataSpan) if isinstance(roleDataSpan, QModelRoleData) else roleDataSpan
+        here = self._is_here(index)
+        cell: Mapping[int, Any] = self._cell(index) if here else {}
         for at in range(span.size()):
             wanted: QModelRoleData = span[at]  # type: ignore[index]  # it has items, of which its stub says nothing
-            value = self.data(index, wanted.role())
+            role = wanted.role()
+            value = cell.get(role)
+            if value is None and here and role in (_EDIT, ROW):
+                value = self.data(index, role)
             if value is None:
                 wanted.clearData()
             else:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from lichen.turns import turn
 from sqlalchemy import Column, Executable, Result, Select, TextClause, bindparam, inspect, type_coerce
 from sqlalchemy import Engine as Database
 from sqlalchemy.engine import Row
@@ -195,7 +196,7 @@ class Query:
         return [type_coerce(key, NullType()).label("lichen_key")]
 
     def _run(self, touched: set[uuid.UUID] | None) -> Rows[Any]:
-        with self._sessions() as session:
+        with turn(), self._sessions() as session:
             part = None if touched is None else self._fetch_part(session, touched)
             session.expunge_all()  # what was loaded in vain would not be loaded again
             found = Reads()

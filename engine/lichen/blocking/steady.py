@@ -8,6 +8,8 @@ import sys
 import threading
 from contextlib import suppress
 
+from lichen.turns import take_turns
+
 SWITCH_S = 0.0002
 """After so long another thread gets to compute; 25 times as long, as it is from the start, is much for a window."""
 YOUNG, TIMES, RARELY = 1_000, 5, 1_000
@@ -21,13 +23,15 @@ def steady() -> None:
     """Have a window stall less; call it once, on its thread, when windows stand and the engine is open.
 
     It is the program's to decide, since it holds for the whole process: what is there now is never looked through again
-    by the garbage collector, which takes some 50 ms each time, threads take turns of a fifth of a millisecond, and on
-    Linux, where threads have priorities of their own, all others and what these start give way to the caller's.
+    by the garbage collector, which takes some 50 ms each time, threads change places after a fifth of a millisecond,
+    those of engines that compute for long go one after the other, and on Linux, where threads have priorities of their
+    own, all others and what these start give way to the caller's.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, TIMES, RARELY)
     sys.setswitchinterval(SWITCH_S)
+    take_turns()
     _give_way(threading.get_native_id())
 
 

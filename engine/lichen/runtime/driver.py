@@ -29,6 +29,7 @@ from lichen.runtime.link import Handshaken, Link, Tap
 from lichen.store import Store
 from lichen.store.loan import outside
 from lichen.transport import Channel
+from lichen.turns import in_turn
 from lichen.wire.frames import Message
 
 log = logging.getLogger("lichen.driver")
@@ -293,7 +294,7 @@ class Driver:
             self.spawn(self._check_on_thread(effect), "check")
 
     async def _check_on_thread(self, effect: do.CheckSets) -> None:
-        checked = await asyncio.to_thread(checking.check, effect.sets)
+        checked = await asyncio.to_thread(in_turn, checking.check, effect.sets)
         self.feed(happened.SetsChecked(effect.space, checked))
 
     def _store_sets(self, effect: do.StoreSets) -> None:

@@ -20,6 +20,7 @@ from lichen.runtime import unsealed_rows
 from lichen.runtime.awaited import awaited
 from lichen.runtime.sealer import SessionLog, Unsealed
 from lichen.runtime.unsealed_rows import UnsealedDocument
+from lichen.turns import in_turn
 from lichen.wire.changeset import ChangeSet
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Unopened:
         def work() -> list[tuple[_Plan, ChangeSet]]:
             return [(plan, plan.work()) for plan in plans]
 
-        made = work() if _small(plans) else await asyncio.to_thread(work)
+        made = work() if _small(plans) else await asyncio.to_thread(in_turn, work)
 
         def sealed(_: object) -> None:
             for plan, change_set in made:  # pushed in this turn, before peers are told a position behind it

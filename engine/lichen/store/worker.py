@@ -19,6 +19,7 @@ from lichen.store.backend import Backend
 from lichen.store.failure import Failure, Scope
 from lichen.store.loan import Loan, loans_here
 from lichen.store.patience import Patience
+from lichen.turns import turn
 
 log = logging.getLogger("lichen.store")
 
@@ -209,7 +210,7 @@ class Worker:
     def _try(self, group: Sequence[Item]) -> Failure | None:
         """Run a group and tell its results; or say why it was rolled back."""
         try:
-            with forks.inside():
+            with turn(), forks.inside():
                 results = self._transact([job for job, _ in group])
         except BaseException as error:
             failure = self._backend.failure(error)

@@ -9,6 +9,7 @@ import pytest
 
 PROGRAM = """
 import gc, os, sys, threading
+from lichen import turns
 from lichen.blocking import Engine, steady
 
 with Engine.open(sys.argv[1]) as engine:
@@ -24,6 +25,7 @@ with Engine.open(sys.argv[1]) as engine:
     assert os.getpriority(os.PRIO_PROCESS, idle.native_id) == 19, "it gave way more before"
     end.set()
     engine.create_space("Family").create({"title": "Notes"})
+    assert turns._turns._taken
     assert gc.get_freeze_count() > 10_000 and sys.getswitchinterval() < 0.001
 """
 

@@ -36,6 +36,20 @@ else:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+_held: set[int] = set()
+"""The handles of what this process has locked."""
+
+
+def _let_go() -> None:
+    """In a forked process: it may live longer than the one that has the stores open, and would keep them locked."""
+    while _held:
+        os.close(_held.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
+
+
 class StoreLock:
     """The lock file of a store, held by this process: it holds the process id, and is removed when it is released."""
 
@@ -43,6 +57,7 @@ class StoreLock:
         """Raises `StoreLocked` while another holds it, and `OSError`."""
         self._file = Path(f"{path}.lock")
         self._handle = self._take(path)
+        _held.add(self._handle)
         with suppress(OSError):  # the lock holds without the process id too, where the disk is full
             os.ftruncate(self._handle, 0)
             os.lseek(self._handle, 0, os.SEEK_SET)
@@ -69,7 +84,10 @@ class StoreLock:
             return False
 
     def release(self) -> None:
-        """Let others use the store."""
+        """Let others use the store; nothing in a forked process."""
+        if self._handle not in _held:
+            return
+        _held.remove(self._handle)
         with suppress(OSError):
             self._file.unlink()
         os.close(self._handle)

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import itertools
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -260,6 +261,26 @@ def test_a_store_in_use_by_another_process_names_it(url: str) -> None:
         holder.stdin.close()
         assert holder.wait(30) == 0
     open_store(url, passphrase=None).close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing forks here")
+def test_a_store_whose_program_was_killed_is_free_though_a_fork_of_it_lives(url: str) -> None:
+    script = (
+        "import os, signal, sys; from lichen.runtime.unlock import open_store\n"
+        "store = open_store(sys.argv[1], passphrase=None)\n"
+        "if os.fork() == 0: print('forked', flush=True); sys.stdin.read(); os._exit(0)\n"
+        "signal.pause()"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", script, url]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"forked\n"
+        with pytest.raises(StoreLocked, match=f"in use by process {holder.pid}"):
+            open_store(url, passphrase=None)
+        holder.kill()
+        assert holder.wait(30) == -signal.SIGKILL
+        open_store(url, passphrase=None).close()
 
 
 def test_a_store_in_use_by_this_process_is_locked_under_every_name(tmp_path: Path, path: Path, url: str) -> None:

@@ -24,7 +24,7 @@ from sqlalchemy.orm import Mapper
 from sqlalchemy.schema import CreateTable
 
 from lichen_adapters.orm.columns import CLASSES, SHAPES, Kind
-from lichen_adapters.orm.errors import MappingError, Misfit
+from lichen_adapters.orm.errors import MappingError, Misfit, SessionMisuse
 from lichen_adapters.orm.merging import ClassMerging, ScalarMerging, SyncedColumn
 from lichen_adapters.orm.synced import OTHER, OWNER, REPAIR, SYNCED, name_of
 from lichen_adapters.orm.tables import check_names
@@ -175,6 +175,26 @@ class Plan:
             if planned.joins
         }
         """The columns of the device alone that point at rows which may be joined."""
+        self._columns = {planned.name: len(planned.table.columns) for planned in self}
+
+    def require(self, table: Table) -> None:
+        """Raises `SessionMisuse` for a synced table of another declarative base."""
+        planned = self.tables.get(table.name)
+        if planned is None or planned.table.metadata is not table.metadata:
+            raise SessionMisuse(
+                f"table {table.name} is of another declarative base than that for which `Sessions` was made",
+                hint="let all synced classes of a store have one base",
+            )
+
+    def refuse_late(self, metadata: MetaData) -> None:
+        """Raises `SessionMisuse` where a table, or a column, is synced that was declared after this was made."""
+        for table in list(metadata.tables.values()):  # a thread may import more meanwhile
+            if SYNCED in table.info and self._columns.get(table.name) != len(table.columns):
+                raise SessionMisuse(
+                    f"table {table.name}, or a column of it, was declared after `Sessions` was made,"
+                    " which does not know of it",
+                    hint="import all modules that have models before `Sessions(engine, Base)`",
+                )
 
     def _refer(self, planned: SyncedTable) -> None:
         """Find the columns of a table that point at rows which may be joined."""

@@ -145,6 +145,7 @@ class Transactions:
         record.info[SPACE_OF] = partial(self._space_of_new, writing)
 
     def _new_id(self, writing: Writing, table: Table) -> uuid.UUID:
+        self._projector.plan.require(table)
         if OWNER in table.info:
             return uuid.uuid4()
         if writing.space is None:
@@ -250,6 +251,7 @@ class Transactions:
     def _begin_writing(self, conn: Connection, writing: Writing) -> None:
         dbapi = _dbapi(conn)
         if writing.loan is None:
+            self._projector.plan.refuse_late(self._metadata)
             self._borrow(dbapi, writing)
             if writing.begun:
                 dbapi.execute("COMMIT")  # it has only read, perhaps an old state

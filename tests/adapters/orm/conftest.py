@@ -29,6 +29,7 @@ ON_BOTH = (
     "test_held_objects",
     "test_ids",
     "test_index_names",
+    "test_late_models",
     "test_merges",
     "test_other_sessions",
     "test_parts",

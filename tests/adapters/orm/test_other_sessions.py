@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from lichen_adapters.orm import SessionMisuse
+from lichen_adapters.orm import SessionMisuse, Synced
 from orm_devices import SPACE, Device
 from orm_models import Base, Tag, User
-from sqlalchemy import create_engine, delete, select, update
+from sqlalchemy import create_engine, delete, insert, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, sessionmaker
+
+
+class Apart(DeclarativeBase):
+    """A base beside that for which sessions are made."""
+
+
+class Log(Synced, Apart):
+    """Nobody watches its table."""
+
+    __tablename__ = "log"
+    words: Mapped[str]
 
 
 class Old(DeclarativeBase):
@@ -66,3 +77,16 @@ def test_classes_that_lie_in_another_database_are_written_by_the_same_session(de
     assert len(device.rows()) == 1
     device.check()
     other.dispose()
+
+
+def test_a_synced_class_of_another_base_is_refused(device: Device) -> None:
+    Apart.metadata.create_all(device.sessions.database)
+    for write in (lambda session: session.add(Log(words="a")), lambda session: session.execute(insert(Log), [{}])):
+        with (
+            pytest.raises(SessionMisuse, match="table log is of another declarative base"),
+            device.sessions.begin(SPACE) as session,
+        ):
+            write(session)
+    with device.sessions() as session:
+        assert session.scalars(select(Log)).all() == []
+    Apart.metadata.drop_all(device.sessions.database)

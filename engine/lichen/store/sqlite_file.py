@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlcipher3.dbapi2 as sqlcipher
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import NullPool, Pool, QueuePool
 
@@ -126,7 +126,8 @@ def _opened(path: Path, key: bytes) -> Any:
 def _engine(path: Path, key: bytes, durability: Durability, pool: type[Pool] = NullPool) -> Engine:
     # Not by the dialect for SQLCipher, which gives the key only after what listens to all engines of the application.
     opened = partial(_opened, path, key)
-    engine = create_engine("sqlite+pysqlite://", module=sqlcipher, creator=opened, poolclass=pool)
+    url = URL.create("sqlite+pysqlite", database=str(path))
+    engine = create_engine(url, module=sqlcipher, creator=opened, poolclass=pool)
 
     def set_up(connection: Any, _record: object) -> None:
         for setting in _settings(durability):

@@ -328,8 +328,14 @@ class Transactions:
             self._ended(self._begun[conn], committed=False)
             return
         writing: Writing = conn.info[WRITING]
-        self._roll_back(writing, _dbapi(conn))
-        writing.journal.guard(_dbapi(conn))
+        try:
+            self._roll_back(writing, _dbapi(conn))
+        except Exception as error:
+            if not conn.dialect.is_disconnect(error, _dbapi(conn), None):  # type: ignore[arg-type]  # asked for its class
+                raise
+            conn.invalidate()  # it is rolled back; why it is lost was told to who used it last
+        else:
+            writing.journal.guard(_dbapi(conn))
 
     def _reset(self, dbapi: Any, record: Any, state: PoolResetState) -> None:
         writing = self._alone[id(dbapi)] if record is None else record.info[WRITING]

@@ -299,6 +299,21 @@ def test_who_has_lost_the_store_commits_nothing(device: Device, plain: Connectio
     assert device.rows() == before
 
 
+def test_a_connection_that_the_server_has_ended_is_told_once_and_the_next_writes(
+    device: Device, plain: Connection
+) -> None:
+    with device.sessions() as session:
+        pid = session.scalar(text("SELECT pg_backend_pid()"))
+    plain.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    with device.sessions(SPACE) as session:
+        with pytest.raises(StoreError, match="cannot be reached"), session.begin():
+            session.execute(insert(Tag).values(name="lost"))
+        session.add(Tag(name="after"))
+        session.commit()
+    assert [row["name"] for row in device.rows().values()] == ["after"]
+    device.check()
+
+
 def test_a_row_that_a_part_of_a_select_inserts_is_in_its_document(device: Device) -> None:
     with device.sessions.begin(SPACE) as session:
         made = insert(Tag).values([{"name": "a"}, {"name": "b"}]).returning(Tag.id).cte()

@@ -63,7 +63,7 @@ def check(sessions: Sessions, *, repair: bool = False) -> Report:
     adapter is lost then. `prepare` finds nothing of that: it goes through the documents that have changed. Nothing else
     can be written meanwhile.
     """
-    return sessions.write(lambda conn: _Check(sessions, conn, keep=repair).run(list(sessions.plan)))
+    return sessions.write_from_documents(lambda conn: _Check(sessions, conn, keep=repair).run(list(sessions.plan)))
 
 
 def rebuild(sessions: Sessions, cls: type[Any]) -> Report:
@@ -82,7 +82,7 @@ def rebuild(sessions: Sessions, cls: type[Any]) -> Report:
     while planned.above is not None:
         planned = planned.above
     family = family_of(planned)
-    return sessions.write(lambda conn: _proven(sessions, conn, family))
+    return sessions.write_from_documents(lambda conn: _proven(sessions, conn, family))
 
 
 def _proven(sessions: Sessions, conn: Connection, family: list[SyncedTable]) -> Report:

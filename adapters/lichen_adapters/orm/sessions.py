@@ -111,8 +111,11 @@ class Sessions:
         """Where rows and documents are."""
         return self._engine.store
 
-    def write(self, work: Callable[[Connection], T]) -> T:
-        """Write rows, not through a session, as merges do: live queries see it. Blocking."""
+    def write_from_documents(self, work: Callable[[Connection], T]) -> T:
+        """Write rows as their documents have them, as merges do: live queries see it. Blocking.
+
+        Not for applications: what is written so comes into no document.
+        """
 
         def job(conn: Connection) -> T:
             if self.prepared:

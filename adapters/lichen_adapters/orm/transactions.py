@@ -12,7 +12,6 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -36,7 +35,7 @@ from lichen_adapters.orm.commits import LAST, commit_of
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.feed import Feed
 from lichen_adapters.orm.host import Host
-from lichen_adapters.orm.journal import Journal, Touched
+from lichen_adapters.orm.journal import Touched
 from lichen_adapters.orm.journal_postgres import PostgresJournal
 from lichen_adapters.orm.journal_sqlite import SqliteJournal
 from lichen_adapters.orm.memory import Memory
@@ -48,28 +47,13 @@ from lichen_adapters.orm.synced import NEW_ID, OWNER, Synced
 from lichen_adapters.orm.unique_keys import SPACE_OF
 from lichen_adapters.orm.unused_ids import UnusedIds
 from lichen_adapters.orm.upserts import aimed
-from lichen_adapters.orm.watching import Watch, watch_of
+from lichen_adapters.orm.watching import watch_of
+from lichen_adapters.orm.writing import Writing
 
 WRITING = "lichen.writing"
 """Where a connection of ours has its state, in `Connection.info`."""
 SPACE = "lichen.space"
 """Where a session has the space of what is added to it, in `Session.info`."""
-
-
-@dataclass(slots=True)
-class Writing:
-    """What one connection does now."""
-
-    watch: Watch
-    journal: Journal
-    begun: bool = False
-    over: bool = False
-    """It is committed, and SQLAlchemy's own commit, which comes after that, would take what is written with it."""
-    loan: Loan | None = None
-    space: SpaceId | None = None
-    told: Told = field(default_factory=Told)
-    info: dict[Any, Any] = field(default_factory=dict)
-    """What the session knows that writes, as in `Session.info`."""
 
 
 class Transactions:
@@ -240,39 +224,48 @@ class Transactions:
             )
         if writing.loan is not None:
             writing.loan.follow()
-            broken_off.refuse_ended(writing.journal, _dbapi(conn))
+            with writing.beginning():
+                broken_off.refuse_ended(writing.journal, _dbapi(conn))
         reads_only = plain_sql.reads(statement) or _reads(context.compiled)
         if not reads_only or _locks(context.compiled) or plain_sql.acts(statement):
             self._begin_writing(conn, writing)
         elif not writing.begun:
-            _dbapi(conn).execute(self._engine.store.backend.begin_read)
+            with writing.beginning():
+                _dbapi(conn).execute(self._engine.store.backend.begin_read)
             writing.begun = True
 
     def _begin_writing(self, conn: Connection, writing: Writing) -> None:
-        dbapi = _dbapi(conn)
         if writing.loan is None:
             self._projector.plan.refuse_late(self._metadata)
-            self._borrow(dbapi, writing)
-            if writing.begun:
-                dbapi.execute("COMMIT")  # it has only read, perhaps an old state
-            backend = self._engine.store.backend
-            try:
-                writing.journal.begin(dbapi, backend.begin_write)
-            except Exception as error:
-                failure = backend.failure(error).error
-                sqlite = conn.dialect.name == "sqlite"
-                if sqlite and isinstance(failure, StoreLocked) and writing.begun:  # no other program has the file
-                    failure = broken_off.reads_in_parts()
-                raise failure from error
-            writing.begun = True
-            writing.watch.begun(dbapi)
-            space = writing.space
-            if space is not None and not holds_space(conn, space):
-                self._roll_back(writing, dbapi)
-                writing.space = space  # so that it is refused again
-                hint = "make the session with a space of `engine.spaces`"
-                raise SessionMisuse(f"space {space.hex()[:12]} is not on this device", hint=hint)
-        writing.journal.watch(dbapi)
+            with writing.beginning():
+                self._begin_new(conn, writing)
+            self._refuse_left(conn, writing)
+        writing.journal.watch(_dbapi(conn))
+
+    def _begin_new(self, conn: Connection, writing: Writing) -> None:
+        dbapi = _dbapi(conn)
+        self._borrow(dbapi, writing)
+        if writing.begun:
+            dbapi.execute("COMMIT")  # it has only read, perhaps an old state
+        backend = self._engine.store.backend
+        try:
+            writing.journal.begin(dbapi, backend.begin_write)
+        except Exception as error:
+            failure = backend.failure(error).error
+            sqlite = conn.dialect.name == "sqlite"
+            if sqlite and isinstance(failure, StoreLocked) and writing.begun:  # no other program has the file
+                failure = broken_off.reads_in_parts()
+            raise failure from error
+        writing.begun = True
+        writing.watch.begun(dbapi)
+
+    def _refuse_left(self, conn: Connection, writing: Writing) -> None:
+        space = writing.space
+        if space is not None and not holds_space(conn, space):
+            self._roll_back(writing, _dbapi(conn))
+            writing.space = space  # so that it is refused again
+            hint = "make the session with a space of `engine.spaces`"
+            raise SessionMisuse(f"space {space.hex()[:12]} is not on this device", hint=hint)
 
     def _borrow(self, dbapi: Any, writing: Writing) -> None:
         self.refuse_closed()

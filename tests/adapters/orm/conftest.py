@@ -39,6 +39,7 @@ ON_BOTH = (
     "test_search_index",
     "test_selected_rows",
     "test_sessions",
+    "test_shared_sessions",
     "test_standing",
     "test_unique_keys",
 )

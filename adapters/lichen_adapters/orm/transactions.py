@@ -324,7 +324,7 @@ class Transactions:
         try:
             self._roll_back(writing, _dbapi(conn))
         except Exception as error:
-            if not conn.dialect.is_disconnect(error, _dbapi(conn), None):  # type: ignore[arg-type]  # asked for its class
+            if not conn.dialect.is_disconnect(error, _dbapi(conn), None):  # type: ignore[arg-type]  # it asks of any error whose it is
                 raise
             conn.invalidate()  # it is rolled back; why it is lost was told to who used it last
         else:

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from lichen_adapters.orm import AsyncSessions
 from orm_devices import SPACE, Device
 from orm_models import Tag
 from sqlalchemy import select, update
-
-
-@pytest.fixture
-async def device(tmp_path: Path) -> AsyncIterator[Device]:
-    made = await asyncio.to_thread(Device, tmp_path, "device")
-    yield made
-    await asyncio.to_thread(made.stop)
 
 
 @pytest.fixture

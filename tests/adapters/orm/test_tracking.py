@@ -69,6 +69,12 @@ def assign(page: Page) -> None:
     page.kept, page.tags, page.steps = {**page.kept, "b": 2}, {"a", "b"}, ["a", "b"]
 
 
+def put_elsewhere(device: Device, name: uuid.UUID) -> None:
+    with device.sessions.begin() as session:
+        page = session.get_one(Page, name)
+        page.kept["z"], page.tags, page.steps = 26, {"a", "z"}, ["z", "a"]
+
+
 def put_between_flushes(page: Page) -> None:
     page.title = "new"
     page.tags.add("c")  # type: ignore[union-attr]  # it has some
@@ -85,9 +91,7 @@ def test_what_is_changed_in_place_or_replaced_is_the_difference_to_what_was_load
     pair: tuple[Device, Device, uuid.UUID], write: Callable[[Page], None], merged: bool
 ) -> None:
     one, other, name = pair
-    with other.sessions.begin() as session:
-        page = session.get_one(Page, name)
-        page.kept["z"], page.tags, page.steps = 26, {"a", "z"}, ["z", "a"]
+    put_elsewhere(other, name)
     with one.sessions() as session:
         page = session.get_one(Page, name)
         assert page.kept == {"a": 1}
@@ -188,9 +192,7 @@ def test_a_collection_is_the_same_after_a_flush_that_has_put_into_it_what_was_me
     pair: tuple[Device, Device, uuid.UUID], before: str
 ) -> None:
     one, other, name = pair
-    with other.sessions.begin() as session:
-        page = session.get_one(Page, name)
-        page.kept["z"], page.tags, page.steps = 26, {"a", "z"}, ["z", "a"]
+    put_elsewhere(other, name)
     with one.sessions() as session:
         page = session.get_one(Page, name)
         kept, tags, steps = page.kept, page.tags, page.steps

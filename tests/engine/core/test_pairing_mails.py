@@ -51,7 +51,9 @@ def test_a_flipped_bit_gets_nobody_in_and_spoils_nothing(number: int, bit: int) 
             reply = issuer().receive(changed_first)
             ann.receive(answered(reply) if reply is not None else b"")
         assert ann.pending[16] == 1
-    deliver(ann, 2, answered(deliver(isa, 1, ann.pending)))  # type: ignore[arg-type]
+    reply = deliver(isa, 1, ann.pending)
+    assert isinstance(reply, bytes)
+    deliver(ann, 2, answered(reply))
     assert isinstance(deliver(isa, 3, ann.pending), JoinRequested)
     assert isinstance(deliver(ann, 4, isa.accept(HEADS)), Accepted)
 

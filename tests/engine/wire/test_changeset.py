@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -38,8 +39,8 @@ def sealed(**fields: object) -> ChangeSet:
     return seal_set(**(values | fields))  # type: ignore[arg-type]
 
 
-def resigned(change_set: ChangeSet, **fields: object) -> Header:
-    return change_set.header._replace(**fields)  # type: ignore[arg-type]
+def resigned(change_set: ChangeSet, **fields: Any) -> Header:
+    return change_set.header._replace(**fields)
 
 
 @given(change_sets())

@@ -21,10 +21,19 @@ _ASKED = """
         foreach place $places { $below index $place }
         return [$edit $operation {*}$args]
     }
+    set what [lindex $args 0]
+    if {$operation eq "edit" && $what in {undo redo}} { return [$edit $what] }
+    if {$what eq "create" && $operation in {window image}} {
+        error "in a synced text, a window or an image would move the places at which others write"
+    }
+    if {$what eq "create" && $operation eq "peer"} {
+        error "of a synced text, what is typed into a peer would be lost: bind another Text to it"
+    }
     uplevel 1 [list $below $operation {*}$args]
 """
-"""What is done where a widget's own command is called: an edit is ours, where its places are such. All else is the
-widget's own, with its errors, by which scripts know that nothing is selected."""
+"""What is done where a widget's own command is called: an edit is ours, where its places are such, and undo is. Refused
+is what would part the widget from the text. All else is the widget's own, with its errors, by which scripts know that
+nothing is selected."""
 
 
 class SyncedText:
@@ -46,7 +55,7 @@ class SyncedText:
     ) -> None:
         """Put the text at `path` in the place of what the widget shows. The rest is as for `TextBinding`.
 
-        Raises `EngineMisuse` for a widget that is bound already.
+        Raises `EngineMisuse` for a widget that is bound already, or has peers.
         """
         self._widget = widget
         self._deliver = deliver
@@ -63,6 +72,8 @@ class SyncedText:
         below, self._edit = f"lichen{widget}", f"lichen edit{widget}"
         if self._tk.call("info", "commands", below):
             raise EngineMisuse("this widget is bound to a text already", hint="close that one first")
+        if widget.peer_names():
+            raise EngineMisuse("this widget has peers, whose edits are not known of", hint="bind each to the text")
         before = widget.get("1.0", "end-1c")
         self._change("delete", "1.0", "end")
         try:
@@ -77,8 +88,8 @@ class SyncedText:
         self._tk.createcommand(self._edit, self._edited)
         self._tk.call("proc", "lichen asked", "below edit operation args", _ASKED)
         self._tk.call("interp", "alias", "", self._command, "", "lichen asked", self._below, self._edit)
-        widget.bind("<<Undo>>", lambda _: self._break(self.binding.undo))
-        widget.bind("<<Redo>>", lambda _: self._break(self.binding.redo))
+        widget.bind("<<Undo>>", lambda _: self._undo())
+        widget.bind("<<Redo>>", lambda _: self._redo())
         widget.bind("<Destroy>", self._destroyed, add=True)
 
     def close(self) -> None:
@@ -102,9 +113,16 @@ class SyncedText:
             self._gone = True
             self.close()
 
-    def _break(self, call: Callable[[], None]) -> str:
+    def _undo(self) -> str:
+        return self._step(self.binding.undo)
+
+    def _redo(self) -> str:
+        return self._step(self.binding.redo)
+
+    def _step(self, undo: Callable[[], None]) -> str:
         try:
-            call()
+            if str(self._widget["state"]) == "normal":
+                undo()
         except EngineMisuse as error:  # the engine was closed
             self._deliver(partial(self._tell, error))
         return "break"

@@ -293,6 +293,43 @@ def test_undo_is_of_what_was_typed_here(root: tkinter.Toplevel, note: Document) 
     assert not pad.widget["undo"], "Tk's own would take back the work of others"
 
 
+def test_undo_that_a_program_asks_the_widget_for_is_of_what_was_typed_here(
+    root: tkinter.Toplevel, note: Document
+) -> None:
+    pad = Pad(root, note)
+    pad.widget.configure(undo=True)
+    with note.change() as doc:
+        doc["body"].append(" and eggs")
+    pad.level()
+    pad.press("x")
+    pad.level()
+    pad.widget.edit_undo()
+    until(root, lambda: "x" not in pad.text)
+    pad.level()
+    assert pad.text == "oat 😀 milk\nbread and eggs"
+    pad.widget.edit_redo()
+    until(root, lambda: "x" in pad.text)
+    pad.level()
+
+
+def test_what_would_part_the_widget_from_the_text_is_refused(root: tkinter.Toplevel, note: Document) -> None:
+    pad, places = Pad(root, note), "would move the places"
+    with pytest.raises(tkinter.TclError, match=places):
+        pad.widget.window_create("1.2", window=ttk.Button(pad.widget))
+    with pytest.raises(tkinter.TclError, match=places):
+        pad.widget.image_create("1.2", image=tkinter.PhotoImage(master=root))
+    with pytest.raises(tkinter.TclError, match="peer would be lost"):
+        pad.widget.peer_create(f"{root}.peer")
+    pad.widget.insert("1.4", "|")
+    pad.level()
+    free = tkinter.Text(root)
+    free.insert("1.0", "mine")
+    free.peer_create(f"{root}.peer")
+    with pytest.raises(EngineMisuse, match="has peers"):
+        SyncedText(free, note, ("body",), Polling(root))
+    assert free.get("1.0", "end-1c") == "mine"
+
+
 def test_a_read_only_text_follows_and_takes_nothing(root: tkinter.Toplevel, note: Document) -> None:
     pad = Pad(root, note, state="disabled")
     pad.press("x")
@@ -301,6 +338,19 @@ def test_a_read_only_text_follows_and_takes_nothing(root: tkinter.Toplevel, note
     pad.level()
     assert pad.text == "oat 😀 milk\nbread!"
     assert str(pad.widget["state"]) == "disabled"
+
+
+def test_what_was_typed_before_a_text_was_made_read_only_stays(root: tkinter.Toplevel, note: Document) -> None:
+    pad = Pad(root, note)
+    pad.widget.mark_set("insert", "1.0")
+    pad.press("x")
+    pad.level()
+    pad.widget.configure(state="disabled")
+    pad.press("<<Undo>>")
+    pad.widget.configure(state="normal")
+    pad.press("y")
+    pad.level()
+    assert pad.text == "xyoat 😀 milk\nbread"
 
 
 def test_a_text_that_is_closed_or_gone_lets_both_sides_go(

@@ -70,6 +70,7 @@ class Window:
         deliver = Polling(root)  # all that lichen tells comes on Tk's thread
         items = select(Item).where(in_space(Item, space)).order_by(Item.done, Item.what)
         self.rows = TreeRows(self.tree, sessions, items, self.shown, deliver)
+        self.tree.bind("<Configure>", lambda _: self.rows.refresh())
         self.notes = SyncedText(self.text, notes, ("body",), deliver)
         self.engine.events().call(lambda _: self.tell_who_is_there(), deliver)
         self.tell_who_is_there()
@@ -77,8 +78,9 @@ class Window:
     def shown(self, item: Item) -> dict[str, object]:
         self.hint.place_forget()
         box, tags = ("☑", ("done",)) if item.done else ("☐", ())
-        text, fold = f" {box}   {item.what}", TextWrapper(50, subsequent_indent=" " * 7, max_lines=2, placeholder="…")
-        while any(font.nametofont("TkDefaultFont").measure(line) > 260 for line in fold.wrap(text)):
+        text, wide = f" {box}   {item.what}", max(260, self.tree.winfo_width() - 60)
+        fold = TextWrapper(wide // 5, subsequent_indent=" " * 7, max_lines=2, placeholder="…")
+        while any(font.nametofont("TkDefaultFont").measure(line) > wide for line in fold.wrap(text)):
             fold.width -= 1
         return {"text": fold.fill(text), "values": (f"× {item.count}" if item.count != 1 else "",), "tags": tags}
 

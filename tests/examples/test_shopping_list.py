@@ -62,6 +62,8 @@ def _add_what_is_long(ben: Instance) -> None:
     first, second = ben.do(shown).split("\n")
     assert LONG.startswith(f"{first[5:]} {second.strip()[:-1]}")
     assert second.endswith("…")
+    ben.do("root.geometry('1200x400')")
+    ben.until(f"''.join({shown}.split('\\n'))[5:].replace(' ' * 7, ' ')", LONG)
     ben.do(f"find('items').selection_set(find('items').get_children()[{ITEMS}.index({shown})])")
     ben.do("press('items', '<Delete>')")
     ben.until(f"any('bread' in text for text in {ITEMS})", False)

@@ -62,6 +62,11 @@ class TreeRows(Generic[T]):
         """All rows that are shown, from the top."""
         return [self._rows[item] for item in self._items]
 
+    def refresh(self) -> None:
+        """Ask anew how each row is to be shown, as where there is more room now."""
+        for item, row in self._rows.items():
+            self._tree.item(item, **self._options(row))
+
     def close(self) -> None:
         """Follow the rows no longer; idempotent."""
         self._end()

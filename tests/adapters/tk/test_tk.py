@@ -128,6 +128,16 @@ def test_rows_come_move_change_and_go_and_all_others_stay_the_items_they_are(
         rows.row(items["a"])
 
 
+def test_rows_are_shown_otherwise_when_they_are_to_be(root: tkinter.Toplevel, sessions: Sessions) -> None:
+    tree, mark = ttk.Treeview(root), ["-"]
+    rows = TreeRows(tree, sessions, TASKS, lambda task: {"text": f"{mark[0]}{task.title}"}, Polling(root))
+    until(root, lambda: titles(tree) == ["-a", "-b", "-c", "-d", "-e"])
+    items = tree.get_children()
+    mark[0] = "+"
+    rows.refresh()
+    assert (titles(tree), tree.get_children()) == (["+a", "+b", "+c", "+d", "+e"], items)
+
+
 def test_a_row_that_cannot_be_shown_is_an_empty_item_and_the_others_are_right(
     root: tkinter.Toplevel, sessions: Sessions, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from lichen.blocking import Inbox
 
+from lichen_adapters.tk.threads import refuse_other_threads
+
 POLL_MS, BUSY_MS = 15, 7
 """How often it is looked whether there is something to call; and how soon again, where there was."""
 
@@ -19,6 +21,8 @@ class Polling:
     """
 
     def __init__(self, widget: tkinter.Misc) -> None:
+        """Raises `EngineMisuse` on another thread than Tk's."""
+        refuse_other_threads(widget, "a Polling")
         self._widget = widget
         self._inbox = Inbox()
         self._timer = ""

@@ -7,24 +7,30 @@ import tkinter
 from collections.abc import Callable, Iterable, Sequence
 from tkinter import ttk
 from typing import Any, Generic, TypeVar
+from weakref import WeakSet
 
 from lichen.blocking import Deliver
+from lichen.errors import EngineMisuse
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from lichen_adapters.orm import Rows
 from lichen_adapters.orm.blocking import call_live
 from lichen_adapters.orm.live import LiveFactory
+from lichen_adapters.tk.threads import refuse_other_threads
 
 log = logging.getLogger("lichen.tk")
 
 T = TypeVar("T")
+
+_following: WeakSet[ttk.Treeview] = WeakSet()
 
 
 class TreeRows(Generic[T]):
     """Shows the rows of a live query in a tree, and follows them: an item is inserted, moved, changed or deleted for a
     row that is; all others stay as they are, and with them selection, focus and scrolling.
 
-    The tree's items at the top are those of the rows, and nobody else's. Use it on Tk's thread; it ends with the tree.
+    They come in the place of what the tree shows: its items at the top are those of the rows, and nobody else's. Use it
+    on Tk's thread; it ends with the tree.
     """
 
     def __init__(
@@ -39,13 +45,20 @@ class TreeRows(Generic[T]):
     ) -> None:
         """`item` gives the options of a row's item, as for `tree.insert`: `text`, `values`, `tags`, `image`.
 
-        Of a row for which it raises, which is logged, an empty item is shown. `reads` is as for live queries, whose
-        errors are raised.
+        Of a row for which it raises, or gives what a tree has not, which is logged, an empty item is shown. `reads` is
+        as for live queries, whose errors are raised. Raises `EngineMisuse` for a tree that follows rows already, and on
+        another thread than Tk's.
         """
+        refuse_other_threads(tree, "a tree of rows")
+        if tree in _following:
+            raise EngineMisuse("this tree follows rows already", hint="close() those first")
         self._tree = tree
         self._item = item
         self._rows: dict[str, T] = {}
+        self._open = True
         self._end = call_live(sessions, statement, self._show, reads, deliver=deliver)
+        tree.delete(*tree.get_children())
+        _following.add(tree)
         tree.bind("<Destroy>", self._destroyed, add=True)
 
     def row(self, item: str) -> T:
@@ -65,11 +78,14 @@ class TreeRows(Generic[T]):
     def refresh(self) -> None:
         """Ask anew how each row is to be shown, as where there is more room now."""
         for item, row in self._rows.items():
-            self._tree.item(item, **self._options(row))
+            self._change(item, row)
 
     def close(self) -> None:
-        """Follow the rows no longer; idempotent."""
-        self._end()
+        """Follow the rows no longer, and keep those that are shown; idempotent."""
+        if self._open:
+            self._open = False
+            _following.discard(self._tree)
+            self._end()
 
     def _destroyed(self, event: tkinter.Event[tkinter.Misc]) -> None:
         if event.widget is self._tree:
@@ -89,16 +105,23 @@ class TreeRows(Generic[T]):
             items.insert(end, items.pop(start))
             self._tree.move(items[end], "", end)
         for position, row in difference.added:
-            item = self._tree.insert("", position, **self._options(row))
+            item = self._insert(position, row)
             items.insert(position, item)
             self._rows[item] = row
         for position, row in difference.changed:
-            self._tree.item(items[position], **self._options(row))
-            self._rows[items[position]] = row
+            self._change(items[position], row)
 
-    def _options(self, row: T) -> dict[str, Any]:
+    def _insert(self, position: int, row: T) -> str:
         try:
-            return self._item(row)
+            return self._tree.insert("", position, **self._item(row))
         except Exception:
             log.exception("a row could not be shown")
-            return {}
+            return self._tree.insert("", position)
+
+    def _change(self, item: str, row: T) -> None:
+        self._rows[item] = row
+        try:
+            self._tree.item(item, **self._item(row))
+        except Exception:
+            log.exception("a row could not be shown")
+            self._tree.item(item, text="", values=(), image="", tags=())

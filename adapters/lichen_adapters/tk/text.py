@@ -14,6 +14,7 @@ from lichen_crdt import from_utf16, utf16_length
 
 from lichen_adapters.text import TextBinding
 from lichen_adapters.text.bound import log_refused
+from lichen_adapters.tk.threads import refuse_other_threads
 
 _ASKED = """
     if {$operation in {insert delete replace} && [$below cget -state] eq "normal"} {
@@ -55,8 +56,9 @@ class SyncedText:
     ) -> None:
         """Put the text at `path` in the place of what the widget shows. The rest is as for `TextBinding`.
 
-        Raises `EngineMisuse` for a widget that is bound already, or has peers.
+        Raises `EngineMisuse` for a widget that is bound already, or has peers, and on another thread than Tk's.
         """
+        refuse_other_threads(widget, "a text widget")
         self._widget = widget
         self._deliver = deliver
         self._refused = refused

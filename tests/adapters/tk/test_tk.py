@@ -151,6 +151,71 @@ def test_a_row_that_cannot_be_shown_is_an_empty_item_and_the_others_are_right(
     assert "a row could not be shown" in caplog.text
 
 
+def test_a_row_of_which_something_is_given_that_a_tree_has_not_is_an_empty_item_too(
+    root: tkinter.Toplevel, sessions: Sessions
+) -> None:
+    tree = ttk.Treeview(root)
+    TreeRows(
+        tree, sessions, TASKS, lambda task: {"text": task.title, "done" if task.done else "open": 1}, Polling(root)
+    )
+    until(root, lambda: titles(tree) == ["a", "b", "c", "d", "e"])
+
+    def work(tasks: dict[str, Task]) -> list[Task]:
+        tasks["b"].done = True
+        return [Task(title="first", rank=-1, done=True), Task(title="last", rank=9)]
+
+    write(sessions, work)
+    until(root, lambda: titles(tree) == ["", "a", "", "c", "d", "e", "last"])
+
+
+def test_rows_come_in_the_place_of_what_a_tree_shows_and_only_once(root: tkinter.Toplevel, sessions: Sessions) -> None:
+    tree, deliver = ttk.Treeview(root), Polling(root)
+
+    def follow() -> TreeRows[Task]:
+        return TreeRows(tree, sessions, TASKS, lambda task: {"text": task.title}, deliver)
+
+    tree.insert("", 0, text="something else")
+    first = follow()
+    until(root, lambda: titles(tree) == ["a", "b", "c", "d", "e"])
+    with pytest.raises(EngineMisuse, match="follows rows already"):
+        follow()
+    first.close()
+    write(sessions, lambda _: [Task(title="new", rank=-1)])
+    follow()
+    first.close()
+    with pytest.raises(EngineMisuse, match="follows rows already"):
+        follow()
+    until(root, lambda: titles(tree) == ["new", "a", "b", "c", "d", "e"])
+
+
+def test_another_thread_than_tks_is_refused(root: tkinter.Toplevel, sessions: Sessions, note: Document) -> None:
+    tree, widget, deliver = ttk.Treeview(root), tkinter.Text(root), Polling(root)
+    widget.insert("1.0", "mine")
+    begin: list[Callable[[], object]] = [
+        lambda: Polling(root),
+        lambda: SyncedText(widget, note, ("body",), deliver),
+        lambda: TreeRows(tree, sessions, TASKS, lambda task: {"text": task.title}, deliver),
+    ]
+
+    def refused() -> list[str]:
+        found = list[str]()
+        for one in begin:
+            with pytest.raises(EngineMisuse) as error:
+                one()
+            found.append(str(error.value))
+        return found
+
+    with ThreadPoolExecutor() as pool:
+        asleep = pool.submit(refused).result(20)  # nobody takes calls for Tk meanwhile
+        awake = pool.submit(refused)
+        awake.add_done_callback(lambda _: deliver(root.quit))
+        root.mainloop()
+    assert asleep == awake.result()
+    assert all("another thread" in error for error in asleep)
+    assert widget.get("1.0", "end-1c") == "mine"
+    assert not sessions.feed.listened
+
+
 def test_rows_of_a_tree_that_is_gone_are_followed_no_longer(
     root: tkinter.Toplevel,
     sessions: Sessions,

@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar, TypeVarTuple, overload
 
 from lichen.blocking import Deliver, Document, Engine
 from lichen.blocking.deadline import remaining
+from lichen.errors import ConfigError
 from sqlalchemy import Executable
 from sqlalchemy.engine import Row
 from sqlalchemy.orm import DeclarativeBase
@@ -40,6 +41,11 @@ class Sessions(sessions.Sessions):
     """
 
     def __init__(self, engine: Engine, base: type[DeclarativeBase]) -> None:
+        if not isinstance(engine, Engine):
+            raise ConfigError(
+                "these sessions are of an engine of lichen.blocking, and this is another",
+                hint="import Sessions from lichen_adapters.orm",
+            )
         super().__init__(engine.asynchronous, base)
         self._blocking = engine
 

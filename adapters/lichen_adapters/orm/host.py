@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from lichen import Document
+from lichen.blocking import Engine as BlockingEngine
+from lichen.errors import ConfigError
 from lichen.ids import DeviceKey, DocId, Session
 from lichen.runtime.rows import WrittenDocument
 from lichen.store import Store
@@ -30,3 +32,12 @@ class Host(Protocol):
 
     def written_elsewhere(self, written: Sequence[WrittenDocument]) -> None:
         """Another connection has written changes into documents of the store."""
+
+
+def refuse_blocking(engine: object) -> None:
+    """Raises `ConfigError` for an engine of `lichen.blocking`, which has sessions of its own."""
+    if isinstance(engine, BlockingEngine):
+        raise ConfigError(
+            "these sessions are of an asyncio engine, and this is one of lichen.blocking",
+            hint="import Sessions from lichen_adapters.orm.blocking",
+        )

@@ -27,7 +27,7 @@ from lichen_adapters.orm import (
 from lichen_adapters.orm.errors import SessionMisuse
 from lichen_adapters.orm.feed import Feed
 from lichen_adapters.orm.handles import document_of, lies_in
-from lichen_adapters.orm.host import Host
+from lichen_adapters.orm.host import Host, refuse_blocking
 from lichen_adapters.orm.memory import Memory
 from lichen_adapters.orm.merges import AfterMerge, Merges
 from lichen_adapters.orm.plan import Plan
@@ -55,6 +55,7 @@ class Sessions:
     """
 
     def __init__(self, engine: Host, base: type[DeclarativeBase]) -> None:
+        refuse_blocking(engine)
         configure_mappers()
         associations.refuse_undeclared(base.registry)
         for mapper in base.registry.mappers:

@@ -6,10 +6,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
+from lichen import Engine as AsyncEngine
 from lichen.blocking import Engine, Inbox, Space, timeout
+from lichen.errors import ConfigError
 from lichen_adapters.orm import Rows, SessionMisuse, Synced, synced_counter, synced_text
+from lichen_adapters.orm import Sessions as AsyncioSessions
 from lichen_adapters.orm.blocking import Sessions, call_live, live
 from lichen_adapters.orm.sessions import READERS
 from sqlalchemy import select
@@ -52,6 +56,13 @@ def add(sessions: Sessions, space: Space, title: str) -> Note:
     with sessions(space, expire_on_commit=False) as session, session.begin():
         session.add(note := Note(title=title))
     return note
+
+
+def test_an_engine_of_the_other_kind_is_refused_by_name(engine: Engine) -> None:
+    with pytest.raises(ConfigError, match=r"one of lichen\.blocking"):
+        AsyncioSessions(cast("AsyncEngine", engine), Base)
+    with pytest.raises(ConfigError, match=r"of an engine of lichen\.blocking"):
+        Sessions(cast("Engine", engine.asynchronous), Base)
 
 
 def test_the_document_of_a_row_is_edited_and_the_row_follows(sessions: Sessions, space: Space) -> None:

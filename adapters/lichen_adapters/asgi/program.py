@@ -125,7 +125,7 @@ class Lichen:
         app.add_exception_handler(LichenError, answer)
         app.add_exception_handler(NoResultFound, missing)
         app.add_exception_handler(IntegrityError, conflict)
-        app.add_middleware(Guard, keys=lambda: self._open.keys, hosts=self._hosts)
+        app.add_middleware(Guard, keys=self._keys, hosts=self._hosts)
         self._guarded = True
 
     def refuse_unguarded(self) -> None:
@@ -144,6 +144,10 @@ class Lichen:
                 "this program's engine is not open", hint="give the application lifespan=lichen.lifespan"
             )
         return self._here
+
+    def _keys(self) -> Keys:
+        self._open.engine.refuse_other_loop()
+        return self._open.keys
 
     @property
     def engine(self) -> Engine:

@@ -172,6 +172,29 @@ async def test_a_program_that_nothing_guards_is_not_served(tmp_path: Path) -> No
             assert lichen.address("http://127.0.0.1:1").startswith("http://127.0.0.1:1")
 
 
+async def test_a_server_of_another_loop_is_told_so(tmp_path: Path) -> None:
+    lichen, asked = Lichen(f"sqlite:///{tmp_path}/notes.db"), list[Request]()
+    app = Starlette(routes=[Route("/", lambda request: asked.append(request))])
+    lichen.install(app)
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/",
+        "query_string": b"",
+        "scheme": "http",
+        "server": ("::1", 8000),
+    }
+
+    async def nothing(*_: object) -> Any:
+        return {"type": "http.disconnect"}
+
+    async with lichen.open():
+        headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {lichen.token}".encode())]
+        with pytest.raises(EngineMisuse, match="another event loop"):
+            await asyncio.to_thread(lambda: asyncio.run(app({**scope, "headers": headers}, nothing, nothing)))
+    assert asked == []
+
+
 async def test_a_program_without_a_base_has_no_rows(tmp_path: Path) -> None:
     lichen = Lichen(f"sqlite:///{tmp_path}/own.db")
     async with lichen.open():

@@ -1,21 +1,22 @@
 // Deltas, as in lichen_adapters/text/delta.py: a number keeps so many code points, a negative one deletes them, a string
 // is inserted. The program does the same with the same deltas.
 
-import { size, walk } from "./units.js";
+import { isText, size, walk } from "./units.js";
 
 export function add(delta, step) {
   const last = delta.at(-1);
   if (!step) return;
-  if (typeof step === "string") {
-    const at = delta.length - (typeof last === "number" && last < 0 ? 1 : 0);
-    if (typeof delta[at - 1] === "string") delta[at - 1] += step;
+  if (isText(step)) {
+    const at = delta.length - (!isText(last) && last < 0);
+    if (isText(delta[at - 1])) delta[at - 1] += step;
     else delta.splice(at, 0, step);
-  } else if (typeof last === "number" && last > 0 === step > 0) delta[delta.length - 1] += step;
+  } else if (delta.length && !isText(last) && last > 0 === step > 0) delta[delta.length - 1] += step;
   else delta.push(step);
 }
 
 export function done(delta) {
-  if (delta.at(-1) > 0 && typeof delta.at(-1) === "number") delta.pop();
+  const last = delta.at(-1);
+  if (!isText(last) && last > 0) delta.pop();
   return delta;
 }
 
@@ -28,9 +29,9 @@ class Steps {
   }
 
   go() {
-    this.more = this.at < this.delta.length;
-    this.step = this.more ? this.delta[this.at++] : Infinity;
-    this.inserts = typeof this.step === "string";
+    this.step = this.delta[this.at++] ?? Infinity;
+    this.more = this.at <= this.delta.length;
+    this.inserts = isText(this.step);
     this.deletes = this.step < 0 && !this.inserts;
     this.left = this.inserts ? size(this.step) : Math.abs(this.step);
   }
@@ -62,8 +63,7 @@ export function compose(one, then) {
       const { deletes } = b;
       b.take(count);
       const taken = a.take(count);
-      if (inserts) add(made, deletes ? "" : taken);
-      else add(made, deletes ? -count : count);
+      if (!inserts || !deletes) add(made, inserts ? taken : deletes ? -count : count);
     }
   }
   return done(made);
@@ -73,7 +73,8 @@ export function compose(one, then) {
 export function transform(one, other) {
   const a = new Steps(one);
   const b = new Steps(other);
-  const [left, right] = [[], []];
+  const left = [];
+  const right = [];
   while (a.more || b.more) {
     if (a.inserts || b.inserts) {
       const [from, to, back] = a.inserts ? [a, left, right] : [b, right, left];
@@ -94,9 +95,8 @@ export function inverse(text, delta) {
   const made = [];
   let at = 0;
   for (const step of delta) {
-    const end = typeof step === "string" ? at : walk(text, at, Math.abs(step));
-    if (typeof step === "string") add(made, -size(step));
-    else add(made, step > 0 ? step : text.slice(at, end));
+    const end = isText(step) ? at : walk(text, at, step);
+    add(made, isText(step) ? -size(step) : step > 0 ? step : text.slice(at, end));
     at = end;
   }
   return done(made);

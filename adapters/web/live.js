@@ -3,7 +3,8 @@ import { complain, follow, guarded } from "./connection.js";
 // Calls `onChange(rows, difference)` with the rows of a query, and again whenever they are others; returns what ends it.
 export function live(url, name, params, onChange, { onError = complain, onState = () => {} } = {}) {
   let rows;
-  const [changed, state] = [guarded(onChange), guarded(onState)];
+  const changed = guarded(onChange);
+  const state = guarded(onState);
   const one = {
     begin: () => one.send({ do: "live", name, params }) && state({ connected: true }),
     lost: () => state({ connected: false }),

@@ -1,7 +1,7 @@
 // Deltas as what is done to a string and a selection in it, and found by comparing strings.
 
 import { add, done } from "./delta.js";
-import { isLow, size, walk } from "./units.js";
+import { isLow, isText, size, walk } from "./units.js";
 
 // The one splice that makes a text of another, in UTF-16 units: [at, removed, inserted]. A caret says which of equal
 // characters it was.
@@ -36,9 +36,9 @@ export function apply(text, delta) {
 export function inUnits(text, delta) {
   let at = 0;
   return delta.map((step) => {
-    if (typeof step === "string") return step;
+    if (isText(step)) return step;
     const start = at;
-    at = walk(text, at, Math.abs(step));
+    at = walk(text, at, step);
     return step < 0 ? start - at : at - start;
   });
 }
@@ -47,7 +47,7 @@ export function applyUnits(text, steps) {
   let at = 0;
   let made = "";
   for (const step of steps) {
-    if (typeof step === "string") made += step;
+    if (isText(step)) made += step;
     else if (step > 0) made += text.slice(at, (at += step));
     else at -= step;
   }
@@ -59,7 +59,7 @@ export function moved(place, steps, after) {
   let at = 0;
   let found = place;
   for (const step of steps) {
-    if (typeof step === "string") found += at < place || (at === place && after) ? step.length : 0;
+    if (isText(step)) found += at < place || (at === place && after) ? step.length : 0;
     else if (step > 0) at += step;
     else {
       found -= Math.max(0, Math.min(-step, place - at));

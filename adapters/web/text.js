@@ -20,22 +20,22 @@ const MOST_CHARACTERS = 262144; // as the program has it in bounds.py
 class Bound {
   typing = new AbortController();
   saving = new AbortController();
-  client = [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  client = crypto.getRandomValues(new Uint32Array(4)).join("");
   heads = [];
   text = ""; // as the program has it: `shown` is this with `flying` and `gathered`
   shown = "";
-  flying = null;
+  flying;
   gathered = [];
   number = 0;
   version = 0;
   connected = false;
-  composing = false;
+  composing;
   waiting = [];
   undos = [];
   redos = [];
-  locked = false; // by this
-  gone = false; // the textarea
-  over = false; // no more comes of it
+  locked; // by this
+  gone; // the textarea
+  over; // no more comes of it
   typed = 0; // when, and where it ended
   place = 0;
 
@@ -154,7 +154,8 @@ class Bound {
       this.remote(steps[0]);
       if (!taken) return;
       // the program may have put it elsewhere than this page would have
-      const [here, there] = [apply(this.text, this.flying), apply(this.text, steps[1])];
+      const here = apply(this.text, this.flying);
+      const there = apply(this.text, steps[1]);
       this.landed(this.flying);
       this.replaced(here, there);
       this.remote(steps[2]);
@@ -260,7 +261,8 @@ class Bound {
 
   flush() {
     if (!this.connected || this.flying || !this.gathered.length) return !!this.flying;
-    [this.flying, this.gathered] = [this.gathered, []];
+    this.flying = this.gathered;
+    this.gathered = [];
     this.number++;
     return this.fly();
   }

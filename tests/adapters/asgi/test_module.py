@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,13 @@ def test_it_is_what_its_sources_make_and_small(tmp_path: Path) -> None:
     command = [str(tool), str(sources), *flags.split(), "--log-level=error", f"--outfile={made}"]
     subprocess.run(command, check=True, timeout=60)
     assert made.read_bytes() == MODULE.read_bytes()
-    assert MODULE.stat().st_size < 10 * 1024
+    assert MODULE.stat().st_size < 10_000
+
+
+def test_it_is_shipped() -> None:
+    data = tomllib.loads((TOP / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    package = TOP / "adapters" / "lichen_adapters"
+    assert MODULE in {file for pattern in data["lichen_adapters"] for file in package.glob(pattern)}
 
 
 def test_it_needs_nothing_else() -> None:

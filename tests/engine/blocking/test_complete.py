@@ -15,6 +15,7 @@ from lichen.runtime.connections import Connection
 from lichen_adapters import orm
 from lichen_adapters.orm import blocking as orm_blocking
 from lichen_adapters.orm import sessions as orm_sessions
+from lichen_adapters.text import AsyncTextBinding, TextBinding
 
 PAIRS: list[tuple[type, type]] = [
     (lichen.Engine, blocking.Engine),
@@ -25,6 +26,7 @@ PAIRS: list[tuple[type, type]] = [
     (Connection, blocking.Connection),
     (orm.Sessions, orm_blocking.Sessions),
     (orm.AsyncSessions, orm_blocking.Sessions),
+    (AsyncTextBinding, TextBinding),
 ]
 BELOW = (driver.Application, document.Host, orm_sessions.Host)
 """What the rooms below an engine or a relay call of it, and what those who write beside it do."""
@@ -43,6 +45,8 @@ SOCKETS = {name for protocol in BELOW for name in vars(protocol)} - {"device", "
     "Transaction.lend", "Transaction.take_back", "Transaction.roll_back", "Transaction.abandon",
     "Document.refuse_holder", "Engine.refuse_holder",
     "Connection.run_as", "Connection.set_state",
+    # `TextBinding(...)`, which is told too on which thread its widget is.
+    "AsyncTextBinding.open",
 }  # fmt: skip
 WAITING = re.compile(r"Coroutine|Async|Awaitable")
 
@@ -87,7 +91,7 @@ def missing(one: type, other: type) -> list[str]:
         like = function_of(have[name])
         if inspect.iscoroutinefunction(like) or WAITING.search(result(like)):
             found.append(f"{one.__name__}.{name} does not block")
-        elif one is not orm.AsyncSessions and (shape(function), result(function)) != (shape(like), result(like)):
+        elif shape(function) != shape(like) or (one is not orm.AsyncSessions and result(function) != result(like)):
             found.append(f"{one.__name__}.{name} is another")
     return found
 
@@ -126,7 +130,9 @@ def test_what_the_classes_give_has_one_too() -> None:
 
 
 def test_live_queries_have_their_blocking_forms() -> None:
-    functions = [one for name in orm.__all__ if inspect.isfunction(one := getattr(orm, name))]
+    """The only functions that wait, outside classes."""
+    public = [getattr(module, name) for module in (lichen, orm) for name in module.__all__]
+    functions = [one for one in public if inspect.isfunction(one)]
     waiting = {one.__name__ for one in functions if inspect.iscoroutinefunction(one) or WAITING.search(result(one))}
     assert waiting == {"live"}
     assert shape(orm.live) == shape(orm_blocking.live)

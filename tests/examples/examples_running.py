@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -91,6 +92,11 @@ def begin_another(store: Path, name: str) -> None:
     """A device that has joined others begins something of its own."""
     with Engine.open(f"sqlite:///{store}") as engine:
         engine.create_space(name, member_name="Ben")
+
+
+def without_font(picture: str) -> str:
+    """A picture of a terminal without the font that it would load from elsewhere."""
+    return re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL).replace("Fira Code,", "")
 
 
 def is_short(name: str) -> bool:

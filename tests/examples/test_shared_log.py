@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
-from examples_running import ALONE, EXAMPLES, PICTURES, Instance, begin_another, is_short, running
+from examples_running import ALONE, EXAMPLES, PICTURES, Instance, begin_another, is_short, running, without_font
 
 ENTRIES = "[f'{row.who}{\" *\" if row.starred else \"\"}: {row.what}' for row in find('entries').rows]"
 PINNED = "find('pinned').text"
@@ -107,9 +106,8 @@ def _picture(ann: Instance, folder: Path) -> None:
     ann.do(f"picture({str(folder / 'shared-log.svg')!r})")
     picture = (folder / "shared-log.svg").read_text()
     assert "Fixed&#160;the&#160;starboard" in picture
-    if PICTURES:  # without the font that it would load from elsewhere
-        picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL).replace("Fira Code,", "")
-        (EXAMPLES.parent / PICTURES / "shared-log.svg").write_text(picture)
+    if PICTURES:
+        (EXAMPLES.parent / PICTURES / "shared-log.svg").write_text(without_font(picture))
 
 
 def test_the_example_is_short_enough_to_begin_with() -> None:

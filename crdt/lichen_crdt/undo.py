@@ -117,12 +117,19 @@ class Undo:
         past = Past(self._core, step, ledger, self._actors | {actor})
         start = _native.next_operation(self._core)
         inverse = Inverse(past, start, actor)
+        try:
+            return self._make(inverse, step, kind, time)
+        finally:
+            inverse.let_go()
+
+    def _make(self, inverse: Inverse, step: UndoStep, kind: Literal["undo", "redo"], time: int) -> Undone:
+        past, start = inverse.past, inverse.start
         record = Record(kind, ranges(step.changes), ())
         made = Undone(step.label, (), ())
         for first in range(0, len(inverse.ops), MAX_OPERATIONS):
             made = self._write(inverse, first, start + first, record, made, time)
-        new = {(start + at, actor): old for at, old in inverse.stands}
-        marks = [*inverse.marks, *restored(past, step.changes[-1].hash, {**ledger.origin, **new})]
+        new = {(start + at, self._document.actor): old for at, old in inverse.stands}
+        marks = [*inverse.marks, *restored(past, step.changes[-1].hash, {**past.ledger.origin, **new})]
         for (obj, copy), old in inverse.moved.items():
             marks += moved(past, obj, copy, old)
         if marks:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lichen_crdt import _native
 from lichen_crdt.counter import Counter
@@ -24,9 +23,8 @@ Place = tuple[Id | None, str | Id | None]
 """An object, None for the root, and a key of it or an element, None for the head."""
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation of a change."""
+class Operation(NamedTuple):
+    """One operation of a change: of a large paste there are very many, and a tuple is made fastest."""
 
     id: Id
     obj: Id | None
@@ -68,6 +66,7 @@ class Past:
         self._forks: dict[tuple[bytes, ...], Core] = {}
         self._elements: dict[Id | None, dict[Id | None, Id]] = {}
         self._kinds: dict[Id, str | None] = {}
+        self._reachable: dict[Id, bool] = {}
         self._read({entry.hash: entry for entry in entries}, [*base])
 
     def _read(self, entries: dict[bytes, HistoryEntry], base: list[bytes]) -> None:
@@ -75,13 +74,21 @@ class Past:
             entry = entries.get(digest)
             if entry is None:
                 raise DocumentBusy("another thread wrote to the document while an undo was made: try it again")
-            for i, (obj, key, element, insert, action, value, preds) in enumerate(operations):
+            operations.reverse()
+            for i in range(len(operations)):
+                obj, key, element, insert, action, value, preds = operations.pop()
                 op_id = (entry.start_op + i, entry.actor)
                 op = Operation(op_id, obj, key, element, insert, action, value, tuple(preds), digest)
                 self.ops[op_id] = op
                 self.at_place.setdefault(op.place, []).append(op)
                 for pred in op.preds:
                     self.next.setdefault(pred, []).append(op)
+
+    def let_go(self) -> None:
+        """Forget what was read: see `Inverse.let_go`."""
+        for held in (self.next, self.at_place, self.ops):
+            while held:
+                held.popitem()
 
     def of_step(self) -> Iterator[Operation]:
         """The operations of the step, in order."""
@@ -117,11 +124,19 @@ class Past:
         ahead = [(op_id, obj)]
         while ahead:
             at, holder = ahead.pop()
-            if not self.after(at) and (holder is None or _native.is_reachable(self.core, holder)):
+            if not self.after(at) and self.is_reachable(holder):
                 found.append(at)
             newer = [op for op in self._stand_ins(at) if op in self.ops]
             ahead += [(op, self.ops[op].obj) for op in reversed(newer)]
         return found
+
+    def is_reachable(self, obj: Id | None) -> bool:
+        """Whether an object is there now."""
+        if obj is None:
+            return True
+        if obj not in self._reachable:
+            self._reachable[obj] = _native.is_reachable(self.core, obj)
+        return self._reachable[obj]
 
     def object_now(self, obj: Id | None) -> Id | None:
         """The object itself, or if it is not there any more, the newest copy of it that is; else itself."""
@@ -131,7 +146,7 @@ class Past:
         ahead = [obj]
         while ahead:
             copy = ahead.pop()
-            if _native.is_reachable(self.core, copy):
+            if self.is_reachable(copy):
                 found.append(copy)
             else:
                 ahead += self._stand_ins(copy)

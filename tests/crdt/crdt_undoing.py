@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import patch
 
 from crdt_replicas import SEEN, Edit, World, seeds, who
-from crdt_strategies import containers, deletions, edits_at_one_place, transactions
+from crdt_strategies import containers, deletions, edits_at_one_place, exact, transactions
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 from lichen_crdt import Document, Text, Undo, Undone, _native, undo_record
+from lichen_crdt.undo_inverse import Inverse
 
 Id = tuple[int, bytes]
 
@@ -48,13 +50,17 @@ class Undoing(World):
     def undo(self, on: int, other: int, redo: bool) -> None:
         """Whatever an author of one or two devices takes back, what others wrote stays."""
         doc, undo = self.replicas[on].doc, self.undo_of(on, other)
-        heads, before = doc.heads, others_work(doc, undo)
+        heads, before, elsewhere = doc.heads, others_work(doc, undo), doc.fork(actor=doc.actor)
         undone = undo.redo() if redo else undo.undo()
         if undone is None:
             assert doc.heads == heads
             assert not (undo.can_redo if redo else undo.can_undo)
             return
         assert doc.heads != heads
+        with patch.object(Inverse, "_simple", return_value=False):
+            slow = Undo(elsewhere, undo._actors)
+            (slow.redo if redo else slow.undo)()
+        assert self.content(on) == exact(elsewhere.to_py(rich=True)), "what is simple was taken back otherwise"
         self.took(on, undone)
         gone = {op for op in before - others_work(doc, undo) if not lives(doc, op)}
         assert not gone, f"what others wrote is gone: {gone}"

@@ -8,6 +8,7 @@ use automerge::{Automerge, ChangeHash, ObjId, ObjType, Prop, ReadDoc, ScalarValu
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
+use crate::convert::breathe;
 use crate::cut;
 use crate::error::{Error, Result};
 use crate::version::At;
@@ -27,6 +28,7 @@ pub struct Run {
 
 impl Run {
     pub fn into_py(self, py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
+        breathe(py);
         let (actor, change) = (PyBytes::new(py, &self.actor), PyBytes::new(py, &self.change.0));
         (self.start, self.end, actor, change, self.time, self.message).into_pyobject(py)
     }

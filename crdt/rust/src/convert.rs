@@ -1,11 +1,29 @@
 //! Small things between Python and the crate: places, hashes, actors, bytes of changes.
 
+use std::cell::Cell;
+
 use automerge::{ActorId, Automerge, ChangeHash, Prop, ReadDoc};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::document::Done;
 use crate::error::{Error, Result};
+
+/// So many values are made or read while no other thread of Python computes: some tenths of a millisecond.
+const BREATH: u32 = 256;
+
+thread_local! {
+    static HANDLED: Cell<u32> = const { Cell::new(0) };
+}
+
+/// Let other threads of Python compute now and then. To be called for each of very many values, with nothing claimed.
+pub fn breathe(py: Python<'_>) {
+    let handled = HANDLED.get() + 1;
+    HANDLED.set(handled % BREATH);
+    if handled == BREATH {
+        py.detach(|| {});
+    }
+}
 
 /// A key of a map or an index of a list or text.
 pub struct Place(pub Prop);

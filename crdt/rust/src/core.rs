@@ -3,12 +3,12 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use automerge::{ActorId, Automerge, ObjId, ObjType, Prop, ReadDoc};
+use automerge::{ActorId, Automerge, Change, ObjId, ObjType, Prop, ReadDoc};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
 use crate::blame;
-use crate::convert::{done_to_py, heads_to_py, known, read_actor, read_heads, Place, PyDone};
+use crate::convert::{breathe, done_to_py, heads_to_py, known, read_actor, read_heads, Place, PyDone};
 use crate::cut::Fork;
 use crate::document::{reading, Document, State};
 use crate::error::{guard, Error, Result};
@@ -19,6 +19,9 @@ use crate::shared::{Claim, Shared};
 use crate::values::{self, Form, Obj, Output, Style, ENCODING};
 use crate::version::{self, At};
 use crate::versions;
+
+/// So many operations are written with the GIL released: about a millisecond's work.
+const MANY: u64 = 1024;
 
 /// A document, usable from several threads.
 #[pyclass(frozen, module = "lichen_crdt._native")]
@@ -51,21 +54,35 @@ impl Core {
         Ok(py.detach(|| guard(|| f(document)))?)
     }
 
-    /// A call that writes inside a transaction: a panic damages the document.
-    pub fn write<T>(&self, py: Python<'_>, f: impl FnOnce(&mut Document) -> Result<T>) -> PyResult<T> {
-        Core::write_in(self.shared.claim(py)?, f)
+    /// A call that writes inside a transaction: a panic damages the document. With the GIL released if it writes many
+    /// operations, or if nobody can tell how many; else giving it up may take longer than the call.
+    pub fn write<T: Send>(
+        &self,
+        py: Python<'_>,
+        operations: Option<u64>,
+        f: impl FnOnce(&mut Document) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        Core::write_in(py, self.shared.claim(py)?, operations, f)
     }
 
     /// A call that ends the transaction, on whichever thread it was opened.
-    fn end<T>(&self, py: Python<'_>, f: impl FnOnce(&mut Document) -> Result<T>) -> PyResult<T> {
-        Core::write_in(self.shared.claim_to_end(py)?, f)
+    fn end<T: Send>(&self, py: Python<'_>, f: impl FnOnce(&mut Document) -> Result<T> + Send) -> PyResult<T> {
+        let mut claim = self.shared.claim_to_end(py)?;
+        let operations = claim.value().pending();
+        Core::write_in(py, claim, Some(operations), f)
     }
 
-    fn write_in<T>(
+    fn write_in<T: Send>(
+        py: Python<'_>,
         mut claim: Claim<'_, Document>,
-        f: impl FnOnce(&mut Document) -> Result<T>,
+        operations: Option<u64>,
+        f: impl FnOnce(&mut Document) -> Result<T> + Send,
     ) -> PyResult<T> {
-        let result = write_guarded(claim.value(), f);
+        let document = claim.value();
+        let result = match operations {
+            Some(0..MANY) => write_guarded(document, f),
+            _ => py.detach(|| write_guarded(document, f)),
+        };
         let open = matches!(claim.value().state, State::Open(_));
         claim.set_transaction(open);
         Ok(result?)
@@ -164,7 +181,7 @@ impl Core {
 
     #[pyo3(signature = (message, time, patches))]
     fn begin(&self, py: Python<'_>, message: Option<String>, time: i64, patches: bool) -> PyResult<()> {
-        self.write(py, |d| d.begin(message, time, patches))
+        self.write(py, Some(0), |d| d.begin(message, time, patches))
     }
 
     /// End the transaction: its changes as (hash, bytes), and its patches.
@@ -309,7 +326,11 @@ impl Core {
             known(doc, &since)?;
             Ok(doc.get_changes(&since))
         })?;
-        Ok(changes.iter().map(|c| PyBytes::new(py, c.raw_bytes())).collect())
+        let to_py = |change: &Change| {
+            breathe(py);
+            PyBytes::new(py, change.raw_bytes())
+        };
+        Ok(changes.iter().map(to_py).collect())
     }
 
     fn change_by_hash<'py>(&self, py: Python<'py>, digest: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {

@@ -5,6 +5,7 @@ use automerge::{Cursor, CursorPosition, MoveCursor, ObjId, ObjType, ReadDoc};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMapping, PyTuple};
 
+use crate::convert::breathe;
 use crate::core::Core;
 use crate::document::{reading, Document};
 use crate::error::{guard, Error, Result};
@@ -47,11 +48,12 @@ impl Core {
         delete: usize,
         text: &str,
     ) -> PyResult<()> {
-        self.write(py, |d| d.splice_text(&obj.id, index, delete, text))
+        let operations = (delete as u64).saturating_add(text.len() as u64);
+        self.write(py, Some(operations), |d| d.splice_text(&obj.id, index, delete, text))
     }
 
     fn update_text(&self, py: Python<'_>, obj: &Obj, text: &str) -> PyResult<()> {
-        self.write(py, |d| d.update_text(&obj.id, text))
+        self.write(py, None, |d| d.update_text(&obj.id, text))
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -66,13 +68,14 @@ impl Core {
         expand: (bool, bool),
     ) -> PyResult<()> {
         let value = input::read_mark(value)?;
-        self.write(py, |d| d.mark(&obj.id, Mark::new(name, value, start, end), expand))
+        self.write(py, Some(2), |d| d.mark(&obj.id, Mark::new(name, value, start, end), expand))
     }
 
     #[pyo3(signature = (obj, at=At::default()))]
     fn marks<'py>(&self, py: Python<'py>, obj: &Obj, at: At) -> PyResult<Vec<Bound<'py, PyTuple>>> {
         let marks = self.heavy(py, |d| reading!(d, doc => at.marks(doc, &obj.id)))?;
         let to_py = |mark: Mark| {
+            breathe(py);
             let value = values::scalar_to_py(py, &mark.value, Style::Plain)?;
             (mark.start, mark.end, mark.name.to_string(), value).into_pyobject(py)
         };
@@ -191,7 +194,7 @@ impl Core {
     }
 
     fn join_block(&self, py: Python<'_>, obj: &Obj, index: usize) -> PyResult<()> {
-        self.write(py, |d| d.join_block(&obj.id, index))
+        self.write(py, Some(1), |d| d.join_block(&obj.id, index))
     }
 
     /// Make a text of these parts, (text, marks) or (None, block); `expand` by the names of marks.
@@ -205,7 +208,7 @@ impl Core {
     ) -> PyResult<()> {
         let pieces = input::read_pieces(pieces)?;
         let sides = |name: &str| expand.get(name).copied().unwrap_or(default);
-        self.write(py, |d| d.update_spans(&obj.id, pieces, sides))
+        self.write(py, None, |d| d.update_spans(&obj.id, pieces, sides))
     }
 }
 
@@ -214,10 +217,11 @@ impl Core {
         &self,
         py: Python<'_>,
         content: &Bound<'_, PyMapping>,
-        put: impl FnOnce(&mut Document, Vec<(String, Input)>) -> Result<ObjId>,
+        put: impl FnOnce(&mut Document, Vec<(String, Input)>) -> Result<ObjId> + Send,
     ) -> PyResult<Obj> {
         let content = input::read_map(content)?;
-        let block = self.write(py, |d| put(d, content))?;
+        let operations = content.iter().map(|(_, value)| value.operations()).sum();
+        let block = self.write(py, Some(operations), |d| put(d, content))?;
         Ok(Obj::new(block, ObjType::Map))
     }
 }

@@ -364,6 +364,14 @@ impl Document {
         Ok(())
     }
 
+    /// How many operations the open transaction has written.
+    pub fn pending(&self) -> u64 {
+        match &self.state {
+            State::Open(writing) => writing.open.tx().pending_ops() as u64,
+            _ => 0,
+        }
+    }
+
     /// The open transaction.
     pub fn tx(&mut self) -> Result<&mut Transaction<'static>> {
         Ok(self.writing()?.open.tx_mut())

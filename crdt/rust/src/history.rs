@@ -9,11 +9,11 @@ use std::num::NonZeroU64;
 use automerge::legacy::{ElementId, Key, ObjectId, Op, OpId, OpType};
 use automerge::{ActorId, Change, ChangeHash, ExpandedChange, ObjId, ObjType, ReadDoc};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::blame;
 use crate::chunk::{MAX_OP, MAX_OPERATIONS};
-use crate::convert::{heads_to_py, known, read_heads};
+use crate::convert::{breathe, heads_to_py, known, read_heads};
 use crate::core::Core;
 use crate::elements;
 use crate::error::{guard, Error};
@@ -37,6 +37,7 @@ pub fn headers<'py>(py: Python<'py>, core: &Core, since: Vec<Vec<u8>>) -> PyResu
         Ok(doc.get_changes_meta(&since).into_iter().map(|meta| meta.into_owned()).collect::<Vec<_>>())
     })?;
     let to_py = |meta: automerge::ChangeMetadata<'static>| {
+        breathe(py);
         let fields = (
             PyBytes::new(py, meta.actor.to_bytes()),
             meta.seq,
@@ -67,12 +68,14 @@ pub fn operations<'py>(
     })?;
     let to_py = |(hash, change): (ChangeHash, ExpandedChange)| {
         let ops: PyResult<Vec<_>> = change.operations.iter().map(|op| op_to_py(py, op)).collect();
+        py.detach(|| drop(change));
         (PyBytes::new(py, &hash.0), ops?).into_pyobject(py)
     };
     changes.into_iter().map(to_py).collect()
 }
 
 fn op_to_py<'py>(py: Python<'py>, op: &Op) -> PyResult<Bound<'py, PyTuple>> {
+    breathe(py);
     let none = || py.None().into_bound(py);
     let (key, elem) = match &op.key {
         Key::Map(key) => (Some(key.to_string()), None),
@@ -136,6 +139,7 @@ pub fn contents<'py>(py: Python<'py>, core: &Core, obj: Id, at: At) -> PyResult<
         Ok(items)
     })?;
     let to_py = |(key, id, value): (Option<String>, ObjId, Output)| {
+        breathe(py);
         let id = match &id {
             ObjId::Id(counter, actor, _) => Some((*counter, PyBytes::new(py, actor.to_bytes()))),
             ObjId::Root => None,
@@ -217,9 +221,9 @@ pub fn build<'py>(
     start: u64,
     time: i64,
     message: String,
-    ops: Vec<Given<'py>>,
+    ops: &Bound<'py, PyList>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let operations = ops.into_iter().map(read_op).collect::<PyResult<Vec<_>>>()?;
+    let operations = ops.iter().map(read_op).collect::<PyResult<Vec<_>>>()?;
     let bytes = core.heavy(py, |d| {
         let (doc, tracker) = d.parts()?;
         if tracker.max_op(doc) + 1 != start {
@@ -252,8 +256,9 @@ pub fn build<'py>(
     Ok(PyBytes::new(py, &bytes))
 }
 
-fn read_op(given: Given<'_>) -> PyResult<Op> {
-    let (obj, key, elem, insert, action, value, preds) = given;
+fn read_op(given: Bound<'_, PyAny>) -> PyResult<Op> {
+    breathe(given.py());
+    let (obj, key, elem, insert, action, value, preds): Given<'_> = given.extract()?;
     let id = |(counter, actor): (u64, Vec<u8>)| OpId(counter, ActorId::from(actor));
     let key = match key {
         Some(key) => Key::Map(key.into()),

@@ -10,6 +10,7 @@ use pyo3::types::{
     PyTuple,
 };
 
+use crate::convert::breathe;
 use crate::spans::{Marks, NewPiece, Piece};
 use crate::values::{types, ENCODING, MAX_DEPTH};
 
@@ -79,6 +80,7 @@ pub fn read(value: &Bound<'_, PyAny>) -> PyResult<Input> {
 }
 
 fn read_at(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Input> {
+    breathe(value.py());
     if depth > MAX_DEPTH {
         return Err(PyValueError::new_err("the value is nested too deeply, or contains itself"));
     }

@@ -5,6 +5,7 @@ use automerge::{Automerge, ObjType, Patch, PatchAction, Prop, ReadDoc, ScalarVal
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyTuple};
 
+use crate::convert::breathe;
 use crate::error::Result;
 use crate::spans::Marks;
 use crate::values::{self, Output, Style};
@@ -219,6 +220,7 @@ pub fn to_py<'py>(py: Python<'py>, seen: Vec<Seen>) -> PyResult<Vec<Bound<'py, P
 }
 
 fn patch_to_py<'py>(py: Python<'py>, patch: Seen) -> PyResult<Bound<'py, PyTuple>> {
+    breathe(py);
     let path = path_to_py(py, patch.path)?;
     let typed = |value| values::to_py(py, value, Style::Typed);
     match patch.what {

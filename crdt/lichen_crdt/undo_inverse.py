@@ -65,14 +65,14 @@ class Inverse:
         past, (obj, key) = self.past, place
         if len(past.at_place[place]) > 1 or not past.is_before(obj) or not past.is_reachable(obj):
             return False
-        if op.action == "put" and not op.preds and op.id not in past.next and op.id not in past.ledger.stands:
+        if op.action == "put" and not op.preds and op.id not in past.ledger.stands:
             self._emit(place, "delete", None, [op.id])
             return True
         if op.action != "delete" or len(op.preds) > 1 or isinstance(key, str):
             return False
         (old,) = op.preds
         _, kind, value = past.contents(obj, "before").get(old, (None, "", None))
-        if kind is not None or old in past.ledger.stands or len(past.next[old]) > 1:
+        if kind is not None or old in past.ledger.stands:
             return False
         self._emit(place, "put", value, [], stands=old)
         return True

@@ -6,6 +6,8 @@ the runs, `p99` the worst of them. `n` is the number of runs.
 - gui-stall-qt-text, and so for tk and textual: 10,000 edits, each its own change, at random places of the text that is
   shown. They were made while the window's device was away, and come as fast as they are sent and taken.
 - gui-stall-qt-rows, and so for the others: 10,000 rows, at random places of the list that is shown.
+- gui-stall-qt-paste-10000, gui-stall-qt-undo-10000, and so for 65,000: so many characters in lines that the window's
+  user pastes, and takes back with Ctrl-Z, without another device; library `qt` is an editor that holds no document.
 
 `-steady`: the same in a program that calls `lichen.blocking.steady`.
 
@@ -16,8 +18,10 @@ for another machine, which takes nothing of this one's.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import threading
@@ -41,6 +45,8 @@ COUNT, QUICK_COUNT = 10_000, 1_000
 RUNS, QUICK_RUNS = 3, 1
 READY_S = 600.0
 HOW = {"": "as it is", "-steady": "steady"}
+PASTED, QUICK_PASTED = (10_000, 65_000), (1_000,)
+OWN = ("gui-stall-qt-paste", "gui-stall-qt-undo")
 
 
 def rows(quick: bool, only: str | None = None) -> Iterator[dict[str, Any]]:
@@ -56,6 +62,26 @@ def rows(quick: bool, only: str | None = None) -> Iterator[dict[str, Any]]:
                     times = [one["longest"] * 1e3 for one in found]
                     took = sorted(one["seconds"] for one in found)[len(found) // 2]
                     yield measured(workload, times, "ms", f"{count} in {took:.1f} s")
+        if toolkit == "qt" and (only is None or "gui-stall-qt-".startswith(only) or only.startswith(OWN)):
+            yield from _own_edits(QUICK_PASTED if quick else PASTED, runs)
+
+
+def _own_edits(sizes: tuple[int, ...], runs: int) -> Iterator[dict[str, Any]]:
+    for size in sizes:
+        for name, how in (("", "unbound"), *HOW.items()):
+            found = [_typed(size, how) for _ in range(runs)]
+            for what in ("paste", "undo"):
+                times = [one[what] * 1e3 for one in found]
+                made = measured(f"gui-stall-qt-{what}-{size}{name}", times, "ms", None)
+                yield {**made, "library": "qt"} if how == "unbound" else made
+
+
+def _typed(size: int, how: str) -> dict[str, float]:
+    script = str(Path(__file__).with_name("stall_typing.py"))
+    found: dict[str, float] = json.loads(
+        subprocess.check_output([sys.executable, script, str(size), how], timeout=READY_S)
+    )
+    return found
 
 
 @contextmanager

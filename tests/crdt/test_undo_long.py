@@ -83,3 +83,11 @@ def test_steps_of_which_nothing_shows_go_back_and_forth_on_two_devices() -> None
         done = undo.redo() if turn % 2 else undo.undo()
         assert done is not None
         assert (done.label, done.patches, doc["title"]) == ("mine", (), "theirs")
+
+
+def test_a_text_that_the_step_made_goes_by_one_operation() -> None:
+    doc = started()
+    with doc.change():
+        doc["new"] = {"body": Text("x" * 1_000)}
+    assert Undo(doc).undo() is not None
+    assert (doc.history()[-1].operations, doc.get("new")) == (1, None)

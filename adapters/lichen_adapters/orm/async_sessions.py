@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from lichen.ids import SpaceId
+from sqlalchemy.exc import IllegalStateChangeError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from lichen_adapters.orm.async_dialect import async_engine
 from lichen_adapters.orm.sessions import Sessions
 from lichen_adapters.orm.spaces import HandleOfSpace
+
+
+BRIEF_S = 0.01
+"""A session is asked no more often whether it can be closed: it tells nobody."""
+
+
+class _Session(AsyncSession):
+    """Is closed also where another task is still at work in it: nobody else would, and it would keep its turn to write."""
+
+    async def close(self) -> None:
+        """Close it when nobody is at work in it any more."""
+        while True:
+            try:
+                return await super().close()
+            except IllegalStateChangeError:
+                await asyncio.sleep(BRIEF_S)
 
 
 class AsyncSessions:
@@ -30,7 +48,7 @@ class AsyncSessions:
 
     def __call__(self, space: HandleOfSpace | SpaceId | None = None, **options: Any) -> AsyncSession:
         """A session; what is added to it is of `space`. Options are those of `AsyncSession`."""
-        session = AsyncSession(self.database, **options)
+        session = _Session(**{"bind": self.database, **options})
         self.sessions.admit(session.sync_session, space)
         return session
 

@@ -6,7 +6,8 @@ import asyncio
 import sys
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from concurrent import futures
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -42,15 +43,24 @@ def blocks(dbapi: Any) -> bool:
 
 
 def wait_for(dbapi: Any, loan: Loan) -> None:
-    """Wait until a loan is granted: in a thread, or without holding up the event loop. Raises `StoreError`."""
-    if blocks(dbapi):
-        loan.granted.result()
-    else:
+    """Wait until a loan is granted: in a thread, or without holding up the event loop.
+
+    Returns too when somebody else has given it back meanwhile. Raises `StoreError`.
+    """
+    if not blocks(dbapi):
         dbapi.run_async(lambda _: _granted(loan))
+        return
+    with suppress(futures.CancelledError):
+        loan.granted.result()
 
 
 async def _granted(loan: Loan) -> None:
-    await asyncio.wrap_future(loan.granted)
+    try:
+        await asyncio.wrap_future(loan.granted)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if not loan.is_back or (task is not None and task.cancelling()):
+            raise
 
 
 def commit(conn: Connection) -> asyncio.CancelledError | None:
@@ -76,18 +86,27 @@ def wrapping(conn: Connection, statement: str) -> Iterator[None]:
         raise DBAPIError.instance(statement, None, error, errors) from error
 
 
-def roll_back(dbapi: Any) -> asyncio.CancelledError | None:
-    """Roll back, if a transaction has begun. Returned is what is to be raised once it has, as for `commit`.
+def roll_back(dbapi: Any, after: futures.Future[None] | None = None) -> asyncio.CancelledError | None:
+    """Roll back, if a transaction has begun, `after` what another task, or thread, is at. Returned is what is to be
+    raised once it has, as for `commit`.
 
     The driver looks whether one has begun on the connection's own thread, after what a cancelled task left it to do.
     """
     if not isinstance(dbapi, AdaptedConnection):
+        if after is not None:
+            after.result()
         dbapi.rollback()
         return None
     try:
-        return dbapi.run_async(lambda driver: _to_the_end(driver.rollback()))
+        return dbapi.run_async(lambda driver: _to_the_end(_roll_back(driver, after)))
     except ValueError:  # aiosqlite's way of saying that it is closed: that has rolled back
         return None
+
+
+async def _roll_back(driver: Any, after: futures.Future[None] | None) -> None:
+    if after is not None:
+        await asyncio.wrap_future(after)
+    await driver.rollback()
 
 
 async def _to_the_end(work: Coroutine[Any, Any, Any]) -> asyncio.CancelledError | None:

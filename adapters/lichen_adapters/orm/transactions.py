@@ -48,7 +48,7 @@ from lichen_adapters.orm.unique_keys import SPACE_OF
 from lichen_adapters.orm.unused_ids import UnusedIds
 from lichen_adapters.orm.upserts import aimed
 from lichen_adapters.orm.watching import watch_of
-from lichen_adapters.orm.writing import Writing
+from lichen_adapters.orm.writing import Writing, used_at_once
 
 WRITING = "lichen.writing"
 """Where a connection of ours has its state, in `Connection.info`."""
@@ -184,9 +184,11 @@ class Transactions:
                     raise self._no_space(type(instance).__name__)
         if session.dirty or session.deleted:
             conn = session.connection()
-            self._begin_writing(conn, conn.info[WRITING])
-            rebase(session, conn)
-            associated.fit(session, conn)
+            writing: Writing | None = conn.info.get(WRITING)
+            if writing is not None:  # not a connection to another database, which takes no synced rows
+                self._begin_writing(conn, writing)
+                rebase(session, conn)
+                associated.fit(session, conn)
 
     # Transactions
 
@@ -239,6 +241,8 @@ class Transactions:
             self._projector.plan.refuse_late(self._metadata)
             with writing.beginning():
                 self._begin_new(conn, writing)
+            writing.begun = True
+            writing.watch.begun(_dbapi(conn))
             self._refuse_left(conn, writing)
         writing.journal.watch(_dbapi(conn))
 
@@ -256,8 +260,6 @@ class Transactions:
             if sqlite and isinstance(failure, StoreLocked) and writing.begun:  # no other program has the file
                 failure = broken_off.reads_in_parts()
             raise failure from error
-        writing.begun = True
-        writing.watch.begun(dbapi)
 
     def _refuse_left(self, conn: Connection, writing: Writing) -> None:
         space = writing.space
@@ -269,14 +271,16 @@ class Transactions:
 
     def _borrow(self, dbapi: Any, writing: Writing) -> None:
         self.refuse_closed()
-        loan = self._engine.store.borrow(driver.borrower(), blocking=driver.blocks(dbapi))
+        writing.asked = loan = self._engine.store.borrow(driver.borrower(), blocking=driver.blocks(dbapi))
         try:
             driver.wait_for(dbapi, loan)
             self.refuse_closed()
         except BaseException:
             loan.give_back()
             raise
-        writing.loan = loan
+        if writing.asked is not loan:
+            raise used_at_once()
+        writing.loan, writing.asked = loan, None
 
     def _commit(self, conn: Connection) -> None:
         writing: Writing = conn.info[WRITING]
@@ -317,7 +321,10 @@ class Transactions:
                     writing.told.begun.setdefault(row, begun)
 
     def _rollback(self, conn: Connection) -> None:
+        if conn.closed:  # by another task, which has rolled back
+            return
         if conn.invalidated:  # as that of a cancelled task; then it was closed, or, if detached, let go
+            self._begun[conn].refuse()
             self._ended(self._begun[conn], committed=False)
             return
         writing: Writing = conn.info[WRITING]
@@ -335,6 +342,7 @@ class Transactions:
         if state.asyncio_safe:
             self._roll_back(writing, dbapi)
         else:  # it was lost, and is closed
+            writing.refuse()
             self._ended(writing, committed=False)
 
     def _checked_in(self, _dbapi: Any, record: Any) -> None:
@@ -353,7 +361,7 @@ class Transactions:
 
     def _roll_back(self, writing: Writing, dbapi: Any) -> None:
         try:
-            cancelled = driver.roll_back(dbapi)
+            cancelled = driver.roll_back(dbapi, writing.refuse())
         finally:
             self._ended(writing, committed=False)
         if cancelled is not None:

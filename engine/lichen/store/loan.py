@@ -15,6 +15,7 @@ import asyncio
 import logging
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -173,4 +174,4 @@ def _place() -> tuple[int, object]:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return threading.get_ident(), None
-    return threading.get_ident(), asyncio.current_task(loop) or loop
+    return threading.get_ident(), weakref.ref(asyncio.current_task(loop) or loop)

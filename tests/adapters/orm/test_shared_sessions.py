@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
-from lichen_adapters.orm import AsyncSessions
+from lichen_adapters.orm import AsyncSessions, SessionMisuse
 from orm_devices import SPACE, Device
 from orm_models import Tag
 from sqlalchemy import select, update
+from sqlalchemy.exc import InvalidRequestError, SAWarning
+from sqlalchemy.ext.asyncio import AsyncSession
 
 
 @pytest.fixture
@@ -39,3 +42,50 @@ async def test_tasks_that_use_one_session_at_once_are_told_and_nobody_waits(
         await session.execute(update(Tag).values(size=3))
     assert [row["size"] for row in device.rows().values()] == [3]
     device.check()
+
+
+async def at_once(session: AsyncSession) -> None:
+    await asyncio.gather(*(session.execute(update(Tag).values(size=1)) for _ in range(3)))
+
+
+async def in_savepoints(session: AsyncSession) -> None:
+    async def one(name: str) -> None:
+        async with session.begin_nested():
+            session.add(Tag(name=name))
+
+    await session.execute(select(Tag))
+    await asyncio.gather(*map(one, "abc"))
+
+
+@pytest.mark.parametrize("work", [at_once, in_savepoints])
+async def test_who_leaves_a_session_in_which_tasks_are_still_at_work_keeps_nobody_from_writing(
+    device: Device, work: Callable[[AsyncSession], Awaitable[None]]
+) -> None:
+    with device.sessions.begin(SPACE) as first:
+        first.add(Tag(name="todo"))
+    sessions = AsyncSessions(device.sessions)
+    for _ in range(3):
+        with pytest.raises((SessionMisuse, InvalidRequestError)):
+            async with sessions.begin(SPACE) as session:
+                await work(session)
+        async with asyncio.timeout(30), sessions.begin() as other:
+            await other.execute(update(Tag).values(size=3))
+    await sessions.close()
+    assert [row["size"] for row in device.rows().values()] == [3]
+    device.check()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_a_session_that_nobody_has_any_more_keeps_nobody_from_writing(
+    device: Device, sessions: AsyncSessions
+) -> None:
+    async def write() -> object:
+        return await sessions().execute(update(Tag).values(size=1))
+
+    await asyncio.create_task(write())
+    with pytest.warns(SAWarning, match="garbage collector"):
+        await asyncio.sleep(0)  # the loop has the task until then
+        gc.collect()
+    async with asyncio.timeout(30), sessions.begin() as session:
+        await session.execute(update(Tag).values(size=3))
+    assert [row["size"] for row in device.rows().values()] == [3]

@@ -152,8 +152,11 @@ class Sessions:
         return len(docs) == TOGETHER
 
     def __call__(self, space: HandleOfSpace | SpaceId | None = None, **options: Any) -> Session:
-        """A session; what is added to it is of `space`. Options are those of `Session`."""
-        session = Session(self.database, **options)
+        """A session; what is added to it is of `space`. Options are those of `Session`.
+
+        Its `bind` may be a connection of `database` whose transaction the caller ends.
+        """
+        session = Session(**{"bind": self.database, **options})
         self.admit(session, space)
         return session
 

@@ -25,12 +25,19 @@ _known: WeakKeyDictionary[Mapper[Any], Mapping[str, Kind]] = WeakKeyDictionary()
 
 
 def remember(classes: registry) -> None:
-    """Have the objects of synced classes remember what was loaded. Only classes with such columns pay for it."""
+    """Have the objects of synced classes remember what was loaded. Only classes with such columns pay for it.
+
+    Those of classes that inherit from them do so too, also where these are declared later.
+    """
     for mapper in classes.mappers:
-        if issubclass(mapper.class_, Synced) and _changeable(mapper):
+        if issubclass(mapper.class_, Synced) and _changeable(mapper) and not _is_told_by_its_base(mapper):
             for name in ("load", "refresh"):
                 if not event.contains(mapper.class_, name, _noted):
-                    event.listen(mapper.class_, name, _noted, raw=True)
+                    event.listen(mapper.class_, name, _noted, raw=True, propagate=True)
+
+
+def _is_told_by_its_base(mapper: Mapper[Any]) -> bool:
+    return mapper.inherits is not None and bool(_changeable(mapper.inherits))
 
 
 def note(state: InstanceState[Any]) -> None:

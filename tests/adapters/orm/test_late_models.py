@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
-from lichen_adapters.orm import DocId, SessionMisuse, Synced, synced_association
+from lichen_adapters.orm import DocId, SessionMisuse, Synced, synced_association, synced_set
 from orm_devices import SPACE, Device
 from sqlalchemy import Column, ForeignKey, String, Table, select, text, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -61,4 +61,31 @@ def test_what_is_declared_after_sessions_were_made_is_not_written_until_they_are
         with device.sessions.begin(SPACE) as session:
             session.execute(update(Note).values(title="late"))
         device.check()
+    device.stop()
+
+
+def test_a_class_that_is_declared_later_in_the_table_of_another_knows_what_it_loaded(tmp_path: Path) -> None:
+    class Base(DeclarativeBase):
+        pass
+
+    class Note(Synced, Base):
+        __tablename__ = "note"
+        kind: Mapped[str]
+        words: Mapped[set[str]] = synced_set()
+        __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_on": "kind", "polymorphic_identity": "note"}
+
+    device = Device(tmp_path, "device", Base)
+
+    class Recipe(Note):
+        __mapper_args__: ClassVar[dict[str, Any]] = {"polymorphic_identity": "recipe"}
+
+    with device.sessions.begin(SPACE) as session:
+        session.add(Recipe(words={"a"}))
+    with device.sessions() as session:
+        recipe = session.scalars(select(Recipe)).one()
+        device.edit(recipe.id, lambda document: document.map("words").update({'"b"': True}))
+        recipe.words.add("c")
+        session.commit()
+        assert recipe.words == {"a", "b", "c"}
+    device.check()
     device.stop()

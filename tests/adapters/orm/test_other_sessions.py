@@ -79,6 +79,41 @@ def test_classes_that_lie_in_another_database_are_written_by_the_same_session(de
     other.dispose()
 
 
+def test_a_session_may_be_part_of_a_transaction_that_a_test_rolls_back(device: Device) -> None:
+    with device.sessions.begin(SPACE) as session:
+        session.add(Tag(name="kept"))
+    conn = device.sessions.database.connect()
+    outer = conn.begin()
+    with device.sessions(SPACE, bind=conn, join_transaction_mode="create_savepoint") as session:
+        session.add(Tag(name="todo"))
+        session.commit()
+        session.execute(update(Tag).values(size=3))
+        session.rollback()
+        assert session.execute(select(Tag.name, Tag.size).order_by(Tag.name)).all() == [("kept", 0), ("todo", 0)]
+    outer.rollback()
+    conn.close()
+    assert [row["name"] for row in device.rows().values()] == ["kept"]
+    with device.sessions.begin(SPACE) as session:
+        session.add(Tag(name="todo"))
+    device.check()
+
+
+def test_a_session_of_the_engine_writes_no_synced_rows_into_another_database(device: Device) -> None:
+    other = create_engine("sqlite://")
+    Base.metadata.create_all(other)
+    with device.sessions.begin(SPACE) as session:
+        session.add(Tag(name="todo"))
+    with device.sessions(SPACE) as session:
+        tag = session.scalars(select(Tag)).one()
+    with device.sessions(SPACE, bind=other) as session:
+        session.add(tag)
+        tag.size = 3
+        with pytest.raises(SessionMisuse, match="not the engine's"):
+            session.commit()
+    other.dispose()
+    device.check()
+
+
 def test_a_synced_class_of_another_base_is_refused(device: Device) -> None:
     Apart.metadata.create_all(device.sessions.database)
     for write in (lambda session: session.add(Log(words="a")), lambda session: session.execute(insert(Log), [{}])):

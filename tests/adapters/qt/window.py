@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 
 from lichen import Text
 from lichen.blocking import Document, Engine
@@ -86,3 +87,4 @@ def main(url: str, end: str) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1], sys.argv[2])
+    assert threading.enumerate() == [threading.main_thread()]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 from contextlib import closing
 
 from endings import LAST
@@ -83,4 +84,6 @@ async def main(url: str, end: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1], sys.argv[2])))
+    code = asyncio.run(main(sys.argv[1], sys.argv[2]))
+    assert threading.enumerate() == [threading.main_thread()]
+    sys.exit(code)

@@ -62,6 +62,9 @@ class Query:
     """A statement, its last rows, and what has changed since."""
 
     def __init__(self, sessions: Factory, statement: Executable, reads: Iterable[Any]) -> None:
+        if not hasattr(sessions, "feed"):
+            hint = "AsyncSessions have those that they were made of as `.sessions`"
+            raise SessionMisuse(f"live queries are of Sessions, and these are {type(sessions).__name__}", hint=hint)
         sessions.feed.refuse_closed()
         self._sessions = sessions
         self._statement = statement

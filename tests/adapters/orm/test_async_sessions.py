@@ -8,12 +8,13 @@ import threading
 import warnings
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 from unittest.mock import AsyncMock
 
 import pytest
 from lichen.errors import StoreError
 from lichen.store import loan
-from lichen_adapters.orm import AsyncSessions, Merged, Misfit, SessionMisuse, check
+from lichen_adapters.orm import AsyncSessions, Merged, Misfit, SessionMisuse, Sessions, check, live
 from orm_devices import SPACE, Device
 from orm_models import Address, Draft, User
 from psycopg import AsyncConnection
@@ -61,6 +62,12 @@ async def ann_named(sessions: AsyncSessions) -> User:
     async with sessions() as session:
         query = select(User).where(User.name == "ann").options(selectinload(User.addresses))
         return (await session.scalars(query)).one()
+
+
+async def test_live_queries_say_that_they_are_of_the_sessions_below(sessions: AsyncSessions) -> None:
+    with pytest.raises(SessionMisuse, match="AsyncSessions"):
+        live(cast("Sessions", sessions), select(User))
+    assert live(sessions.sessions, select(User))
 
 
 async def test_errors_of_the_driver_are_sqlalchemys(device: Device, sessions: AsyncSessions) -> None:

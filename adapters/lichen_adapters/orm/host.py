@@ -10,6 +10,7 @@ from lichen.blocking import Engine as BlockingEngine
 from lichen.errors import ConfigError
 from lichen.ids import DeviceKey, DocId, Session
 from lichen.runtime.rows import WrittenDocument
+from lichen.runtime.unsealed_rows import UnsealedDocument
 from lichen.store import Store
 
 
@@ -30,8 +31,8 @@ class Host(Protocol):
     async def document(self, doc: DocId) -> Document:
         """A document by its id."""
 
-    def written_elsewhere(self, written: Sequence[WrittenDocument]) -> None:
-        """Another connection has written changes into documents of the store."""
+    def written_elsewhere(self, written: Sequence[WrittenDocument], unsealed: Sequence[UnsealedDocument]) -> None:
+        """Another connection has written changes into documents of the store, and read what these have unsealed."""
 
 
 def refuse_blocking(engine: object) -> None:

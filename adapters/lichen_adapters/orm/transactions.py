@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 from lichen.errors import StoreLocked
 from lichen.ids import SpaceId
 from lichen.runtime.rows import WrittenDocument
+from lichen.runtime.unsealed_rows import UnsealedDocument, load_unsealed
 from lichen.store.documents import get_document
 from lichen.store.loan import Loan
 from lichen.store.membership import holds_space
@@ -52,6 +53,8 @@ from lichen_adapters.orm.writing import Writing, used_at_once
 
 WRITING = "lichen.writing"
 """Where a connection of ours has its state, in `Connection.info`."""
+UNSEALED = 2
+"""Of so many documents a session reads what they have unsealed; the engine does of many, all at once."""
 SPACE = "lichen.space"
 """Where a session has the space of what is added to it, in `Session.info`."""
 
@@ -302,10 +305,11 @@ class Transactions:
             now_ms = int(time.time() * 1000)
             written = Capture(conn, self._memory, self._projector, writing.told, now_ms).write(touched)
             writing.journal.forget(dbapi)  # what that has written is in the documents
+        unsealed = _unsealed(conn, written)
         seen = writing.watch.take(dbapi)
         cancelled = driver.commit(conn)
         if written:
-            self._engine.written_elsewhere(written)
+            self._engine.written_elsewhere(written, unsealed)
             writing.info[LAST] = commit_of(written)
         self._ended(writing, committed=True)
         writing.watch.committed(seen, merged=False)
@@ -382,6 +386,13 @@ class Transactions:
                 self._unused.forget(told.begun)
             self._projector.ended(committed=committed)
             loan.give_back()
+
+
+def _unsealed(conn: Connection, written: Sequence[WrittenDocument]) -> list[UnsealedDocument]:
+    """What it takes to seal them, where that is soon read here: it spares the engine a transaction."""
+    if not written or len(written) > UNSEALED or not driver.blocks(_dbapi(conn)):
+        return []
+    return load_unsealed(conn, [one.doc for one in written])
 
 
 def _locks(compiled: Compiled | None) -> bool:

@@ -346,6 +346,7 @@ class Engine(Running):
         """Return when everything in memory is saved, sealed and applied. Raises `EngineMisuse` in a transaction."""
         self.refuse_holder(asyncio.current_task())
         await self.refuse_borrower()
+        await asyncio.sleep(0)  # what sessions on this thread have committed is heard of first
         await self._documents.settle()
 
     # Events

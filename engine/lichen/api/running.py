@@ -36,6 +36,7 @@ from lichen.runtime.epochs import author_epoch
 from lichen.runtime.joining import Joining
 from lichen.runtime.remembered import Remembered
 from lichen.runtime.sealer import Sealer
+from lichen.runtime.unsealed_rows import UnsealedDocument
 from lichen.store import Store
 from lichen.wire.operation import Role
 
@@ -143,14 +144,17 @@ class Running:
         """Another connection will write under this new session of this device's. To be called before it does."""
         self._documents.expect(session)
 
-    def written_elsewhere(self, written: Sequence[rows.WrittenDocument]) -> None:
+    def written_elsewhere(
+        self, written: Sequence[rows.WrittenDocument], unsealed: Sequence[UnsealedDocument] = ()
+    ) -> None:
         """Another connection has written changes into documents of the store: show, seal and push them.
 
         From any thread, and before that connection gives back the right to write. After the engine has closed they
-        are sealed at the next start.
+        are sealed at the next start. `unsealed` is what it may have read of some of them with `load_unsealed`, after it
+        had written and before it committed: it spares the engine to do so.
         """
         with contextlib.suppress(RuntimeError):  # the loop has closed
-            self._loop.call_soon_threadsafe(self._documents.written_elsewhere, written)
+            self._loop.call_soon_threadsafe(self._documents.written_elsewhere, written, unsealed)
 
     # For applications
 

@@ -24,6 +24,7 @@ from lichen.runtime.document import Host, OpenDocument, too_large
 from lichen.runtime.freshening import Freshening
 from lichen.runtime.sealer import SessionLog, Unsealed, run_of
 from lichen.runtime.unopened import Unopened
+from lichen.runtime.unsealed_rows import UnsealedDocument
 from lichen.store import Store
 from lichen.wire.changeset import doc_id
 
@@ -210,8 +211,14 @@ class Documents:
         """Another connection will write under this session: what is loaded from now on knows how far it has come."""
         self._other_sessions.append(session)
 
-    def written_elsewhere(self, written: Sequence[rows.WrittenDocument]) -> None:
-        """Another connection wrote these changes: show them in documents in memory, and seal them all."""
+    def written_elsewhere(
+        self, written: Sequence[rows.WrittenDocument], unsealed: Sequence[UnsealedDocument] = ()
+    ) -> None:
+        """Another connection wrote these changes: show them in documents in memory, and seal them all.
+
+        `unsealed` is what that connection read of some of them. What it could not see yet is sealed by jobs of the
+        store that come after its transaction, so who waits for these hears of them after this call.
+        """
         asleep = []
         for one in written:
             document = self._alive.get(one.doc)
@@ -221,7 +228,7 @@ class Documents:
                 self._late_written.setdefault(one.doc, []).append(one.changes)
             else:
                 asleep.append(one.doc)
-        self.seal(asleep)
+        self._unopened.seal(asleep, [one for one in unsealed if one.doc in asleep])
 
     async def saved(self, space: SpaceId) -> None:
         """Return when everything recorded so far in a space is on disk. Raises `StoreError` where it could not be."""

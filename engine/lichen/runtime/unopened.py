@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Connection
+
 from lichen.core.events import SetSealed
 from lichen.ids import DocId
 from lichen.runtime import unsealed_rows
@@ -58,6 +60,8 @@ class Unopened:
         self._load = load
         self._long = long
         self._waiting: dict[DocId, None] = {}
+        self._known: dict[DocId, UnsealedDocument] = {}
+        """What the store has unsealed of the first that wait, where it need not be asked."""
         self._busy: dict[DocId, asyncio.Future[None]] = {}
         self._running: asyncio.Task[None] | None = None
 
@@ -70,10 +74,17 @@ class Unopened:
         if self._running is not None:
             await asyncio.wait([self._running])
 
-    def seal(self, docs: Iterable[DocId]) -> None:
-        """Seal what the store has unsealed of these."""
+    def seal(self, docs: Iterable[DocId], known: Iterable[UnsealedDocument] = ()) -> None:
+        """Seal what the store has unsealed of these.
+
+        `known` is that of some of them as they were when this was asked for, but for what is under way here: then it is
+        read from the store after all.
+        """
         self._waiting.update(dict.fromkeys(docs))
-        if self._waiting and self._running is None:
+        if self._running is not None:
+            self._known.clear()
+        elif self._waiting:
+            self._known = {one.doc: one for one in known}
             self._running = self._host.spawn(self._seal_all(), "seal what is not open")
 
     async def _seal_all(self) -> None:
@@ -93,17 +104,18 @@ class Unopened:
     async def _seal_batch(self, docs: Sequence[DocId]) -> None:
         loop = asyncio.get_running_loop()
         self._busy = {doc: loop.create_future() for doc in docs}
-        to_load: list[DocId] = []
+        known, self._known = self._known, {}
+        to_load: Sequence[DocId] = ()
         try:
-            left = await awaited(self._host.write_soon, lambda conn: unsealed_rows.load_unsealed(conn, docs))
+            if all(doc in known for doc in docs):
+                left = [known[doc] for doc in docs]
+            else:
+                left = await awaited(self._host.write_soon, lambda conn: unsealed_rows.load_unsealed(conn, docs))
             while left := [one for one in left if one.waiting and self._ready(one)]:
-                await self._seal_runs(left)
-            to_load += await awaited(
-                self._host.write_soon, lambda conn: unsealed_rows.long_tails(conn, docs, self._long)
-            )
+                to_load = await self._seal_runs(docs, left)
         except Exception:
             log.exception("documents that are not open could not be sealed together")
-            to_load += docs
+            to_load = docs
         finally:
             busy, self._busy = self._busy, {}
             for future in busy.values():
@@ -112,8 +124,8 @@ class Unopened:
         for doc in to_load:
             self._load(doc)
 
-    async def _seal_runs(self, left: Sequence[UnsealedDocument]) -> None:
-        """Seal the first run of each."""
+    async def _seal_runs(self, docs: Sequence[DocId], left: Sequence[UnsealedDocument]) -> list[DocId]:
+        """Seal the first run of each that is left of these documents; which of them have a long tail."""
         plans = [self._plan(one) for one in left]
 
         def work() -> list[tuple[_Plan, ChangeSet]]:
@@ -127,7 +139,12 @@ class Unopened:
                 self._host.sealed(SetSealed(plan.of.space, change_set, plan.run[-1].hash))
 
         rows = [(change_set, plan.run[-1].hash, len(plan.run)) for plan, change_set in made]
-        await awaited(self._host.write_soon, lambda conn: unsealed_rows.save_many_sealed(conn, rows), sealed)
+
+        def save(conn: Connection) -> list[DocId]:
+            unsealed_rows.save_many_sealed(conn, rows)
+            return unsealed_rows.long_tails(conn, docs, self._long)
+
+        return await awaited(self._host.write_soon, save, sealed)
 
     def _ready(self, one: UnsealedDocument) -> bool:
         """Whether this device can seal it now; when not, it is sealed once it can."""

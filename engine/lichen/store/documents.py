@@ -197,15 +197,11 @@ def load_tails(conn: Connection, docs: Sequence[bytes]) -> dict[bytes, tuple[byt
 
 def long_tails(conn: Connection, docs: Sequence[bytes], most: int) -> list[bytes]:
     """Those of these documents of which the tail has so many changes."""
-    since = changes.c.num > func.coalesce(snapshots.c.folded, 0)
     query = (
-        select(changes.c.doc)
-        .outerjoin_from(changes, snapshots, snapshots.c.doc == changes.c.doc)
-        .where(changes.c.doc.in_(docs), since)
-        .group_by(changes.c.doc)
-        .having(func.count() >= most)
+        "SELECT c.doc FROM lichen_changes AS c LEFT JOIN lichen_snapshots AS s ON s.doc = c.doc"
+        f" WHERE c.doc IN (?) AND c.num > coalesce(s.folded, 0) GROUP BY c.doc HAVING count(*) >= {most}"
     )
-    return list(conn.scalars(query))
+    return [doc for (doc,) in fetch_among(conn, query, docs)]
 
 
 def tail_position(conn: Connection, doc: bytes) -> int:

@@ -1,12 +1,18 @@
-"""Statements that differ between the databases, or are written out for the driver because they run often."""
+"""Statements that differ between the databases, or are given to the driver itself because they run often.
+
+SQLAlchemy's own part of a short statement takes five times as long as SQLite's.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.exc import DBAPIError
 
 from lichen.store.sealed import key_of
 
@@ -35,13 +41,16 @@ class Statement:
     def one(self, conn: Connection, row: tuple[Any, ...]) -> int:
         """Run it; how many rows it was for."""
         if conn.dialect.name == "sqlite":
-            return conn.exec_driver_sql(self.sql, row).rowcount
+            with _cursor(conn, self.sql) as cursor:
+                cursor.execute(self.sql, row)
+                return int(cursor.rowcount)
         return conn.exec_driver_sql(self._postgres, self._seal(conn, row)).rowcount
 
     def many(self, conn: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Run it for each of these."""
         if conn.dialect.name == "sqlite":
-            conn.exec_driver_sql(self.sql, list(rows))
+            with _cursor(conn, self.sql) as cursor:
+                cursor.executemany(self.sql, rows)
         else:
             conn.exec_driver_sql(self._postgres, [self._seal(conn, row) for row in rows])
 
@@ -50,12 +59,28 @@ class Statement:
     ) -> Sequence[Sequence[Any]]:
         """Run it; what it finds, with these columns opened."""
         if conn.dialect.name == "sqlite":
-            return conn.exec_driver_sql(self.sql, row).all()
+            with _cursor(conn, self.sql) as cursor:
+                cursor.execute(self.sql, row)
+                rows: Sequence[Sequence[Any]] = cursor.fetchall()
+            return rows
         found = conn.exec_driver_sql(self._postgres, self._seal(conn, row))
         return [_each(key_of(conn.dialect).open, opened, tuple(one)) for one in found]
 
     def _seal(self, conn: Connection, row: tuple[Any, ...]) -> tuple[Any, ...]:
         return _each(key_of(conn.dialect).seal, self._sealed, row)
+
+
+@contextmanager
+def _cursor(conn: Connection, sql: str) -> Iterator[DBAPICursor]:
+    """One of the driver's; raises what SQLAlchemy makes of its errors."""
+    errors = conn.dialect.loaded_dbapi.Error
+    cursor = conn.connection.cursor()
+    try:
+        yield cursor
+    except errors as error:
+        raise DBAPIError.instance(sql, None, error, errors) from error
+    finally:
+        cursor.close()
 
 
 def fetch_among(

@@ -16,6 +16,7 @@ from typing import Any
 
 from lichen.ids import DeviceKey, Session
 from lichen.runtime.rows import WrittenDocument
+from lichen.runtime.unsealed_rows import UnsealedDocument
 from lichen.store import Store
 from lichen.store.membership import add_space
 from lichen.store.postgres import PostgresDatabase
@@ -39,7 +40,7 @@ class Host:
     def expect_writer(self, session: Session) -> None:
         """Nothing is sealed here."""
 
-    def written_elsewhere(self, written: Sequence[WrittenDocument]) -> None:
+    def written_elsewhere(self, written: Sequence[WrittenDocument], unsealed: Sequence[UnsealedDocument]) -> None:
         """Nothing is sealed here."""
 
 

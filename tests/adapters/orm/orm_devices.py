@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from lichen.ids import DeviceKey, Session, SpaceId
 from lichen.runtime.building import build_crdt
 from lichen.runtime.rows import WrittenDocument
+from lichen.runtime.unsealed_rows import UnsealedDocument
 from lichen.store import Store
 from lichen.store import documents as tails
 from lichen.store.membership import add_space
@@ -145,7 +146,7 @@ class Device:
         """Nothing is sealed here: note it."""
         self.expected.append(session)
 
-    def written_elsewhere(self, written: Sequence[WrittenDocument]) -> None:
+    def written_elsewhere(self, written: Sequence[WrittenDocument], unsealed: Sequence[UnsealedDocument]) -> None:
         """Note it."""
         self.told.append(written)
 

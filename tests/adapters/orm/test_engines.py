@@ -300,10 +300,10 @@ async def main():
         space = engine.spaces[0] if engine.spaces else await engine.create_space("Family")
         number, publish = 0, engine.written_elsewhere
 
-        def published(written):
+        def published(*written):
             if str(number) in sys.argv[3:]:
                 os.kill(os.getpid(), signal.SIGKILL)
-            publish(written)
+            publish(*written)
 
         engine.written_elsewhere = published
         while True:

@@ -15,13 +15,12 @@ from lichen_adapters.orm.async_dialect import async_engine
 from lichen_adapters.orm.sessions import Sessions
 from lichen_adapters.orm.spaces import HandleOfSpace
 
-
 BRIEF_S = 0.01
 """A session is asked no more often whether it can be closed: it tells nobody."""
 
 
 class _Session(AsyncSession):
-    """Is closed also where another task is still at work in it: nobody else would, and it would keep its turn to write."""
+    """Is closed also where another task is still at work in it: it would keep its turn to write for ever."""
 
     async def close(self) -> None:
         """Close it when nobody is at work in it any more."""

@@ -63,4 +63,6 @@ class Writing:
 
 def used_at_once() -> SessionMisuse:
     """The error for a session that several use, each of them as if it were its own."""
-    return SessionMisuse("one session is used by several tasks, or threads, at once", hint="give each a session of its own")
+    return SessionMisuse(
+        "one session is used by several tasks, or threads, at once", hint="give each a session of its own"
+    )

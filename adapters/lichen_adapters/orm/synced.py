@@ -227,6 +227,11 @@ def _check_columns(table: Table) -> None:
                 f"column {column} has another key than its name in the database",
                 hint="give the attribute of the class another name, and no `key` to the column",
             )
+        if column.system:
+            raise MappingError(
+                f"column {column} is one that the server keeps for itself, and no merge could write it",
+                hint="leave it out; let version_id_col be a column of the table",
+            )
         if isinstance(column.type, JSON) and column.nullable:
             _null_as_null(column.type)
         if column.identity is not None and column.identity.always and column.info.get(KIND) is not Kind.LOCAL:

@@ -19,6 +19,7 @@ from lichen_adapters.orm import (
 from lichen_adapters.orm.plan import Plan
 from sqlalchemy import (
     Column,
+    FetchedValue,
     ForeignKey,
     ForeignKeyConstraint,
     Identity,
@@ -229,6 +230,14 @@ def test_an_exclusion_constraint_is_refused(base: Any) -> None:
             __tablename__ = "booking"
             __table_args__ = (ExcludeConstraint(("room", "=")),)
             room: Mapped[str]
+
+
+def test_a_column_of_the_server_is_refused(base: Any) -> None:
+    with pytest.raises(MappingError, match="server keeps for itself"):
+
+        class Note(Synced, base):
+            __tablename__ = "note"
+            version: Mapped[int] = mapped_column("xmin", system=True, server_default=FetchedValue())
 
 
 def test_an_identity_that_the_database_always_gives_is_refused_unless_it_stays_here(base: Any) -> None:

@@ -85,6 +85,8 @@ class Capture:
         self._now_ms = now_ms
         self._rows: dict[SyncedTable, Rows] = {}
         self._docs: dict[SyncedTable, dict[uuid.UUID, Docs]] = {}
+        self._stale: dict[uuid.UUID, None] = {}
+        """The documents of which other rows than those that were touched come, with what was written, or go."""
 
     def write(self, touched: Mapping[SyncedTable, Touched]) -> list[rows.WrittenDocument]:
         """One CRDT transaction in each document; returns what each made.
@@ -109,7 +111,15 @@ class Capture:
             if planned.joins:
                 self._rejoin(planned, claims, work)
         self._review(work)
+        self._show_others()
         return written
+
+    def _show_others(self) -> None:
+        """What others have put into rows that were deleted, and copies of rows that have gone elsewhere."""
+        for doc in self._stale:
+            self._projector.rebuild(self._conn, doc)
+        if self._stale:
+            self._projector.before_commit(self._conn)
 
     def _check_whole(self, work: Mapping[uuid.UUID, Work]) -> None:
         """Objects over joined tables are whole, and what is held is in its document."""
@@ -129,8 +139,10 @@ class Capture:
         held = self._projector.held
         for doc, what in work.items():
             for planned, touched in what.rows.items():
-                for key in touched if held.notes(self._conn, planned) else ():
+                for key, here in touched.items() if held.notes(self._conn, planned) else ():
                     held.release(self._conn, planned, key, doc)
+                    if not here:  # a copy in another document is shown now
+                        self._stale.update(dict.fromkeys(held.docs(self._conn, planned, key)))
 
     def _review(self, work: Mapping[uuid.UUID, Work]) -> None:
         """What was in dispute in these rows, and beneath them, may be settled now."""
@@ -383,4 +395,6 @@ class Capture:
             for planned, rows_of in what.follows.items():
                 for key, row in rows_of.items():
                     writer.follow(planned, key, self._rows[planned].get(row))
+        if writer.brought_back:
+            self._stale[doc] = None
         return made.changes

@@ -42,6 +42,8 @@ class RowWriter:
         self._settled = settled
         self._seen = seen
         self._heads = b"".join(document.heads)
+        self.brought_back = False
+        """A row is there again that was deleted: with it, what others have put into it meanwhile."""
 
     def write(self, planned: SyncedTable, key: uuid.UUID, row: Written | None) -> None:
         """Make the document hold a row; None for one that was deleted, or has gone elsewhere. Raises `Misfit`."""
@@ -60,6 +62,7 @@ class RowWriter:
         else:
             if before.get(DELETED):
                 del content[DELETED]
+                self.brought_back = True
             new = {name: value for name, value in fixed.items() if before.get(name) != value} | _begun(
                 planned, before, row
             )

@@ -12,7 +12,7 @@ from lichen_adapters.orm import DocId, MappingError, SessionMisuse, Synced
 from lichen_adapters.orm.plan import Plan
 from lichen_crdt import Document
 from orm_devices import OTHER_SPACE, SPACE, Device
-from orm_models import Address, User, Visit
+from orm_models import Address, Tag, User, Visit
 from sqlalchemy import ForeignKey, delete, select, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -131,6 +131,65 @@ def test_an_address_that_two_devices_move_apart_is_in_one_place_on_all(devices: 
     for device in (other, third):
         device.take_from(one)
         assert sorted(map(len, shown(device).values())) == [0, 1]  # the other move is what there is now
+
+
+def move(device: Device, name: str) -> None:
+    with device.sessions.begin() as session:
+        to = named(session, name)
+        to.addresses.append(session.scalars(select(Address)).one())
+
+
+@pytest.mark.parametrize("back", ["moved", "added"])
+def test_what_was_put_into_an_address_that_went_is_there_when_it_is_back(devices: list[Device], back: str) -> None:
+    one, other, third = devices
+    with one.sessions.begin(SPACE) as session:
+        session.add(Tag(name="seen"))
+        address = session.scalars(select(Address)).one()
+        lost = Address(id=address.id, user_id=address.user_id, email=address.email)
+        if back == "added":
+            session.delete(address)
+    if back == "moved":
+        move(one, "bob")
+    other.take_from(one, only=next(key for table, key in one.rows() if table == "tag"))
+    with other.sessions.begin() as session:
+        visit = Visit(why="cake", marks=list(session.scalars(select(Tag))))
+        address = session.scalars(select(Address)).one()
+        address.visits.append(visit)
+    one.take_from(other)
+    assert [visits for _, visits in shown(one)["ann"]] == []
+    if back == "moved":
+        move(one, "ann")
+    else:
+        with one.sessions.begin() as session:
+            session.add(lost)
+    one.check()
+    with one.sessions() as session:
+        cake = session.scalars(select(Visit).where(Visit.why == "cake")).one()
+        assert [tag.name for tag in cake.marks] == ["seen"]
+    for device, from_ in ((other, one), (third, one), (third, other)):
+        device.take_from(from_)
+    assert shown(one) == shown(other) == shown(third)
+
+
+@pytest.mark.parametrize("gone", ["deleted", "moved"])
+def test_of_an_address_that_was_moved_apart_the_other_copy_is_shown_once_a_session_takes_the_first(
+    devices: list[Device], gone: str
+) -> None:
+    one, other, third = devices
+    for device, name in ((one, "bob"), (other, "cid")):
+        move(device, name)
+    one.take_from(other)
+    if gone == "moved":
+        move(one, "ann")
+    else:
+        with one.sessions.begin() as session:
+            session.delete(session.scalars(select(Address)).one())
+    one.check()
+    for device in (other, third):
+        device.take_from(one)
+    third.take_from(other)
+    assert shown(one) == shown(other) == shown(third)
+    assert sorted(map(len, shown(one).values())) == [0, 0, 1]
 
 
 def test_an_address_that_moves_to_another_space_is_deleted_in_its_own(devices: list[Device]) -> None:

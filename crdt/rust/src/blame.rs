@@ -28,7 +28,7 @@ pub struct Run {
 
 impl Run {
     pub fn into_py(self, py: Python<'_>) -> PyResult<Bound<'_, PyTuple>> {
-        breathe(py);
+        breathe(py)?;
         let (actor, change) = (PyBytes::new(py, &self.actor), PyBytes::new(py, &self.change.0));
         (self.start, self.end, actor, change, self.time, self.message).into_pyobject(py)
     }

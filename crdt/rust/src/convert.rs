@@ -4,25 +4,34 @@ use std::cell::Cell;
 
 use automerge::{ActorId, Automerge, ChangeHash, Prop, ReadDoc};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 
 use crate::document::Done;
 use crate::error::{Error, Result};
 
-/// So many values are made or read while no other thread of Python computes: some tenths of a millisecond.
-const BREATH: u32 = 256;
+/// So many values are made or read before another thread of Python may compute: less than a tenth of a millisecond.
+const BREATH: u32 = 64;
 
 thread_local! {
     static HANDLED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Let other threads of Python compute now and then. To be called for each of very many values, with nothing claimed.
-pub fn breathe(py: Python<'_>) {
+static PAUSE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Let other threads of Python compute now and then, if any has waited for long. To be called for each of very many
+/// values, with nothing claimed; raises what a handler of a signal raises.
+///
+/// It is a call of Python, which gives up the GIL as all others do. To release it and take it again would keep those
+/// who wait from it: they are woken too late, and begin to wait anew.
+pub fn breathe(py: Python<'_>) -> PyResult<()> {
     let handled = HANDLED.get() + 1;
     HANDLED.set(handled % BREATH);
     if handled == BREATH {
-        py.detach(|| {});
+        let pause = PAUSE.get_or_try_init(py, || py.eval(c"lambda: None", None, None).map(Bound::unbind))?;
+        pause.call0(py)?;
     }
+    Ok(())
 }
 
 /// A key of a map or an index of a list or text.

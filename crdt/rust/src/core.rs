@@ -327,10 +327,10 @@ impl Core {
             Ok(doc.get_changes(&since))
         })?;
         let to_py = |change: &Change| {
-            breathe(py);
-            PyBytes::new(py, change.raw_bytes())
+            breathe(py)?;
+            Ok(PyBytes::new(py, change.raw_bytes()))
         };
-        Ok(changes.iter().map(to_py).collect())
+        changes.iter().map(to_py).collect()
     }
 
     fn change_by_hash<'py>(&self, py: Python<'py>, digest: &[u8]) -> PyResult<Option<Bound<'py, PyBytes>>> {

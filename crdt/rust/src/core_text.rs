@@ -75,7 +75,7 @@ impl Core {
     fn marks<'py>(&self, py: Python<'py>, obj: &Obj, at: At) -> PyResult<Vec<Bound<'py, PyTuple>>> {
         let marks = self.heavy(py, |d| reading!(d, doc => at.marks(doc, &obj.id)))?;
         let to_py = |mark: Mark| {
-            breathe(py);
+            breathe(py)?;
             let value = values::scalar_to_py(py, &mark.value, Style::Plain)?;
             (mark.start, mark.end, mark.name.to_string(), value).into_pyobject(py)
         };

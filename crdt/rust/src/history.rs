@@ -37,7 +37,7 @@ pub fn headers<'py>(py: Python<'py>, core: &Core, since: Vec<Vec<u8>>) -> PyResu
         Ok(doc.get_changes_meta(&since).into_iter().map(|meta| meta.into_owned()).collect::<Vec<_>>())
     })?;
     let to_py = |meta: automerge::ChangeMetadata<'static>| {
-        breathe(py);
+        breathe(py)?;
         let fields = (
             PyBytes::new(py, meta.actor.to_bytes()),
             meta.seq,
@@ -75,7 +75,7 @@ pub fn operations<'py>(
 }
 
 fn op_to_py<'py>(py: Python<'py>, op: &Op) -> PyResult<Bound<'py, PyTuple>> {
-    breathe(py);
+    breathe(py)?;
     let none = || py.None().into_bound(py);
     let (key, elem) = match &op.key {
         Key::Map(key) => (Some(key.to_string()), None),
@@ -139,7 +139,7 @@ pub fn contents<'py>(py: Python<'py>, core: &Core, obj: Id, at: At) -> PyResult<
         Ok(items)
     })?;
     let to_py = |(key, id, value): (Option<String>, ObjId, Output)| {
-        breathe(py);
+        breathe(py)?;
         let id = match &id {
             ObjId::Id(counter, actor, _) => Some((*counter, PyBytes::new(py, actor.to_bytes()))),
             ObjId::Root => None,
@@ -257,7 +257,7 @@ pub fn build<'py>(
 }
 
 fn read_op(given: Bound<'_, PyAny>) -> PyResult<Op> {
-    breathe(given.py());
+    breathe(given.py())?;
     let (obj, key, elem, insert, action, value, preds): Given<'_> = given.extract()?;
     let id = |(counter, actor): (u64, Vec<u8>)| OpId(counter, ActorId::from(actor));
     let key = match key {

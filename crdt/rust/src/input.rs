@@ -80,7 +80,7 @@ pub fn read(value: &Bound<'_, PyAny>) -> PyResult<Input> {
 }
 
 fn read_at(value: &Bound<'_, PyAny>, depth: usize) -> PyResult<Input> {
-    breathe(value.py());
+    breathe(value.py())?;
     if depth > MAX_DEPTH {
         return Err(PyValueError::new_err("the value is nested too deeply, or contains itself"));
     }

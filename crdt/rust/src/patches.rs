@@ -220,7 +220,7 @@ pub fn to_py<'py>(py: Python<'py>, seen: Vec<Seen>) -> PyResult<Vec<Bound<'py, P
 }
 
 fn patch_to_py<'py>(py: Python<'py>, patch: Seen) -> PyResult<Bound<'py, PyTuple>> {
-    breathe(py);
+    breathe(py)?;
     let path = path_to_py(py, patch.path)?;
     let typed = |value| values::to_py(py, value, Style::Typed);
     match patch.what {

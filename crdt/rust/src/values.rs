@@ -257,7 +257,7 @@ pub enum Style {
 }
 
 pub fn to_py<'py>(py: Python<'py>, value: Output, style: Style) -> PyResult<Bound<'py, PyAny>> {
-    breathe(py);
+    breathe(py)?;
     match value {
         Output::Scalar(scalar) => scalar_to_py(py, &scalar, style),
         Output::Object(id, kind) => Ok(Bound::new(py, Obj::new(id, kind))?.into_any()),
@@ -282,7 +282,7 @@ fn rich_to_py(py: Python<'_>, pieces: Vec<Piece<Output>>, style: Style) -> PyRes
     let types = types(py)?;
     let list = PyList::empty(py);
     for piece in pieces {
-        breathe(py);
+        breathe(py)?;
         list.append(match piece {
             Piece::Text(text, marks) => types.span.bind(py).call1((text, marks_to_py(py, &marks)?))?,
             Piece::Block(content) => types.block.bind(py).call1((to_py(py, content, style)?,))?,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -66,8 +66,8 @@ class Showing:
         """Bring one row up to date.
 
         The row of a part that was moved may live in several documents: in one that its move has not reached yet, or
-        because two devices moved it to different ones. Then that of the document with the smallest id is shown, and
-        the others are held.
+        because two devices moved it to different ones. Then that of the document with the smallest id is shown, of
+        those whose owner is shown as it lies in the same one, and the others are held.
         """
         doc, place = due.doc, due.place
         planned, key = place
@@ -77,39 +77,60 @@ class Showing:
             due = due._replace(columns=None)
         if planned.owner is None or due.columns is not None:
             self._show(conn, due)
-            return
+        else:
+            self._show_part(conn, due)
+
+    def _show_part(self, conn: Connection, due: Due) -> None:
+        doc, place = due.doc, due.place
+        planned, key = place
         home = doc if due.there else home_of(conn, place)
-        others = {home, *self.held.docs(conn, planned, key)} - {None, doc}
-        rivals = [other for other in others if other is not None and self._lives(conn, other, place)]
+        held = self.held.docs(conn, planned, key)
+        copies = self._copies({home, *held} - {doc}, conn, place)
+        standing = [other for other, source in copies.items() if not self._owner_elsewhere(conn, other, place, source)]
         if due.source is None:
             if home == doc:
                 self._show(conn, due._replace(there=True))
             else:
                 self.held.release(conn, planned, key, doc)
-            for rival in rivals:
-                self._rebuild(conn, rival)
-        elif (rivals and min(rivals) < doc) or self._owner_elsewhere(conn, doc, place, due.source):
+            for other in copies:
+                self._rebuild(conn, other)
+        elif (standing and min(standing) < doc) or self._owner_elsewhere(conn, doc, place, due.source):
             if home == doc:
                 self._show(conn, due._replace(source=None, there=True))
             self.held.hold(conn, place, doc, "it lies in another document too, to which it was moved", None)
+            if standing and home in (None, doc):
+                self._rebuild(conn, min(standing))
         else:
             if home not in (None, doc):
                 self._show(conn, due._replace(source=None, there=True))
             self._show(conn, due._replace(there=home == doc))
-            if home in rivals and home is not None:
-                self._rebuild(conn, home)
+            for other in copies if home != doc else ():
+                if other == home or doc not in held:  # what it owns there is not shown with it any more
+                    self._rebuild(conn, other)
 
-    def _lives(self, conn: Connection, doc: uuid.UUID, place: Place) -> bool:
-        """Whether a document stands for a row."""
-        document = self._memory.kept(conn, doc)
-        content = {} if document is None else content_of_kept(document)
-        root = root_of(self._plan, content)
-        return root is not None and place in sources(root, doc, content)
+    def _copies(self, docs: Iterable[uuid.UUID | None], conn: Connection, place: Place) -> dict[uuid.UUID, Content]:
+        """Where a row lies in those of these documents that stand for it."""
+        found = {}
+        for doc in docs:
+            document = None if doc is None else self._memory.kept(conn, doc)
+            content = {} if document is None else content_of_kept(document)
+            root = root_of(self._plan, content)
+            there = {} if root is None or doc is None else sources(root, doc, content)
+            if doc is not None and place in there:
+                found[doc] = there[place]
+        return found
 
     def _owner_elsewhere(self, conn: Connection, doc: uuid.UUID, place: Place, source: Content) -> bool:
-        """Whether the owner of a row is shown as it lies in another document."""
+        """Whether the owner of a row is to be shown as it lies in another document."""
         owner = owner_of(place, doc, source)
-        return owner is not None and owner[0].owner is not None and home_of(conn, owner) not in (None, doc)
+        if owner is None or owner[0].owner is None:
+            return False
+        home, held = home_of(conn, owner), self.held.docs(conn, *owner)
+        if home in (None, doc) and not held:
+            return False
+        copies = self._copies({doc, home, *held}, conn, owner)
+        standing = [other for other, found in copies.items() if not self._owner_elsewhere(conn, other, owner, found)]
+        return doc not in standing or min(standing) < doc
 
     def _show(self, conn: Connection, due: Due) -> None:
         """Write a row that is shown as it lies in this document, and make right who has its unique keys."""

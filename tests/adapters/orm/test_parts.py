@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lichen_adapters.orm import DocId, MappingError, SessionMisuse, Synced
+from lichen_adapters.orm import DocId, MappingError, SessionMisuse, Synced, check
 from lichen_adapters.orm.plan import Plan
 from lichen_crdt import Document
 from orm_devices import OTHER_SPACE, SPACE, Device
@@ -291,3 +292,50 @@ def test_a_part_of_what_is_not_synced_is_refused() -> None:
 
     with pytest.raises(MappingError, match=r"part\.plain_id does not point at the id of a synced class"):
         Plan(Base.metadata)
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(3))])
+def test_a_visit_that_moves_on_from_an_address_that_was_moved_apart(
+    devices: list[Device], order: tuple[int, ...]
+) -> None:
+    one, other, _ = devices
+    with one.sessions.begin(SPACE) as session:
+        users = [User(name=f"user {number}") for number in range(3)]
+        session.add_all(users)
+        session.flush()
+        by_id = [user.name for user in sorted(users, key=lambda user: user.id)]
+    together(devices)
+    here, there, on = (by_id[place] for place in order)
+    for device, name in ((one, here), (other, there)):
+        move(device, name)
+    together(devices)
+    with one.sessions.begin() as session:
+        user, visit = named(session, on), session.scalars(select(Visit)).one()
+        user.addresses.append(Address(email="new", visits=[visit]))
+    together(devices)
+    assert visits(one) == [("tea", "new")]
+    with one.sessions.begin() as session:
+        session.delete(session.scalars(select(Address).filter_by(email="new")).one())
+    together(devices)
+    with one.sessions.begin() as session:
+        session.delete(session.scalars(select(Address)).one().user)
+    together(devices)
+
+
+def visits(device: Device) -> list[tuple[str, str]]:
+    with device.sessions() as session:
+        return [(why, email) for why, email in session.execute(select(Visit.why, Address.email).join(Visit.address))]
+
+
+def together(devices: list[Device]) -> None:
+    """All have what any of them has, and show the same, also where rows are made anew."""
+    for device in devices:
+        device.check()
+    for device in (*devices, *devices):
+        for from_ in devices:
+            if from_ is not device:
+                device.take_from(from_)
+    for device in devices:
+        device.check()
+        assert check(device.sessions).ok
+        assert device.rows() == devices[0].rows()

@@ -13,7 +13,7 @@ from lichen_adapters.orm.held import Held
 from lichen_adapters.orm.journal import Touched
 from lichen_adapters.orm.plan import DELETED, SyncedTable
 from lichen_adapters.orm.projection import Content, Place, contents, incomplete, sources
-from lichen_adapters.orm.rows import is_there
+from lichen_adapters.orm.rows import home_of, is_there
 
 
 def touch_whole(conn: Connection, held: Held, touched: dict[SyncedTable, Touched]) -> None:
@@ -59,8 +59,9 @@ def forget_gone(
     """Nothing is noted of rows that a document stands for no more, as what was owned by those that were deleted."""
     there = sources(root, doc, content)
     for planned, key in held.of(conn, (root, *root.beneath), doc):
-        if (planned, key) not in there and not is_there(conn, (planned, key)):
-            claim = clashes.claim(conn, (planned, key)) if planned.unique else None
+        shown = is_there(conn, (planned, key))
+        if (planned, key) not in there and not (shown and home_of(conn, (planned, key)) == doc):
+            claim = clashes.claim(conn, (planned, key)) if planned.unique and not shown else None
             held.release(conn, planned, key, doc)
             if claim is not None:
                 clashes.changed(conn, planned, claim, None)

@@ -322,6 +322,22 @@ def test_a_visit_that_moves_on_from_an_address_that_was_moved_apart(
     together(devices)
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_nothing_is_held_of_an_address_that_was_moved_apart_once_its_owners_went(
+    devices: list[Device], first: int
+) -> None:
+    for device, name in zip(devices, ("bob", "cid"), strict=False):
+        move(device, name)
+    together(devices)
+    with devices[0].sessions() as session:
+        users = session.scalars(select(User.id).where(User.name != "ann").order_by(User.id)).all()
+    for user in (users[first], users[1 - first]):
+        with devices[0].sessions.begin() as session:
+            session.execute(delete(User).where(User.id == user))
+        together(devices)
+    assert not devices[0].held_in()
+
+
 def visits(device: Device) -> list[tuple[str, str]]:
     with device.sessions() as session:
         return [(why, email) for why, email in session.execute(select(Visit.why, Address.email).join(Visit.address))]

@@ -78,14 +78,30 @@ class Host(Generic[T_co]):
         what = getattr(function, "__qualname__", "this call")
         self.refuse_wrong_place()
         seconds = remaining(what)
-        future = self.submit(within(partial(function, *args, **kwargs), seconds, what))
+        doing: list[asyncio.Task[Any] | None] = []  # this may be interrupted before it has the future
+
+        async def work() -> R:
+            doing.append(asyncio.current_task())
+            return await within(partial(function, *args, **kwargs), seconds, what)
+
         try:
-            return future.result()
+            return self.submit(work()).result()
         except CancelledError:
             raise self._is_closed() from None
         except BaseException:
-            future.cancel()
+            self._cancel(doing)
             raise
+
+    def _cancel(self, doing: list[asyncio.Task[Any] | None]) -> None:
+        """Cancel what may have begun; on the loop, behind what was submitted before."""
+
+        def cancel() -> None:
+            for task in doing:
+                if task is not None:
+                    task.cancel()
+
+        with suppress(RuntimeError):  # the loop has closed
+            self._thread.loop.call_soon_threadsafe(lambda: self._thread.loop.call_soon(cancel))
 
     def submit(self, work: Coroutine[Any, Any, R]) -> Future[R]:
         """Begin a coroutine on the loop; it is cancelled when this closes. Raises `EngineMisuse`."""

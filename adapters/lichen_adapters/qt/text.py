@@ -31,7 +31,8 @@ _ORDERS = {"\ufeff": "\u2060", "\ufffe": "\ufffd"}
 """With one of these before it, a text would be less or another in Qt: it is taken for the order of the bytes."""
 _AS_SHOWN = {"\r": "␍", "\u2029": "\n", "\ufdd0": "\n", "\ufdd1": "\n", **_ORDERS}
 """What Qt would not keep as it is: it would make a new line of the others, and one of two at `\\r\\n`."""
-_AS_READ = {"\u2029": "\n", **_ORDERS}
+_AS_READ = {"\u2029": "\n", "\ufdd0": "\n", "\ufdd1": "\n", **_ORDERS}
+"""The two last are the edges of cells and frames."""
 
 
 class SyncedText(QObject):
@@ -143,6 +144,8 @@ class SyncedText(QObject):
             self._previewed = self._document.findBlock(position)
         if self._held is not None:
             self._deliver(self._go_on)
+        if self._document.rootFrame().childFrames():
+            self._deliver(self._flatten)  # not now: the program gets the table that it inserts, and may fill it
 
     def _edited(self, was: str, position: int, splice: Splice) -> None:
         place = position + utf16_length(was[: splice.position])
@@ -220,6 +223,7 @@ class SyncedText(QObject):
             self._changing = True
             cursor.beginEditBlock()
             try:
+                self._unframe()
                 yield
             finally:
                 cursor.endEditBlock()
@@ -233,6 +237,19 @@ class SyncedText(QObject):
             cursor.setPosition(wanted[0])
             cursor.setPosition(wanted[1], QTextCursor.MoveMode.KeepAnchor)
             self._editor.setTextCursor(cursor)
+
+    def _flatten(self) -> None:
+        if not self._gone and not self._composes:  # what is composed is a change when it ends
+            with self._together():
+                pass
+
+    def _unframe(self) -> None:
+        """Make lines of tables and frames: who deletes across an edge of one takes less than a text would lose."""
+        if self._document.rootFrame().childFrames():
+            self._wanted = self.selection()
+            self._put(0, self._length, self._read(0, self._length))
+            what = "a synced text holds no tables and frames: their cells are lines of it now"
+            self._tell(EngineMisuse(what, hint="insert plain text"))
 
     def _tell(self, error: BaseException) -> None:
         def tell() -> None:

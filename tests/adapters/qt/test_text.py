@@ -181,6 +181,30 @@ def test_a_read_only_editor_follows_and_takes_nothing(window: QWidget, note: Doc
     assert editor.isReadOnly()
 
 
+def test_a_table_is_lines(pad: Pad) -> None:
+    """What others delete across its edge would go in the text alone."""
+    cursor = QTextCursor(pad.editor.document())
+    cursor.setPosition(3)
+    table = cursor.insertTable(1, 2)
+    table.cellAt(0, 0).firstCursorPosition().insertText("😀")
+    table.cellAt(0, 1).firstCursorPosition().insertText("b")
+    pad.at(5)
+    pad.level()
+    assert pad.text == "oat\n😀\nb\n 😀 milk\nbread"
+    until(lambda: bool(pad.refused))
+    assert pad.editor.document().rootFrame().childFrames() == []
+    assert pad.editor.textCursor().position() == 5
+    assert len(pad.refused) == 1
+    write(pad.note, lambda body: body.delete(2, 3))
+    pad.level()
+    assert pad.text == "oa\nb\n 😀 milk\nbread"
+    QTextCursor(pad.editor.document()).insertHtml("<table><tr><td>c<td>d</table>")
+    write(pad.note, lambda body: body.insert(0, "first "))
+    pad.level()
+    assert pad.text == "first \nc\nd\noa\nb\n 😀 milk\nbread"
+    assert pad.editor.document().rootFrame().childFrames() == []
+
+
 def test_half_a_character_is_none(pad: Pad) -> None:
     cursor = QTextCursor(pad.editor.document())
     cursor.insertText("\ud83d")

@@ -31,7 +31,7 @@ from lichen_adapters.orm.projection import (
     stale,
     with_beneath,
 )
-from lichen_adapters.orm.rows import links_of, rows_of, write_links
+from lichen_adapters.orm.rows import home_of, links_of, rows_of, write_links
 from lichen_adapters.orm.showing import Due, Showing
 
 
@@ -271,5 +271,6 @@ class Projector:
         found = {**links_of(conn, wanted, owners), **self.joins.seen_links(conn, changed)}
         if found:
             self._batch.settle(conn, doc)
-        shown = {owner: doc not in self.held.docs(conn, *owner) for owner in {link.owner for link in found}}
-        write_links(conn, wanted, [link for link in found if shown[link.owner]])
+        linked = {link.owner for link in found}
+        shown = {one for one in linked if home_of(conn, one) == doc and doc not in self.held.docs(conn, *one)}
+        write_links(conn, wanted, [link for link in found if link.owner in shown])

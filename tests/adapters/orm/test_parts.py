@@ -172,6 +172,23 @@ def test_what_was_put_into_an_address_that_went_is_there_when_it_is_back(devices
     assert shown(one) == shown(other) == shown(third)
 
 
+def test_what_a_part_is_associated_with_stays_where_it_was_moved_while_another_deleted_it(
+    devices: list[Device],
+) -> None:
+    one, other, _ = devices
+    with one.sessions.begin(SPACE) as session:
+        visit = session.scalars(select(Visit)).one()
+        visit.marks.append(Tag(name="seen"))
+    together(devices)
+    move(one, "bob")
+    with other.sessions.begin() as session:
+        session.delete(session.scalars(select(Address)).one())
+    together(devices)
+    with one.sessions() as session:
+        visit = session.scalars(select(Visit)).one()
+        assert [tag.name for tag in visit.marks] == ["seen"]
+
+
 @pytest.mark.parametrize("gone", ["deleted", "moved"])
 def test_of_an_address_that_was_moved_apart_the_other_copy_is_shown_once_a_session_takes_the_first(
     devices: list[Device], gone: str

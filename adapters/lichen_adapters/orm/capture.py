@@ -203,10 +203,11 @@ class Capture:
                 key: {doc: key in fetched and fetched[key][owner.name] == doc for doc in what.owners[key]}
                 for key in what.keys
             }
-        owners = self._docs_of(above, {one for key in what.keys for one in what.owners.get(key, ())})
+        named = {one for key in what.keys for one in what.owners.get(key, ())}
+        owners = self._docs_of(above, named | {row[owner.name] for row in fetched.values()})
         found: dict[uuid.UUID, Docs] = {}
         for key in what.keys:
-            docs = found[key] = {doc: False for one in what.owners.get(key, ()) for doc in owners.get(one, ())}
+            docs = found[key] = {doc: False for one in what.owners.get(key, ()) for doc in owners.get(one, (one,))}
             if key in fetched:
                 docs.update({doc: True for doc, here in owners.get(fetched[key][owner.name], {}).items() if here})
         return found

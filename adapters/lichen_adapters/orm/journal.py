@@ -27,7 +27,7 @@ class Touched:
     keys: dict[uuid.UUID, None]
     """Their ids; of an association, the other ends."""
     owners: dict[uuid.UUID, dict[uuid.UUID, None]]
-    """Every owner that a row had or has; a document's row is its own."""
+    """Every owner that a row had or has, or a document that holds it; a document's row is its own."""
 
     def add(self, key: uuid.UUID, owner: uuid.UUID | None) -> None:
         """One row."""
@@ -59,8 +59,8 @@ class Journal(Protocol):
     def watch(self, dbapi: Any) -> None:
         """A statement that may write comes next."""
 
-    def touch(self, conn: Connection, planned: SyncedTable, row: uuid.UUID, owner: uuid.UUID) -> None:
-        """Have the commit bring a row up to date in its document, though no statement has written it."""
+    def touch(self, conn: Connection, planned: SyncedTable, row: uuid.UUID, doc: uuid.UUID) -> None:
+        """Have the commit bring a row up to date in a document, though no statement has written it."""
 
     def take(self, dbapi: Any) -> dict[SyncedTable, Touched]:
         """What the transaction has touched, by table; just before it is committed, and once."""

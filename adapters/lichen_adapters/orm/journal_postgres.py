@@ -43,9 +43,9 @@ class PostgresJournal:
     def watch(self, dbapi: Any) -> None:
         """Triggers are looked for at the commit."""
 
-    def touch(self, conn: Connection, planned: SyncedTable, row: uuid.UUID, owner: uuid.UUID) -> None:
+    def touch(self, conn: Connection, planned: SyncedTable, row: uuid.UUID, doc: uuid.UUID) -> None:
         """Note a row."""
-        conn.exec_driver_sql(f"INSERT INTO pg_temp.{JOURNAL} VALUES (%s, %s, %s)", (planned.name, row, owner))
+        conn.exec_driver_sql(f"INSERT INTO pg_temp.{JOURNAL} VALUES (%s, %s, %s)", (planned.name, row, doc))
 
     def take(self, dbapi: Any) -> dict[SyncedTable, Touched]:
         """What the transaction has touched, by table.

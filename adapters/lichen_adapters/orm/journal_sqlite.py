@@ -61,9 +61,9 @@ class SqliteJournal:
         if not self._watched:
             self._watched = _install(dbapi.cursor(), self._plan)
 
-    def touch(self, conn: Connection, planned: SyncedTable, row: uuid.UUID, owner: uuid.UUID) -> None:
+    def touch(self, conn: Connection, planned: SyncedTable, row: uuid.UUID, doc: uuid.UUID) -> None:
         """Note a row."""
-        conn.exec_driver_sql(f"INSERT INTO {JOURNAL} VALUES (?, ?, ?)", (planned.number, row.hex, owner.hex))
+        conn.exec_driver_sql(f"INSERT INTO {JOURNAL} VALUES (?, ?, ?)", (planned.number, row.hex, doc.hex))
 
     def take(self, dbapi: Any) -> dict[SyncedTable, Touched]:
         """What the transaction has touched, by table; the journal is empty then. Raises `SessionMisuse`."""

@@ -142,9 +142,7 @@ def accept(session: Session, cls: type[Any], row: uuid.UUID, doc: uuid.UUID) -> 
 
 
 def _touch(conn: Connection, planned: SyncedTable, row: uuid.UUID, doc: uuid.UUID) -> None:
-    content = content_of(read_document(conn, doc), planned, row)
-    owner = None if content is None or planned.owner is None else owner_of((planned, row), doc, content)
-    conn.info[WRITING].journal.touch(conn, planned, row, row if owner is None else owner[1])
+    conn.info[WRITING].journal.touch(conn, planned, row, doc)
 
 
 def put(session: Session, cls: type[Any], row: uuid.UUID, values: Mapping[str, Any], doc: uuid.UUID) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lichen_adapters.orm import DocId, MappingError, SessionMisuse, Synced, check
+from lichen_adapters.orm import DocId, HeldRow, MappingError, SessionMisuse, Synced, check, conflicts
 from lichen_adapters.orm.plan import Plan
 from lichen_crdt import Document
 from orm_devices import OTHER_SPACE, SPACE, Device
@@ -353,6 +353,28 @@ def test_nothing_is_held_of_an_address_that_was_moved_apart_once_its_owners_went
             session.execute(delete(User).where(User.id == user))
         together(devices)
     assert not devices[0].held_in()
+
+
+@pytest.mark.parametrize("where", ["in its address", "in another"])
+def test_people_can_remove_the_copy_of_a_visit_that_is_not_shown_since_its_address_was_moved_apart(
+    devices: list[Device], where: str
+) -> None:
+    for device, name in zip(devices, ("bob", "cid"), strict=False):
+        move(device, name)
+    together(devices)
+    one = devices[0]
+    if where == "in another":
+        with one.sessions.begin() as session:
+            address, visit = session.scalars(select(Address)).one(), session.scalars(select(Visit)).one()
+            address.user.addresses.append(Address(email="new", visits=[visit]))
+        together(devices)
+    then = shown(one)
+    with one.sessions.begin() as session:
+        (copy,) = (one for one in conflicts(session) if isinstance(one, HeldRow) and one.cls is Visit)
+        copy.remove()
+    together(devices)
+    assert shown(one) == then
+    assert [table for table, _, _ in one.held_in()] == ["address"]
 
 
 def visits(device: Device) -> list[tuple[str, str]]:

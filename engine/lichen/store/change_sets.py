@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select
 from lichen.errors import StoreError
 from lichen.ids import HASH_BYTES
 from lichen.store.schema import LAST_HASH, change_sets
-from lichen.store.statements import CHUNK, Statement, fetch_among
+from lichen.store.statements import CHUNK, Statement, fetch_among, padded
 
 _INSERT = Statement(
     "INSERT INTO lichen_change_sets"
@@ -20,6 +20,9 @@ _INSERT = Statement(
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
     {10: LAST_HASH},
 )
+
+TERMS = 64
+"""Terms of one statement; SQLite takes 500."""
 
 
 class ChangeSetRow(NamedTuple):
@@ -151,6 +154,21 @@ def last_hashes_of_many(conn: Connection, docs: Sequence[bytes]) -> list[tuple[b
     """`(doc, last_hash, id)` of every set of these documents that holds changes."""
     query = "SELECT doc, last_hash, id FROM lichen_change_sets WHERE last_hash IS NOT NULL AND doc IN (?)"
     return [(doc, last_hash, set_id) for doc, last_hash, set_id in fetch_among(conn, query, docs, {1: LAST_HASH})]
+
+
+def newest_last_hashes(conn: Connection, docs: Sequence[bytes], most: int) -> list[tuple[bytes, bytes, bytes]]:
+    """As `last_hashes_of_many`, of the newest so many sets of each: soon read, however many there are."""
+    of_one = (
+        "SELECT * FROM (SELECT doc, last_hash, id FROM lichen_change_sets WHERE doc = ? AND last_hash IS NOT NULL"
+        f" ORDER BY num DESC LIMIT {most}) AS newest"
+    )
+    found: dict[tuple[bytes, bytes, bytes], None] = {}
+    for start in range(0, len(docs), TERMS):
+        chunk = padded(docs[start : start + TERMS])
+        query = Statement(" UNION ALL ".join([of_one] * len(chunk)))
+        for doc, last_hash, set_id in query.fetch(conn, chunk, {1: LAST_HASH}):
+            found[doc, last_hash, set_id] = None
+    return [*found]
 
 
 def count(conn: Connection, doc: bytes) -> int:

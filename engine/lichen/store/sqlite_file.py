@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import sqlcipher3.dbapi2 as sqlcipher
 from sqlalchemy import URL, Connection, create_engine, event
@@ -25,6 +26,8 @@ PAGE_BYTES = 4_096
 """SQLCipher's page, of which a store has at least one."""
 BUSY_MS = 5_000
 CACHE_KIB = 16 * 1024
+STATEMENTS = 512
+"""So many a connection keeps compiled. Of more it compiles anew each time those that it met last."""
 WAL_KEPT_BYTES = 16 * 1024 * 1024
 """A write-ahead log that a burst made longer is cut to this."""
 
@@ -118,9 +121,36 @@ def _connection(path: Path, key: bytes, durability: Durability) -> Any:
 
 
 def _opened(path: Path, key: bytes) -> Any:
-    made = sqlcipher.connect(str(path), check_same_thread=False, isolation_level=None)
+    made = sqlcipher.connect(
+        str(path), factory=_Connection, check_same_thread=False, isolation_level=None, cached_statements=STATEMENTS
+    )
     made.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
     return made
+
+
+class _Connection(sqlcipher.Connection):  # type: ignore[misc]  # it has no types
+    """Closes its cursors when it rolls back, as what is put back into a pool does.
+
+    The driver resets what they read, and leaves them the compiled statement. To give such a cursor up resets it once
+    more, and who reads by the same statement meanwhile gets all rows from the first on again.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._cursors: WeakSet[sqlcipher.Cursor] = WeakSet()
+
+    def cursor(self, *factory: Any) -> sqlcipher.Cursor:
+        """A cursor."""
+        made = super().cursor(*factory)
+        self._cursors.add(made)
+        return made
+
+    def rollback(self) -> None:
+        """Roll back, if a transaction has begun."""
+        super().rollback()
+        for cursor in [*self._cursors]:
+            cursor.close()
+        self._cursors.clear()
 
 
 def _engine(path: Path, key: bytes, durability: Durability, pool: type[Pool] = NullPool) -> Engine:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from itertools import repeat
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,7 +17,9 @@ from sqlalchemy.exc import DBAPIError
 
 from lichen.store.sealed import key_of
 
-CHUNK = 500
+T = TypeVar("T")
+
+CHUNK = 512
 """Parameters of one statement."""
 
 _OPENS_NOTHING: Mapping[int, str] = {}
@@ -88,9 +91,18 @@ def fetch_among(
 ) -> Iterator[Sequence[Any]]:
     """Run SQL with one `IN (?)` for these keys, some at a time; what it finds, with these columns opened."""
     for start in range(0, len(keys), CHUNK):
-        chunk = tuple(keys[start : start + CHUNK])
+        chunk = padded(keys[start : start + CHUNK])
         marks = ", ".join("?" * len(chunk))
         yield from Statement(sql.replace("(?)", f"({marks})")).fetch(conn, chunk, opened)
+
+
+def padded(keys: Sequence[T]) -> tuple[T, ...]:
+    """The keys, the last one as often as makes their number a power of two: a statement for each other number of keys
+    would take the place of others among those that a connection keeps compiled."""
+    if not keys:
+        return ()
+    wanted = 1 << (len(keys) - 1).bit_length()
+    return (*keys, *repeat(keys[-1], wanted - len(keys)))
 
 
 def _each(work: Callable[[str, bytes], bytes], columns: Mapping[int, str], row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -21,8 +21,9 @@ from lichen_adapters.orm import Misfit, SessionMisuse, Sessions
 from lichen_adapters.orm.transactions import WRITING
 from orm_devices import SPACE, Device
 from orm_models import Address, Base, Draft, User
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import ScalarResult, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import Session
 
 DYING = Path(__file__).parent / "dying.py"
 
@@ -239,6 +240,25 @@ def test_a_select_that_locks_takes_the_turn_and_reads_the_newest(device: Device)
         user.name += "!"
         one.commit()
     assert names(device) == ["eve!"]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_who_reads_in_parts_is_not_disturbed_by_who_did_so_before(device: Device) -> None:
+    """A cursor that is given up would begin anew for all that share its compiled statement."""
+    for name in ("ann", "ben", "eve"):
+        add(device, name)
+
+    def in_parts(session: Session) -> ScalarResult[User]:
+        return session.scalars(select(User).order_by(User.name).execution_options(yield_per=1))
+
+    with device.sessions() as session:
+        given_up = in_parts(session)
+        assert next(given_up).name == "ann"
+    with device.sessions() as session:
+        users = in_parts(session)
+        assert next(users).name == "ann"
+        del given_up
+        assert [user.name for user in users] == ["ben", "eve"]
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

@@ -102,6 +102,16 @@ def test_spaces_are_apart(store: Store) -> None:
     assert store.read(lambda conn: sets.last_hashes(conn, DOC)).result() == [(id_of(1_000_001), id_of(1))]
 
 
+def test_the_newest_hashes_of_many_documents(store: Store) -> None:
+    docs = [b"%016d" % number for number in range(sets.TERMS + 1)]
+    add(store, *(row(10 * at + number, doc=doc) for number in range(5) for at, doc in enumerate(docs)))
+    add(store, row(9_999, doc=docs[1])._replace(last_hash=None))
+    wanted = [docs[1], docs[0], docs[-1], b"x" * 16, *docs[2:-1]]
+    found = store.read(lambda conn: sets.newest_last_hashes(conn, wanted, 2)).result()
+    newest = [10 * at + number for at in range(len(docs)) for number in (3, 4)]
+    assert sorted(found) == sorted((docs[n // 10], id_of(1_000_000 + n), id_of(n)) for n in newest)
+
+
 def test_positions_grow_and_a_scan_starts_after_one(store: Store) -> None:
     add(store, row(1))
     first = store.read(lambda conn: sets.last_num(conn, SPACE)).result()

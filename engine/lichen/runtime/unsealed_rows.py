@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -13,6 +14,9 @@ from lichen.runtime.rows import set_row, unsealed_of
 from lichen.runtime.sealer import SessionLog, Unsealed
 from lichen.store import change_sets, documents
 from lichen.wire.changeset import ChangeSet
+
+NEWEST = 4
+"""So many sets of a document are looked at first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +56,22 @@ def load_unsealed(conn: Connection, docs: Sequence[DocId]) -> list[UnsealedDocum
                 session = Session(known.session)
                 logs[session] = SessionLog(session, known.seq, last, known.nonce or b"")
         found[doc] = UnsealedDocument(DocId(doc), SpaceId(spaces[doc]), deque(unsealed_of(changes)), logs)
-    wanted = {dep for one in found.values() for change in one.waiting for dep in change.deps or ()}
-    for doc, last_hash, set_id in change_sets.last_hashes_of_many(conn, [*found] if wanted else []):
-        if last_hash in wanted:
-            found[doc].head_sets[last_hash] = SetId(set_id)
+    _find_heads(conn, found)
     return list(found.values())
+
+
+def _find_heads(conn: Connection, found: Mapping[bytes, UnsealedDocument]) -> None:
+    """Find the sets that what waits builds on. Most often they are the newest, and a document may have very many."""
+    wanted: dict[bytes, set[bytes]] = {}
+    for doc, one in found.items():
+        deps = {dep for change in one.waiting for dep in change.deps or ()}
+        if deps := deps - {change.hash for change in one.waiting}:
+            wanted[doc] = deps
+    for read in (partial(change_sets.newest_last_hashes, most=NEWEST), change_sets.last_hashes_of_many):
+        for doc, last_hash, set_id in read(conn, [*wanted]) if wanted else ():
+            if last_hash in wanted[doc]:
+                found[doc].head_sets[last_hash] = SetId(set_id)
+        wanted = {doc: deps for doc, deps in wanted.items() if not deps <= found[doc].head_sets.keys()}
 
 
 def long_tails(conn: Connection, docs: Sequence[DocId], changes: int) -> list[DocId]:

@@ -12,6 +12,7 @@ import pytest
 from lichen import Engine
 from lichen.ids import DocId
 from lichen.runtime import unsealed_rows
+from lichen.store import change_sets as store_sets
 from lichen.store.documents import documents_to_seal
 from lichen.store.schema import change_sets
 from lichen_adapters.orm import Sessions
@@ -61,6 +62,22 @@ async def test_a_commit_is_sealed_without_another_look_at_the_store(
         with sessions.begin() as session:
             add_star(session)
         await sealed_once(engine, doc, 2)
+
+
+@pytest.mark.parametrize("newest", [0, 4], ids=["older sets", "newest sets"])
+async def test_what_a_commit_builds_on_is_looked_for_in_all_sets_only_where_the_newest_lack_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newest: int
+) -> None:
+    async with device(tmp_path / "a.db") as (engine, sessions):
+        doc = await started(sessions, engine)
+    monkeypatch.setattr(unsealed_rows, "NEWEST", newest)
+    if newest:
+        monkeypatch.setattr(store_sets, "last_hashes_of_many", None)
+    for commits in range(2, 5):
+        async with device(tmp_path / "a.db") as (engine, sessions):  # a session of its own, which builds on the last
+            with sessions.begin() as session:
+                add_star(session)
+            await sealed_once(engine, doc, commits)
 
 
 async def test_two_commits_before_the_engine_hears_of_the_first(tmp_path: Path) -> None:

@@ -129,7 +129,15 @@ def of(dbapi: Any) -> Any:
     return dbapi.driver_connection if isinstance(dbapi, AdaptedConnection) else dbapi
 
 
-def schema_version(dbapi: Any) -> int:
-    """On SQLite, a number that is another after every change of the schema."""
-    (version,) = dbapi.execute("PRAGMA schema_version").fetchone()
+def run_script(dbapi: Any, sql: str) -> None:
+    """Run SQL that the driver is to keep no prepared statement of; in no transaction, which it would commit."""
+    if isinstance(dbapi, AdaptedConnection):
+        dbapi.run_async(lambda driver: driver.executescript(sql))
+    else:
+        dbapi.executescript(sql)
+
+
+def schema_version(dbapi: Any, schema: str = "main") -> int:
+    """On SQLite, a number that is another after every change of the schema; `temp` is the connection's own."""
+    (version,) = dbapi.execute(f"PRAGMA {schema}.schema_version").fetchone()
     return int(version)

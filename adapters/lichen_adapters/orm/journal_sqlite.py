@@ -18,6 +18,7 @@ from lichen_adapters.orm.sql_names import quoted
 
 _TABLE = f"CREATE TEMP TABLE IF NOT EXISTS {JOURNAL} (tbl INTEGER, key TEXT, owner TEXT)"
 
+_QUERY_ONLY = "PRAGMA query_only"
 _TRIGGERS = 3
 """How many each synced table has."""
 
@@ -31,22 +32,35 @@ class SqliteJournal:
         """The version of the schema that the triggers were made for."""
         self._watched = False
         """Every synced table has its triggers on this connection."""
+        self._looked = (-1, -1)
+        """The versions of the store's schema and of the connection's own in which all was as it should be."""
         self._guarded = False
+        self._switch = _QUERY_ONLY
+        """What lets a connection only read, or not."""
 
     def opened(self, dbapi: Any) -> None:
-        """Triggers are made when they are needed."""
+        """Triggers are made when they are needed.
+
+        SQLite compiles every statement anew once it has run a `PRAGMA` that sets a flag, which takes longer than most
+        statements. It sets this one when it compiles the `PRAGMA`, so to explain it does, where that has not changed
+        (https://sqlite.org/pragma.html).
+        """
+        driver.run_script(dbapi, f"EXPLAIN {_QUERY_ONLY} = ON")
+        if dbapi.execute(_QUERY_ONLY).fetchone() == (1,):
+            self._switch = f"EXPLAIN {_QUERY_ONLY}"
+            driver.run_script(dbapi, f"{self._switch} = OFF")
 
     def guard(self, dbapi: Any) -> None:
         """Let nothing be written before `begin`: what a connection of the driver is told, no event sees."""
         if not self._guarded:
-            dbapi.execute("PRAGMA query_only = ON")
+            driver.run_script(dbapi, f"{self._switch} = ON")
             self._guarded = True
 
     def begin(self, dbapi: Any, statement: str) -> None:
         """Begin a transaction that writes."""
         if self._guarded:
             self._guarded = False  # a task may be cancelled while its connection does this
-            dbapi.execute("PRAGMA query_only = OFF")
+            driver.run_script(dbapi, f"{self._switch} = OFF")
         dbapi.execute(statement)
         schema = schema_version(dbapi)
         if self._schema != schema:  # a table that was made again has lost its triggers
@@ -67,25 +81,28 @@ class SqliteJournal:
 
     def take(self, dbapi: Any) -> dict[SyncedTable, Touched]:
         """What the transaction has touched, by table; the journal is empty then. Raises `SessionMisuse`."""
-        _refuse_hidden(dbapi)
-        if self._watched:
-            self._refuse_unwatched(dbapi)
+        schema = schema_version(dbapi)
+        if self._looked != (found := (schema, schema_version(dbapi, "temp"))):
+            _refuse_hidden(dbapi)
+            if self._watched:
+                self._refuse_unwatched(dbapi)
+            self._looked = found
         rows = dbapi.execute(f"SELECT tbl, key, owner FROM {JOURNAL} ORDER BY rowid").fetchall()
         if not rows:
             return {}
         dbapi.execute(f"DELETE FROM {JOURNAL}")
         numbered = {planned.number: planned for planned in self._plan}
-        found: dict[SyncedTable, Touched] = {}
+        touched: dict[SyncedTable, Touched] = {}
         for number, key, owner in rows:
             planned = numbered[number]
-            touched = found.setdefault(planned, Touched({}, {}))
-            touched.add(_id(planned, key), None if owner is None else _id(planned, owner))
-        if not self._watched or schema_version(dbapi) != self._schema:
+            what = touched.setdefault(planned, Touched({}, {}))
+            what.add(_id(planned, key), None if owner is None else _id(planned, owner))
+        if not self._watched or schema != self._schema:
             raise SessionMisuse(
                 "a transaction that changes the schema, or lacks a table, cannot write synced rows: they look deleted",
                 hint="write rows in another; migrate with `migrating(sessions)`",
             )
-        return found
+        return touched
 
     def _refuse_unwatched(self, dbapi: Any) -> None:
         """Raises `SessionMisuse` where a table that was watched in this transaction is so no more."""
@@ -103,8 +120,9 @@ class SqliteJournal:
         dbapi.execute(f"DELETE FROM {JOURNAL}")
 
     def rolled_back(self) -> None:
-        """Triggers that were made in the transaction are gone with it."""
+        """Triggers that were made in the transaction are gone with it, and the versions may come again."""
         self._watched = False
+        self._looked = (-1, -1)
 
 
 def _refuse_hidden(dbapi: Any) -> None:

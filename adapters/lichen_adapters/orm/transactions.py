@@ -376,10 +376,9 @@ class Transactions:
         writing.begun = False
         told, writing.told, writing.info = writing.told, Told(), {}
         writing.space = None
-        if not committed:
-            writing.journal.rolled_back()
         if loan is not None:
             if not committed:
+                writing.journal.rolled_back()
                 writing.watch.rolled_back()
                 self._unused.keep(told.begun)
             else:

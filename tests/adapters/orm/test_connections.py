@@ -12,6 +12,8 @@ from orm_models import Address, Tag, User
 from sqlalchemy import Connection, event, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
+SQLITE_OK, SQLITE_PRAGMA = 0, 19
+"""https://sqlite.org/c3ref/c_alter_table.html"""
 REFUSED = "readonly database|read-only transaction|by sessions of the engine only"
 """How the databases say it, to who asks them directly."""
 
@@ -74,6 +76,53 @@ def test_what_is_written_after_a_session_has_written_is_in_documents(filled: Dev
     filled.check()
     other.take_from(filled)
     assert other.rows() == filled.rows()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_nothing_is_compiled_and_looked_for_again_in_each_transaction(filled: Device) -> None:
+    compiled: list[int] = []
+    said: list[str] = []
+
+    def note(action: int, *_: object) -> int:
+        compiled.append(action)
+        return SQLITE_OK
+
+    def write(age: int) -> None:
+        compiled.clear()
+        said.clear()
+        with filled.sessions.begin() as session:
+            session.execute(update(User).values(age=age))
+
+    raw = filled.sessions.database.raw_connection()
+    raw.driver_connection.set_authorizer(note)
+    raw.driver_connection.set_trace_callback(said.append)
+    raw.close()
+    for age in range(20):  # on each connection of the pool
+        write(age)
+    assert said
+    assert {*compiled} == {SQLITE_PRAGMA}
+    assert [one for one in said if "temp_master" in one or "CREATE" in one] == []
+    raw = filled.sessions.database.raw_connection()
+    raw.driver_connection.set_authorizer(None)
+    raw.close()
+    filled.check()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_table_that_hides_another_is_seen_after_one_that_was_rolled_back(filled: Device) -> None:
+    with filled.sessions.database.begin() as conn:
+        conn.execute(text("CREATE TABLE p (id INTEGER PRIMARY KEY)"))
+        conn.execute(text("CREATE TABLE c (p REFERENCES p DEFERRABLE INITIALLY DEFERRED)"))
+    with filled.sessions() as session:
+        session.execute(text("CREATE TEMP TABLE harmless (id)"))
+        session.execute(text("INSERT INTO c VALUES (7)"))
+        with pytest.raises(DBAPIError, match="FOREIGN KEY"):
+            session.commit()
+    with filled.sessions() as session:
+        session.execute(text("CREATE TEMP TABLE user_account (id)"))
+        with pytest.raises(SessionMisuse, match="temporary table"):
+            session.commit()
+    filled.check()
 
 
 @pytest.mark.parametrize("how", ["rollback", "commit"])

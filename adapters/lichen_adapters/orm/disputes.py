@@ -64,6 +64,14 @@ class Disputes:
         edited = content is not None and edited_since_deletion(document, content, names)
         self._note(conn, doc, place, {*planned.columns, DELETED}, {DELETED} if edited else set())
 
+    def deletions(self, conn: Connection, doc: uuid.UUID, places: Iterable[Place]) -> list[Place]:
+        """Those of these places of a document of which an edited deletion is noted."""
+        if not self._known(conn):
+            return []
+        query = select(disputed.c.table_name, disputed.c.id).where(disputed.c.doc == doc)
+        found = {(row[0], row[1]) for row in conn.execute(query.where(disputed.c.column_name == DELETED))}
+        return [(planned, key) for planned, key in places if (planned.name, key) in found]
+
     def forget(self, conn: Connection, doc: uuid.UUID) -> None:
         """Nothing is noted of a document now."""
         if self._known(conn):

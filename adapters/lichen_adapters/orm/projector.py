@@ -195,6 +195,9 @@ class Projector:
                 live = document if lives and isinstance(document, Document) else None
                 content = None if live is None else content_of(live, *place)  # a record has nothing in dispute
                 self.disputes.review(conn, doc, place, content, columns)
+        if any(columns is None and place[0].owner is not None for place, columns in rows.items()):
+            noted = self.disputes.deletions(conn, doc, there)  # a part may have left one of them
+            gone.update({place: None for place in noted if deleted_with(place, doc, there) == place})
         for place in gone:
             whole = self._memory.get(conn, doc)
             assert whole is not None, "a row of it is deleted"

@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 import orm_animals
+import orm_people
 from orm_devices import Device
 from orm_models import Base
 
@@ -33,6 +34,7 @@ ON_BOTH = (
     "test_merges",
     "test_other_sessions",
     "test_parts",
+    "test_parts_apart",
     "test_plain_sql",
     "test_quickstart",
     "test_search",
@@ -86,6 +88,13 @@ def other(tmp_path: Path) -> Iterator[Device]:
 def animals(tmp_path: Path) -> Iterator[orm_animals.Animals]:
     """Two devices with the same animals. In the end their rows are what documents say, and can be read."""
     with orm_animals.pair(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def devices(tmp_path: Path) -> Iterator[list[Device]]:
+    """Three devices with people, whose addresses have visits."""
+    with orm_people.three(tmp_path) as made:
         yield made
 
 

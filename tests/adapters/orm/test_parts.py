@@ -4,46 +4,18 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from lichen_adapters.orm import DocId, HeldRow, MappingError, SessionMisuse, Synced, check, conflicts
+from lichen_adapters.orm import DocId, HeldRow, MappingError, SessionMisuse, Synced, conflicts
 from lichen_adapters.orm.plan import Plan
 from lichen_crdt import Document
 from orm_devices import OTHER_SPACE, SPACE, Device
 from orm_models import Address, Tag, User, Visit
+from orm_people import move, named, shown, together, visits
 from sqlalchemy import ForeignKey, delete, select, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
-
-
-@pytest.fixture
-def devices(tmp_path: Path) -> Iterator[list[Device]]:
-    """Three devices with three users, of whom the first has an address with a visit."""
-    made = [Device(tmp_path, name) for name in ("one", "other", "third")]
-    with made[0].sessions.begin(SPACE) as session:
-        session.add(User(name="ann", addresses=[Address(email="a@b", visits=[Visit(why="tea")])]))
-        session.add_all([User(name="bob"), User(name="cid")])
-    for device in made[1:]:
-        device.take_from(made[0])
-    yield made
-    for device in made:
-        device.check()
-        device.stop()
-
-
-def named(session: Session, name: str) -> User:
-    return session.scalars(select(User).where(User.name == name)).one()
-
-
-def shown(device: Device) -> dict[str, list[tuple[str, list[str]]]]:
-    """The addresses of each user, with their visits."""
-    with device.sessions() as session:
-        return {
-            user.name: sorted((one.email, sorted(visit.why for visit in one.visits)) for one in user.addresses)
-            for user in session.scalars(select(User))
-        }
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 def test_a_part_of_a_part_is_in_the_same_document(devices: list[Device]) -> None:
@@ -132,12 +104,6 @@ def test_an_address_that_two_devices_move_apart_is_in_one_place_on_all(devices: 
     for device in (other, third):
         device.take_from(one)
         assert sorted(map(len, shown(device).values())) == [0, 1]  # the other move is what there is now
-
-
-def move(device: Device, name: str) -> None:
-    with device.sessions.begin() as session:
-        to = named(session, name)
-        to.addresses.append(session.scalars(select(Address)).one())
 
 
 @pytest.mark.parametrize("back", ["moved", "added"])
@@ -375,22 +341,3 @@ def test_people_can_remove_the_copy_of_a_visit_that_is_not_shown_since_its_addre
     together(devices)
     assert shown(one) == then
     assert [table for table, _, _ in one.held_in()] == ["address"]
-
-
-def visits(device: Device) -> list[tuple[str, str]]:
-    with device.sessions() as session:
-        return [(why, email) for why, email in session.execute(select(Visit.why, Address.email).join(Visit.address))]
-
-
-def together(devices: list[Device]) -> None:
-    """All have what any of them has, and show the same, also where rows are made anew."""
-    for device in devices:
-        device.check()
-    for device in (*devices, *devices):
-        for from_ in devices:
-            if from_ is not device:
-                device.take_from(from_)
-    for device in devices:
-        device.check()
-        assert check(device.sessions).ok
-        assert device.rows() == devices[0].rows()

@@ -140,9 +140,10 @@ class Capture:
         for doc, what in work.items():
             for planned, touched in what.rows.items():
                 for key, here in touched.items() if held.notes(self._conn, planned) else ():
+                    copies = held.docs(self._conn, planned, key)
                     held.release(self._conn, planned, key, doc)
-                    if not here:  # a copy in another document is shown now
-                        self._stale.update(dict.fromkeys(held.docs(self._conn, planned, key)))
+                    # The copy that was held here is shown now with what it owns, or one in another document.
+                    self._stale.update(dict.fromkeys(copies & {doc} if here else copies - {doc}))
 
     def _review(self, work: Mapping[uuid.UUID, Work]) -> None:
         """What was in dispute in these rows, and beneath them, may be settled now."""

@@ -13,7 +13,7 @@ from sqlalchemy import RowMapping
 from lichen_adapters.orm.errors import Misfit
 from lichen_adapters.orm.merging import UNFIT
 from lichen_adapters.orm.plan import BEGUN, DELETED, TABLE, SyncedTable
-from lichen_adapters.orm.projection import Content, begun, content_of
+from lichen_adapters.orm.projection import Content, Place, begun, content_of, owner_of
 from lichen_adapters.orm.unique_keys import BEGUN as BEGUN_COLUMN
 
 Written = RowMapping | dict[str, Any]
@@ -43,7 +43,7 @@ class RowWriter:
         self._seen = seen
         self._heads = b"".join(document.heads)
         self.brought_back = False
-        """A row is there again that was deleted: with it, what others have put into it meanwhile."""
+        """A row is there again that was deleted, or its owner: with it, what others have put into it meanwhile."""
 
     def write(self, planned: SyncedTable, key: uuid.UUID, row: Written | None) -> None:
         """Make the document hold a row; None for one that was deleted, or has gone elsewhere. Raises `Misfit`."""
@@ -60,9 +60,9 @@ class RowWriter:
         elif not before:
             _put(planned, content, fixed | _new(planned, row))
         else:
+            self.brought_back |= self._is_deleted(planned, key)
             if before.get(DELETED):
                 del content[DELETED]
-                self.brought_back = True
             new = {name: value for name, value in fixed.items() if before.get(name) != value} | _begun(
                 planned, before, row
             )
@@ -73,6 +73,16 @@ class RowWriter:
                     new |= column.write(content, before, row[name])
             if new:
                 _put(planned, content, new)
+
+    def _is_deleted(self, planned: SyncedTable, key: uuid.UUID) -> bool:
+        """Whether a row, or one that owned it, was deleted."""
+        at: Place | None = planned, key
+        while at is not None:
+            content = content_of(self._before, *at)
+            if content is None or content.get(DELETED):
+                return True
+            at = None if at[0].owner is None else owner_of(at, key, content)
+        return False
 
     def _is_seen(self, planned: SyncedTable, name: str, before: Content, value: Any) -> bool:
         """Whether a column points at a row that is seen as the one at which it is to point."""

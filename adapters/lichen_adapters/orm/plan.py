@@ -256,7 +256,7 @@ class Plan:
 
     def mark(self, dialect: Dialect) -> bytes:
         """A digest of all that decides which rows documents become: 32 bytes."""
-        digest = hashlib.sha256(b"lichen.orm 6")  # another number when the projection makes other rows
+        digest = hashlib.sha256(b"lichen.orm 7")  # another number when the projection makes other rows
         for planned in self:
             digest.update(str(CreateTable(planned.table).compile(dialect=dialect)).encode())
             kinds = [(name, column.kind.value, repr(column.column.type)) for name, column in planned.columns.items()]

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 from lichen_adapters.orm import journal_sqlite
 from lichen_adapters.orm.plan import SyncedTable
+from orm_moves import Moves
 from orm_strategies import DEVICES
 from orm_work import Work
 
@@ -41,3 +42,10 @@ def test_rows_are_what_documents_say_after_any_work(database: str) -> None:
     given = settings(max_examples=examples, stateful_step_count=25, suppress_health_check=quiet, database=None)
     print(f"make orm EXAMPLES={EXAMPLES} SEED={SEED} DEVICES={DEVICES}")
     run_state_machine_as_test(seed(SEED)(Work), settings=given)  # type: ignore[no-untyped-call]  # it has no types
+
+
+def test_parts_that_are_moved_are_what_documents_say(database: str) -> None:
+    quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    examples = EXAMPLES if database == "sqlite" else max(1, EXAMPLES // 5)
+    given = settings(max_examples=examples, stateful_step_count=10, suppress_health_check=quiet, database=None)
+    run_state_machine_as_test(seed(SEED)(Moves), settings=given)  # type: ignore[no-untyped-call]  # it has no types

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from lichen.errors import ConfigError
 from sqlalchemy import ColumnElement
@@ -12,10 +15,13 @@ from sqlalchemy.engine import Row
 from sqlalchemy.orm import InstanceState, Mapper
 from sqlalchemy.orm.exc import UnmappedColumnError
 
+_STATE = "_sa_instance_state"
+_PLAIN: frozenset[type] = frozenset({str, int, float, bool, bytes, UUID, Decimal, date, datetime})
+
 
 def state_of(value: Any) -> InstanceState[Any] | None:
     """The state of a mapped object; None for any other value."""
-    found = getattr(value, "_sa_instance_state", None)
+    found = getattr(value, _STATE, None)
     return found if isinstance(found, InstanceState) else None
 
 
@@ -61,7 +67,15 @@ def _same(one: Any, other: Any, compared: set[tuple[int, int]]) -> bool:
     ours, theirs = state.dict, beside.dict
     if state.key != beside.key or ours.keys() != theirs.keys():
         return False
-    others = [name for name, value in ours.items() if value is not theirs[name] and name != "_sa_instance_state"]
+    others = [
+        name
+        for name, value in ours.items()
+        if value is not (beside_it := theirs[name])
+        and not (type(value) in _PLAIN and type(value) is type(beside_it) and value == beside_it)
+        and name != _STATE
+    ]
+    if not others:
+        return True
     related = [name for name in others if name in state.mapper.relationships]
     return all(
         type(ours[name]) is type(theirs[name]) and ours[name] == theirs[name] for name in others if name not in related

@@ -299,11 +299,12 @@ class Query:
 
     def _with_keys(self, session: Session, statement: Executable) -> tuple[list[Hashable], list[Any]]:
         with_keys = self._executed(session, statement)
-        frozen = with_keys.freeze()
         count = len(with_keys.keys()) - 1
-        keys: list[Hashable] = [_plain(row[-1]) for row in frozen()]
-        rows = list(frozen().scalars().all() if count == 1 else frozen().columns(*range(count)).all())
-        return keys, rows
+        if count == 1:
+            found = with_keys.all()
+            return [_plain(row[-1]) for row in found], [row[0] for row in found]
+        frozen = with_keys.freeze()
+        return [_plain(row[-1]) for row in frozen()], list(frozen().columns(*range(count)).all())
 
     def _executed(self, session: Session, statement: Executable) -> Result[Any]:
         result: Result[Any] = session.execute(statement)

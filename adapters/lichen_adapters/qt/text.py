@@ -126,7 +126,10 @@ class SyncedText(QObject):
 
     def _contents_changed(self, position: int, removed: int, added: int) -> None:
         """What Qt says may reach further than what is other now, also over the end, which is no character."""
-        if self._changing or self._gone:
+        if self._changing:
+            self._changing = False  # that was it: what slots of the program do next is a change of theirs
+            return
+        if self._gone:
             return
         text, length = self.binding.text, self._length
         before = utf16_length(text)
@@ -213,7 +216,7 @@ class SyncedText(QObject):
         """As `TextWidget.select`."""
         self._wanted = anchor, head
         if not self._changing:
-            self._select()
+            self._select(self._take_wanted())
 
     @contextmanager
     def _together(self) -> Iterator[None]:
@@ -226,17 +229,23 @@ class SyncedText(QObject):
                 self._unframe()
                 yield
             finally:
+                wanted = self._take_wanted()  # it follows what slots of the program do at the end
                 cursor.endEditBlock()
                 self._changing = False
-            self._select()
+            self._select(wanted)
 
-    def _select(self) -> None:
+    def _take_wanted(self) -> QTextCursor | None:
         wanted, self._wanted = self._wanted, None
-        if wanted is not None and wanted != self.selection() and not self._gone:
-            cursor = self._editor.textCursor()
-            cursor.setPosition(wanted[0])
-            cursor.setPosition(wanted[1], QTextCursor.MoveMode.KeepAnchor)
-            self._editor.setTextCursor(cursor)
+        if wanted is None or self._gone:
+            return None
+        cursor = QTextCursor(self._document)
+        cursor.setPosition(wanted[0])
+        cursor.setPosition(wanted[1], QTextCursor.MoveMode.KeepAnchor)
+        return cursor
+
+    def _select(self, wanted: QTextCursor | None) -> None:
+        if wanted is not None and not self._gone and (wanted.anchor(), wanted.position()) != self.selection():
+            self._editor.setTextCursor(wanted)
 
     def _flatten(self) -> None:
         if not self._gone and not self._composes:  # what is composed is a change when it ends

@@ -205,6 +205,27 @@ def test_a_table_is_lines(pad: Pad) -> None:
     assert pad.editor.document().rootFrame().childFrames() == []
 
 
+def test_what_the_program_does_with_what_others_wrote_is_in_the_document(pad: Pad) -> None:
+    """In a slot, before it is known where the user's cursor stays."""
+
+    def correct() -> None:
+        if (place := pad.text.find("teh")) >= 0:
+            cursor = QTextCursor(pad.editor.document())
+            cursor.setPosition(place)
+            cursor.setPosition(place + 3, QTextCursor.MoveMode.KeepAnchor)
+            cursor.insertText("T")
+
+    pad.editor.textChanged.connect(correct)
+    pad.at(len(pad.text) + 1)
+    write(pad.note, lambda body: body.insert(0, "teh 😀 "))
+    pad.level()
+    assert str(pad.note.doc["body"]) == "T 😀 oat 😀 milk\nbread"
+    assert pad.editor.textCursor().atEnd()
+    pad.press("!")
+    pad.level()
+    assert str(pad.note.doc["body"]).endswith("bread!")
+
+
 def test_half_a_character_is_none(pad: Pad) -> None:
     cursor = QTextCursor(pad.editor.document())
     cursor.insertText("\ud83d")

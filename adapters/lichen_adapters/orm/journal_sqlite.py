@@ -84,8 +84,7 @@ class SqliteJournal:
         schema = schema_version(dbapi)
         if self._looked != (found := (schema, schema_version(dbapi, "temp"))):
             _refuse_hidden(dbapi)
-            if self._watched:
-                self._refuse_unwatched(dbapi)
+            self._watched = self._watched and self._is_watched(dbapi)
             self._looked = found
         rows = dbapi.execute(f"SELECT tbl, key, owner FROM {JOURNAL} ORDER BY rowid").fetchall()
         if not rows:
@@ -104,16 +103,20 @@ class SqliteJournal:
             )
         return touched
 
-    def _refuse_unwatched(self, dbapi: Any) -> None:
-        """Raises `SessionMisuse` where a table that was watched in this transaction is so no more."""
+    def _is_watched(self, dbapi: Any) -> bool:
+        """Whether every table still has its triggers.
+
+        Raises `SessionMisuse` where one has them no more, and the store has documents.
+        """
         query = f"SELECT tbl_name, count(*) FROM sqlite_temp_master WHERE name GLOB '{JOURNAL}_[0-9]*' GROUP BY 1"
         watched = dict(dbapi.execute(query).fetchall())
-        for planned in self._plan:
-            if watched.get(planned.name) != _TRIGGERS and has_documents(dbapi):
-                raise SessionMisuse(
-                    f"a transaction of a session has dropped table {planned.name} or made it again, or its triggers",
-                    hint="migrate with `migrating(sessions)`: what is written into such a table is in no document",
-                )
+        lacking = [planned.name for planned in self._plan if watched.get(planned.name) != _TRIGGERS]
+        if lacking and has_documents(dbapi):
+            raise SessionMisuse(
+                f"a transaction of a session has dropped table {lacking[0]} or made it again, or its triggers",
+                hint="migrate with `migrating(sessions)`: what is written into such a table is in no document",
+            )
+        return not lacking
 
     def forget(self, dbapi: Any) -> None:
         """Empty the journal."""

@@ -98,3 +98,14 @@ def test_while_a_table_is_missing_no_rows_are_written(filled: Device) -> None:
     filled.start()
     filled.check()
     assert any(table == "visit_tag" for table, _ in filled.rows())
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_triggers_that_went_before_there_was_a_document_are_made_again(device: Device) -> None:
+    with device.sessions.begin() as session:
+        session.execute(text("DROP TRIGGER lichen_journal_0_insert"))
+    for name in ("seen", "done"):
+        with device.sessions.begin(SPACE) as session:
+            session.add(Tag(name=name))
+        device.check()
+    assert len(device.rows()) == 2

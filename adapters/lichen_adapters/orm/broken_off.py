@@ -11,6 +11,8 @@ from lichen_adapters.orm.journal import Journal
 
 _NO_CURSOR = "34000"
 """How PostgreSQL says that there is no such cursor."""
+_CLOSED = "Cannot operate on a closed cursor"
+"""How the driver of SQLite says that the transaction of a cursor has ended."""
 
 
 def refuse_ended(journal: Journal, dbapi: Any) -> None:
@@ -31,9 +33,16 @@ def reads_in_parts() -> SessionMisuse:
 
 
 def explain_parts(context: ExceptionContext) -> None:
-    """Say why a cursor is gone on PostgreSQL: the transaction that has only read ends where one begins to write.
+    """Say why a cursor is gone: its session has ended its transaction.
+
+    On PostgreSQL, one that has only read ends too where one begins to write.
 
     A `handle_error`. Raises `SessionMisuse`.
     """
     if getattr(context.original_exception, "sqlstate", None) == _NO_CURSOR:
         raise reads_in_parts() from context.original_exception
+    if str(context.original_exception).startswith(_CLOSED):
+        raise SessionMisuse(
+            "the transaction in which these rows were selected has ended, and they were not all fetched",
+            hint="fetch them, as with all(), before commit(), rollback() or close()",
+        ) from context.original_exception

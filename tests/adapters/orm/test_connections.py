@@ -125,6 +125,37 @@ def test_a_table_that_hides_another_is_seen_after_one_that_was_rolled_back(fille
     filled.check()
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("how", ["rollback", "commit", "close"])
+def test_who_fetches_rows_when_their_transaction_has_ended_is_told_so(filled: Device, how: str) -> None:
+    with filled.sessions() as session:
+        session.execute(update(User).values(age=3))
+        names = session.scalars(select(User.name))
+        getattr(session, how)()
+        with pytest.raises(SessionMisuse, match="in which these rows were selected has ended"):
+            names.all()
+    filled.check()
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_rows_that_are_never_fetched_keep_no_connection_at_an_old_state(filled: Device) -> None:
+    with filled.sessions.begin(SPACE) as session:
+        session.add(User(name="bob"))
+    with filled.sessions() as session:
+        users = session.scalars(select(User).execution_options(yield_per=1))
+        assert next(users).name in {"ann", "bob"}
+        session.commit()
+    with filled.sessions() as again, filled.sessions() as other:
+        again.connection()  # the same one, of the pool
+        other.execute(update(User).values(age=3))
+        other.commit()
+        assert again.scalars(select(User.age)).all() == [3, 3]
+        again.execute(update(User).values(age=4))
+        again.commit()
+    assert users is not None
+    filled.check()
+
+
 @pytest.mark.parametrize("how", ["rollback", "commit"])
 def test_who_ends_the_transaction_on_the_connection_of_the_driver_is_told(filled: Device, how: str) -> None:
     with filled.sessions(SPACE) as session:

@@ -268,6 +268,7 @@ class Transactions:
         space = writing.space
         if space is not None and not holds_space(conn, space):
             self._roll_back(writing, _dbapi(conn))
+            writing.journal.guard(_dbapi(conn))
             writing.space = space  # so that it is refused again
             hint = "make the session with a space of `engine.spaces`"
             raise SessionMisuse(f"space {space.hex()[:12]} is not on this device", hint=hint)

@@ -6,6 +6,7 @@ import contextlib
 from typing import Any
 
 import pytest
+from lichen.ids import SpaceId
 from lichen_adapters.orm import SessionMisuse, check, in_space
 from orm_devices import OTHER_SPACE, SPACE, Device
 from orm_models import Address, Tag, User
@@ -153,6 +154,17 @@ def test_rows_that_are_never_fetched_keep_no_connection_at_an_old_state(filled: 
         again.execute(update(User).values(age=4))
         again.commit()
     assert users is not None
+    filled.check()
+
+
+def test_what_is_written_after_a_space_was_refused_is_refused_too(filled: Device) -> None:
+    before = filled.rows()
+    with filled.sessions(SpaceId(bytes(32))) as session:
+        with pytest.raises(SessionMisuse, match="is not on this device"):
+            session.execute(update(User).values(age=3))
+        with pytest.raises(Exception, match=REFUSED):
+            driver_of(session.connection()).cursor().execute("UPDATE user_account SET name = 'eve'")
+    assert filled.rows() == before
     filled.check()
 
 

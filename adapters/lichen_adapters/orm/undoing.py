@@ -41,7 +41,7 @@ from lichen_adapters.orm.projection import (
 )
 from lichen_adapters.orm.rebase import NOTHING, rebased
 from lichen_adapters.orm.restoring import put, read_document, sessions_of
-from lichen_adapters.orm.rows import delete_rows, home_of, update_row, write_links
+from lichen_adapters.orm.rows import delete_rows, home_of, is_there, update_row, write_links
 from lichen_adapters.orm.sessions import Sessions
 from lichen_adapters.orm.transactions import WRITING
 
@@ -190,10 +190,10 @@ class _Undoing:
     def _put_values(self, place: Place, was: Map, made: Map) -> None:
         """Write the columns of a row that the commit changed."""
         planned, key = place
-        query = select(*(one.column for one in planned.columns.values())).where(planned.table.c.id == key)
-        row = self._conn.execute(query).mappings().first() if planned.columns else None
-        if row is None or home_of(self._conn, place) != self._doc:  # it is held, or has gone elsewhere
+        if not planned.columns or not self._is_here(place):
             return
+        query = select(*(one.column for one in planned.columns.values())).where(planned.table.c.id == key)
+        row = self._conn.execute(query).mappings().one()
         values = {}
         for name, column in planned.columns.items():
             with suppress(Misfit):
@@ -207,8 +207,7 @@ class _Undoing:
     def _remove(self, place: Place) -> None:
         """Delete a row that the commit made."""
         planned, key = place
-        there = self._conn.scalar(select(planned.table.c.id).where(planned.table.c.id == key))
-        if there is not None and home_of(self._conn, place) == self._doc:
+        if self._is_here(place):
             delete_rows(self._conn, planned, [key])
             self._done = True
 
@@ -217,12 +216,16 @@ class _Undoing:
         for link in sorted({*was} ^ {*made}, key=lambda one: (one.table.number, one.owner[1], one.other)):
             planned = link.table
             assert planned.owner is not None
-            if link.owner not in owners:
+            if link.owner not in owners or not self._is_here(link.owner):
                 continue
             pair = select(planned.key).where(planned.owner == link.owner[1], planned.key == link.other)
             if (self._conn.execute(pair).first() is None) == (link in was):
                 write_links(self._conn, was, [link])
                 self._done = True
+
+    def _is_here(self, place: Place) -> bool:
+        """Whether a row is in its table, and has not gone to another document."""
+        return is_there(self._conn, place) and home_of(self._conn, place) == self._doc
 
 
 def _sources(root: SyncedTable, doc: uuid.UUID, then: Map) -> dict[Place, Map]:

@@ -198,6 +198,43 @@ def test_a_row_that_lies_elsewhere_by_now_stays_as_it_is(pair: tuple[Device, Dev
         assert session.scalars(select(Address.email)).one() == "c@d"
 
 
+@pytest.mark.parametrize("marked", [True, False])
+def test_associations_of_a_part_that_another_moved_elsewhere_stay_as_they_are(
+    pair: tuple[Device, Device], marked: bool
+) -> None:
+    one, other = pair
+
+    def add(session: Session) -> None:
+        address, tag = session.scalars(select(Address)).one(), Tag(name="red")
+        session.add_all([User(name="bob"), tag])
+        address.visits.append(Visit(why="tea", marks=[] if marked else [tag]))
+
+    def mark(session: Session) -> None:
+        session.scalars(select(Visit)).one().marks = list(session.scalars(select(Tag))) if marked else []
+
+    def move(session: Session) -> None:
+        session.scalars(select(Address)).one().user = session.scalars(select(User).where(User.name == "bob")).one()
+
+    commit(one, add)
+    marks = commit(one, mark)
+    other.take_from(one)
+    commit(other, move)
+    one.take_from(other)
+    assert not take_back(one, marks)
+    with one.sessions() as session:
+        assert [tag.name for tag in session.scalars(select(Visit)).one().marks] == (["red"] if marked else [])
+
+
+def test_associations_of_a_row_that_is_deleted_by_now_are_not_taken_back(pair: tuple[Device, Device]) -> None:
+    one, other = pair
+    commit(one, lambda session: setattr(user_of(session), "marks", [Tag(name="red")]))
+    unmarked = commit(one, lambda session: setattr(user_of(session), "marks", []))
+    other.take_from(one)
+    commit(other, lambda session: session.delete(user_of(session)))
+    one.take_from(other)
+    assert not take_back(one, unmarked)
+
+
 def test_what_was_merged_since_the_session_began_is_there_too(pair: tuple[Device, Device]) -> None:
     one, other = pair
     made = commit(one, assign(bio="hello world"))

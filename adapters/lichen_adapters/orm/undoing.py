@@ -30,6 +30,7 @@ from lichen_adapters.orm.projection import (
     Link,
     Place,
     contents,
+    fixed,
     links,
     owned_by,
     owner_of,
@@ -52,8 +53,9 @@ def undo(session: Session, commit: Commit | None) -> bool:
     Returns whether there was anything to take back; there is not for None, a commit that wrote nothing. What was taken
     back already is not again, and what others wrote since, or the session itself, stays: a value that was overwritten,
     a row that is not as the commit left it. What it deleted comes back as it is in its document, with the edits of
-    others. Raises `NotFound` where a change of it is not here,
-    `SessionMisuse` within a savepoint, and `IntegrityError` when the database does not take the rows as they were.
+    others, and what it moved to another document moves back with them. Raises `NotFound` where a change of it is not
+    here, `SessionMisuse` within a savepoint, and `IntegrityError` when the database does not take the rows as they
+    were.
     """
     conn, sessions = session.connection(), sessions_of(session)
     if commit is None:
@@ -63,9 +65,19 @@ def undo(session: Session, commit: Commit | None) -> bool:
     session.flush()
     sessions.transactions.lock(conn)
     steps = [_Step.of(conn, doc, hashes) for doc, hashes in commit.changes]
-    done = [_Undoing(session, sessions, step).take_back() for step in steps if not step.is_taken_back]
+    undoings = [_Undoing(session, sessions, step) for step in steps]
+    came = {place: one for one in undoings for place in one.made.keys() - one.was.keys()}
+    for one in undoings:
+        one.follow(came)
+    undoings = [one for one in undoings if not one.step.is_taken_back]
+    for one in undoings:
+        one.put_back()
+    for one in undoings:
+        one.remove()
+    for one in undoings:
+        one.note()
     session.expire_all()
-    return any(done)
+    return any(one.done for one in undoings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,36 +143,59 @@ class _Undoing:
     """Takes back what was written into one document."""
 
     def __init__(self, session: Session, sessions: Sessions, step: _Step) -> None:
+        self.step = step
         self._session = session
         self._sessions = sessions
         self._conn = session.connection()
-        self._step = step
         self._doc = step.doc
-        self._done = False
+        self.done = False
+        self.root = root = root_of(sessions.plan, step.document)
+        versions = (step.before, step.after, step.document)
+        self.was, self.made, self._now = ({} if root is None else _sources(root, step.doc, one) for one in versions)
+        self._moved: dict[Place, _Undoing] = {}
+        """The rows that the commit brought to another document, with what undoes it there."""
+        self._still: set[Place] = set()
+        """Those of them that lie there yet."""
 
-    def take_back(self) -> bool:
-        """Write rows as they were; whether anything is another now."""
-        step, doc = self._step, self._doc
-        root = root_of(self._sessions.plan, step.document)
+    def follow(self, came: Mapping[Place, _Undoing]) -> None:
+        """Find out which rows the commit brought from here to other documents, of those that came to one."""
+        self._moved = {place: came[place] for place in self.was if place not in self.made and place in came}
+        self._still = {place for place, other in self._moved.items() if other.has(place)}
+
+    def put_back(self) -> None:
+        """Write rows and associations that were there before as they were."""
+        root, was, made = self.root, self.was, self.made
         if root is None:
-            return False
-        was, made, now = (_sources(root, doc, then) for then in (step.before, step.after, step.document))
-        places = sorted(self._touched(root, {*was, *made}), key=lambda place: place[0].number)  # owners first
-        self._put_back(root, {place for place in places if place in was and place not in made and place not in now})
+            return
+        places = self._places(root)
+        gone = {place for place in places if place in was and place not in made and place not in self._now}
+        self._put_back(root, {place for place in gone - self._moved.keys() if not is_there(self._conn, place)})
         for place in places:
             if place in was and place in made:
                 self._put_values(place, was[place], made[place])
-        for place in reversed(places):
-            if place in made and place not in was and self._stands_alone(root, place, was, made):
+            elif place in self._still:
+                self._put_values(place, was[place], self._moved[place].made[place])
+        self._put_links(root)
+
+    def remove(self) -> None:
+        """Delete the rows that the commit made."""
+        root = self.root
+        for place in () if root is None else reversed(self._places(root)):
+            if root is not None and place in self.made and place not in self.was and self._stands_alone(root, place):
                 self._remove(place)
-        self._put_links(links(root, doc, step.before, was), links(root, doc, step.after, made), was)
-        if self._done:
-            self._conn.info[WRITING].told.messages[doc] = step.message
-        return self._done
+
+    def note(self) -> None:
+        """Have the change of the document say what it takes back."""
+        if self.done:
+            self._conn.info[WRITING].told.messages[self._doc] = self.step.message
+
+    def _places(self, root: SyncedTable) -> list[Place]:
+        """The rows that the commit may have changed, owners first."""
+        return sorted(self._touched(root, {*self.was, *self.made}), key=lambda place: place[0].number)
 
     def _touched(self, root: SyncedTable, every: Collection[Place]) -> Collection[Place]:
         """The rows that the commit may have changed."""
-        step = self._step
+        step = self.step
         patches = step.document.diff(step.changes[0].deps, (step.changes[-1].hash,))
         what = stale(root, self._doc, places_of(patches))
         if what.everything:
@@ -168,33 +203,32 @@ class _Undoing:
         with_beneath(what.rows, self._doc, contents(root, self._doc, step.after))
         return what.rows
 
-    def _stands_alone(
-        self, root: SyncedTable, place: Place, was: Mapping[Place, Map], made: Mapping[Place, Map]
-    ) -> bool:
+    def _stands_alone(self, root: SyncedTable, place: Place) -> bool:
         """Whether a row that the commit made can go: nobody wrote into it since, and its owner is not of the commit."""
-        owner = None if place[0].owner is None else owner_of(place, self._doc, made[place])
-        if owner is not None and owner not in was:
+        owner = None if place[0].owner is None else owner_of(place, self._doc, self.made[place])
+        if owner is not None and owner not in self.was:
             return False  # it goes with its owner, or stays with it
-        step = self._step
+        step = self.step
         return _held_in(root, self._doc, step.after, place) == _held_in(root, self._doc, step.document, place)
 
     def _put_back(self, root: SyncedTable, gone: set[Place]) -> None:
         """Bring rows back that the commit deleted, with what others put into them since."""
-        for place, content in contents(root, self._doc, self._step.document).items():  # owners first
+        for place, content in contents(root, self._doc, self.step.document).items():  # owners first
             owner = None if place[0].owner is None else owner_of(place, self._doc, content)
             if place in gone or (owner in gone and not content.get(DELETED)):
                 gone.add(place)
                 put(self._session, self._sessions.classes[place[0].table], place[1], {}, self._doc)
-                self._done = True
+                self.done = True
 
     def _put_values(self, place: Place, was: Map, made: Map) -> None:
         """Write the columns of a row that the commit changed."""
         planned, key = place
-        if not planned.columns or not self._is_here(place):
+        came = self._moved.get(place)
+        if not is_there(self._conn, place) or (place not in self._still if came else not self.has(place)):
             return
-        query = select(*(one.column for one in planned.columns.values())).where(planned.table.c.id == key)
-        row = self._conn.execute(query).mappings().one()
-        values = {}
+        columns = planned.key, *(one.column for one in planned.columns.values())
+        row = self._conn.execute(select(*columns).where(planned.key == key)).mappings().one()
+        values = {name: value for name, value in fixed(planned, self._doc, key).items() if came and name != "id"}
         for name, column in planned.columns.items():
             with suppress(Misfit):
                 value = _undone(column, column.read(was), column.read(made), row[name])
@@ -202,28 +236,38 @@ class _Undoing:
                     values[name] = value
         if values:
             update_row(self._conn, place, values)
-            self._done = True
+            for one in (self, came or self):
+                one.done = True
 
     def _remove(self, place: Place) -> None:
         """Delete a row that the commit made."""
         planned, key = place
-        if self._is_here(place):
+        if self.has(place):
             delete_rows(self._conn, planned, [key])
-            self._done = True
+            self.done = True
 
-    def _put_links(self, was: Collection[Link], made: Collection[Link], owners: Collection[Place]) -> None:
+    def _put_links(self, root: SyncedTable) -> None:
         """Write associations as they were, but for those of rows that the commit made."""
+        was, made = links(root, self._doc, self.step.before, self.was), self.made_links(root, self.made)
+        for other in {*self._moved.values()}:
+            assert other.root is not None
+            made |= other.made_links(other.root, self._moved)
         for link in sorted({*was} ^ {*made}, key=lambda one: (one.table.number, one.owner[1], one.other)):
             planned = link.table
             assert planned.owner is not None
-            if link.owner not in owners or not self._is_here(link.owner):
+            if link.owner not in self.was or not self.has(link.owner):
                 continue
             pair = select(planned.key).where(planned.owner == link.owner[1], planned.key == link.other)
             if (self._conn.execute(pair).first() is None) == (link in was):
                 write_links(self._conn, was, [link])
-                self._done = True
+                self.done = True
 
-    def _is_here(self, place: Place) -> bool:
+    def made_links(self, root: SyncedTable, owners: Collection[Place]) -> dict[Link, None]:
+        """The associations of some rows, as the commit left them here."""
+        found = links(root, self._doc, self.step.after, self.made)
+        return {link: None for link in found if link.owner in owners}
+
+    def has(self, place: Place) -> bool:
         """Whether a row is in its table, and has not gone to another document."""
         return is_there(self._conn, place) and home_of(self._conn, place) == self._doc
 

@@ -101,10 +101,10 @@ def test_every_plan_keeps_order_and_bounds(pending: list[Change]) -> None:
         assert 1 <= len(each) <= SMALL.set_changes
         assert len({change.session for change in each}) == 1
         assert all(change.deps is None for change in each[1:])
-        size = sum(len(change.change) + LENGTH_BYTES for change in each)
-        assert len(each) == 1 or size + FRAME_BYTES <= SMALL.set_plaintext_bytes
-        whole = [change for change in each if not change.continues]
-        assert size <= SMALL.seal_target_bytes or len(whole) <= 2
+        sizes_so_far = [*itertools.accumulate(len(change.change) + LENGTH_BYTES for change in each)]
+        assert len(each) == 1 or sizes_so_far[-1] + FRAME_BYTES <= SMALL.set_plaintext_bytes
+        for change, size in [*zip(each, sizes_so_far, strict=True)][1:]:
+            assert change.continues or size <= SMALL.seal_target_bytes, "only a transaction that has begun goes beyond"
 
 
 @given(pending=st.lists(changes, max_size=40))

@@ -61,7 +61,11 @@ class SqliteJournal:
         if self._guarded:
             self._guarded = False  # a task may be cancelled while its connection does this
             driver.run_script(dbapi, f"{self._switch} = OFF")
-        dbapi.execute(statement)
+        try:
+            dbapi.execute(statement)
+        except Exception:
+            self.guard(dbapi)
+            raise
         schema = schema_version(dbapi)
         if self._schema != schema:  # a table that was made again has lost its triggers
             self._schema, self._watched = schema, False

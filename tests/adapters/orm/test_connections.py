@@ -168,6 +168,22 @@ def test_what_is_written_after_a_space_was_refused_is_refused_too(filled: Device
     filled.check()
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_what_is_written_after_a_transaction_could_not_begin_is_refused(filled: Device) -> None:
+    with filled.sessions.begin(SPACE) as session:
+        session.add(User(name="bob"))
+    with filled.sessions() as session:
+        users = session.scalars(select(User).execution_options(yield_per=1))
+        user = next(users)
+        filled.edit(user.id, lambda document: document.update(fullname="X"))
+        with pytest.raises(SessionMisuse, match="while rows that it reads in parts are still to come"):
+            session.execute(update(User).values(age=3))
+        users.close()
+        with pytest.raises(Exception, match=REFUSED):
+            driver_of(session.connection()).cursor().execute("UPDATE user_account SET name = 'eve'")
+    filled.check()
+
+
 @pytest.mark.parametrize("how", ["rollback", "commit"])
 def test_who_ends_the_transaction_on_the_connection_of_the_driver_is_told(filled: Device, how: str) -> None:
     with filled.sessions(SPACE) as session:

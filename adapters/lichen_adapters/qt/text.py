@@ -32,7 +32,7 @@ _ORDERS = {"\ufeff": "\u2060", "\ufffe": "\ufffd"}
 _AS_SHOWN = {"\r": "␍", "\u2029": "\n", "\ufdd0": "\n", "\ufdd1": "\n", **_ORDERS}
 """What Qt would not keep as it is: it would make a new line of the others, and one of two at `\\r\\n`."""
 _AS_READ = {"\u2029": "\n", "\ufdd0": "\n", "\ufdd1": "\n", **_ORDERS}
-"""The two last are the edges of cells and frames."""
+"""U+FDD0 and U+FDD1 are the edges of cells and frames."""
 
 
 class SyncedText(QObject):

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from lichen.errors import NotFound
 from lichen_adapters.orm import AsyncSessions, Commit, SessionMisuse, history, last_commit, undo
-from orm_devices import SPACE, Device
+from orm_commits import commit, take_back
+from orm_devices import Device
 from orm_models import Address, Mood, Tag, User, Visit, user_tag
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
@@ -27,19 +28,6 @@ def pair(tmp_path: Path) -> Iterator[tuple[Device, Device]]:
     for device in (one, other):
         device.check()
         device.stop()
-
-
-def commit(device: Device, work: Callable[[Session], object]) -> Commit:
-    with device.sessions.begin(SPACE) as session:
-        work(session)
-    found = last_commit(session)
-    assert found is not None
-    return found
-
-
-def take_back(device: Device, what: Commit) -> bool:
-    with device.sessions.begin() as session:
-        return undo(session, what)
 
 
 def user_of(session: Session) -> User:

@@ -5,25 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from lichen_adapters.orm import Commit, last_commit, undo
-from orm_devices import SPACE, Device
+from lichen_adapters.orm import undo
+from orm_commits import commit, take_back
+from orm_devices import Device
 from orm_models import Address, Tag, User, Visit
 from orm_people import named, shown, together
 from sqlalchemy import select
 from sqlalchemy.orm import Session
-
-
-def commit(device: Device, work: Callable[[Session], object]) -> Commit:
-    with device.sessions.begin(SPACE) as session:
-        work(session)
-    found = last_commit(session)
-    assert found is not None
-    return found
-
-
-def take_back(device: Device, what: Commit) -> bool:
-    with device.sessions.begin() as session:
-        return undo(session, what)
 
 
 def address(session: Session) -> Address:
